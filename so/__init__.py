@@ -1,0 +1,91 @@
+"""SixOrbit: a back-end framework for ERP applications on Python's standard library alone.
+
+Everything an application needs imports from here: `from so import DB, Model, Router, Job, cache`.
+The names are looked up on first use (PEP 562), so `import so` alone loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "2.0.0"
+
+_NAMES: dict[str, str] = {}
+
+
+def _from(module: str, names: str) -> None:
+    _NAMES.update(dict.fromkeys(names.split(), module))
+
+
+_from(
+    "so.shortcuts",
+    "DB db Router Gate app set_current config cache session sessions activity auth dispatch"
+    " dispatch_sync queue notifications notify logger request rate_limiter schedule validate"
+    " Validator find_batch chain batch cached current_route route_is signed_route"
+    " temporary_signed_route url route",
+)
+_from("so.application", "Application")
+_from("so.container", "Container ServiceProvider")
+_from("so.config", "Config Env env")
+_from("so.db.model", "Model relation SoftDeletes HasUuids")
+_from("so.db.rows", "Row Collection")
+_from("so.db.connection", "Connection")
+_from("so.db.manager", "Database")
+_from("so.http.request", "Request")
+_from("so.http.response", "Response JsonResponse RedirectResponse")
+_from("so.http.uploads", "UploadedFile")
+_from(
+    "so.http.helpers",
+    "redirect back response json abort abort_if abort_unless old csrf_token csrf_field"
+    " method_field e",
+)
+_from("so.http.validation", "Rule")
+_from("so.support.markup", "Markup h")
+_from("so.systems.queue", "Job WithoutOverlapping RateLimited ThrottlesExceptions Skip queue_fake")
+_from(
+    "so.systems.activity",
+    "LogsActivity Activity causer activity_batch without_activity unaudited",
+)
+_from(
+    "so.systems.notifications",
+    "Notification Notifiable MailMessage notification_fake",
+)
+_from("so.systems.cache", "Limit Lock")
+_from("so.systems.auth", "Hash HasApiTokens")
+_from("so.console.command", "Command command")
+_from(
+    "so.errors",
+    "SixOrbitError ConfigError MissingEnvError EnvSyntaxError BindingResolutionError"
+    " CircularDependencyError EntryNotFoundError BadSignature CodecError DatabaseError"
+    " InvalidArgumentError QueryError UniqueConstraintError ForeignKeyError NotNullError"
+    " ConcurrencyError DeadlockError LockTimeoutError LostConnectionError ReadOnlyError"
+    " ImplicitCommitError MultipleColumnsSelectedError RecordNotFoundError"
+    " MultipleRecordsFoundError ModelNotFoundError MassAssignmentError MissingAttributeError"
+    " LazyLoadingViolation StaleModelError HttpException BadRequestException BadRequestError"
+    " BadRequest AuthenticationException AuthorizationException NotFoundException NotFoundError"
+    " MethodNotAllowed MethodNotAllowedError MethodNotAllowedException ValidationException"
+    " LockoutException TooManyRequestsException RouteActionError RouteNotFoundError"
+    " UrlGenerationError UploadError InvalidRuleError CacheTypeError LockTimeout"
+    " NotificationFailed",
+)
+
+
+def __getattr__(name: str) -> Any:
+    module = _NAMES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'so' has no attribute {name!r}{_nearest(name)}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def _nearest(name: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, _NAMES, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def __dir__() -> list[str]:
+    return sorted({*_NAMES, "__version__"})

@@ -1,0 +1,101 @@
+"""What belongs to one request, one job or one command, and to nothing else.
+
+One `Scope` in one ContextVar, entered by the HTTP kernel per request, by the worker per job and
+by the console per command, and reset in `finally`; nothing request-bound lives in a global or in
+a thread-local. Streaming bodies run inside the scope of their request.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from so.support.ids import short_id
+
+
+class _Unset:
+    """The type of UNSET: nobody has said anything yet, which is not the same as None."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET: Final = _Unset()
+
+
+class Scope:
+    """The state of one unit of work; every attribute is free for its owner to fill.
+
+    kind: 'request', 'job', 'command' or 'test'. instances: the container's scoped services.
+    sticky: names of the connections written to, whose reads go to the writer from then on.
+    data: anything else, by the name of the room that keeps it there.
+    """
+
+    __slots__ = (
+        "_exits",
+        "batch",
+        "causer",
+        "data",
+        "instances",
+        "kind",
+        "request",
+        "request_id",
+        "route",
+        "session",
+        "sticky",
+        "user",
+    )
+
+    def __init__(self, kind: str = "request", *, request_id: str | None = None) -> None:
+        self.kind = kind
+        self.request_id = request_id or short_id()
+        self.request: Any = None
+        self.route: Any = None
+        self.session: Any = None
+        self.user: Any = None
+        self.causer: Any = UNSET
+        self.batch: str | None = None
+        self.instances: dict[Any, Any] = {}
+        self.sticky: set[str] = set()
+        self.data: dict[str, Any] = {}
+        self._exits: list[Callable[[], object]] = []
+
+    def on_exit(self, fn: Callable[[], object]) -> None:
+        """Run *fn* when the scope ends, last added first; its errors are logged, not raised."""
+        self._exits.append(fn)
+
+    def close(self) -> None:
+        """Run what `on_exit` collected; safe to call twice."""
+        while self._exits:
+            fn = self._exits.pop()
+            try:
+                fn()
+            except Exception:
+                logging.getLogger("so").exception("error while leaving a %s scope", self.kind)
+
+
+_current: ContextVar[Scope | None] = ContextVar("so_scope", default=None)
+
+
+def current_scope() -> Scope | None:
+    """The scope this code runs in; None outside any request, job or command."""
+    return _current.get()
+
+
+@contextmanager
+def entered(scope: Scope) -> Iterator[Scope]:
+    """Make *scope* the current one for the block, then close it and restore the outer one."""
+    token = _current.set(scope)
+    try:
+        yield scope
+    finally:
+        try:
+            scope.close()
+        finally:
+            _current.reset(token)
