@@ -1,0 +1,382 @@
+"""Turns exceptions into responses and into log lines.
+
+A program gets JSON, a person gets a page; with debug on, both learn what happened, with secrets
+masked, and without it nothing but the status. Every answer carries X-Request-Id, and so does the
+line in the log. Whatever breaks in here ends in a plain 500 and in `emergency.log`.
+
+Pages are drawn by so/http/error_pages.py. Who may see debug pages, where the emergency log
+lies and which logger is written to is decided by the application.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from so.errors import (
+    AuthenticationException,
+    AuthorizationException,
+    HttpException,
+    SixOrbitError,
+    ValidationException,
+)
+from so.http.error_pages import debug_page, plain_page
+from so.http.response import JsonResponse, RedirectResponse, Response
+from so.support.ids import short_id
+from so.support.masking import Masker
+from so.support.scope import current_scope
+
+REQUEST_ID_HEADER = "X-Request-Id"
+SERVER_ERROR = "Internal Server Error"
+
+Renderer = Callable[..., Any]
+Reporter = Callable[..., Any]
+
+
+class ErrorHandler:
+    """What the kernel calls after a raise: `report(exc)`, then `render(request, exc)`."""
+
+    def __init__(
+        self,
+        debug: bool = False,
+        emergency_log: str | Path | None = None,
+        logger: logging.Logger | None = None,
+        *,
+        base_path: str | Path | None = None,
+        queries: Callable[[], Iterable[Any]] | None = None,
+        secrets: Iterable[object] = (),
+    ) -> None:
+        """
+        *queries* gives what the debug page lists (objects with sql, bindings, time_ms); *secrets*
+        are values to cover wherever they turn up, such as the application key.
+        """
+        self.debug = debug
+        self.emergency_log = None if emergency_log is None else Path(emergency_log)
+        self.logger = logger or logging.getLogger("so")
+        self.base_path = None if base_path is None else Path(base_path)
+        self.queries = queries
+        self.secrets = tuple(secrets)
+        self._renderers: list[tuple[type[BaseException], Renderer]] = []
+        self._reporters: list[tuple[type[BaseException], Reporter]] = []
+        self._silent: tuple[type[BaseException], ...] = ()
+
+    # --- registration ---------------------------------------------------------------------------
+
+    def renderable(self, cls: type[BaseException], fn: Renderer) -> ErrorHandler:
+        """Answer *cls* and its subclasses by `fn(exception, request)`; None leaves it to others.
+
+        The one registered last is asked first.
+        """
+        self._renderers.insert(0, (cls, fn))
+        return self
+
+    def reportable(self, cls: type[BaseException], fn: Reporter) -> ErrorHandler:
+        """Also tell `fn(exception)` of *cls* and its subclasses; False from it ends the report."""
+        self._reporters.append((cls, fn))
+        return self
+
+    def dont_report(self, *classes: type[BaseException]) -> ErrorHandler:
+        """Never log exceptions of these *classes*."""
+        self._silent += classes
+        return self
+
+    # --- report ---------------------------------------------------------------------------------
+
+    def should_report(self, exc: BaseException) -> bool:
+        """False for what the client did wrong (any status below 500) and for `dont_report`."""
+        return not isinstance(exc, self._silent) and status_of(exc) >= 500
+
+    def report(self, exc: BaseException) -> None:
+        """Write *exc* to the log, unless it is the client's fault; never raises."""
+        try:
+            self._report(exc)
+        except Exception as failure:
+            self._emergency("report", exc, failure)
+
+    def _report(self, exc: BaseException) -> None:
+        if isinstance(exc, self._silent):
+            return
+        own = getattr(exc, "report", None)
+        if callable(own) and own() is not False:
+            return
+        if not self.should_report(exc):
+            return
+        for cls, fn in self._reporters:
+            if isinstance(exc, cls) and fn(exc) is False:
+                return
+        self._log(exc)
+
+    def _log(self, exc: BaseException) -> None:
+        tell = getattr(exc, "context", None)
+        context = tell() if callable(tell) else None
+        extra = f" {Masker().mask(context)!r}" if context else ""
+        self.logger.error(
+            "%s: %s%s",
+            type(exc).__name__,
+            exc,
+            extra,
+            exc_info=exc,
+            extra={"request_id": request_id(), "context": context or {}},
+        )
+
+    # --- render ---------------------------------------------------------------------------------
+
+    def render(self, request: Any, exc: BaseException) -> Response:
+        """The response for *exc*; never raises, whatever the renderers do."""
+        try:
+            response = self._respond(request, exc)
+            response.header(REQUEST_ID_HEADER, request_id(request))
+        except Exception as failure:
+            self._emergency("render", exc, failure)
+            response = Response(SERVER_ERROR, 500, {"Content-Type": "text/plain; charset=utf-8"})
+            response.header(REQUEST_ID_HEADER, request_id(request))
+        return response
+
+    def _respond(self, request: Any, exc: BaseException) -> Response:
+        custom = self._custom(request, exc)
+        if custom is not None:
+            return as_response(custom, status_of(exc))
+        if expects_json(request):
+            return self._json(request, exc)
+        if isinstance(exc, ValidationException):
+            return self._back_with_errors(request, exc)
+        if isinstance(exc, AuthenticationException):
+            return _to_login(request, exc)
+        return self._page(request, exc)
+
+    def _custom(self, request: Any, exc: BaseException) -> Any:
+        own = getattr(exc, "render", None)
+        if callable(own):
+            answer = own(request)
+            if answer is not None:
+                return answer
+        for cls, fn in self._renderers:
+            if isinstance(exc, cls):
+                answer = _call(fn, exc, request)
+                if answer is not None:
+                    return answer
+        return None
+
+    def _json(self, request: Any, exc: BaseException) -> Response:
+        status = status_of(exc)
+        body: dict[str, Any] = {"message": self._message(request, exc)}
+        if isinstance(exc, ValidationException):
+            body["errors"] = exc.errors
+        elif not isinstance(exc, (AuthenticationException, AuthorizationException)):
+            body["status"] = status
+            if self.debug:
+                body |= self._trace(request, exc)
+        return JsonResponse(body, status, headers_of(exc))
+
+    def _message(self, request: Any, exc: BaseException) -> str:
+        """What the client may read: the author's words of an HttpException, else the status."""
+        if isinstance(exc, HttpException):
+            return exc.message or phrase(exc.status)
+        if self.debug:
+            return self._masker(request).text(str(exc)) or type(exc).__name__
+        return phrase(status_of(exc))
+
+    def _trace(self, request: Any, exc: BaseException) -> dict[str, Any]:
+        masker = self._masker(request)
+        frames = traceback.extract_tb(exc.__traceback__)
+        last = frames[-1] if frames else None
+        return {
+            "exception": f"{type(exc).__module__}.{type(exc).__qualname__}",
+            "file": last.filename if last else None,
+            "line": last.lineno if last else None,
+            "trace": [
+                {
+                    "file": frame.filename,
+                    "line": frame.lineno,
+                    "function": frame.name,
+                    "code": masker.text(frame.line or ""),
+                }
+                for frame in reversed(frames)
+            ],
+        }
+
+    def _page(self, request: Any, exc: BaseException) -> Response:
+        status = status_of(exc)
+        if self.debug and status >= 500:
+            listed = self._masker(request)
+            queries = list(self.queries()) if self.queries else []
+            page = debug_page(
+                exc, status, request, queries, listed, self.base_path, request_id(request)
+            )
+        else:
+            page = plain_page(status, self._message(request, exc), request_id(request))
+        response = Response.html(page, status).with_headers(headers_of(exc))
+        response.header("Cache-Control", "no-store")
+        response.header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        return response
+
+    def _back_with_errors(self, request: Any, exc: ValidationException) -> Response:
+        target = previous_url(request)
+        if target is None:
+            # A GET that does not pass its own rules would be sent back to itself for ever.
+            return Response.html(
+                plain_page(exc.status, exc.message, request_id(request), exc.errors), exc.status
+            )
+        return RedirectResponse(target, 302).with_errors(exc.errors).with_input()
+
+    def _masker(self, request: Any) -> Masker:
+        masker = Masker(values=self.secrets)
+        if request is not None:
+            for part in ("cookies", "all", "headers"):
+                masker.learn_from(_read(request, part))
+            masker.learn(_texts(_read(request, "cookies")))
+        return masker
+
+    # --- the last resort ------------------------------------------------------------------------
+
+    def _emergency(self, doing: str, exc: BaseException, failure: BaseException) -> None:
+        """Keep both tracebacks where nothing of ours is needed: a file, else standard error."""
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")
+        text = (
+            f"[{when}] request={request_id()} the error handler failed to {doing} an exception\n"
+            f"{_traceback(failure)}--- while handling ---\n{_traceback(exc)}\n"
+        )
+        try:
+            if self.emergency_log is None:
+                raise OSError("no emergency log is set")
+            self.emergency_log.parent.mkdir(parents=True, exist_ok=True)
+            with self.emergency_log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+        except OSError:
+            sys.stderr.write(text)
+
+
+def status_of(exc: BaseException) -> int:
+    """The HTTP status that *exc* stands for: its own if it is one of ours, else 500."""
+    status = getattr(exc, "status", 500) if isinstance(exc, SixOrbitError) else 500
+    return status if isinstance(status, int) and 100 <= status <= 599 else 500
+
+
+def headers_of(exc: BaseException) -> dict[str, str]:
+    """The headers that *exc* sends to the client."""
+    return dict(exc.headers) if isinstance(exc, HttpException) else {}
+
+
+def phrase(status: int) -> str:
+    """The words for *status*: `Not Found` for 404."""
+    if status == 419:
+        return "Page Expired"
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def request_id(request: Any = None) -> str:
+    """The id under which this unit of work stands in the log."""
+    scope = current_scope()
+    if scope is not None:
+        return scope.request_id
+    known = getattr(request, "_error_id", None)
+    if known is None:
+        known = short_id()
+    return str(known)
+
+
+def expects_json(request: Any) -> bool:
+    """True when the client wants JSON; a request too broken to ask is judged by its Accept."""
+    if request is None:
+        return False
+    try:
+        return bool(request.expects_json())
+    except Exception:
+        environ = getattr(request, "environ", None) or {}
+        return "json" in str(environ.get("HTTP_ACCEPT", ""))
+
+
+def as_response(answer: Any, status: int) -> Response:
+    """What a renderer returned, as a Response: text is a page, a dict or list is JSON."""
+    if isinstance(answer, Response):
+        return answer
+    if hasattr(answer, "to_response"):
+        return as_response(answer.to_response(None), status)
+    if isinstance(answer, (Mapping, list)):
+        return JsonResponse(answer, status)
+    return Response.html(str(answer), status)
+
+
+def previous_url(request: Any) -> str | None:
+    """Where to send a person back to: the page before, on this site; None if that is this one."""
+    here = str(request.full_url())
+    target = _same_origin(request, request.header("Referer")) or _last_page(request) or "/"
+    is_itself = target in (here, _path_of(here))
+    return None if is_itself and request.method() in ("GET", "HEAD") else target
+
+
+def _same_origin(request: Any, url: str | None) -> str | None:
+    """*url* if it leads to this site, else None: a foreign Referer must not steer our redirect."""
+    if not url:
+        return None
+    try:
+        parts, root = urlsplit(url), urlsplit(str(request.root()))
+    except ValueError:
+        return None
+    return url if (parts.scheme, parts.netloc) == (root.scheme, root.netloc) else None
+
+
+def _last_page(request: Any) -> str | None:
+    scope = current_scope()
+    session = scope.session if scope is not None else None
+    read = getattr(session, "previous_url", None)
+    url = read() if callable(read) else None
+    if not url:
+        return None
+    return str(url) if str(url).startswith("/") else _same_origin(request, str(url))
+
+
+def _path_of(url: str) -> str:
+    parts = urlsplit(url)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _to_login(request: Any, exc: AuthenticationException) -> Response:
+    """To the login page, remembering where the person wanted to go."""
+    scope = current_scope()
+    session = scope.session if scope is not None else None
+    if session is not None and request.method() == "GET":
+        session.put("url.intended", str(request.full_url()))
+    return RedirectResponse(exc.redirect_to, 302).with_headers(exc.headers)
+
+
+def _call(fn: Renderer, exc: BaseException, request: Any) -> Any:
+    """Call *fn* with the exception and, if it takes two arguments, the request."""
+    try:
+        takes = len(inspect.signature(fn).parameters)
+    except (TypeError, ValueError):
+        takes = 2
+    return fn(exc, request) if takes >= 2 else fn(exc)
+
+
+def _read(request: Any, part: str) -> Any:
+    """One part of a request for the page; a request that cannot be read shows nothing of it."""
+    try:
+        value = getattr(request, part)
+        value = value() if callable(value) else value
+        return dict(value.items())
+    except Exception:
+        return {}
+
+
+def _texts(values: Any) -> Iterable[object]:
+    return values.values() if isinstance(values, Mapping) else ()
+
+
+def _traceback(exc: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(exc))
+    except Exception:
+        # An exception whose __str__ raises must not take the last resort down with it.
+        return f"{type(exc).__qualname__} (its text cannot be read)\n"

@@ -1,0 +1,139 @@
+"""Keeping secrets out of what people read: error pages, log lines, printed settings.
+
+A secret is known in two ways: by the name it stands under (`password`, `X-Api-Key`, …), or by its
+value once it was learned (from the request, from the settings). Whatever is shown goes through
+one `Masker`, so a secret that turns up in a message or a line of SQL is covered as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+MASK: Final = "***"
+
+SECRET_NAMES: Final = (
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "csrf",
+    "xsrf",
+    "authorization",
+    "cookie",
+    "credential",
+    "signature",
+    "api_key",
+    "apikey",
+    "app_key",
+    "audit_key",
+    "private_key",
+    "access_key",
+    "card_number",
+    "cvv",
+    "cvc",
+    "iban",
+    "session_id",
+    "so_session",
+)
+
+SHORTEST_LEARNED: Final = 4
+"""Characters: masking a shorter value everywhere would blot out half of the page."""
+
+LONG_WORD: Final = 12
+"""Characters from which one word of a secret is taken for a secret itself."""
+
+_DEEPEST: Final = 12
+"""Levels of nesting shown; below that an ellipsis stands."""
+
+
+class Masker:
+    """Replaces secrets by `***`, by name and by learned value."""
+
+    def __init__(self, names: Iterable[str] = SECRET_NAMES, values: Iterable[object] = ()) -> None:
+        """Mask what stands under a name containing one of *names*, and each of *values*."""
+        self.names = tuple(_plain(name) for name in names)
+        self._values: set[str] = set()
+        self._assignment = _assignment_pattern(self.names)
+        self.learn(values)
+
+    def learn(self, values: Iterable[object]) -> None:
+        """Mask each of *values* (texts of at least four characters) wherever it turns up.
+
+        The long words of a value are secrets as well: of `Bearer abc…` the second.
+        """
+        for value in values:
+            if isinstance(value, str) and len(value) >= SHORTEST_LEARNED:
+                self._values.add(value)
+                self._values.update(w for w in value.split() if len(w) >= LONG_WORD)
+
+    def learn_from(self, data: object, depth: int = 0) -> None:
+        """Learn every text that stands under a secret name anywhere in *data*."""
+        if depth > _DEEPEST:
+            return
+        if isinstance(data, Mapping):
+            for name, value in data.items():
+                if self.is_secret(name):
+                    self.learn(_leaves(value))
+                else:
+                    self.learn_from(value, depth + 1)
+        elif isinstance(data, (list, tuple)):
+            for value in data:
+                self.learn_from(value, depth + 1)
+
+    def is_secret(self, name: object) -> bool:
+        """True when what stands under *name* should not be shown."""
+        plain = _plain(str(name))
+        return any(part in plain for part in self.names)
+
+    def mask(self, value: object, name: object = "", depth: int = 0) -> object:
+        """*value* fit to be shown: secret entries replaced, texts cleaned, the shape kept."""
+        if name != "" and self.is_secret(name) and value not in (None, "", [], {}):
+            return MASK
+        if isinstance(value, str):
+            return self.text(value)
+        if depth > _DEEPEST:
+            return "…"
+        if isinstance(value, Mapping):
+            return {key: self.mask(item, key, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.mask(item, "", depth + 1) for item in value]
+        return value
+
+    def text(self, text: str) -> str:
+        """*text* with learned values and `password = '…'` assignments covered."""
+        for value in sorted(self._values, key=len, reverse=True):
+            text = text.replace(value, MASK)
+        return self._assignment.sub(rf"\g<head>{MASK}\g<tail>", text)
+
+    def bindings(self, sql: str, bindings: Iterable[object]) -> list[object]:
+        """The *bindings* of *sql*, all texts covered when the statement names a secret column."""
+        if self.is_secret(sql):
+            return [MASK if isinstance(value, (str, bytes)) else value for value in bindings]
+        return [self.mask(value) for value in bindings]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _leaves(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _assignment_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    words = "|".join(re.escape(name).replace("_", "[-_]?") for name in names) or r"(?!)"
+    return re.compile(
+        rf"(?P<head>\w*(?:{words})\w*[\"']?\]?\s*[:=]\s*[rbf]?(?P<quote>[\"']))"
+        r"(?:(?!(?P=quote)).)+(?P<tail>(?P=quote))",
+        re.IGNORECASE,
+    )
