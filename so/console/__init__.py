@@ -1,0 +1,4 @@
+"""The command line: an argparse kernel, and one module of commands per topic.
+
+Commands only parse, call a system and print; what they do lives in the systems.
+"""

@@ -1,0 +1,131 @@
+"""The signature language of commands, read once into what argparse needs.
+
+`report:email {recipient : Who} {--type=daily} {--Q|queue=} {--force} {--id=*} {rest?*}`:
+braces hold one argument or option; `?` optional, `*` many, `=` takes a value, ` : ` describes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from so.errors import CommandError, UsageError
+
+_TOKEN = re.compile(r"\{\s*(.*?)\s*\}", re.DOTALL)
+_NAME = re.compile(r"^[A-Za-z0-9][\w:.-]*$")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A positional argument; `many` collects a list."""
+
+    name: str
+    description: str = ""
+    optional: bool = False
+    many: bool = False
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class Option:
+    """`--name`; without `takes_value` it is a flag."""
+
+    name: str
+    description: str = ""
+    short: str | None = None
+    takes_value: bool = False
+    many: bool = False
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A command's name with its arguments and options."""
+
+    name: str
+    arguments: tuple[Argument, ...] = ()
+    options: tuple[Option, ...] = field(default=())
+
+    @classmethod
+    def parse(cls, text: str) -> Signature:
+        """Read *text*; raises CommandError naming the part that makes no sense."""
+        name, _, rest = text.strip().partition(" ")
+        if not _NAME.match(name):
+            raise CommandError(f"command signature {text!r} has no name: start with `topic:verb`")
+        if _TOKEN.sub("", rest).strip():
+            raise CommandError(
+                f"cannot read {_TOKEN.sub('', rest).strip()!r} in the signature of {name}: "
+                "put each argument or option in braces"
+            )
+        tokens = [_split(token) for token in _TOKEN.findall(rest)]
+        options = tuple(_option(t[2:], d) for t, d in tokens if t.startswith("--"))
+        arguments = tuple(_argument(t, d) for t, d in tokens if not t.startswith("--"))
+        return cls(name, arguments, options)
+
+    def parser(self, description: str = "") -> argparse.ArgumentParser:
+        """An argparse parser that raises UsageError instead of leaving the process."""
+        parser = _Parser(prog=f"sixorbit {self.name}", description=description, add_help=False)
+        for argument in self.arguments:
+            _add_argument(parser, argument)
+        for option in self.options:
+            _add_option(parser, option)
+        return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}\n{self.format_usage().strip()}")
+
+
+def _split(token: str) -> tuple[str, str]:
+    head, _, description = token.partition(" : ")
+    return head.strip(), description.strip()
+
+
+def _argument(text: str, description: str) -> Argument:
+    name, equals, default = text.partition("=")
+    optional, many = bool(equals), False
+    while name[-1:] in ("?", "*"):
+        optional, many = optional or name[-1] == "?", many or name[-1] == "*"
+        name = name[:-1]
+    if not name:
+        raise CommandError(f"cannot read {{{text}}}: an argument needs a name")
+    return Argument(name, description, optional, many, default if equals else None)
+
+
+def _option(text: str, description: str) -> Option:
+    head, equals, default = text.partition("=")
+    short, bar, name = head.partition("|")
+    if not bar:
+        short, name = "", head
+    many = default == "*"
+    return Option(
+        name, description, short or None, bool(equals), many, None if many or not default else default
+    )
+
+
+def _add_argument(parser: argparse.ArgumentParser, argument: Argument) -> None:
+    nargs: str | None = None
+    if argument.many:
+        nargs = "*" if argument.optional else "+"
+    elif argument.optional:
+        nargs = "?"
+    default = [] if argument.many and argument.default is None else argument.default
+    options: dict[str, Any] = {"default": default} if nargs in ("?", "*") else {}
+    parser.add_argument(argument.name, nargs=nargs, help=argument.description, **options)
+
+
+def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    flags = [f"--{option.name}"]
+    if option.short:
+        flags.insert(0, f"-{option.short}" if len(option.short) == 1 else f"--{option.short}")
+    settings: dict[str, Any] = {"dest": option.name, "help": option.description}
+    if not option.takes_value:
+        settings["action"] = "store_true"
+    elif option.many:
+        settings.update(action="append", default=None)
+    else:
+        settings["default"] = option.default
+    parser.add_argument(*flags, **settings)
