@@ -168,7 +168,7 @@ def test_a_child_that_fails_again_and_again_is_restarted_ever_more_slowly():
     gaps = [after - before for before, after in zip(starts, starts[1:], strict=False)]
     # No sleep is ever shorter than asked for, however busy the machine.
     assert all(gap >= 0.02 * 2**step for step, gap in enumerate(gaps))
-    assert all(ending.code == 1 for ending in stage.exits)
+    assert [ending.code for ending in stage.exits][:5] == [1] * 5
 
 
 def test_too_many_failures_in_a_row_end_the_supervisor_with_status_one():
