@@ -1,0 +1,137 @@
+-- SixOrbit framework tables for MySQL 8 / MariaDB 10.6 and newer.
+--
+-- Source this by hand (`mysql so < framework_tables.mysql.sql`) or run `sixorbit db:install`,
+-- any number of times: nothing that exists is touched. The twin for SQLite is
+-- framework_tables.sqlite.sql: same tables, same columns, same order, same comments.
+--
+-- The columns of the original framework come first and keep their names and meanings. What stands
+-- after a line `-- added:` is ours, and has a default: rows written by hand with the original's
+-- columns alone are valid.
+
+-- == migrations: which files of database/migrations have been applied ===========================
+
+create table if not exists migrations (
+    id bigint unsigned not null auto_increment,
+    migration varchar(255) not null,               -- file name without its ending
+    batch int not null,                            -- files applied together are rolled back together
+    -- added:
+    applied_at datetime(6) null default null,      -- UTC
+    primary key (id),
+    unique key migrations_migration_unique (migration)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- == activity log: who changed what, and when ===================================================
+
+create table if not exists activity_log (
+    id bigint unsigned not null auto_increment,
+    log_name varchar(255) null default null,
+    description text not null,
+    subject_type varchar(255) null default null,
+    subject_id varchar(64) null default null,
+    causer_type varchar(255) null default null,
+    causer_id varchar(64) null default null,
+    properties longtext null default null,         -- JSON
+    event varchar(255) null default null,
+    batch_uuid char(36) null default null,
+    created_at datetime(6) null default null,      -- UTC
+    updated_at datetime(6) null default null,      -- UTC
+    primary key (id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- == queue: jobs waiting and running, failed jobs, batches ======================================
+
+create table if not exists jobs (
+    id bigint unsigned not null auto_increment,
+    queue varchar(64) character set ascii collate ascii_bin not null,
+    payload longtext not null,                     -- JSON
+    attempts smallint unsigned not null default 0,
+    reserved_at int unsigned null default null,    -- unix seconds
+    available_at int unsigned not null,            -- unix seconds
+    created_at int unsigned not null,              -- unix seconds
+    primary key (id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists failed_jobs (
+    id bigint unsigned not null auto_increment,
+    uuid varchar(64) character set ascii collate ascii_bin not null,
+    connection text not null,
+    queue text not null,
+    payload longtext not null,                     -- JSON
+    exception longtext not null,
+    failed_at datetime(6) not null default current_timestamp(6), -- UTC
+    primary key (id),
+    unique key failed_jobs_uuid_unique (uuid)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists job_batches (
+    id varchar(64) character set ascii collate ascii_bin not null,
+    name varchar(255) not null,
+    total_jobs int not null,
+    pending_jobs int not null,
+    failed_jobs int not null,
+    failed_job_ids longtext not null,              -- JSON
+    options mediumtext null default null,          -- JSON
+    cancelled_at int unsigned null default null,   -- unix seconds
+    created_at int unsigned not null,              -- unix seconds
+    finished_at int unsigned null default null,    -- unix seconds
+    primary key (id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- == notifications ==============================================================================
+
+create table if not exists notifications (
+    id char(36) character set ascii collate ascii_bin not null,
+    type varchar(255) not null,
+    notifiable_type varchar(255) not null,
+    notifiable_id varchar(64) not null,
+    data longtext not null,                        -- JSON
+    read_at datetime(6) null default null,         -- UTC
+    created_at datetime(6) null default null,      -- UTC
+    updated_at datetime(6) null default null,      -- UTC
+    primary key (id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- == cache and locks ============================================================================
+
+create table if not exists cache (
+    `key` varbinary(255) not null,
+    value longtext not null,                       -- typed JSON
+    expiration bigint not null,                    -- unix seconds
+    primary key (`key`)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists cache_locks (
+    `key` varbinary(255) not null,
+    owner varchar(255) not null,
+    expiration bigint not null,                    -- unix seconds
+    primary key (`key`)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- == sessions ===================================================================================
+
+create table if not exists sessions (
+    id varchar(255) character set ascii collate ascii_bin not null,
+    user_id varchar(64) null default null,
+    ip_address varchar(45) null default null,
+    user_agent text null default null,
+    payload longtext not null,
+    last_activity int not null,                    -- unix seconds
+    primary key (id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- == personal access tokens =====================================================================
+
+create table if not exists personal_access_tokens (
+    id bigint unsigned not null auto_increment,
+    tokenable_type varchar(255) not null,
+    tokenable_id varchar(64) not null,
+    name varchar(255) not null,
+    token char(64) character set ascii collate ascii_bin not null,
+    abilities text null default null,              -- JSON
+    last_used_at datetime(6) null default null,    -- UTC
+    expires_at datetime(6) null default null,      -- UTC
+    created_at datetime(6) null default null,      -- UTC
+    updated_at datetime(6) null default null,      -- UTC
+    primary key (id),
+    unique key personal_access_tokens_token_unique (token)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
