@@ -1,0 +1,454 @@
+"""Settings: `.env` and the environment, `config/*.py`, and dotted access to both.
+
+The real environment wins over `.env`. A config file is a small Python module with one dict named
+`config`; files are read once, when the first of their keys is asked for. This module keeps no
+global but the loaded environment: which Config is the application's is decided in
+so/application.py.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import CodeType
+from typing import Any, NoReturn
+
+from so.errors import ConfigError, EnvSyntaxError, MissingEnvError
+
+_MISSING: Any = object()
+
+# --- the environment -----------------------------------------------------------------------------
+
+_WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "empty": ""}
+_WORDS |= {f"({word})": value for word, value in _WORDS.items()}
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_VARIABLE = re.compile(r"\\\$|\$\{([A-Za-z_][A-Za-z0-9_.]*)\}")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
+
+
+class Env:
+    """The process environment together with the `.env` files loaded so far."""
+
+    _loaded: dict[str, str] = {}
+    _own: dict[str, str] = {}
+    _lock = threading.Lock()
+
+    @classmethod
+    def load(cls, path: str | Path, override: bool = False, required: bool = False) -> bool:
+        """Read a `.env` file; False if there is none.
+
+        A key of the real environment keeps its value unless *override*. Raises EnvSyntaxError
+        naming file and line, or ConfigError when a *required* file is missing.
+        """
+        file = Path(path)
+        if not file.is_file():
+            if required:
+                raise ConfigError(f"environment file {file} does not exist: copy .env.example")
+            return False
+        text = file.read_bytes().decode("utf-8-sig")
+        values = _Parser(text, str(file), cls._lookup).parse()
+        with cls._lock:
+            (cls._own if override else cls._loaded).update(values)
+        return True
+
+    @classmethod
+    def _lookup(cls, key: str) -> str | None:
+        for source in (cls._own, os.environ, cls._loaded):
+            if key in source:
+                return source[key]
+        return None
+
+    @classmethod
+    def get(cls, key: str, default: Any = None) -> Any:
+        """The value of *key* with true, false, null and empty turned into what they mean."""
+        value = cls._lookup(key)
+        if value is None:
+            return default() if callable(default) else default
+        return _WORDS.get(value.lower(), value)
+
+    @classmethod
+    def set(cls, key: str, value: Any) -> None:
+        """Set *key* for this process, above the real environment."""
+        with cls._lock:
+            cls._own[key] = _as_text(value)
+
+    @classmethod
+    def has(cls, key: str) -> bool:
+        """True if *key* is set anywhere, even to nothing."""
+        return cls._lookup(key) is not None
+
+    @classmethod
+    def all(cls) -> dict[str, str]:
+        """Every key with its raw text."""
+        return {**cls._loaded, **os.environ, **cls._own}
+
+    @classmethod
+    def clear(cls) -> None:
+        """Forget what files and `set()` gave; the real environment stays."""
+        with cls._lock:
+            cls._loaded.clear()
+            cls._own.clear()
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
+class _EnvReader:
+    """`env("KEY", default)`, and the same with a type: `env.int("PORT", 8000)`."""
+
+    def __call__(self, key: str, default: Any = None) -> Any:
+        """The value of *key*; true/false/null/empty become values, nothing else is cast."""
+        return Env.get(key, default)
+
+    def int(self, key: str, default: int | None = None) -> Any:
+        """A whole number; raises ValueError naming the key for anything else."""
+        return self._cast(key, default, int, "a whole number")
+
+    def float(self, key: str, default: float | None = None) -> Any:
+        """A number; raises ValueError naming the key for anything else."""
+        return self._cast(key, default, float, "a number")
+
+    def bool(self, key: str, default: bool | None = None) -> Any:
+        """True or false: true, 1, on, yes and false, 0, off, no, in any case."""
+        return self._cast(key, default, _boolean, "true or false")
+
+    def list(self, key: str, default: Any = None) -> Any:
+        """Texts separated by commas, spaces around them dropped."""
+        return self._cast(key, default, _comma_list, "a list")
+
+    def require(self, key: str) -> Any:
+        """The value of *key*; raises MissingEnvError if it is not set or empty."""
+        value = Env.get(key)
+        if value is None or value == "":
+            raise MissingEnvError(f"{key} is not set: add it to .env or to the environment")
+        return value
+
+    def _cast(self, key: str, default: Any, cast: Callable[[Any], Any], kind: str) -> Any:
+        raw = Env._lookup(key)
+        if raw is None or raw.strip() == "" or _WORDS.get(raw.lower(), raw) is None:
+            return default
+        try:
+            return cast(raw.strip())
+        except ValueError as error:
+            raise ValueError(f"{key} must be {kind}, {raw!r} given") from error
+
+
+env = _EnvReader()
+
+
+def _boolean(text: str) -> bool:
+    word = text.lower().strip("()")
+    if word in ("true", "1", "on", "yes"):
+        return True
+    if word in ("false", "0", "off", "no"):
+        return False
+    raise ValueError(text)
+
+
+def _comma_list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+class _Parser:
+    """Reads the text of one .env file line by line."""
+
+    def __init__(self, text: str, file: str, lookup: Callable[[str], str | None]) -> None:
+        self._lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self._file = file
+        self._lookup = lookup
+        self._values: dict[str, str] = {}
+        self._at = 0
+
+    def parse(self) -> dict[str, str]:
+        while self._at < len(self._lines):
+            line = self._lines[self._at].strip()
+            self._at += 1
+            if line and not line.startswith("#"):
+                self._assignment(line)
+        return self._values
+
+    def _fail(self, message: str, line: int | None = None) -> NoReturn:
+        raise EnvSyntaxError(message, self._file, line or self._at)
+
+    def _assignment(self, line: str) -> None:
+        if line.startswith("export ") or line.startswith("export\t"):
+            line = line[6:].lstrip()
+        match = _KEY.match(line)
+        rest = line[match.end() :].lstrip() if match else ""
+        if not match or not rest.startswith("="):
+            self._fail(f"expected KEY=value, found {line!r}")
+        self._values[match.group()] = self._value(rest[1:].strip())
+
+    def _value(self, text: str) -> str:
+        if text.startswith("'"):
+            return self._single(text[1:])
+        if text.startswith('"'):
+            return self._double(text[1:])
+        if text.startswith("#"):
+            return ""
+        bare = re.split(r"\s#", text, maxsplit=1)[0].rstrip()
+        return self._expand(bare)
+
+    def _single(self, text: str) -> str:
+        value, quote, rest = text.partition("'")
+        if not quote:
+            self._fail("a single-quoted value has no closing quote")
+        self._nothing_after(rest)
+        return value
+
+    def _double(self, text: str) -> str:
+        start, parts = self._at, []
+        while (end := _closing_quote(text)) < 0:
+            parts.append(text)
+            if self._at >= len(self._lines):
+                self._fail("a double-quoted value has no closing quote", start)
+            text = self._lines[self._at]
+            self._at += 1
+        self._nothing_after(text[end + 1 :])
+        return self._unescape("\n".join([*parts, text[:end]]))
+
+    def _nothing_after(self, rest: str) -> None:
+        if rest.strip() and not rest.lstrip().startswith("#"):
+            self._fail(f"unexpected text after the closing quote: {rest.strip()!r}")
+
+    def _unescape(self, text: str) -> str:
+        def one(match: re.Match[str]) -> str:
+            if match.group(1):
+                return self._variable(match.group(1))
+            return _ESCAPES.get(match.group(2), match.group(0))
+
+        return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)\}|\\(.)", one, text, flags=re.DOTALL)
+
+    def _expand(self, text: str) -> str:
+        return _VARIABLE.sub(lambda m: self._variable(m.group(1)) if m.group(1) else "$", text)
+
+    def _variable(self, key: str) -> str:
+        if key in os.environ:
+            return os.environ[key]
+        return self._values.get(key) or self._lookup(key) or ""
+
+
+def _closing_quote(text: str) -> int:
+    match = re.match(r'(?:[^"\\]|\\.)*"', text, re.DOTALL)
+    return match.end() - 1 if match else -1
+
+
+# --- configuration --------------------------------------------------------------------------------
+
+
+class Config:
+    """Nested settings under dotted keys: `config.get("database.connections.mysql.host")`."""
+
+    def __init__(self, source: str | Path | Mapping[str, Any] | None = None) -> None:
+        """Over a folder of `*.py` and `*.json` files, or over a dict."""
+        self._items: dict[str, Any] = {}
+        self._files: dict[str, Path] = {}
+        self._lock = threading.RLock()
+        if isinstance(source, Mapping):
+            self._items = copy.deepcopy(dict(source))
+        elif source is not None:
+            self._files = _config_files(Path(source))
+
+    # --- reading ---
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value at *key*; *default* (called if callable) only when there is none."""
+        value = self._find(key)
+        if value is _MISSING:
+            return default() if callable(default) else default
+        return value
+
+    def get_many(self, keys: Any) -> dict[str, Any]:
+        """Several values at once, from a list of keys or a dict of key → default."""
+        if isinstance(keys, Mapping):
+            return {key: self.get(key, default) for key, default in keys.items()}
+        return {key: self.get(key) for key in keys}
+
+    def has(self, key: str) -> bool:
+        """True if *key* is there, even if it is None."""
+        return self._find(key) is not _MISSING
+
+    def all(self) -> dict[str, Any]:
+        """Everything, files included."""
+        return self.load_all()
+
+    def load_all(self) -> dict[str, Any]:
+        """Read every file now (to find faults at the start); everything as one dict."""
+        for name in list(self._files):
+            self._load(name)
+        return self._items
+
+    def _find(self, key: str) -> Any:
+        head, *rest = key.split(".")
+        if head in self._files:
+            self._load(head)
+        value: Any = self._items.get(head, _MISSING)
+        for part in rest:
+            value = _step(value, part)
+        return value
+
+    def _load(self, name: str) -> None:
+        with self._lock:
+            file = self._files.get(name)
+            if file is None:
+                return
+            loaded = _read_config(file)
+            over = self._items.get(name)
+            self._items[name] = _merged(loaded, over) if isinstance(over, Mapping) else loaded
+            del self._files[name]
+
+    # --- typed reading ---
+
+    def string(self, key: str, default: Any = None) -> str:
+        """A text; raises TypeError naming the key for anything else."""
+        value: str = self._typed(key, default, str, "a string")
+        return value
+
+    def integer(self, key: str, default: Any = None) -> int:
+        """An int, never a bool; raises TypeError naming the key for anything else."""
+        value: int = self._typed(key, default, int, "an integer")
+        return value
+
+    def float(self, key: str, default: Any = None) -> float:
+        """A float; raises TypeError naming the key for anything else."""
+        value: float = self._typed(key, default, float, "a float")
+        return value
+
+    def boolean(self, key: str, default: Any = None) -> bool:
+        """A bool; raises TypeError naming the key for anything else."""
+        value: bool = self._typed(key, default, bool, "a boolean")
+        return value
+
+    def array(self, key: str, default: Any = None) -> Any:
+        """A list or a dict; raises TypeError naming the key for anything else."""
+        return self._typed(key, default, (list, dict, tuple), "an array")
+
+    def _typed(self, key: str, default: Any, kinds: Any, article: str) -> Any:
+        value = self.get(key, default)
+        fits = isinstance(value, kinds) and (kinds is bool or not isinstance(value, bool))
+        if not fits:
+            given = "None" if value is None else type(value).__name__
+            raise TypeError(
+                f"Configuration value for key [{key}] must be {article}, {given} given."
+            )
+        return value
+
+    # --- changing ---
+
+    def set(self, key: str | Mapping[str, Any], value: Any = None) -> None:
+        """Set *key* to *value*, or several from a dict of dotted keys."""
+        with self._lock:
+            for name, item in key.items() if isinstance(key, Mapping) else [(key, value)]:
+                self._set(name, item)
+
+    def _set(self, key: str, value: Any) -> None:
+        *parents, last = key.split(".")
+        first = parents[0] if parents else last
+        if first in self._files:
+            self._load(first)
+        place: Any = self._items
+        for part in parents:
+            inner = _step(place, part)
+            if not isinstance(inner, (dict, list)):
+                inner = {}
+                _put(place, part, inner)
+            place = inner
+        _put(place, last, value)
+
+    def merge(self, values: Mapping[str, Any]) -> None:
+        """Lay the nested dict *values* over what is there."""
+        with self._lock:
+            for name, over in values.items():
+                if name in self._files:
+                    self._load(name)
+                here = self._items.get(name)
+                both = isinstance(here, Mapping) and isinstance(over, Mapping)
+                self._items[name] = _merged(here, over) if both else copy.deepcopy(over)  # type: ignore[arg-type]
+
+    def prepend(self, key: str, value: Any) -> None:
+        """Put *value* in front of the list at *key*."""
+        self.set(key, [value, *(self.get(key) or [])])
+
+    def push(self, key: str, value: Any) -> None:
+        """Put *value* at the end of the list at *key*."""
+        self.set(key, [*(self.get(key) or []), value])
+
+    def __getitem__(self, key: str) -> Any:
+        value = self._find(key)
+        if value is _MISSING:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.set(key, value)
+
+    def __contains__(self, key: str) -> bool:
+        return self.has(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.load_all())
+
+
+def _config_files(folder: Path) -> dict[str, Path]:
+    files = [p for p in sorted(folder.glob("*")) if p.suffix in (".py", ".json")]
+    return {p.stem: p for p in files if not p.name.startswith((".", "_"))}
+
+
+_compiled: dict[tuple[str, int, int], CodeType] = {}
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        if file.suffix == ".json":
+            values = json.loads(file.read_text("utf-8"))
+        else:
+            # Run from its path rather than imported: a `config` package would be one for the
+            # whole process, and several applications may live in it.
+            stat = file.stat()
+            mark = (str(file), stat.st_mtime_ns, stat.st_size)
+            if mark not in _compiled:
+                _compiled[mark] = compile(file.read_text("utf-8"), str(file), "exec")
+            names: dict[str, Any] = {"__name__": f"config.{file.stem}", "__file__": str(file)}
+            exec(_compiled[mark], names)  # noqa: S102  # the application's own file
+            values = names.get("config")
+    except (SyntaxError, NameError, ImportError, ValueError) as error:
+        raise ConfigError(f"cannot read {file}: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file} defines no dict named `config`: write `config = {{...}}`")
+    return values
+
+
+def _step(value: Any, part: str) -> Any:
+    if isinstance(value, Mapping):
+        if part in value:
+            return value[part]
+        return value.get(int(part), _MISSING) if part.isdecimal() else _MISSING
+    if isinstance(value, (list, tuple)) and part.isdecimal() and int(part) < len(value):
+        return value[int(part)]
+    return _MISSING
+
+
+def _put(place: Any, part: str, value: Any) -> None:
+    if isinstance(place, list):
+        if not part.isdecimal() or int(part) > len(place):
+            raise ConfigError(f"cannot set item {part!r} of a list with {len(place)} items")
+        place[int(part) : int(part) + 1] = [value]
+    else:
+        place[part] = value
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(under)
+    for key, value in over.items():
+        here = result.get(key)
+        both = isinstance(here, Mapping) and isinstance(value, Mapping)
+        result[key] = _merged(here, value) if both else copy.deepcopy(value)  # type: ignore[arg-type]
+    return result
