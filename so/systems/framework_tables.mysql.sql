@@ -44,11 +44,20 @@ create table if not exists jobs (
     id bigint unsigned not null auto_increment,
     queue varchar(64) character set ascii collate ascii_bin not null,
     payload longtext not null,                     -- JSON
-    attempts smallint unsigned not null default 0,
+    attempts smallint unsigned not null default 0, -- how often it was started
     reserved_at int unsigned null default null,    -- unix seconds
-    available_at int unsigned not null,            -- unix seconds
+    available_at int unsigned not null,            -- unix seconds; while reserved, the end of the lease
     created_at int unsigned not null,              -- unix seconds
-    primary key (id)
+    -- added:
+    uuid varchar(64) character set ascii collate ascii_bin null default null,
+    worker_id varchar(64) character set ascii collate ascii_bin null default null, -- which claim holds the reservation
+    crashes smallint unsigned not null default 0,  -- starts that ended with the death of the worker
+    exceptions smallint unsigned not null default 0, -- starts that ended with an exception
+    lock_key varchar(120) character set ascii collate ascii_bin null default null, -- the unique lock that this job owns
+    batch_id varchar(64) character set ascii collate ascii_bin null default null,
+    cancelled_at int unsigned null default null,   -- unix seconds
+    primary key (id),
+    key jobs_due_index (queue, available_at, id)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 create table if not exists failed_jobs (
@@ -59,22 +68,100 @@ create table if not exists failed_jobs (
     payload longtext not null,                     -- JSON
     exception longtext not null,
     failed_at datetime(6) not null default current_timestamp(6), -- UTC
+    -- added:
+    job varchar(255) not null default '',          -- the name shown to people
+    fingerprint char(16) character set ascii collate ascii_bin not null default '', -- class, exception and place of the failure
+    attempts smallint unsigned not null default 0,
+    batch_id varchar(64) character set ascii collate ascii_bin null default null,
+    lock_key varchar(120) character set ascii collate ascii_bin null default null, -- the unique lock a retry has to take again
     primary key (id),
-    unique key failed_jobs_uuid_unique (uuid)
+    unique key failed_jobs_uuid_unique (uuid),
+    key failed_jobs_fingerprint_index (fingerprint),
+    key failed_jobs_failed_at_index (failed_at)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 create table if not exists job_batches (
     id varchar(64) character set ascii collate ascii_bin not null,
     name varchar(255) not null,
     total_jobs int not null,
-    pending_jobs int not null,
+    pending_jobs int not null,                     -- not yet succeeded
     failed_jobs int not null,
-    failed_job_ids longtext not null,              -- JSON
+    failed_job_ids longtext not null,              -- JSON; kept empty, see job_batch_failures
     options mediumtext null default null,          -- JSON
     cancelled_at int unsigned null default null,   -- unix seconds
     created_at int unsigned not null,              -- unix seconds
     finished_at int unsigned null default null,    -- unix seconds
     primary key (id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists job_batch_failures (
+    batch_id varchar(64) character set ascii collate ascii_bin not null,
+    job_uuid varchar(64) character set ascii collate ascii_bin not null,
+    primary key (batch_id, job_uuid)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists job_progress (
+    uuid varchar(64) character set ascii collate ascii_bin not null, -- of the job
+    job_id bigint unsigned not null,
+    job varchar(255) not null,                     -- the name shown to people
+    state varchar(16) character set ascii collate ascii_bin not null, -- running, done, failed or cancelled
+    done bigint not null default 0,
+    total bigint null default null,
+    message varchar(255) null default null,
+    position bigint not null default 0,            -- items a resumable loop has behind it
+    started_at int unsigned not null,              -- unix seconds
+    updated_at int unsigned not null,              -- unix seconds
+    primary key (uuid),
+    key job_progress_job_id_index (job_id),
+    key job_progress_updated_at_index (updated_at)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists queue_locks (
+    name varchar(120) character set ascii collate ascii_bin not null,
+    kind varchar(16) character set ascii collate ascii_bin not null, -- unique, overlap, limit or throttle
+    owner varchar(120) character set ascii collate ascii_bin not null,
+    amount bigint not null default 0,              -- hits in the window of a limit
+    expires_at int unsigned null default null,     -- unix seconds; never when null
+    primary key (name)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists queue_workers (
+    id varchar(64) character set ascii collate ascii_bin not null,
+    host varchar(255) not null,
+    pid int not null,
+    queues varchar(255) not null,
+    processes int not null,
+    state varchar(16) character set ascii collate ascii_bin not null, -- running, paused or stopping
+    generation int not null default 0,             -- the restart request it has obeyed
+    done bigint not null default 0,
+    failed bigint not null default 0,
+    started_at int unsigned not null,              -- unix seconds
+    beat_at int unsigned not null,                 -- unix seconds
+    current text null default null,                -- JSON: the jobs under way
+    primary key (id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists queue_control (
+    name varchar(96) character set ascii collate ascii_bin not null, -- restart, or pause:<queue>
+    amount bigint not null default 0,              -- a generation, or unix seconds of the end
+    updated_at int unsigned not null,              -- unix seconds
+    primary key (name)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists queue_metrics (
+    queue varchar(64) character set ascii collate ascii_bin not null,
+    minute int not null,                           -- unix seconds / 60; 0 counts since the beginning
+    name varchar(64) character set ascii collate ascii_bin not null,
+    amount bigint not null default 0,
+    primary key (queue, minute, name)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists queue_schedule_runs (
+    task varchar(120) character set ascii collate ascii_bin not null,
+    run_at int unsigned not null,                  -- unix seconds of the due time
+    host varchar(255) not null,
+    started_at int unsigned not null,              -- unix seconds
+    primary key (task, run_at)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 -- == notifications ==============================================================================

@@ -42,11 +42,20 @@ create table if not exists jobs (
     id integer not null primary key autoincrement,
     queue varchar(64) not null,
     payload text not null,                         -- JSON
-    attempts integer not null default 0,
+    attempts integer not null default 0,           -- how often it was started
     reserved_at integer null default null,         -- unix seconds
-    available_at integer not null,                 -- unix seconds
-    created_at integer not null                    -- unix seconds
+    available_at integer not null,                 -- unix seconds; while reserved, the end of the lease
+    created_at integer not null,                   -- unix seconds
+    -- added:
+    uuid varchar(64) null default null,
+    worker_id varchar(64) null default null,       -- which claim holds the reservation
+    crashes integer not null default 0,            -- starts that ended with the death of the worker
+    exceptions integer not null default 0,         -- starts that ended with an exception
+    lock_key varchar(120) null default null,       -- the unique lock that this job owns
+    batch_id varchar(64) null default null,
+    cancelled_at integer null default null         -- unix seconds
 );
+create index if not exists jobs_due_index on jobs (queue, available_at, id);
 
 create table if not exists failed_jobs (
     id integer not null primary key autoincrement,
@@ -55,21 +64,95 @@ create table if not exists failed_jobs (
     queue text not null,
     payload text not null,                         -- JSON
     exception text not null,
-    failed_at datetime not null default (strftime('%Y-%m-%d %H:%M:%f000', 'now')) -- UTC
+    failed_at datetime not null default (strftime('%Y-%m-%d %H:%M:%f000', 'now')), -- UTC
+    -- added:
+    job varchar(255) not null default '',          -- the name shown to people
+    fingerprint char(16) not null default '',      -- class, exception and place of the failure
+    attempts integer not null default 0,
+    batch_id varchar(64) null default null,
+    lock_key varchar(120) null default null        -- the unique lock a retry has to take again
 );
 create unique index if not exists failed_jobs_uuid_unique on failed_jobs (uuid);
+create index if not exists failed_jobs_fingerprint_index on failed_jobs (fingerprint);
+create index if not exists failed_jobs_failed_at_index on failed_jobs (failed_at);
 
 create table if not exists job_batches (
     id varchar(64) not null primary key,
     name varchar(255) not null,
     total_jobs integer not null,
-    pending_jobs integer not null,
+    pending_jobs integer not null,                 -- not yet succeeded
     failed_jobs integer not null,
-    failed_job_ids text not null,                  -- JSON
+    failed_job_ids text not null,                  -- JSON; kept empty, see job_batch_failures
     options text null default null,                -- JSON
     cancelled_at integer null default null,        -- unix seconds
     created_at integer not null,                   -- unix seconds
     finished_at integer null default null          -- unix seconds
+);
+
+create table if not exists job_batch_failures (
+    batch_id varchar(64) not null,
+    job_uuid varchar(64) not null,
+    primary key (batch_id, job_uuid)
+);
+
+create table if not exists job_progress (
+    uuid varchar(64) not null primary key,         -- of the job
+    job_id integer not null,
+    job varchar(255) not null,                     -- the name shown to people
+    state varchar(16) not null,                    -- running, done, failed or cancelled
+    done integer not null default 0,
+    total integer null default null,
+    message varchar(255) null default null,
+    position integer not null default 0,           -- items a resumable loop has behind it
+    started_at integer not null,                   -- unix seconds
+    updated_at integer not null                    -- unix seconds
+);
+create index if not exists job_progress_job_id_index on job_progress (job_id);
+create index if not exists job_progress_updated_at_index on job_progress (updated_at);
+
+create table if not exists queue_locks (
+    name varchar(120) not null primary key,
+    kind varchar(16) not null,                     -- unique, overlap, limit or throttle
+    owner varchar(120) not null,
+    amount integer not null default 0,             -- hits in the window of a limit
+    expires_at integer null default null           -- unix seconds; never when null
+);
+
+create table if not exists queue_workers (
+    id varchar(64) not null primary key,
+    host varchar(255) not null,
+    pid integer not null,
+    queues varchar(255) not null,
+    processes integer not null,
+    state varchar(16) not null,                    -- running, paused or stopping
+    generation integer not null default 0,         -- the restart request it has obeyed
+    done integer not null default 0,
+    failed integer not null default 0,
+    started_at integer not null,                   -- unix seconds
+    beat_at integer not null,                      -- unix seconds
+    current text null default null                 -- JSON: the jobs under way
+);
+
+create table if not exists queue_control (
+    name varchar(96) not null primary key,         -- restart, or pause:<queue>
+    amount integer not null default 0,             -- a generation, or unix seconds of the end
+    updated_at integer not null                    -- unix seconds
+);
+
+create table if not exists queue_metrics (
+    queue varchar(64) not null,
+    minute integer not null,                       -- unix seconds / 60; 0 counts since the beginning
+    name varchar(64) not null,
+    amount integer not null default 0,
+    primary key (queue, minute, name)
+);
+
+create table if not exists queue_schedule_runs (
+    task varchar(120) not null,
+    run_at integer not null,                       -- unix seconds of the due time
+    host varchar(255) not null,
+    started_at integer not null,                   -- unix seconds
+    primary key (task, run_at)
 );
 
 -- == notifications ==============================================================================
