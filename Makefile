@@ -1,0 +1,62 @@
+# `make help` lists what there is.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+N ?= 2000
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: help run import test check setup format bench fuzz chaos cluster conformance clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: ## the demo ERP with its server and one worker on SQLite (HOST=, PORT=)
+	@$(PYTHON) bin/sixorbit demo:run --host=$(HOST) --port=$(PORT)
+
+import: ## import a CSV of orders: make import FILE=orders.csv
+	@test -n "$(FILE)" || { echo "say which file: make import FILE=orders.csv"; exit 2; }
+	@$(PYTHON) bin/sixorbit demo:import "$(FILE)"
+
+setup: $(VENV)/.ready ## the venv with the test tools
+
+$(VENV)/.ready: requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+test: setup ## every test, on SQLite and on a throw-away MariaDB
+	@sh tests/support/need-servers.sh
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist=loadgroup
+
+check: setup ## format, lint, types, tests under coverage, smoke with no packages
+	@sh tests/support/need-servers.sh
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m tests.support.coverage_run -n $(JOBS)
+	$(PYTHON) -I -S bin/sixorbit list > /dev/null
+
+format: setup ## lay the code out
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: ## our half of the benchmarks
+	$(PYTHON) bench/run.py
+
+fuzz: setup ## random builder chains on both engines: make fuzz N=100000
+	$(BIN)/python -m tests.fuzz.run $(N)
+
+chaos: setup ## the queue under SIGKILL, SIGSTOP and database restarts, at full size
+	$(BIN)/python -m pytest -q tests/chaos --chaos
+
+cluster: setup ## workers on a three-node Galera cluster on this machine
+	$(BIN)/python -m pytest -q tests/cluster --cluster
+
+conformance: setup ## the score of the web server on the raw-socket cases
+	$(BIN)/python -m pytest -q tests/server/conformance
+
+clean: ## remove what was built and the demo's data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	find storage -mindepth 1 ! -name .gitkeep -delete

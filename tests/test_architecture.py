@@ -1,0 +1,122 @@
+"""Who may import whom, read from the syntax trees: imports inside functions count as well."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted((ROOT / "so").rglob("*.py"))
+
+# room → what it may import of ours. A room is named by its longest prefix here.
+LOW = ("so.errors", "so.support")
+SYSTEMS = ("so.systems",)
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "so.errors": (),
+    "so.support": ("so.errors", "so.support"),
+    "so.config": LOW,
+    "so.container": LOW,
+    "so.db": (*LOW, "so.db"),
+    "so.http": (*LOW, "so.http"),
+    "so.server": (*LOW, "so.server"),
+    "so.systems.activity": (*LOW, "so.db", "so.systems.activity"),
+    "so.systems.auth": (*LOW, "so.db", "so.systems.auth"),
+    "so.systems.cache": (*LOW, "so.db", "so.systems.cache"),
+    "so.systems.notifications": (*LOW, "so.db", "so.systems.notifications"),
+    "so.systems.queue": (*LOW, "so.db", "so.systems.queue"),
+    "so.systems.sessions": (*LOW, "so.db", "so.systems.sessions"),
+    "so.systems.worker": (*LOW, "so.db", "so.systems.queue", "so.systems.worker"),
+    "so.systems": (),
+    "so.edge": (*LOW, "so.http", *SYSTEMS, "so.edge"),
+    "so.application": (
+        *LOW, "so.config", "so.container", "so.db", "so.http", "so.server", *SYSTEMS, "so.edge",
+        "so.application",
+    ),
+    "so.shortcuts": (
+        *LOW, "so.config", "so.container", "so.db", "so.http", *SYSTEMS, "so.application",
+    ),
+    "so.console": ("so",),
+    "so.web": (
+        *LOW, "so.config", "so.container", "so.db", "so.http", *SYSTEMS, "so.edge",
+        "so.application", "so.web",
+    ),
+    "so.testing": ("so",),
+    "so.wsgi": ("so.application",),
+    "so.__main__": ("so.console",),
+    "so": (),
+}  # fmt: skip
+NOT_FROM_ABOVE = {"so.console": ("so.web",), "so.web": ("so.console",)}
+OUTSIDE_THE_STANDARD_LIBRARY = {"mysql": "so.db.dialects.mysql"}
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    rooms = [room for room in MAY_IMPORT if module == room or module.startswith(room + ".")]
+    return max(rooms, key=len)
+
+
+def imports_of(file: Path) -> list[tuple[int, str]]:
+    found = []
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: relative import; write the full name"
+            found.append((node.lineno, str(node.module)))
+    return found
+
+
+def is_allowed(imported: str, allowed: tuple[str, ...]) -> bool:
+    return any(imported == name or imported.startswith(name + ".") for name in allowed)
+
+
+@pytest.mark.parametrize("file", MODULES, ids=module_name)
+def test_a_room_imports_only_what_the_house_allows(file):
+    module = module_name(file)
+    room = room_of(module)
+    allowed = MAY_IMPORT[room]
+    for line, imported in imports_of(file):
+        if imported.partition(".")[0] != "so":
+            continue
+        type_only = room == "so.console" and imported == "so.application"
+        assert type_only or is_allowed(imported, allowed), (
+            f"{file}:{line}: {room} must not import {imported}; it may import {allowed}"
+        )
+
+
+@pytest.mark.parametrize("file", MODULES, ids=module_name)
+def test_the_framework_imports_the_standard_library_and_itself_only(file):
+    module = module_name(file)
+    for line, imported in imports_of(file):
+        top = imported.partition(".")[0]
+        if top in ("so", "__future__") or top in sys.stdlib_module_names:
+            continue
+        home = OUTSIDE_THE_STANDARD_LIBRARY.get(top)
+        assert home is not None, f"{file}:{line}: {imported} is not in the standard library"
+        assert module == home, f"{file}:{line}: only {home} may import {imported}"
+
+
+@pytest.mark.parametrize("file", MODULES, ids=module_name)
+def test_no_module_reads_objects_back_by_running_them(file):
+    for line, imported in imports_of(file):
+        assert imported.partition(".")[0] not in ("pickle", "marshal", "shelve", "dill"), (
+            f"{file}:{line}: {imported} runs code that a row could hold"
+        )
+
+
+@pytest.mark.parametrize("file", MODULES, ids=module_name)
+def test_every_module_says_what_it_is_for(file):
+    assert ast.get_docstring(ast.parse(file.read_text("utf-8"))), f"{file} has no docstring"
+
+
+def test_the_table_of_rooms_names_real_modules():
+    for room in MAY_IMPORT:
+        path = ROOT / room.replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").is_file(), f"{room} is not there"
