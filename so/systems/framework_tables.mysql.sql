@@ -197,13 +197,48 @@ create table if not exists cache_locks (
 -- == sessions ===================================================================================
 
 create table if not exists sessions (
-    id varchar(255) character set ascii collate ascii_bin not null,
-    user_id varchar(64) null default null,
+    id varchar(255) character set ascii collate ascii_bin not null, -- SHA-256 of the cookie's secret
+    user_id varchar(64) collate utf8mb4_bin null default null, -- key of the user who is logged in
     ip_address varchar(45) null default null,
     user_agent text null default null,
-    payload longtext not null,
-    last_activity int not null,                    -- unix seconds
-    primary key (id)
+    payload longtext not null,                     -- typed JSON
+    last_activity bigint not null,                 -- unix seconds
+    -- added:
+    version bigint not null default 0,             -- grows with each save of the payload
+    created_at bigint not null default 0,          -- unix seconds, when the password was given
+    mac char(64) character set ascii collate ascii_bin null default null, -- HMAC over id, version, created_at, payload
+    remember_series varchar(64) character set ascii collate ascii_bin null default null, -- the remember-me cookie this row stands for
+    remembered_until bigint not null default 0,    -- unix seconds; the row is kept until then
+    primary key (id),
+    key sessions_user_id_index (user_id),
+    key sessions_last_activity_index (last_activity)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added: where a session went whose id was changed, for requests that were under way
+create table if not exists session_moves (
+    old_id char(64) character set ascii collate ascii_bin not null,
+    new_id char(64) character set ascii collate ascii_bin not null,
+    readable_until bigint not null default 0,      -- unix seconds; 0: the old id is dead at once
+    created_at bigint not null default 0,          -- unix seconds
+    primary key (old_id),
+    key session_moves_created_at_index (created_at)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added: remember-me cookies, one series for each device
+create table if not exists remember_tokens (
+    id bigint unsigned not null auto_increment,
+    series char(32) character set ascii collate ascii_bin not null, -- first half of the cookie
+    user_id varchar(64) collate utf8mb4_bin not null,
+    validator char(64) character set ascii collate ascii_bin not null, -- SHA-256 of the second half
+    previous_validator char(64) character set ascii collate ascii_bin null default null, -- accepted for some seconds after a change
+    changed_at bigint not null default 0,          -- unix seconds of the last change
+    password_mark char(64) character set ascii collate ascii_bin null default null, -- another password ends the series
+    created_at bigint not null,                    -- unix seconds, when the password was given
+    expires_at bigint not null,                    -- unix seconds
+    primary key (id),
+    unique key remember_tokens_series_unique (series),
+    key remember_tokens_user_id_index (user_id),
+    key remember_tokens_expires_at_index (expires_at)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 -- == personal access tokens =====================================================================
@@ -213,12 +248,14 @@ create table if not exists personal_access_tokens (
     tokenable_type varchar(255) not null,
     tokenable_id varchar(64) not null,
     name varchar(255) not null,
-    token char(64) character set ascii collate ascii_bin not null,
+    token char(64) character set ascii collate ascii_bin not null, -- SHA-256 of the secret
     abilities text null default null,              -- JSON
     last_used_at datetime(6) null default null,    -- UTC
     expires_at datetime(6) null default null,      -- UTC
     created_at datetime(6) null default null,      -- UTC
     updated_at datetime(6) null default null,      -- UTC
     primary key (id),
-    unique key personal_access_tokens_token_unique (token)
+    unique key personal_access_tokens_token_unique (token),
+    key personal_access_tokens_tokenable_index (tokenable_type, tokenable_id),
+    key personal_access_tokens_expires_at_index (expires_at)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;

@@ -185,13 +185,46 @@ create table if not exists cache_locks (
 -- == sessions ===================================================================================
 
 create table if not exists sessions (
-    id varchar(255) not null primary key,
-    user_id varchar(64) null default null,
+    id varchar(255) not null primary key,          -- SHA-256 of the cookie's secret
+    user_id varchar(64) null default null,         -- key of the user who is logged in
     ip_address varchar(45) null default null,
     user_agent text null default null,
-    payload text not null,
-    last_activity integer not null                 -- unix seconds
+    payload text not null,                         -- typed JSON
+    last_activity integer not null,                -- unix seconds
+    -- added:
+    version integer not null default 0,            -- grows with each save of the payload
+    created_at integer not null default 0,         -- unix seconds, when the password was given
+    mac char(64) null default null,                -- HMAC over id, version, created_at, payload
+    remember_series varchar(64) null default null, -- the remember-me cookie this row stands for
+    remembered_until integer not null default 0    -- unix seconds; the row is kept until then
 );
+create index if not exists sessions_user_id_index on sessions (user_id);
+create index if not exists sessions_last_activity_index on sessions (last_activity);
+
+-- added: where a session went whose id was changed, for requests that were under way
+create table if not exists session_moves (
+    old_id char(64) not null primary key,
+    new_id char(64) not null,
+    readable_until integer not null default 0,     -- unix seconds; 0: the old id is dead at once
+    created_at integer not null default 0          -- unix seconds
+);
+create index if not exists session_moves_created_at_index on session_moves (created_at);
+
+-- added: remember-me cookies, one series for each device
+create table if not exists remember_tokens (
+    id integer not null primary key autoincrement,
+    series char(32) not null,                      -- first half of the cookie
+    user_id varchar(64) not null,
+    validator char(64) not null,                   -- SHA-256 of the second half
+    previous_validator char(64) null default null, -- accepted for some seconds after a change
+    changed_at integer not null default 0,         -- unix seconds of the last change
+    password_mark char(64) null default null,      -- another password ends the series
+    created_at integer not null,                   -- unix seconds, when the password was given
+    expires_at integer not null                    -- unix seconds
+);
+create unique index if not exists remember_tokens_series_unique on remember_tokens (series);
+create index if not exists remember_tokens_user_id_index on remember_tokens (user_id);
+create index if not exists remember_tokens_expires_at_index on remember_tokens (expires_at);
 
 -- == personal access tokens =====================================================================
 
@@ -200,7 +233,7 @@ create table if not exists personal_access_tokens (
     tokenable_type varchar(255) not null,
     tokenable_id varchar(64) not null,
     name varchar(255) not null,
-    token char(64) not null,
+    token char(64) not null,                       -- SHA-256 of the secret
     abilities text null default null,              -- JSON
     last_used_at datetime null default null,       -- UTC
     expires_at datetime null default null,         -- UTC
@@ -208,3 +241,5 @@ create table if not exists personal_access_tokens (
     updated_at datetime null default null          -- UTC
 );
 create unique index if not exists personal_access_tokens_token_unique on personal_access_tokens (token);
+create index if not exists personal_access_tokens_tokenable_index on personal_access_tokens (tokenable_type, tokenable_id);
+create index if not exists personal_access_tokens_expires_at_index on personal_access_tokens (expires_at);
