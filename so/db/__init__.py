@@ -1,0 +1,27 @@
+"""The database room: connections, transactions, the query builder, models, schema and migrations.
+
+It knows SQL and two engines, SQLite and MySQL/MariaDB, and hears of nothing above it. Importing
+this package imports neither engine; the names below load their module when first used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HOMES = {
+    "Collection": "so.db.rows",
+    "Connection": "so.db.connection",
+    "Database": "so.db.manager",
+    "Row": "so.db.rows",
+    "builder": "so.db.query",
+}
+
+__all__ = ["Collection", "Connection", "Database", "Row", "builder"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,450 @@
+"""MySQL, MariaDB and what speaks their protocol, through mysql-connector-python.
+
+The only module that imports it. Values are written into the text here, by the rules of one
+character set (UTF-8) and one sql_mode, both set at connect: the driver's own `%s` would take a
+literal `%s` in a date format for a placeholder. Errors are told apart by number, never by class.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, tzinfo
+from decimal import Decimal
+from random import sample
+from threading import Lock
+from typing import Any, Final
+
+import mysql.connector
+from mysql.connector.constants import ClientFlag
+
+from so.db import errortext
+from so.db.dialects import Outcome, Tuples, keep_for_ever
+from so.db.options import host_list, zone_of
+from so.db.sqltext import MYSQL_TOKEN, commits_implicitly, cut
+from so.db.values import decimal_text, plain
+from so.errors import (
+    DeadlockError,
+    ForeignKeyError,
+    LockTimeoutError,
+    LostConnectionError,
+    NotNullError,
+    QueryError,
+    ReadOnlyError,
+    StatementTimeoutError,
+    UniqueConstraintError,
+)
+
+try:
+    from _mysql_connector import MySQLInterfaceError  # type: ignore[import-not-found]
+except ImportError:  # a build without the C extension, or one that cannot be loaded here
+    MySQLInterfaceError = mysql.connector.Error
+
+HAVE_C_EXTENSION: Final[bool] = bool(getattr(mysql.connector, "HAVE_CEXT", False))
+
+_TIMES: Final = frozenset((7, 12))  # field types TIMESTAMP and DATETIME
+_CACHED_TEXTS: Final = 2_000
+_LONGEST_CACHED: Final = 20_000
+_MOST_DIGITS: Final = 65  # of a DECIMAL; a longer number is sent as text
+
+_UNIQUE: Final = (1062, 1169, 1586)
+_FOREIGN: Final = (1216, 1217, 1451, 1452)
+_NOT_NULL: Final = (1048, 1364, 1263)
+# 1020 is MariaDB's "record has changed", 3101 Group Replication's and 1213 everybody's "try again".
+_DEADLOCK: Final = (1213, 1020, 3101, 1614)
+_LOCK_WAIT: Final = (1205, 3572)
+_LOST: Final = (2000, 2002, 2003, 2005, 2006, 2013, 2014, 2055, 4031, 1053, 1927, 1184)
+_LOST_NETWORK: Final = (1158, 1159, 1160, 1161)
+_NOT_READY: Final = (1040, 1047, 1129, 1130, 1203)
+_READ_ONLY: Final = (1223, 1792, 1836)
+_TIMED_OUT: Final = (1317, 1969, 3024)
+# The driver's own number for anything it noticed itself.
+_GONE: Final = re.compile(r"not available|not connected|can not reconnect", re.IGNORECASE)
+_UNKNOWN_AT_COMMIT: Final = (1180,)
+# The server says so itself: nothing of the statement was executed.
+_NEVER_RAN: Final = (4031, 1047)
+
+
+class MySQLSession:
+    """One handle, for one thread at a time."""
+
+    __slots__ = ("_cext", "_cnx", "_texts", "_zone", "host", "opened_at", "used_at")
+
+    def __init__(self, cnx: Any, host: str, texts: dict[Any, Any], zone: tzinfo) -> None:
+        self._cnx = cnx
+        self._cext = getattr(cnx, "_cmysql", None)
+        self._texts = texts
+        self._zone = zone
+        self.host = host
+        self.opened_at = self.used_at = time.monotonic()
+
+    def rows(self, sql: str, bindings: Any) -> Tuples:
+        """The rows of a query."""
+        return self._rows(self._query(self._bound(sql, bindings)))
+
+    def fetch(self, sql: str, bindings: Any) -> tuple[tuple[str, ...], Tuples]:
+        """Column names and rows of a query."""
+        result = self._query(self._bound(sql, bindings))
+        return _names(result), self._rows(result)
+
+    def affect(self, sql: str, bindings: Any) -> int:
+        """How many rows a statement matched."""
+        result = self._query(self._bound(sql, bindings))
+        return len(self._rows(result)) if "columns" in result else int(result["affected_rows"])
+
+    def insert_id(self, sql: str, bindings: Any) -> int:
+        """The auto_increment value that an insert was given."""
+        result = self._query(self._bound(sql, bindings))
+        rows = self._rows(result)
+        return int(rows[0][0]) if rows else int(result.get("insert_id", 0))
+
+    def run(self, sql: str, bindings: Any) -> Outcome:
+        """Everything about one statement."""
+        result = self._query(self._bound(sql, bindings))
+        if "columns" not in result:
+            return Outcome(int(result["affected_rows"]), int(result["insert_id"]), [])
+        rows = self._rows(result)
+        return Outcome(len(rows), 0, rows, _names(result))
+
+    def unprepared(self, sql: str, bindings: Any) -> bool:
+        """Run *sql* to the letter."""
+        self._rows(self._query(sql.encode()))
+        return True
+
+    def command(self, sql: str) -> None:
+        """Run a fixed text without bindings or rows."""
+        self._rows(self._query(sql.encode()))
+
+    def stream(
+        self, sql: str, bindings: Any, size: int
+    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+        """Column names, and rows as they arrive; nothing else may run before the last one."""
+        result = self._query(self._bound(sql, bindings))
+        return _names(result), self._pages(result, size)
+
+    def is_alive(self) -> bool:
+        """Ask the server."""
+        try:
+            self._cnx.cmd_ping()
+        except (mysql.connector.Error, MySQLInterfaceError, AttributeError):
+            return False
+        self.used_at = time.monotonic()
+        return True
+
+    def transaction_is_open(self) -> bool:
+        """True: the server says by an error when it ended one."""
+        return True
+
+    def close(self) -> None:
+        """Close the handle; never raises."""
+        try:
+            self._cnx.close()
+        except (mysql.connector.Error, MySQLInterfaceError, AttributeError, OSError):
+            return
+
+    def abandon(self) -> None:
+        """Keep the handle of the parent process untouched and unclosed for ever.
+
+        Closing it here would tell the server to end the parent's session.
+        """
+        keep_for_ever(self._cnx)
+
+    def _query(self, text: bytes) -> Any:
+        self.used_at = time.monotonic()
+        return self._cnx.cmd_query(text)
+
+    def _rows(self, result: Any) -> Tuples:
+        if "columns" not in result:
+            return []
+        if self._cext is not None:
+            rows = list(iter(self._cext.fetch_row, None))
+            self._cnx.free_result()
+        else:
+            rows = self._cnx.get_rows()[0]
+        return self._in_zone(result["columns"], rows)
+
+    def _pages(self, result: Any, size: int) -> Iterator[tuple[Any, ...]]:
+        columns = result.get("columns", ())
+        end = None if columns else True
+        while end is None:
+            rows, end = self._cnx.get_rows(count=size, columns=columns)
+            yield from self._in_zone(columns, rows)
+
+    def _in_zone(self, columns: Sequence[Any], rows: Tuples) -> Tuples:
+        """*rows* with their datetimes made aware: the driver hands them out without a zone."""
+        times = [i for i, column in enumerate(columns) if column[1] in _TIMES]
+        if not times:
+            return rows
+        zone = self._zone
+        aware = []
+        for row in rows:
+            values = list(row)
+            for i in times:
+                if values[i] is not None:
+                    values[i] = values[i].replace(tzinfo=zone)
+            aware.append(tuple(values))
+        return aware
+
+    def _bound(self, sql: str, bindings: Any) -> bytes:
+        named = isinstance(bindings, Mapping)
+        pieces, names = self._texts.get((sql, named)) or self._cut(sql, named)
+        values = _values_for(names, bindings) if named else bindings
+        if len(values) != len(names):
+            raise mysql.connector.ProgrammingError(
+                f"the statement has {len(names)} placeholders but {len(values)} values were given"
+            )
+        if not names:
+            return pieces[0]
+        zone = self._zone
+        parts = [pieces[0]]
+        for value, piece in zip(values, pieces[1:], strict=True):
+            parts.append(literal(value, zone))
+            parts.append(piece)
+        return b"".join(parts)
+
+    def _cut(self, sql: str, named: bool) -> tuple[list[bytes], list[str]]:
+        pieces, names = cut(sql, named=named, token=MYSQL_TOKEN)
+        encoded = [piece.encode() for piece in pieces], names
+        if len(sql) <= _LONGEST_CACHED:
+            if len(self._texts) >= _CACHED_TEXTS:
+                self._texts.clear()
+            self._texts[sql, named] = encoded
+        return encoded
+
+
+def _values_for(names: Sequence[str], bindings: Mapping[str, Any]) -> list[Any]:
+    try:
+        return [bindings[name] for name in names]
+    except KeyError as error:
+        raise mysql.connector.ProgrammingError(f"no value was given for :{error.args[0]}") from None
+
+
+def literal(value: Any, zone: tzinfo = UTC) -> bytes:
+    """*value* as a literal of MySQL's SQL, in UTF-8.
+
+    A quote is doubled and not escaped, so that no sql_mode can turn it into the end of the text.
+    """
+    if type(value) is not str:
+        value = plain(value, zone)
+    if isinstance(value, str):
+        return b"'" + value.replace("\\", "\\\\").replace("'", "''").encode() + b"'"
+    if value is None:
+        return b"NULL"
+    if isinstance(value, bytes):
+        return b"_binary'" + value.replace(b"\\", b"\\\\").replace(b"'", b"''") + b"'"
+    return _number(value).encode()
+
+
+def _number(value: bool | int | float | Decimal) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, Decimal):
+        text = decimal_text(value)
+        return text if len(value.as_tuple().digits) <= _MOST_DIGITS else f"'{text}'"
+    return repr(value)
+
+
+class MySQLDialect:
+    """MySQL or MariaDB as configured for one connection."""
+
+    name = "mysql"
+    driver_errors: tuple[type[BaseException], ...] = (
+        mysql.connector.Error,
+        MySQLInterfaceError,
+        UnicodeError,
+        OSError,
+    )
+    keeps_session = False
+    releases_savepoints = False
+    lock_wait_seconds = 0.0
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Take a checked configuration (see so/db/options.py); nothing is opened yet."""
+        self.config = config
+        self.splits = bool(config["read"])
+        self._zone = zone_of(config["timezone"])
+        self._texts: dict[Any, Any] = {}
+        self._health = _Health(config["retry_host_after"])
+        self._roles = {role: self._settings_of(role) for role in ("read", "write")}
+
+    def _settings_of(self, role: str) -> dict[str, Any]:
+        own = self.config[role] or {}
+        if role == "read" and not own:
+            own = self.config["write"] or {}
+        return {**self.config, **own}
+
+    def hosts(self, role: str) -> list[str]:
+        """In the order of the configuration, for reads in random order; the shunned ones last."""
+        settings = self._roles[role]
+        if settings["unix_socket"]:
+            return [str(settings["unix_socket"])]
+        found = [f"{h}:{p}" for h, p in host_list(settings["host"], int(settings["port"]))]
+        if role == "read":
+            found = sample(found, len(found))
+        return self._health.order(found)
+
+    def shun(self, host: str) -> None:
+        """Try other hosts before *host* for `retry_host_after` seconds."""
+        self._health.shun(host)
+
+    def open(self, role: str, host: str) -> MySQLSession:
+        """A session on *host*, set up, and found able to do what *role* needs."""
+        cnx = mysql.connector.connect(**self._driver_settings(role, host))
+        session = MySQLSession(cnx, host, self._texts, self._zone)
+        try:
+            self._prepare(session, cnx)
+            if len(self.hosts(role)) > 1:
+                _refuse_unfit(session, role)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _driver_settings(self, role: str, host: str) -> dict[str, Any]:
+        settings = self._roles[role]
+        found: dict[str, Any] = {
+            "user": settings["username"],
+            "password": settings["password"] or "",
+            "database": settings["database"],
+            "charset": settings["charset"],
+            "collation": settings["collation"],
+            "autocommit": True,
+            "consume_results": True,
+            "client_flags": [ClientFlag.FOUND_ROWS, -ClientFlag.MULTI_STATEMENTS],
+            "connection_timeout": settings["connect_timeout"],
+            "read_timeout": settings["read_timeout"],
+            "write_timeout": settings["write_timeout"],
+            "use_pure": not HAVE_C_EXTENSION
+            if settings["use_pure"] is None
+            else bool(settings["use_pure"]),
+            "allow_local_infile": False,
+            "ssl_disabled": settings["ssl_disabled"],
+        }
+        for key in ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity"):
+            if settings[key]:
+                found[key] = settings[key]
+        if settings["unix_socket"]:
+            return {**found, "unix_socket": host}
+        name, _, port = host.rpartition(":")
+        return {**found, "host": name, "port": int(port)}
+
+    def _prepare(self, session: MySQLSession, cnx: Any) -> None:
+        config = self.config
+        modes = config["modes"]
+        if "mariadb" not in str(cnx.server_info).lower() and "TIME_TRUNCATE" not in modes:
+            # MariaDB cuts microseconds off for a column without them, MySQL would round.
+            modes = ",".join(filter(None, (modes, "TIME_TRUNCATE_FRACTIONAL")))
+        session.command(f"set time_zone = '{_checked_zone(config)}', sql_mode = '{modes}'")
+        if config["isolation"]:
+            session.command(f"set session transaction isolation level {config['isolation']}")
+
+    def translate(
+        self, error: BaseException, sql: str, bindings: Any, connection: str
+    ) -> QueryError:
+        """The driver's *error* as one of ours, by its number."""
+        number = getattr(error, "errno", None)
+        text = _text_of(error)
+        problem = _class_of(number, text)(
+            sql,
+            bindings,
+            connection,
+            error,
+            errortext.describe(text, connection, sql, bindings, self.config["redact"]),
+        )
+        if isinstance(problem, UniqueConstraintError):
+            problem.index = _key_of(text)
+        return problem
+
+    def never_ran(self, error: BaseException | None) -> bool:
+        """True when the server told that it did not begin the statement that failed."""
+        return getattr(error, "errno", None) in _NEVER_RAN or is_read_only(error)
+
+    def begin_statements(self, mode: str | None, isolation: str | None) -> Sequence[str]:
+        """`start transaction`, with its isolation level and `read only` where asked for."""
+        begin = "start transaction"
+        if mode is not None and mode.lower() in ("read", "read only"):
+            begin = "start transaction read only"
+        if isolation is None:
+            return (begin,)
+        level = isolation.lower().replace("-", " ")
+        if not re.fullmatch(r"read (un)?committed|repeatable read|serializable", level):
+            raise ValueError(f"unknown isolation level {isolation!r}")
+        return (f"set transaction isolation level {level}", begin)
+
+    def forbids_in_transaction(self, sql: str) -> bool:
+        """Whether *sql* commits by itself."""
+        return commits_implicitly(sql)
+
+
+class _Health:
+    """Which hosts of this process failed a moment ago."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: dict[str, float] = {}
+        self._lock = Lock()
+
+    def shun(self, host: str) -> None:
+        with self._lock:
+            self._until[host] = time.monotonic() + self._seconds
+
+    def order(self, hosts: Iterable[str]) -> list[str]:
+        now = time.monotonic()
+        return sorted(hosts, key=lambda host: self._until.get(host, 0.0) > now)
+
+
+def _refuse_unfit(session: MySQLSession, role: str) -> None:
+    """Raise for a server that answers but cannot serve: a cluster node apart, a replica."""
+    ready = session.rows("show status like 'wsrep_ready'", ())
+    if ready and str(ready[0][1]).upper() != "ON":
+        raise mysql.connector.OperationalError("this cluster node is not ready", errno=1047)
+    if role == "write" and session.rows("select @@global.read_only", ())[0][0]:
+        raise mysql.connector.OperationalError("this server is read-only", errno=1836)
+
+
+def _checked_zone(config: Mapping[str, Any]) -> str:
+    text = str(config["timezone"])
+    return "+00:00" if text.upper() in ("UTC", "Z") else text.replace("'", "")
+
+
+def _names(result: Any) -> tuple[str, ...]:
+    return tuple(column[0] for column in result.get("columns", ()))
+
+
+def _text_of(error: BaseException) -> str:
+    number, text = getattr(error, "errno", None), getattr(error, "msg", None)
+    return f"{number}: {text}" if number is not None and text else str(error)
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """1836 and its like; 1290 is every option that forbids something, so its text decides."""
+    number = getattr(error, "errno", None)
+    return number in _READ_ONLY or (number == 1290 and "read-only" in str(error).lower())
+
+
+_CLASSES: Final[tuple[tuple[tuple[int, ...], type[QueryError]], ...]] = (
+    (_UNIQUE, UniqueConstraintError),
+    (_FOREIGN, ForeignKeyError),
+    (_NOT_NULL, NotNullError),
+    (_DEADLOCK, DeadlockError),
+    (_LOCK_WAIT, LockTimeoutError),
+    (_LOST + _LOST_NETWORK + _NOT_READY + _UNKNOWN_AT_COMMIT, LostConnectionError),
+    (_READ_ONLY, ReadOnlyError),
+    (_TIMED_OUT, StatementTimeoutError),
+)
+_BY_NUMBER: Final = {number: cls for numbers, cls in _CLASSES for number in numbers}
+
+
+def _class_of(number: int | None, text: str) -> type[QueryError]:
+    if number == 1290 and "read-only" in text.lower():
+        return ReadOnlyError
+    if number == -1:
+        return LostConnectionError if _GONE.search(text) else QueryError
+    return _BY_NUMBER.get(number or 0, QueryError)
+
+
+def _key_of(text: str) -> str | None:
+    """The key that 1062 names: `for key 'users.email_unique'` or `for key 'email_unique'`."""
+    match = re.search(r"for key '([^']*)'\s*$", text)
+    return match.group(1).rpartition(".")[2] if match else None

@@ -1,0 +1,339 @@
+"""SQLite through the standard library's driver: one file, one handle a thread, WAL.
+
+Statements reach it almost unchanged: `?` and `:name` are its own placeholders. Decimals are bound
+as text and summed exactly by `decimal_sum`; names in double quotes are rewritten so that a
+misspelt column is an error and not a string.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from pathlib import Path
+from typing import Any, Final
+
+from so.db import errortext
+from so.db.dialects import Outcome, Tuples, keep_for_ever
+from so.db.options import zone_of
+from so.db.sqltext import backtick_names
+from so.db.values import PLAIN, decimal_text, plain
+from so.errors import (
+    ConnectionOwnerError,
+    DeadlockError,
+    ForeignKeyError,
+    LockTimeoutError,
+    LostConnectionError,
+    NotNullError,
+    QueryError,
+    ReadOnlyError,
+    StatementTimeoutError,
+    UniqueConstraintError,
+)
+
+_MISTAKES: Final = (sqlite3.ProgrammingError, sqlite3.InterfaceError, OverflowError, UnicodeError)
+_CACHED_TEXTS: Final = 2_000
+_LONGEST_CACHED: Final = 20_000
+_HAS_DQS_SWITCH: Final = hasattr(sqlite3, "SQLITE_DBCONFIG_DQS_DML")
+_MODES: Final = {"read": "deferred", "read only": "deferred", "write": "immediate"}
+_KNOWN_MODES: Final = ("deferred", "immediate", "exclusive")
+EXACT: Final = Context(prec=200, traps=[InvalidOperation, Inexact])
+
+
+class SQLiteSession:
+    """One handle, for the thread that opened it."""
+
+    __slots__ = ("_fresh", "_handle", "_texts", "_zone", "host", "opened_at", "used_at")
+
+    def __init__(self, handle: sqlite3.Connection, host: str, texts: dict[str, str], zone: tzinfo):
+        self._handle = handle
+        self._texts = texts
+        self._zone = zone
+        self.host = host
+        self.opened_at = self.used_at = time.monotonic()
+
+    def _execute(self, sql: str, bindings: Any) -> sqlite3.Cursor:
+        text = self._texts.get(sql) or self._text(sql)
+        if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
+            bindings = self._bound(bindings)
+        return self._handle.execute(text, bindings)
+
+    def rows(self, sql: str, bindings: Any) -> Tuples:
+        """The rows of a query."""
+        # The body of _execute once more: this is the hottest line of the room.
+        text = self._texts.get(sql) or self._text(sql)
+        if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
+            bindings = self._bound(bindings)
+        return self._handle.execute(text, bindings).fetchall()
+
+    def fetch(self, sql: str, bindings: Any) -> tuple[tuple[str, ...], Tuples]:
+        """Column names and rows of a query."""
+        cursor = self._execute(sql, bindings)
+        return _names(cursor), cursor.fetchall()
+
+    def affect(self, sql: str, bindings: Any) -> int:
+        """How many rows a statement matched."""
+        cursor = self._execute(sql, bindings)
+        if cursor.description is not None:
+            cursor.fetchall()
+        count = cursor.rowcount
+        return count if count > 0 else 0
+
+    def insert_id(self, sql: str, bindings: Any) -> int:
+        """The rowid that an insert was given."""
+        cursor = self._execute(sql, bindings)
+        if cursor.description is not None:
+            cursor.fetchall()
+        return cursor.lastrowid or 0
+
+    def run(self, sql: str, bindings: Any) -> Outcome:
+        """Everything about one statement."""
+        cursor = self._execute(sql, bindings)
+        if cursor.description is None:
+            return Outcome(max(cursor.rowcount, 0), cursor.lastrowid or 0, [])
+        rows = cursor.fetchall()
+        return Outcome(max(cursor.rowcount, 0), cursor.lastrowid or 0, rows, _names(cursor))
+
+    def unprepared(self, sql: str, bindings: Any) -> bool:
+        """Run *sql* to the letter."""
+        self._handle.execute(sql).fetchall()
+        return True
+
+    def command(self, sql: str) -> None:
+        """Run a fixed text without bindings or rows."""
+        self._handle.execute(sql)
+
+    def stream(
+        self, sql: str, bindings: Any, size: int
+    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+        """Column names, and rows as they are stepped through."""
+        cursor = self._execute(sql, bindings)
+        cursor.arraysize = size
+        return _names(cursor), cursor
+
+    def is_alive(self) -> bool:
+        """True: there is no server to lose."""
+        return True
+
+    def transaction_is_open(self) -> bool:
+        """False when SQLite rolled back by itself (disk full, I/O error, …)."""
+        return self._handle.in_transaction
+
+    def close(self) -> None:
+        """Close the handle; from another thread, let it go."""
+        try:
+            self._handle.close()
+        except sqlite3.Error:
+            del self._handle
+
+    def abandon(self) -> None:
+        """Keep the handle of the parent process untouched and unclosed for ever.
+
+        Closing it here would run SQLite's clean-up of the WAL under the feet of the parent.
+        """
+        keep_for_ever(self._handle)
+
+    def backup(self, target: Path, pages: int = 1_000) -> None:
+        """Copy the database to *target* while others go on reading and writing."""
+        copy = sqlite3.connect(target)
+        try:
+            self._handle.backup(copy, pages=pages, sleep=0.01)
+        finally:
+            copy.close()
+
+    def _text(self, sql: str) -> str:
+        text = sql if _HAS_DQS_SWITCH else backtick_names(sql)
+        if len(sql) <= _LONGEST_CACHED:
+            if len(self._texts) >= _CACHED_TEXTS:
+                self._texts.clear()
+            self._texts[sql] = text
+        return text
+
+    def _bound(self, bindings: Any) -> Any:
+        if isinstance(bindings, Mapping):
+            return {k: self._value(v) for k, v in bindings.items()}
+        return [self._value(v) for v in bindings]
+
+    def _value(self, value: Any) -> Any:
+        value = plain(value, self._zone)
+        return decimal_text(value) if isinstance(value, Decimal) else value
+
+
+class SQLiteDialect:
+    """SQLite as configured for one connection."""
+
+    name = "sqlite"
+    driver_errors: tuple[type[BaseException], ...] = (sqlite3.Error, OverflowError, UnicodeError)
+    splits = False
+    keeps_session = True
+    releases_savepoints = True
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Take a checked configuration (see so/db/options.py); nothing is opened yet."""
+        self.config = config
+        self.lock_wait_seconds = config["busy_timeout"] / 1000
+        self._zone = zone_of(config["timezone"])
+        self._texts: dict[str, str] = {}
+        self._mode = _begin_mode(config["transaction_mode"])
+        self._begin = (f"begin {self._mode}",)
+
+    def hosts(self, role: str) -> list[str]:
+        """The path."""
+        return [str(self.config["database"])]
+
+    def shun(self, host: str) -> None:
+        """There is only one."""
+
+    def open(self, role: str, host: str) -> SQLiteSession:
+        """A handle with all pragmas set."""
+        handle = self._connect(host)
+        try:
+            self._prepare(handle)
+        except BaseException:
+            handle.close()
+            raise
+        return SQLiteSession(handle, host, self._texts, self._zone)
+
+    def _connect(self, path: str) -> sqlite3.Connection:
+        is_uri = path.startswith("file:")
+        if not is_uri and not Path(path).parent.is_dir():
+            raise sqlite3.OperationalError(
+                f"unable to open database file {path!r}: its folder does not exist"
+            )
+        return sqlite3.connect(
+            path,
+            timeout=self.lock_wait_seconds,
+            isolation_level=None,
+            cached_statements=512,
+            uri=is_uri,
+        )
+
+    def _prepare(self, handle: sqlite3.Connection) -> None:
+        for pragma, value in self._pragmas().items():
+            handle.execute(f"pragma {pragma} = {value}").fetchall()
+        if sys.version_info >= (3, 12):
+            handle.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, False)
+            handle.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DDL, False)
+        handle.create_aggregate("decimal_sum", 1, DecimalSum)  # type: ignore[arg-type]
+        handle.create_function("regexp", 2, _regexp, deterministic=True)
+
+    def _pragmas(self) -> dict[str, Any]:
+        config = self.config
+        # busy_timeout first: switching to WAL already needs a lock.
+        pragmas = {
+            "busy_timeout": config["busy_timeout"],
+            "foreign_keys": int(config["foreign_keys"]),
+            "journal_mode": config["journal_mode"],
+            "synchronous": config["synchronous"],
+        }
+        return {**pragmas, **config["pragmas"]}
+
+    def translate(
+        self, error: BaseException, sql: str, bindings: Any, connection: str
+    ) -> QueryError:
+        """The driver's *error* as one of ours."""
+        if isinstance(error, sqlite3.ProgrammingError) and "thread" in str(error):
+            raise ConnectionOwnerError(
+                f"connection {connection!r} was used from another thread than the one that opened "
+                "it: ask the Database for a connection in each thread"
+            ) from error
+        code = getattr(error, "sqlite_errorname", None) or ""
+        problem = _class_of(code)(
+            sql,
+            bindings,
+            connection,
+            error,
+            errortext.describe(str(error), connection, sql, bindings, self.config["redact"]),
+        )
+        if isinstance(problem, UniqueConstraintError | NotNullError):
+            _name_columns(problem, str(error))
+        return problem
+
+    def never_ran(self, error: BaseException | None) -> bool:
+        """False: there is no server that could say so."""
+        return False
+
+    def begin_statements(self, mode: str | None, isolation: str | None) -> Sequence[str]:
+        """`begin immediate` unless told otherwise; every isolation level is satisfied."""
+        if mode is None:
+            return self._begin
+        return (f"begin {_begin_mode(mode)}",)
+
+    def forbids_in_transaction(self, sql: str) -> bool:
+        """Nothing: DDL is transactional here."""
+        return False
+
+
+class DecimalSum:
+    """`decimal_sum(column)`: the exact sum of numbers kept as text, as text; NULL of nothing."""
+
+    def __init__(self) -> None:
+        self._total: Decimal | None = None
+
+    def step(self, value: Any) -> None:
+        """Add one value; NULL counts as nothing."""
+        if value is not None:
+            number = Decimal(repr(value) if isinstance(value, float) else value)
+            self._total = EXACT.add(self._total or Decimal(), number)
+
+    def finalize(self) -> str | None:
+        """The sum."""
+        return None if self._total is None else decimal_text(self._total)
+
+
+def _regexp(pattern: str | None, value: Any) -> bool | None:
+    """`value regexp pattern`, as MySQL has it: anywhere in the text, ignoring case."""
+    if pattern is None or value is None:
+        return None
+    return re.search(pattern, str(value), re.IGNORECASE) is not None
+
+
+def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:
+    description = cursor.description
+    return next(zip(*description, strict=True)) if description else ()
+
+
+def _begin_mode(mode: str) -> str:
+    wanted = mode.lower()
+    wanted = _MODES.get(wanted, wanted)
+    if wanted not in _KNOWN_MODES:
+        raise ValueError(f"unknown transaction mode {mode!r}: use {', '.join(_KNOWN_MODES)}")
+    return wanted
+
+
+_CLASSES: Final[tuple[tuple[str, type[QueryError]], ...]] = (
+    ("SQLITE_CONSTRAINT_UNIQUE", UniqueConstraintError),
+    ("SQLITE_CONSTRAINT_PRIMARYKEY", UniqueConstraintError),
+    ("SQLITE_CONSTRAINT_ROWID", UniqueConstraintError),
+    ("SQLITE_CONSTRAINT_FOREIGNKEY", ForeignKeyError),
+    ("SQLITE_CONSTRAINT_NOTNULL", NotNullError),
+    # A snapshot that is behind can never be written from: the transaction has to start again.
+    ("SQLITE_BUSY_SNAPSHOT", DeadlockError),
+    ("SQLITE_BUSY", LockTimeoutError),
+    ("SQLITE_LOCKED", LockTimeoutError),
+    ("SQLITE_READONLY", ReadOnlyError),
+    ("SQLITE_INTERRUPT", StatementTimeoutError),
+    ("SQLITE_CANTOPEN", LostConnectionError),
+)
+
+
+def _class_of(code: str) -> type[QueryError]:
+    for prefix, cls in _CLASSES:
+        if code.startswith(prefix):
+            return cls
+    return QueryError
+
+
+def _name_columns(problem: QueryError, text: str) -> None:
+    """Fill `.columns` and `.index` from `UNIQUE constraint failed: users.email, users.org`."""
+    _, _, found = text.partition("constraint failed: ")
+    if isinstance(problem, UniqueConstraintError):
+        index = re.match(r"index '(.*)'", found)
+        if index:
+            problem.index = index.group(1)
+        else:
+            problem.columns = [name.strip().rpartition(".")[2] for name in found.split(",")]

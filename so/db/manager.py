@@ -1,0 +1,419 @@
+"""All databases of one application: `Database` hands each thread its connections by name.
+
+`DB` in applications is this object. What it does not do itself it passes to the default connection
+of the calling thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
+
+from so.db.connection import Connection, make_dialect, refresh_all
+from so.db.dialects import Dialect, Outcome, Tuples
+from so.db.pool import Pool
+from so.db.rows import Collection, Row
+from so.db.watching import Hooks, QueryExecuted, SlowLimit
+from so.errors import InvalidArgumentError
+from so.support.clock import Clock
+
+if TYPE_CHECKING:
+    from so.db.expressions import Expression
+    from so.db.query import Query
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Factory = Callable[[Mapping[str, Any], str], Connection]
+
+
+class ConnectionSource(Protocol):
+    """What gives a connection for the calling thread: a Database, or a Connection itself."""
+
+    def connection(self) -> Connection:
+        """The connection to use now; ask again for each operation."""
+
+
+class _Opened(dict[str | None, Connection]):
+    """One thread's connections; under None, the default one."""
+
+    __slots__ = ("__weakref__",)
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class Database:
+    """Connections by name, one of each for each thread that asks."""
+
+    def __init__(
+        self,
+        connections: Mapping[str, Mapping[str, Any] | str],
+        default: str = "default",
+        clock: Clock | None = None,
+    ) -> None:
+        """*connections* as in config/database.py; nothing is checked or opened before use."""
+        self._configs = dict(connections)
+        self._default = default
+        self.clock = clock or Clock()
+        self._hooks = Hooks()
+        self._pool = Pool()
+        self._dialects: dict[str, Dialect] = {}
+        self._factories: dict[str, Factory] = {}
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._threads: weakref.WeakSet[_Opened] = weakref.WeakSet()
+
+    # --- connections
+
+    def connection(self, name: str | None = None) -> Connection:
+        """The calling thread's connection *name*, or the default one.
+
+        Raises InvalidArgumentError for a name that is not configured.
+        """
+        try:
+            return self._local.opened[name]  # type: ignore[no-any-return]
+        except (AttributeError, KeyError):
+            return self._open(name)
+
+    def _open(self, name: str | None) -> Connection:
+        opened = self._opened()
+        actual = self._default if name is None else name
+        connection = opened.get(actual)
+        if connection is None:
+            connection = opened[actual] = self._make(actual)
+        opened[name] = connection
+        return connection
+
+    def _opened(self) -> _Opened:
+        try:
+            return self._local.opened  # type: ignore[no-any-return]
+        except AttributeError:
+            opened = self._local.opened = _Opened()
+            with self._lock:
+                self._threads.add(opened)
+            return opened
+
+    def _make(self, name: str) -> Connection:
+        if name not in self._configs:
+            raise InvalidArgumentError(f"Database connection [{name}] not configured.")
+        config = self._configs[name]
+        driver = None if isinstance(config, str) else config.get("driver")
+        if driver in self._factories:
+            return self._factories[driver](dict(config), name)  # type: ignore[arg-type]
+        return Connection(
+            {},
+            name,
+            self.clock,
+            dialect=self._dialect(name),
+            hooks=self._hooks,
+            pool=self._pool,
+        )
+
+    def _dialect(self, name: str) -> Dialect:
+        with self._lock:
+            dialect = self._dialects.get(name)
+            if dialect is None:
+                dialect = self._dialects[name] = make_dialect(self._configs[name], name)
+            return dialect
+
+    def source(self, name: str | None = None) -> ConnectionSource:
+        """A source that always gives connection *name*: what a system is handed."""
+        return self if name is None else _Named(self, name)
+
+    def add_connection(self, name: str, config: Mapping[str, Any] | str) -> None:
+        """Configure one more connection, or another configuration under a known name."""
+        self.purge(name)
+        with self._lock:
+            self._configs[name] = config
+            self._dialects.pop(name, None)
+
+    def extend(self, driver: str, factory: Factory) -> None:
+        """Make connections of *driver* by `factory(config, name)`."""
+        self._factories[driver] = factory
+
+    @property
+    def default_connection(self) -> str:
+        """The name of the default connection."""
+        return self._default
+
+    def set_default_connection(self, name: str) -> None:
+        """Make *name* the default in every thread."""
+        with self._lock:
+            self._default = name
+            for opened in list(self._threads):
+                opened.pop(None, None)
+
+    @contextmanager
+    def _as_default(self, name: str) -> Iterator[Connection]:
+        opened = self._opened()
+        before = opened.get(None)
+        connection = opened[None] = self.connection(name)
+        try:
+            yield connection
+        finally:
+            opened.pop(None, None)
+            if before is not None:
+                opened[None] = before
+
+    def using_connection(self, name: str, fn: Callable[[], R]) -> R:
+        """Run *fn* with *name* as this thread's default connection, and give its result."""
+        with self._as_default(name):
+            return fn()
+
+    def connections(self) -> dict[str, Connection]:
+        """The connections this thread has asked for, by name."""
+        return {name: c for name, c in self._opened().items() if name is not None}
+
+    def configured(self) -> list[str]:
+        """The names of all configured connections."""
+        return list(self._configs)
+
+    def disconnect(self, name: str | None = None) -> None:
+        """Close this thread's sessions of *name*; the next statement opens new ones."""
+        connection = self._opened().get(name or self._default)
+        if connection is not None:
+            connection.close()
+
+    def reconnect(self, name: str | None = None) -> Connection:
+        """Close and open again."""
+        return self.connection(name).reconnect()
+
+    def purge(self, name: str | None = None) -> None:
+        """Close and forget this thread's connection *name*, and what waits in the pool for it."""
+        actual = name or self._default
+        opened = self._opened()
+        connection = opened.pop(actual, None)
+        if connection is not None:
+            connection.close()
+            if opened.get(None) is connection:
+                del opened[None]
+        self._pool.close(actual)
+
+    def close(self) -> None:
+        """Close everything of this thread, let go of what other threads have, empty the pool."""
+        for connection in {id(c): c for c in self._opened().values()}.values():
+            connection.close()
+        with self._lock:
+            for opened in list(self._threads):
+                opened.clear()
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- querying, on the default connection
+
+    def table(self, name: Any, as_: str | None = None, connection: str | None = None) -> Query:
+        """A new query on *name*."""
+        return self.connection(connection).table(name, as_)
+
+    def query(self) -> Query:
+        """A new query without a table."""
+        return self.connection().query()
+
+    def raw(self, sql: str) -> Expression:
+        """*sql* as it stands, for a place where a name or a value is expected. Never user input."""
+        from so.db.expressions import raw
+
+        return raw(sql)
+
+    def select(self, sql: str, bindings: Any = (), use_read: bool = True) -> Collection[Row]:
+        """See Connection.select()."""
+        return self.connection().select(sql, bindings, use_read)
+
+    def select_one(self, sql: str, bindings: Any = (), use_read: bool = True) -> Row | None:
+        """See Connection.select_one()."""
+        return self.connection().select_one(sql, bindings, use_read)
+
+    def select_tuples(self, sql: str, bindings: Any = (), use_read: bool = True) -> Tuples:
+        """See Connection.select_tuples()."""
+        return self.connection().select_tuples(sql, bindings, use_read)
+
+    def scalar(self, sql: str, bindings: Any = (), use_read: bool = True) -> Any:
+        """See Connection.scalar()."""
+        return self.connection().scalar(sql, bindings, use_read)
+
+    def cursor(self, sql: str, bindings: Any = (), use_read: bool = True) -> Iterator[Row]:
+        """See Connection.cursor()."""
+        return self.connection().cursor(sql, bindings, use_read)
+
+    def insert(self, sql: str, bindings: Any = ()) -> bool:
+        """See Connection.insert()."""
+        return self.connection().insert(sql, bindings)
+
+    def insert_get_id(self, sql: str, bindings: Any = ()) -> int:
+        """See Connection.insert_get_id()."""
+        return self.connection().insert_get_id(sql, bindings)
+
+    def affecting_statement(self, sql: str, bindings: Any = ()) -> int:
+        """See Connection.affecting_statement()."""
+        return self.connection().affecting_statement(sql, bindings)
+
+    update = affecting_statement
+    delete = affecting_statement
+
+    def statement(self, sql: str, bindings: Any = ()) -> bool:
+        """See Connection.statement()."""
+        return self.connection().statement(sql, bindings)
+
+    def unprepared(self, sql: str) -> bool:
+        """See Connection.unprepared()."""
+        return self.connection().unprepared(sql)
+
+    def run(self, sql: str, bindings: Any = ()) -> Outcome:
+        """See Connection.run()."""
+        return self.connection().run(sql, bindings)
+
+    # --- transactions, on the default connection
+
+    def transaction(
+        self,
+        fn: Callable[..., Any] | None = None,
+        attempts: int = 1,
+        *,
+        mode: str | None = None,
+        isolation: str | None = None,
+    ) -> Any:
+        """See Connection.transaction()."""
+        return self.connection().transaction(fn, attempts, mode=mode, isolation=isolation)
+
+    def transactional(
+        self, attempts: int = 1, *, connection: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """A decorator that runs a function in a transaction: `@DB.transactional(attempts=3)`."""
+
+        def decorate(fn: Callable[P, R]) -> Callable[P, R]:
+            @functools.wraps(fn)
+            def run(*args: P.args, **kwargs: P.kwargs) -> R:
+                result: R = self.connection(connection).transaction(
+                    lambda: fn(*args, **kwargs), attempts
+                )
+                return result
+
+            return run
+
+        return decorate
+
+    def begin_transaction(self, *, mode: str | None = None, isolation: str | None = None) -> None:
+        """See Connection.begin_transaction()."""
+        self.connection().begin_transaction(mode=mode, isolation=isolation)
+
+    def commit(self) -> None:
+        """See Connection.commit()."""
+        self.connection().commit()
+
+    def roll_back(self, to_level: int | None = None) -> None:
+        """See Connection.roll_back()."""
+        self.connection().roll_back(to_level)
+
+    def transaction_level(self) -> int:
+        """See Connection.transaction_level()."""
+        return self.connection().transaction_level()
+
+    def after_commit(self, fn: Callable[[], object]) -> None:
+        """See Connection.after_commit()."""
+        self.connection().after_commit(fn)
+
+    def after_roll_back(self, fn: Callable[[], object]) -> None:
+        """See Connection.after_roll_back()."""
+        self.connection().after_roll_back(fn)
+
+    # --- watching
+
+    def listen(self, fn: Callable[[QueryExecuted], object]) -> None:
+        """Call *fn* after every statement, on every connection and thread."""
+        self._hooks.listeners.append(fn)
+        refresh_all(self._hooks)
+
+    def forget_listener(self, fn: Callable[..., object]) -> None:
+        """Take back what `listen()`, `before_executing()` or a slow-query hook was given."""
+        hooks = self._hooks
+        hooks.listeners[:] = [f for f in hooks.listeners if f is not fn]
+        hooks.before[:] = [f for f in hooks.before if f is not fn]
+        hooks.slow[:] = [limit for limit in hooks.slow if limit.fn is not fn]
+        refresh_all(hooks)
+
+    def before_executing(self, fn: Callable[[str, Any, Connection], object]) -> None:
+        """Call `fn(sql, bindings, connection)` before every statement."""
+        self._hooks.before.append(fn)
+        refresh_all(self._hooks)
+
+    def when_querying_for_longer_than(
+        self, ms: float, fn: Callable[[Connection, QueryExecuted], object]
+    ) -> None:
+        """Call `fn(connection, event)` once a scope when its statements took more than *ms*."""
+        self._hooks.slow.append(SlowLimit(ms, fn))
+        refresh_all(self._hooks)
+
+    def enable_query_log(self) -> None:
+        """See Connection.enable_query_log()."""
+        self.connection().enable_query_log()
+
+    def disable_query_log(self) -> None:
+        """See Connection.disable_query_log()."""
+        self.connection().disable_query_log()
+
+    def flush_query_log(self) -> None:
+        """See Connection.flush_query_log()."""
+        self.connection().flush_query_log()
+
+    def get_query_log(self) -> list[dict[str, Any]]:
+        """See Connection.get_query_log()."""
+        return self.connection().get_query_log()
+
+    def get_raw_query_log(self) -> list[dict[str, Any]]:
+        """See Connection.get_raw_query_log()."""
+        return self.connection().get_raw_query_log()
+
+    def without_query_log(self) -> Any:
+        """See Connection.without_query_log()."""
+        return self.connection().without_query_log()
+
+    def pretend(self, fn: Callable[..., object]) -> list[dict[str, Any]]:
+        """See Connection.pretend()."""
+        return self.connection().pretend(fn)
+
+
+class _Named:
+    """One connection of a Database, by name, for whichever thread asks."""
+
+    __slots__ = ("_database", "_name")
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._database = database
+        self._name = name
+
+    def connection(self) -> Connection:
+        """The calling thread's connection of that name."""
+        return self._database.connection(self._name)
+
+
+# --- what models use ----------------------------------------------------------------------------
+
+_bound: Database | Callable[[], Database] | None = None
+
+
+def bind(database: Database | Callable[[], Database] | None) -> None:
+    """Say which Database models use: a Database, or a callable that finds the current one."""
+    global _bound
+    _bound = database
+
+
+def current_database() -> Database:
+    """The Database that models use; raises RuntimeError when nobody said which."""
+    if _bound is None:
+        raise RuntimeError(
+            "models have no database yet: start an Application, or in a script call "
+            "so.db.manager.bind(Database({...}))"
+        )
+    return _bound if isinstance(_bound, Database) else _bound()

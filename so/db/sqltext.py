@@ -1,0 +1,175 @@
+"""Reading SQL text just far enough: where are its literals, quoted names and placeholders?
+
+Every question of this room about a text (is it a read? does it lock? where are its `?`?) is
+answered here by one tokenizer per dialect, so that a question mark in a string is never taken for
+a placeholder. It is no parser and never changes a meaning.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+SQLITE_TOKEN: Final = re.compile(
+    r"""
+    '[^']*(?:''[^']*)*'                 # a string
+  | "[^"]*(?:""[^"]*)*"                 # a quoted name
+  | `[^`]*(?:``[^`]*)*`
+  | \[[^\]]*\]
+  | --[^\n]*
+  | /\*.*?(?:\*/|\Z)
+  | \? | ;
+  | (?<![\w:]):[A-Za-z_]\w*
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+MYSQL_TOKEN: Final = re.compile(
+    r"""
+    '[^'\\]*(?:(?:''|\\.)[^'\\]*)*'     # a string, backslash escapes
+  | "[^"\\]*(?:(?:""|\\.)[^"\\]*)*"     # a string as well, without ANSI_QUOTES
+  | `[^`]*(?:``[^`]*)*`
+  | --(?=\s|\Z)[^\n]*
+  | \#[^\n]*
+  | /\*.*?(?:\*/|\Z)
+  | \? | ;
+  | (?<![\w:]):[A-Za-z_]\w*
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+_SKIPPED: Final = re.compile(
+    r"(?:\s|\(|;|--[^\n]*(?:\n|\Z)|\#[^\n]*(?:\n|\Z)|/\*(?!!).*?(?:\*/|\Z))+", re.DOTALL
+)
+_WORD: Final = re.compile(r"[A-Za-z_]+")
+_MAIN_VERB: Final = re.compile(r"\b(select|insert|update|delete|replace)\b", re.IGNORECASE)
+_LOCKING: Final = re.compile(r"\bfor\s+(?:update|share)\b|\block\s+in\s+share\s+mode\b", re.I)
+_TEMPORARY: Final = re.compile(r"\s+(?:or\s+replace\s+)?temporary\b", re.IGNORECASE)
+_READS: Final = frozenset(
+    ("select", "show", "explain", "describe", "desc", "values", "table", "check", "help")
+)
+_COMMITTING: Final = frozenset(
+    ("create", "alter", "drop", "rename", "truncate", "grant", "revoke", "analyze", "optimize")
+    + ("repair", "lock", "install", "uninstall", "flush", "reset", "cache")
+)
+_DELIMITER: Final = re.compile(r"^[ \t]*delimiter[ \t]+(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
+
+
+def verb(sql: str) -> str:
+    """The first keyword of *sql* in lower case, comments and opening parentheses skipped."""
+    skipped = _SKIPPED.match(sql)
+    word = _WORD.match(sql, skipped.end() if skipped else 0)
+    return word.group().lower() if word else ""
+
+
+def is_read(sql: str) -> bool:
+    """True when *sql* changes nothing, so that running it a second time does no harm."""
+    first = verb(sql)
+    if first == "with":
+        return main_verb(sql) == "select"
+    if first == "pragma":
+        return "=" not in sql
+    return first in _READS
+
+
+def main_verb(sql: str) -> str:
+    """The verb of a statement behind its `with` clause; the first one at the outer level."""
+    depth = 0
+    last = 0
+    for match in SQLITE_TOKEN.finditer(sql + ";"):
+        for piece in re.finditer(r"[()]|\b[A-Za-z]+\b", sql[last : match.start()]):
+            depth += {"(": 1, ")": -1}.get(piece.group(), 0)
+            if depth == 0 and _MAIN_VERB.fullmatch(piece.group()):
+                return piece.group().lower()
+        last = match.end()
+    return "with"
+
+
+def is_locking(sql: str) -> bool:
+    """True for `select … for update` and its like, which must see the writer."""
+    return _LOCKING.search(sql) is not None
+
+
+def commits_implicitly(sql: str) -> bool:
+    """True for what makes MySQL commit the running transaction without saying so."""
+    first = verb(sql)
+    if first not in _COMMITTING:
+        return False
+    if first in ("create", "drop"):
+        start = re.search(first, sql, re.IGNORECASE)
+        return not (start and _TEMPORARY.match(sql, start.end()))
+    return True
+
+
+def backtick_names(sql: str) -> str:
+    """*sql* with `"name"` written as `` `name` ``, which SQLite never takes for a string.
+
+    SQLite reads a double-quoted name that matches no column as a string literal, so a misspelt
+    column would match silently instead of failing.
+    """
+    if '"' not in sql:
+        return sql
+    return SQLITE_TOKEN.sub(_backtick, sql)
+
+
+def _backtick(match: re.Match[str]) -> str:
+    token = match.group()
+    if token[0] != '"':
+        return token
+    return "`" + token[1:-1].replace('""', '"').replace("`", "``") + "`"
+
+
+def cut(sql: str, *, named: bool, token: re.Pattern[str]) -> tuple[list[str], list[str]]:
+    """*sql* cut at its placeholders: n + 1 pieces, and the n names (empty texts for `?`)."""
+    pieces, names = [], []
+    last = 0
+    for match in token.finditer(sql):
+        found = match.group()
+        if (found[0] == ":") if named else (found == "?"):
+            pieces.append(sql[last : match.start()])
+            names.append(found[1:])
+            last = match.end()
+    pieces.append(sql[last:])
+    return pieces, names
+
+
+def statements(script: str, dialect: str) -> list[str]:
+    """The statements of a *script*, without their final semicolons; comments stay with the next.
+
+    Triggers with `begin … end` are kept whole: SQLite knows where they end, MySQL scripts say it
+    with `delimiter //` as in its own client.
+    """
+    found = _sqlite_statements(script) if dialect == "sqlite" else _mysql_statements(script)
+    return [text for text in found if verb(text)]
+
+
+def _sqlite_statements(script: str) -> Iterator[str]:
+    start = 0
+    for match in SQLITE_TOKEN.finditer(script):
+        if match.group() == ";" and sqlite3.complete_statement(script[start : match.end()]):
+            yield script[start : match.start()].strip()
+            start = match.end()
+    yield script[start:].strip()
+
+
+def _mysql_statements(script: str) -> Iterator[str]:
+    position, delimiter = 0, ";"
+    for change in [*_DELIMITER.finditer(script), None]:
+        end = change.start() if change else len(script)
+        yield from _split_at(script[position:end], delimiter)
+        if change:
+            position, delimiter = change.end(), change.group(1)
+
+
+def _split_at(script: str, delimiter: str) -> Iterator[str]:
+    start = 0
+    if delimiter == ";":
+        for match in MYSQL_TOKEN.finditer(script):
+            if match.group() == ";":
+                yield script[start : match.start()].strip()
+                start = match.end()
+        yield script[start:].strip()
+        return
+    yield from (part.strip() for part in script.split(delimiter))

@@ -1,0 +1,353 @@
+"""Transactions of one connection: levels and savepoints, callbacks, retries, and their ends.
+
+The counter is ours. A driver's own idea of "in a transaction" is wrong after a deadlock and after
+DDL, and an abort that a later statement covers up would make commit() report success for writes
+that are gone. So an error that ended the transaction on the server marks it dead here, and
+everything but rolling back is refused until that was done.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from so.errors import (
+    ConcurrencyError,
+    DatabaseError,
+    DeadlockError,
+    LockTimeoutError,
+    LostConnectionError,
+    QueryError,
+    TransactionError,
+)
+from so.support.scope import Scope
+
+if TYPE_CHECKING:
+    from so.db.connection import Connection
+    from so.db.dialects import Session
+
+_BACK_OFF = (0.005, 0.3)
+"""Seconds: the mean of the first pause between attempts, and the longest."""
+
+
+class Block:
+    """`with connection.transaction() as connection:` commits at the end, or rolls back."""
+
+    __slots__ = ("_isolation", "_level", "_mode", "_of")
+
+    def __init__(self, of: Transactions, mode: str | None, isolation: str | None) -> None:
+        self._of = of
+        self._mode = mode
+        self._isolation = isolation
+        self._level = 0
+
+    def __enter__(self) -> Connection:
+        self._of.begin_transaction(mode=self._mode, isolation=self._isolation)
+        self._level = self._of._level
+        return cast("Connection", self._of)
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None:
+            self._of._finish(self._level)
+        else:
+            self._of._unwind(self._level - 1)
+
+
+class Transactions:
+    """The part of a Connection that begins, commits and rolls back."""
+
+    _level = 0
+    _dead: QueryError | None = None
+    _scope: Scope | None = None
+
+    def __init__(self) -> None:
+        self._on_commit: list[tuple[int, Callable[[], object]]] = []
+        self._on_roll_back: list[tuple[int, Callable[[], object]]] = []
+
+    # --- asking
+
+    @property
+    def in_transaction(self) -> bool:
+        """True between begin and the end of the outermost transaction."""
+        return self._level > 0
+
+    def transaction_level(self) -> int:
+        """0 outside, 1 in a transaction, more within savepoints; 0 once the connection is lost."""
+        return 0 if isinstance(self._dead, LostConnectionError) else self._level
+
+    # --- the usual way
+
+    def transaction(
+        self,
+        fn: Callable[..., Any] | None = None,
+        attempts: int = 1,
+        *,
+        mode: str | None = None,
+        isolation: str | None = None,
+    ) -> Any:
+        """Run `fn()` or `fn(connection)` in a transaction and return its result; or, without *fn*,
+        a context manager that gives the connection.
+
+        Any exception rolls back and goes on. With *attempts* the whole function runs again after
+        a deadlock or a lock that did not come free, but only at the outermost level.
+        """
+        if fn is None:
+            if attempts > 1:
+                raise ValueError(
+                    "a with-block cannot be run again: give a function to use attempts"
+                )
+            return Block(self, mode, isolation)
+        return self._attempts(fn, attempts, mode, isolation)
+
+    def _attempts(
+        self, fn: Callable[..., Any], attempts: int, mode: str | None, isolation: str | None
+    ) -> Any:
+        arguments = (self,) if _takes_connection(fn) else ()
+        outermost = self._level == 0
+        for left in range(attempts - 1, -1, -1):
+            try:
+                result = self._attempt(fn, arguments, mode, isolation)
+            except BaseException as error:
+                if not (left and outermost and _is_concurrency(error)):
+                    raise
+            else:
+                self._run_callbacks()
+                return result
+            self._pause(attempts - left)
+        raise ValueError(f"attempts must be at least 1, not {attempts}")
+
+    def _attempt(
+        self,
+        fn: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        mode: str | None,
+        isolation: str | None,
+    ) -> Any:
+        self.begin_transaction(mode=mode, isolation=isolation)
+        level = self._level
+        try:
+            result = fn(*arguments)
+        except BaseException:
+            self._unwind(level - 1)
+            raise
+        self._expect(level)
+        self._commit()
+        return result
+
+    def _finish(self, level: int) -> None:
+        self._expect(level)
+        self._commit()
+        self._run_callbacks()
+
+    def _expect(self, level: int) -> None:
+        """Complain when the block ended its own transaction, or left an inner one open."""
+        if self._level == level:
+            return
+        found = self._level
+        self._unwind(level - 1)
+        raise TransactionError(
+            f"this transaction began at level {level} and ended at level {found}: "
+            "every begin_transaction() in it needs its own commit() or roll_back()"
+        )
+
+    @staticmethod
+    def _pause(attempt: int) -> None:
+        first, longest = _BACK_OFF
+        time.sleep(random.uniform(0, min(first * 2**attempt, longest)))  # noqa: S311  (jitter)
+
+    # --- by hand
+
+    def begin_transaction(self, *, mode: str | None = None, isolation: str | None = None) -> Self:
+        """Open a transaction, or within one a savepoint."""
+        if self._level == 0:
+            self._begin(mode, isolation)
+            self._level = 1
+            self._scope = self._attend()
+        else:
+            self._command(f"savepoint trans{self._level + 1}")
+            self._level += 1
+        return self
+
+    def commit(self) -> None:
+        """Commit the outermost transaction and run its callbacks; or end a savepoint."""
+        self._commit()
+        self._run_callbacks()
+
+    def _commit(self) -> None:
+        if self._level == 0:
+            raise TransactionError("there is no transaction to commit: begin one first")
+        self._refuse_if_dead()
+        if self._level == 1:
+            self._commit_outermost()
+        elif self._dialect.releases_savepoints:
+            self._command(f"release savepoint trans{self._level}")
+        self._level -= 1
+        self._promote(self._on_commit)
+        self._promote(self._on_roll_back)
+
+    def _commit_outermost(self) -> None:
+        try:
+            self._command("commit")
+        except BaseException:
+            # Whether it happened or not, this handle is not to be trusted with another statement.
+            self._end(rolled_back=True, discard=True)
+            raise
+
+    def roll_back(self, to_level: int | None = None) -> None:
+        """Undo the innermost transaction, or all above *to_level*; nothing to undo is no error."""
+        target = self._level - 1 if to_level is None else to_level
+        if 0 <= target < self._level:
+            self._unwind(target)
+
+    def _unwind(self, target: int) -> None:
+        """Roll back to *target* without ever hiding the exception that brought us here."""
+        if target >= self._level:
+            return
+        try:
+            if target == 0:
+                self._roll_back_all()
+                return
+            if self._dead is None:
+                self._command(f"rollback to savepoint trans{target + 1}")
+                if self._dialect.releases_savepoints:
+                    self._command(f"release savepoint trans{target + 1}")
+            self._drop_callbacks(target)
+        except DatabaseError as error:
+            self._dead = self._dead or cast("QueryError", error)
+            self._drop_callbacks(target)
+
+    def _roll_back_all(self) -> None:
+        discard = isinstance(self._dead, LostConnectionError)
+        try:
+            if not discard and self._session is not None and self._session.transaction_is_open():
+                self._command("rollback", dead_or_alive=True)
+        except Exception:
+            discard = True  # it ends with its handle
+        except BaseException:
+            self._end(rolled_back=True, discard=True)
+            raise
+        self._end(rolled_back=True, discard=discard)
+
+    def _end(self, *, rolled_back: bool, discard: bool) -> None:
+        self._level = 0
+        self._dead = None
+        self._scope = None
+        if discard:
+            self._discard()
+        if rolled_back:
+            self._drop_callbacks(0)
+
+    # --- callbacks
+
+    def after_commit(self, fn: Callable[[], object]) -> None:
+        """Call *fn* after the outermost commit; at once outside a transaction; never if the level
+        it was given at is rolled back."""
+        if self._level == 0:
+            fn()
+        else:
+            self._on_commit.append((self._level, fn))
+
+    def after_roll_back(self, fn: Callable[[], object]) -> None:
+        """Call *fn* when the transaction, or the savepoint around it, is rolled back."""
+        if self._level > 0:
+            self._on_roll_back.append((self._level, fn))
+
+    def _promote(self, callbacks: list[tuple[int, Callable[[], object]]]) -> None:
+        callbacks[:] = [(min(level, self._level), fn) for level, fn in callbacks]
+
+    def _run_callbacks(self) -> None:
+        """After the outermost commit: all of them, in order, then the first error if any."""
+        if self._level > 0 or not (self._on_commit or self._on_roll_back):
+            return
+        self._on_roll_back.clear()
+        waiting, self._on_commit = self._on_commit, []
+        _run_all([fn for _, fn in waiting])
+
+    def _drop_callbacks(self, target: int) -> None:
+        self._level = target
+        self._on_commit[:] = [item for item in self._on_commit if item[0] <= target]
+        undone = [fn for level, fn in self._on_roll_back if level > target]
+        self._on_roll_back[:] = [item for item in self._on_roll_back if item[0] <= target]
+        _run_all(undone)
+
+    # --- what the connection around this provides or asks for
+
+    if TYPE_CHECKING:
+        _dialect: Any
+        _session: Session | None
+
+        def _begin(self, mode: str | None, isolation: str | None) -> None: ...
+        def _command(self, sql: str, *, dead_or_alive: bool = False) -> None: ...
+        def _discard(self) -> None: ...
+        def _attend(self) -> Scope | None: ...
+
+    def _refuse_if_dead(self) -> None:
+        if self._dead is None:
+            return
+        kind = DeadlockError if isinstance(self._dead, ConcurrencyError) else LostConnectionError
+        raise kind(
+            connection=self._dead.connection,
+            cause=self._dead,
+            message=f"this transaction is over, an earlier statement ended it: {self._dead}; "
+            "roll back, and run all of it again",
+        ) from self._dead
+
+    def _note_death(self, problem: QueryError) -> None:
+        """Remember in a transaction that *problem* ended it on the server."""
+        if self._level > 0 and self._dead is None and self._ends_transaction(problem):
+            self._dead = problem
+
+    def _ends_transaction(self, problem: QueryError) -> bool:
+        if isinstance(problem, LostConnectionError):
+            return True
+        if self._dialect.name == "mysql":
+            return isinstance(problem, DeadlockError)
+        return self._session is not None and not self._session.transaction_is_open()
+
+    def _roll_back_leftover(self, scope: Scope) -> None:
+        """At the end of the scope that began it, roll back what was left open."""
+        if self._level > 0 and self._scope is scope:
+            logging.getLogger("so.db").warning(
+                "a transaction was left open at the end of a %s and is rolled back", scope.kind
+            )
+            self._unwind(0)
+
+
+def _takes_connection(fn: Callable[..., Any]) -> bool:
+    """True if *fn* has a positional parameter without a default."""
+    code = getattr(fn, "__code__", None)
+    if code is not None and not hasattr(fn, "__wrapped__"):
+        bound = 1 if getattr(fn, "__self__", None) is not None else 0
+        return bool(code.co_argcount - bound - len(getattr(fn, "__defaults__", None) or ()) > 0)
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in positional and p.default is p.empty for p in parameters)
+
+
+def _is_concurrency(error: BaseException | None) -> bool:
+    """True if *error*, or what caused it, is a conflict with another transaction."""
+    while error is not None:
+        if isinstance(error, ConcurrencyError | LockTimeoutError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _run_all(callbacks: list[Callable[[], object]]) -> None:
+    first: BaseException | None = None
+    for fn in callbacks:
+        try:
+            fn()
+        except Exception as error:
+            if first is not None:
+                logging.getLogger("so.db").exception("a transaction callback failed")
+            first = first or error
+    if first is not None:
+        raise first

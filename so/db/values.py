@@ -1,0 +1,106 @@
+"""What may be bound to a statement, and how it is written: the same on both engines.
+
+Python values become one of None, bool, int, float, str, bytes and Decimal here; the engines'
+dialects only write those down. Anything else is a TypeError before a statement runs.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any, Final
+from uuid import UUID
+
+from so.support.codec import dumps
+
+Bindings = Any
+"""A sequence for `?`, a mapping for `:name`."""
+
+PLAIN: Final = frozenset((int, str, type(None), bytes, bool))
+"""Types that every driver takes as they are."""
+
+
+def datetime_text(value: datetime, zone: tzinfo = UTC) -> str:
+    """`YYYY-MM-DD HH:MM:SS.ffffff` in *zone*; a datetime without a zone is taken to be in it."""
+    if value.tzinfo is not None:
+        value = value.astimezone(zone)
+    return value.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def time_text(value: time) -> str:
+    """`HH:MM:SS`, with microseconds when there are any."""
+    return value.replace(tzinfo=None).isoformat()
+
+
+def interval_text(value: timedelta) -> str:
+    """`[-]HH:MM:SS[.ffffff]`, hours beyond 24 allowed, as MySQL writes TIME."""
+    micros = (value.days * 86_400 + value.seconds) * 1_000_000 + value.microseconds
+    seconds, fraction = divmod(abs(micros), 1_000_000)
+    text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return ("-" if micros < 0 else "") + text + (f".{fraction:06}" if fraction else "")
+
+
+def decimal_text(value: Decimal) -> str:
+    """The digits, never an exponent: `0.00001`, `1000`."""
+    return format(value, "f")
+
+
+def _finite(value: Any) -> Any:
+    if not math.isfinite(value):
+        raise ValueError(f"cannot store {value!r}: a column holds finite numbers or NULL")
+    return value
+
+
+_WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, tzinfo], Any]], ...] = (
+    (bool, lambda v, zone: bool(v)),
+    (enum.Enum, lambda v, zone: plain(v.value, zone)),
+    (int, lambda v, zone: int(v)),
+    (float, lambda v, zone: float(_finite(v))),
+    (str, lambda v, zone: str.__str__(v)),
+    (bytes, lambda v, zone: bytes(v)),
+    (Decimal, lambda v, zone: _finite(v)),
+    (datetime, datetime_text),
+    (date, lambda v, zone: v.isoformat()),
+    (time, lambda v, zone: time_text(v)),
+    (timedelta, lambda v, zone: interval_text(v)),
+    (UUID, lambda v, zone: str(v)),
+    ((dict, list), lambda v, zone: dumps(v)),
+    (PurePath, lambda v, zone: str(v)),
+    ((bytearray, memoryview), lambda v, zone: bytes(v)),
+)
+_by_type: dict[type, Callable[[Any, tzinfo], Any]] = {}
+
+
+def plain(value: Any, zone: tzinfo = UTC) -> Any:
+    """*value* as None, bool, int, float, str, bytes or Decimal; TypeError if it is none of them."""
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    writer = _by_type.get(kind)
+    if writer is None:
+        writer = _by_type[kind] = _writer_for(value)
+    return writer(value, zone)
+
+
+def _writer_for(value: Any) -> Callable[[Any, tzinfo], Any]:
+    for kinds, writer in _WRITERS:
+        if isinstance(value, kinds):
+            return writer
+    raise TypeError(
+        f"cannot bind a {type(value).__name__} to a statement: {value!r:.80}; give text, a number, "
+        "a date or time, bytes, an Enum, a UUID, a Path, or a dict or list to be stored as JSON"
+    )
+
+
+def plain_all(values: Iterable[Any], zone: tzinfo = UTC) -> list[Any]:
+    """Each of *values* through `plain()`."""
+    return [plain(v, zone) for v in values]
+
+
+def plain_mapping(values: Mapping[str, Any], zone: tzinfo = UTC) -> dict[str, Any]:
+    """*values* with each value through `plain()`."""
+    return {k: plain(v, zone) for k, v in values.items()}

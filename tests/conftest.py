@@ -1,0 +1,184 @@
+"""Fixtures every test may ask for: databases on both engines, and a clock that stands still.
+
+`db` is a Database with the framework tables, `empty_db` one without; both run a test twice, on
+SQLite and on a real MariaDB. Without a server the second run is skipped, loudly, or fails where
+`CI=true` says that it must be there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from so.db.connection import Connection
+from so.db.manager import Database, bind
+from so.db.sqltext import statements
+from so.support.clock import Clock
+from tests.support.mariadb import MariaDB, ServerMissing, find_or_start
+
+ENGINES = ("sqlite", "mysql")
+SYSTEMS = Path(__file__).parent.parent / "so" / "systems"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands at 2026-01-15 12:00:00 UTC until the test moves it."""
+    return Clock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A real MariaDB server, one for the whole session."""
+    try:
+        server = find_or_start()
+    except ServerMissing as missing:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"CI must have a MariaDB server: {missing}")
+        pytest.skip(f"NO MARIADB SERVER, half of this test is not run: {missing}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _mysql_database(mariadb: MariaDB) -> Iterator[dict[str, Any]]:
+    """The settings of this session's own database, framework tables installed."""
+    name = f"so_test_{os.getpid()}_{uuid4().hex[:8]}"
+    with Connection(mariadb.config()) as server:
+        server.statement(f"create database {name} collate utf8mb4_unicode_ci")
+    config = mariadb.config(name)
+    with Connection(config) as connection:
+        install(connection)
+    yield config
+    with Connection(mariadb.config()) as server:
+        server.statement(f"drop database {name}")
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the framework tables, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
+    with Connection(str(path)) as connection:
+        install(connection)
+        connection.statement("pragma wal_checkpoint(truncate)")
+    return path
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """'sqlite' or 'mysql': a test that asks for it runs on both."""
+    return str(request.param)
+
+
+@pytest.fixture
+def db_config(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[dict[str, Any]]:
+    """Settings of a database with the framework tables: for tests that start processes."""
+    if engine == "sqlite":
+        path = tmp_path / "test.sqlite"
+        shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
+        yield {"driver": "sqlite", "database": str(path)}
+        return
+    config = request.getfixturevalue("_mysql_database")
+    yield dict(config)
+    with Connection(config) as connection:
+        _clean(connection)
+
+
+@pytest.fixture
+def db(db_config: dict[str, Any], clock: Clock) -> Iterator[Database]:
+    """A Database with the framework tables; models use it, too."""
+    yield from _opened(db_config, clock)
+
+
+@pytest.fixture
+def empty_db_config(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[dict[str, Any]]:
+    """Settings of a database without any table."""
+    if engine == "sqlite":
+        yield {"driver": "sqlite", "database": str(tmp_path / "empty.sqlite")}
+        return
+    server: MariaDB = request.getfixturevalue("mariadb")
+    name = f"so_empty_{os.getpid()}_{uuid4().hex[:8]}"
+    with Connection(server.config()) as connection:
+        connection.statement(f"create database {name} collate utf8mb4_unicode_ci")
+    yield server.config(name)
+    with Connection(server.config()) as connection:
+        connection.statement(f"drop database if exists {name}")
+
+
+@pytest.fixture
+def empty_db(empty_db_config: dict[str, Any], clock: Clock) -> Iterator[Database]:
+    """A Database without any table; models use it, too."""
+    yield from _opened(empty_db_config, clock)
+
+
+def _opened(config: dict[str, Any], clock: Clock) -> Iterator[Database]:
+    database = Database({"default": config}, clock=clock)
+    bind(database)
+    try:
+        yield database
+    finally:
+        bind(None)
+        database.close()
+
+
+def install(connection: Connection) -> None:
+    """Create the framework tables."""
+    name = f"framework_tables.{connection.dialect.name}.sql"
+    for statement in statements((SYSTEMS / name).read_text(), connection.dialect.name):
+        connection.unprepared(statement)
+
+
+def _clean(connection: Connection) -> None:
+    """Make this session's MySQL database as new: only what a test touched costs time."""
+    kinds = connection.select_tuples(
+        "select table_name, table_type from information_schema.tables"
+        " where table_schema = database()"
+    )
+    tables = [name for name, _ in kinds]
+    framework = _framework_tables(connection)
+    strange = [name for name in tables if name not in framework]
+    if strange:
+        connection.statement("set foreign_key_checks = 0")
+        for name, kind in kinds:
+            if name in strange:
+                connection.statement(f"drop {'view' if 'VIEW' in kind else 'table'} `{name}`")
+        connection.statement("set foreign_key_checks = 1")
+    for name in _used(connection, [name for name in framework if name in tables]):
+        connection.statement(f"truncate table `{name}`")
+    if set(framework) - set(tables):
+        install(connection)
+
+
+_framework: list[str] = []
+
+
+def _framework_tables(connection: Connection) -> list[str]:
+    if not _framework:
+        import re
+
+        text = (SYSTEMS / f"framework_tables.{connection.dialect.name}.sql").read_text()
+        _framework.extend(re.findall(r"^create table if not exists [`\"]?(\w+)", text, re.M))
+    return _framework
+
+
+def _used(connection: Connection, tables: list[str]) -> list[str]:
+    """The tables that hold a row, or gave out an id."""
+    looks = " union all ".join(
+        f"select '{name}' from (select 1 from `{name}` limit 1) as `t_{name}`" for name in tables
+    )
+    used = {name for (name,) in connection.select_tuples(looks)} if looks else set()
+    numbered = connection.select_tuples(
+        "select table_name from information_schema.tables"
+        " where table_schema = database() and auto_increment > 1"
+    )
+    return [name for name in tables if name in used | {name for (name,) in numbered}]
