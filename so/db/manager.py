@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
 from so.db.connection import Connection, make_dialect, refresh_all
 from so.db.dialects import Dialect, Outcome, Tuples
+from so.db.options import options
 from so.db.pool import Pool
 from so.db.rows import Collection, Row
 from so.db.watching import Hooks, QueryExecuted, SlowLimit
@@ -57,9 +59,18 @@ class Database:
         connections: Mapping[str, Mapping[str, Any] | str],
         default: str = "default",
         clock: Clock | None = None,
+        *,
+        folder: Path | str | None = None,
+        redact: Iterable[str] | None = None,
     ) -> None:
-        """*connections* as in config/database.py; nothing is checked or opened before use."""
-        self._configs = dict(connections)
+        """*connections* as in config/database.py; nothing is checked or opened before use.
+
+        *folder*: where relative paths of SQLite files start. *redact*: columns whose bindings are
+        masked wherever statements are shown; None leaves the list of so/db/options.py.
+        """
+        self._configs: dict[str, Mapping[str, Any] | str] = dict(connections)
+        self._folder = None if folder is None else Path(folder)
+        self._redact = None if redact is None else list(redact)
         self._default = default
         self.clock = clock or Clock()
         self._hooks = Hooks()
@@ -120,8 +131,21 @@ class Database:
         with self._lock:
             dialect = self._dialects.get(name)
             if dialect is None:
-                dialect = self._dialects[name] = make_dialect(self._configs[name], name)
+                dialect = self._dialects[name] = make_dialect(self._settings(name), name)
             return dialect
+
+    def _settings(self, name: str) -> dict[str, Any]:
+        """The complete settings of *name*, with what holds for all connections."""
+        config = self._configs[name]
+        given = {"url": config} if isinstance(config, str) and "://" in config else config
+        settings = {"database": given} if isinstance(given, str) else dict(given)
+        if self._redact is not None:
+            settings.setdefault("redact", self._redact)
+        checked = options(settings, name)
+        if checked["driver"] == "sqlite" and self._folder is not None:
+            path = str(checked["database"])
+            checked["database"] = path if path.startswith("file:") else str(self._folder / path)
+        return checked
 
     def source(self, name: str | None = None) -> ConnectionSource:
         """A source that always gives connection *name*: what a system is handed."""
