@@ -1,0 +1,83 @@
+"""Raw SQL and the values a statement may carry.
+
+`Expression` is the only way for text to reach a statement as SQL; everything else is quoted as a
+name or bound as a value. `bindable()` decides what may be bound. How a bound value travels (UTC
+text, Decimal as text, …) is the dialect's affair.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from so.support.codec import dumps
+
+
+class Expression:
+    """SQL that is used as it stands. Never make one of a client's input."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str | int | float | Decimal | Expression) -> None:
+        self.value: str = value.value if isinstance(value, Expression) else str(value)
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"Expression({self.value!r})"
+
+
+def raw(sql: str | int | float | Decimal) -> Expression:
+    """*sql* as an Expression."""
+    return Expression(sql)
+
+
+# Bound as they are; every other type is converted by bindable() or refused.
+PLAIN: frozenset[type] = frozenset(
+    {int, str, float, bytes, bool, type(None), Decimal, datetime, date, time, timedelta}
+)
+# What a comparison needs to look at no further: not None (is null) and not bool (JSON booleans).
+SIMPLE: frozenset[type] = PLAIN - {bool, type(None)}
+_BASES: tuple[type, ...] = (bool, int, float, bytes, Decimal, datetime, date, time, timedelta)
+
+
+def bindable(value: Any) -> Any:
+    """*value* as a statement binds it: an Enum's value, a UUID's text, a dict's JSON, …
+
+    Raises TypeError for what no column can hold, before anything is sent.
+    """
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    if isinstance(value, Enum):
+        return bindable(value.value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (UUID, PurePath)):
+        return str(value)
+    if isinstance(value, (dict, list, tuple)):
+        return json_text(value)
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, _BASES):
+        return value
+    raise TypeError(
+        f"cannot bind a value of type {kind.__name__}: give a number, text, bytes, date, Decimal, "
+        "Enum, UUID, Path, or a dict or list to store as JSON"
+    )
+
+
+def json_text(value: Any) -> str:
+    """*value* as the JSON text a column stores: compact, Unicode as it is.
+
+    Raises TypeError for what JSON cannot say, NaN and infinity included.
+    """
+    try:
+        return dumps(value)
+    except ValueError as error:
+        raise TypeError(f"cannot store {value!r:.80} as JSON: {error}") from error

@@ -1,0 +1,28 @@
+"""The SQL dialects: `grammar_for("sqlite" | "mysql" | "mariadb" | "base", prefix)`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from so.db.grammar.base import Grammar
+from so.db.grammar.mysql import MariaDBGrammar, MySQLGrammar
+from so.db.grammar.sqlite import SQLiteGrammar
+from so.errors import InvalidArgumentError
+
+_GRAMMARS: dict[str, type[Grammar]] = {
+    cls.name: cls for cls in (Grammar, SQLiteGrammar, MySQLGrammar, MariaDBGrammar)
+}
+
+
+@lru_cache(maxsize=64)
+def grammar_for(dialect: str, prefix: str = "", *, literal: bool = False) -> Grammar:
+    """The grammar of *dialect*; the same object each time, so that its quoted names are shared."""
+    cls = _GRAMMARS.get(dialect)
+    if cls is None:
+        raise InvalidArgumentError(
+            f"unknown SQL dialect {dialect!r}: use one of {', '.join(sorted(_GRAMMARS))}"
+        )
+    return cls(prefix, literal=literal)
+
+
+__all__ = ["Grammar", "MariaDBGrammar", "MySQLGrammar", "SQLiteGrammar", "grammar_for"]

@@ -1,0 +1,203 @@
+# ruff: noqa: S608 - writing SQL is the work of this module; names enter it quoted only.
+"""SQLite's way of saying things: rowid sub-queries, strftime, json_each, glob."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from so.db import clauses as c
+from so.db.expressions import Expression, bindable, json_text
+from so.db.grammar.base import Bindings, Grammar, Row
+
+_PARTS = {
+    "date": "%Y-%m-%d",
+    "time": "%H:%M:%S",
+    "day": "%d",
+    "month": "%m",
+    "year": "%Y",
+}
+_GLOB = str.maketrans({"*": "[*]", "?": "[?]", "%": "*", "_": "?"})
+
+
+class SQLiteGrammar(Grammar):
+    """SQLite 3.35 and later."""
+
+    name: ClassVar[str] = "sqlite"
+    max_placeholders: ClassVar[int] = 30_000
+
+    def no_limit(self) -> str:
+        """SQLite wants a limit before an offset; -1 is none."""
+        return " limit -1"
+
+    def lock(self, lock: bool | str) -> str:
+        """Nothing: a transaction that writes holds the whole file."""
+        return ""
+
+    def index_hint(self, hint: c.IndexHint) -> str:
+        """indexed by, which SQLite has for a forced index only."""
+        return f" indexed by {self.index_name(hint)}" if hint.kind == "force" else ""
+
+    def aggregate_function(self, function: str) -> str:
+        """sum and avg by our own exact functions, which the connection registers."""
+        if self.literal or function not in ("sum", "avg"):
+            return function
+        return f"decimal_{function}"
+
+    def union_member(self, sql: str) -> str:
+        """SQLite has no parentheses around the selects of a union."""
+        return f"select * from ({sql})"
+
+    def null_safe(self, node: c.NullSafe, bindings: Bindings) -> str:
+        """column is ?"""
+        return f"{self.column(node.column, bindings)} is {self.value(node.value, bindings)}"
+
+    def date_part(self, node: c.DatePart, bindings: Bindings) -> str:
+        """strftime('%d', column) = cast(? as text)"""
+        column = self.column(node.column, bindings)
+        value = self.value(node.value, bindings)
+        return f"strftime('{_PARTS[node.part]}', {column}) {node.operator} cast({value} as text)"
+
+    def like(self, node: c.Like, bindings: Bindings) -> str:
+        """like ignores the case of ASCII letters; glob minds all case."""
+        if not node.case_sensitive:
+            sql = super().like(node, bindings)
+            return sql + r" escape '\'" if node.escape and not self.literal else sql
+        word = "not glob" if node.negated else "glob"
+        pattern = node.value
+        if isinstance(pattern, str):
+            pattern = pattern.translate(_GLOB)
+        return f"{self.column(node.column, bindings)} {word} {self.value(pattern, bindings)}"
+
+    # --- JSON -----------------------------------------------------------------------------------
+
+    def json_selector(self, name: str) -> str:
+        """json_extract(column, path)"""
+        field, path = self.json_parts(name)
+        return f"json_extract({field}{path})"
+
+    def json_contains(self, node: c.JsonTest, bindings: Bindings) -> str:
+        """Some element is the value; of a list, each of its elements is there."""
+        field, path = self.json_parts(node.column)
+        wanted = node.value if isinstance(node.value, (list, tuple)) else [node.value]
+        each = [
+            f'exists (select 1 from json_each({field}{path}) where "json_each"."value" is '
+            f"{self.value(_element(one), bindings)})"
+            for one in wanted
+        ]
+        if len(each) == 1:
+            return each[0]
+        return f"({' and '.join(each)})" if each else f"(json_type({field}{path}) is not null)"
+
+    def json_overlaps(self, node: c.JsonTest, bindings: Bindings) -> str:
+        """Some element is one of the values."""
+        field, path = self.json_parts(node.column)
+        wanted = node.value if isinstance(node.value, (list, tuple)) else [node.value]
+        some = self.values([_element(one) for one in wanted], bindings)
+        return (
+            f'exists (select 1 from json_each({field}{path}) where "json_each"."value" in ({some}))'
+        )
+
+    def json_contains_key(self, node: c.JsonTest, bindings: Bindings) -> str:
+        """json_type(column, path) is not null"""
+        field, path = self.json_parts(node.column)
+        return f"json_type({field}{path}) is not null"
+
+    def json_length(self, node: c.JsonLength, bindings: Bindings) -> str:
+        """json_array_length(column, path) = ?"""
+        field, path = self.json_parts(node.column)
+        value = self.value(node.value, bindings)
+        return f"json_array_length({field}{path}) {node.operator} {value}"
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def ignoring(self, sql: str) -> str:
+        """insert or ignore"""
+        return sql.replace("insert", "insert or ignore", 1)
+
+    def compile_upsert(
+        self, table: Any, rows: list[Row], unique_by: list[str], update: Mapping[str, Any]
+    ) -> tuple[str, Bindings]:
+        """insert … on conflict (…) do update set …"""
+        sql, bindings = self.compile_insert(table, rows)
+        changes = ", ".join(
+            [self._conflict_assignment(key, value, bindings) for key, value in update.items()]
+        )
+        keys = self.columns(unique_by, bindings)
+        return f"{sql} on conflict ({keys}) do update set {changes}", bindings
+
+    def _conflict_assignment(self, column: str, value: Any, bindings: Bindings) -> str:
+        name = self.wrap(column)
+        if isinstance(value, c.Inserted):
+            return f"{name} = {self.wrap_value('excluded')}.{name}"
+        return f"{name} = {self.stored(value, bindings)}"
+
+    def compile_update(self, tree: c.Select, values: Row) -> tuple[str, Bindings]:
+        """An update; with joins or a limit, of the rows whose rowid a sub-query gives."""
+        bindings: Bindings = []
+        head = f"update {self.table(tree.table, bindings)} set {self.assignments(values, bindings)}"
+        return head + self.update_tail(tree, bindings), bindings
+
+    def compile_delete(self, tree: c.Select) -> tuple[str, Bindings]:
+        """A delete; with joins or a limit, of the rows whose rowid a sub-query gives."""
+        bindings: Bindings = []
+        head = f"delete from {self.table(tree.table, bindings)}"
+        return head + self.update_tail(tree, bindings), bindings
+
+    def update_tail(self, tree: c.Select, bindings: Bindings) -> str:
+        """The conditions, or the sub-query that finds the rows."""
+        if not tree.joins and tree.limit is None:
+            return super().update_tail(tree, bindings)
+        rows = tree.copy()
+        rows.columns = [f"{self.alias_of(tree.table)}.rowid"]
+        rows.distinct = False
+        return f" where {self.wrap_value('rowid')} in ({self.select(rows, bindings)})"
+
+    def assignments(self, values: Row, bindings: Bindings) -> str:
+        """a = ?, b = ?; the JSON paths of one column become one patch of it, at the end."""
+        plain: dict[str, Any] = {}
+        patches: dict[str, dict[str, Any]] = {}
+        for key, value in values.items():
+            column, arrow, path = key.rpartition(".")[2].partition("->")
+            if arrow:
+                _put(patches.setdefault(column, {}), path.split("->"), value)
+            else:
+                plain[column] = value
+        sql = super().assignments(plain, bindings)
+        for column, patch in patches.items():
+            sql += f"{', ' if sql else ''}{self._patch(column, patch, bindings)}"
+        return sql
+
+    def _patch(self, column: str, patch: dict[str, Any], bindings: Bindings) -> str:
+        name = self.wrap(column)
+        bindings.append(json_text(patch))
+        return f"{name} = json_patch(ifnull({name}, json('{{}}')), json(?))"
+
+    def compile_truncate(self, table: Any) -> list[tuple[str, Bindings]]:
+        """Empty the table and forget its last number."""
+        *schema, name = str(table).split(".")
+        sequence = ".".join([*map(self.wrap_value, schema), "sqlite_sequence"])
+        return [
+            (f"delete from {sequence} where name = ?", [self.prefix + name]),
+            (f"delete from {self.table(table, [])}", []),
+        ]
+
+    def explain(self, sql: str) -> str:
+        """explain query plan"""
+        return "explain query plan " + sql
+
+
+def _element(value: Any) -> Any:
+    """A value as json_each shows it."""
+    return value if isinstance(value, Expression) else bindable(value)
+
+
+def _put(target: dict[str, Any], path: list[str], value: Any) -> None:
+    """Set *value* at *path*, making the objects on the way."""
+    *way, last = path
+    for key in way:
+        inner = target.setdefault(key, {})
+        if not isinstance(inner, dict):
+            inner = target[key] = {}
+        target = inner
+    target[last] = value

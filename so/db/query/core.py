@@ -1,0 +1,347 @@
+"""The heart of a query: its clause tree, its runner and grammar, and how sub-queries come in.
+
+What a query can say is in the modules beside this one, each adding to the one before:
+conditions (where), clauses (select, join, group, order, …), reading and writing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, Self
+
+from so.db import clauses as c
+from so.db.expressions import Expression, bindable
+from so.db.grammar.base import SECTIONS, Grammar
+from so.errors import InvalidArgumentError
+
+Callback = Callable[..., Any]
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
+_SECTION_NAMES = {name: name for name in SECTIONS} | {
+    "groupBy": "group_by",
+    "unionOrder": "union_order",
+}
+
+
+class Runner(Protocol):
+    """What a query needs of a connection."""
+
+    def select(self, sql: str, bindings: Sequence[Any] = ..., use_read: bool = ...) -> Any: ...
+    def insert(self, sql: str, bindings: Sequence[Any] = ...) -> bool: ...
+    def insert_get_id(self, sql: str, bindings: Sequence[Any] = ...) -> int: ...
+    def update(self, sql: str, bindings: Sequence[Any] = ...) -> int: ...
+    def delete(self, sql: str, bindings: Sequence[Any] = ...) -> int: ...
+    def statement(self, sql: str, bindings: Sequence[Any] = ...) -> bool: ...
+    def affecting_statement(self, sql: str, bindings: Sequence[Any] = ...) -> int: ...
+
+
+class QueryCore:
+    """Clause tree, runner and grammar, and what all parts of the builder share."""
+
+    _before: list[Callback] | None = None
+    _after: list[Callback] | None = None
+    _use_write = False
+
+    def __init__(self, runner: Any, grammar: Grammar, table: Any = None) -> None:
+        self.runner = runner
+        self.grammar = grammar
+        self.tree = c.Select(table)
+
+    # --- new queries ----------------------------------------------------------------------------
+
+    def _new_query(self) -> Self:
+        """An empty query of this kind, for closures and sub-queries."""
+        return type(self)(self.runner, self.grammar)
+
+    def new_query(self) -> Self:
+        """An empty query on the same connection."""
+        return self._new_query()
+
+    def clone(self) -> Self:
+        """A copy: what is added to it does not touch this query."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.tree = self.tree.copy()
+        if self._before:
+            twin._before = list(self._before)
+        if self._after:
+            twin._after = list(self._after)
+        return twin
+
+    __copy__ = clone
+
+    def clone_without(self, parts: Iterable[str]) -> Self:
+        """A copy without the named parts: `columns`, `wheres`, `joins`, `groups`, `orders`, …"""
+        twin = self.clone()
+        for part in parts:
+            name = _PARTS.get(part)
+            if name is None:
+                raise InvalidArgumentError(
+                    f"unknown part {part!r}: use one of {', '.join(sorted(_PARTS))}"
+                )
+            if name == "conditions":
+                twin.tree.conditions = []
+            else:
+                twin.tree.__dict__.pop(name, None)
+        return twin
+
+    def clone_without_bindings(self, sections: Iterable[str]) -> Self:
+        """A copy without the bindings that were added to *sections* by hand.
+
+        The bindings of clauses live and go with their clauses.
+        """
+        twin = self.clone()
+        for section in sections:
+            name = _section(section)
+            for store in (twin.tree.added, twin.tree.replaced):
+                if store:
+                    store.pop(name, None)
+        return twin
+
+    # --- SQL and bindings -----------------------------------------------------------------------
+
+    def _finished(self) -> c.Select:
+        """The tree to compile, after the `before_query` callbacks."""
+        self.apply_before_query_callbacks()
+        return self.tree
+
+    def to_sql(self) -> str:
+        """The select statement, with `?` for each value."""
+        return self.grammar.compile_select(self._finished())[0]
+
+    def get_bindings(self) -> list[Any]:
+        """The values for the placeholders of `to_sql()`, in that order."""
+        return self.grammar.compile_select(self._finished())[1]
+
+    def get_raw_bindings(self) -> dict[str, list[Any]]:
+        """The values by the part of the query they belong to: select, from, join, where, …"""
+        return self.grammar.raw_bindings(self._finished())
+
+    def to_raw_sql(self) -> str:
+        """The statement with its values written in: to read, never to run."""
+        return substitute(*self.grammar.compile_select(self._finished()), grammar=self.grammar)
+
+    def add_binding(self, value: Any, section: str = "where") -> Self:
+        """Add a value, or a list of them, to a part of the query that was written by hand."""
+        values = [bindable(one) for one in _listed(value)]
+        if self.tree.added is None:
+            self.tree.added = {}
+        self.tree.added.setdefault(_section(section), []).extend(values)
+        return self
+
+    def set_bindings(self, bindings: Iterable[Any], section: str = "where") -> Self:
+        """Put *bindings* in place of a part's values."""
+        name = _section(section)
+        if self.tree.replaced is None:
+            self.tree.replaced = {}
+        self.tree.replaced[name] = [bindable(one) for one in bindings]
+        if self.tree.added:
+            self.tree.added.pop(name, None)
+        return self
+
+    def merge_bindings(self, query: QueryCore) -> Self:
+        """Add all of another query's values, part by part."""
+        for section, values in query.get_raw_bindings().items():
+            if values:
+                self.add_binding(values, section)
+        return self
+
+    def raw(self, value: Any) -> Expression:
+        """*value* as SQL; never a client's input."""
+        return Expression(value)
+
+    def get_grammar(self) -> Grammar:
+        """The dialect this query is written in."""
+        return self.grammar
+
+    # --- hooks ----------------------------------------------------------------------------------
+
+    def before_query(self, fn: Callback) -> Self:
+        """Call fn(query) right before the query is compiled; once."""
+        self._before = [*(self._before or []), fn]
+        return self
+
+    def apply_before_query_callbacks(self) -> None:
+        """Run and forget the `before_query` callbacks."""
+        callbacks, self._before = self._before, None
+        for fn in callbacks or ():
+            fn(self)
+
+    def after_query(self, fn: Callback) -> Self:
+        """Call fn(result) with what a read gave; what it returns replaces the result."""
+        self._after = [*(self._after or []), fn]
+        return self
+
+    def apply_after_query_callbacks(self, result: Any) -> Any:
+        """*result* as the `after_query` callbacks leave it."""
+        for fn in self._after or ():
+            changed = fn(result)
+            result = result if changed is None else changed
+        return result
+
+    def when(self, condition: Any, fn: Callback | None = None, default: Callback | None = None):  # type: ignore[no-untyped-def]
+        """fn(query, condition) if *condition* holds, else default(query, condition).
+
+        *condition* may be a callable of the query. What the callback returns replaces the query.
+        """
+        value = _settled(condition, self)
+        return self._branch(fn if value else default, value)
+
+    def unless(self, condition: Any, fn: Callback | None = None, default: Callback | None = None):  # type: ignore[no-untyped-def]
+        """fn(query, condition) unless *condition* holds, else default(query, condition)."""
+        value = _settled(condition, self)
+        return self._branch(default if value else fn, value)
+
+    def _branch(self, fn: Callback | None, value: Any) -> Any:
+        result = None if fn is None else call_with(fn, self, value)
+        return self if result is None else result
+
+    def tap(self, fn: Callback) -> Self:
+        """fn(query), whatever it returns; gives the query."""
+        fn(self)
+        return self
+
+    def pipe(self, fn: Callback) -> Any:
+        """fn(query): what it returns, or the query for None."""
+        result = fn(self)
+        return self if result is None else result
+
+    # --- sub-queries ----------------------------------------------------------------------------
+
+    def for_sub_query(self) -> Self:
+        """An empty query to fill as a sub-query of this one."""
+        return self._new_query()
+
+    def _sub(self, query: Any) -> c.Sub:
+        """A query, a callable that fills one, or the text of one, as a sub-query."""
+        if isinstance(query, str):
+            return c.Sub(query)
+        if isinstance(query, Expression):
+            return c.Sub(query.value)
+        return c.Sub(self._sub_tree(query))
+
+    def _sub_tree(self, query: Any, fresh: Callable[[], QueryCore] | None = None) -> c.Select:
+        found = as_query(query)
+        if found is not None:
+            return found.clone()._finished()
+        if not callable(query):
+            raise InvalidArgumentError(
+                "A subquery must be a query, a callable that fills one, or SQL text; "
+                f"got {type(query).__name__}"
+            )
+        target = (fresh or self.for_sub_query)()
+        # A callback may start over and return another query; normally it returns this one.
+        result = as_query(query(target))
+        return (result or target)._finished()
+
+    def _column(self, column: Any) -> c.Column:
+        """A column given by the caller: a name, an Expression, or a sub-query."""
+        if isinstance(column, (str, Expression)):
+            return column
+        if is_queryable(column):
+            return self._sub(column)
+        raise InvalidArgumentError(
+            f"a column must be a name or an Expression, not {type(column).__name__} "
+            f"({column!r:.60})"
+        )
+
+    def _bound(self, value: Any) -> Any:
+        """A value given by the caller: converted, or an Expression as it is."""
+        return value if isinstance(value, Expression) else bindable(value)
+
+
+_PARTS = {
+    "columns": "columns",
+    "distinct": "distinct",
+    "aggregate": "aggregate",
+    "joins": "joins",
+    "wheres": "conditions",
+    "groups": "groups",
+    "havings": "havings",
+    "orders": "orders",
+    "limit": "limit",
+    "offset": "offset",
+    "unions": "unions",
+    "lock": "lock",
+    "timeout": "timeout",
+    "group_limit": "group_limit",
+    "index_hint": "index_hint",
+    "union_orders": "union_orders",
+    "union_limit": "union_limit",
+    "union_offset": "union_offset",
+    "unionOrders": "union_orders",
+    "unionLimit": "union_limit",
+    "unionOffset": "union_offset",
+}
+
+
+def as_query(value: Any) -> QueryCore | None:
+    """The query behind *value*: itself, or what its `to_query()` gives (relations); else None."""
+    if isinstance(value, QueryCore):
+        return value
+    unwrap = getattr(value, "to_query", None)
+    if callable(unwrap) and not isinstance(value, type):
+        found = unwrap()
+        return found if isinstance(found, QueryCore) else None
+    return None
+
+
+def is_queryable(value: Any) -> bool:
+    """Can *value* be a sub-query: a query, or a callable that fills one?"""
+    if isinstance(value, (str, Expression)):
+        return False
+    return callable(value) or as_query(value) is not None
+
+
+def call_with(fn: Callback, *values: Any) -> Any:
+    """fn with as many of *values* as it takes."""
+    try:
+        inspect.signature(fn).bind(*values)
+    except TypeError:
+        return call_with(fn, *values[:-1]) if values else fn()
+    except ValueError:  # a builtin without a signature
+        pass
+    return fn(*values)
+
+
+def _settled(condition: Any, query: QueryCore) -> Any:
+    return condition(query) if callable(condition) else condition
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _section(name: str) -> str:
+    found = _SECTION_NAMES.get(name)
+    if found is None:
+        raise InvalidArgumentError(f"Invalid binding type: {name}.")
+    return found
+
+
+def substitute(sql: str, bindings: Iterable[Any], *, grammar: Grammar) -> str:
+    """*sql* with each `?` outside quotes replaced by its value as a literal."""
+    values = iter(bindings)
+    text, quote = [], ""
+    for char in sql:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"`":
+            quote = char
+        elif char == "?":
+            char = literal(next(values, None))
+        text.append(char)
+    return "".join(text)
+
+
+def literal(value: Any) -> str:
+    """A value as SQL text, for reading."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, bytes):
+        return f"x'{value.hex()}'"
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,274 @@
+"""Reading: rows, single values, aggregates. A read leaves the query as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Self
+
+from so.db import clauses as c
+from so.db.expressions import Expression
+from so.db.query.shape import Shape, column_names
+from so.db.query.twins import twin
+from so.db.rows import Collection, Row
+from so.errors import InvalidArgumentError, MultipleRecordsFoundError, RecordNotFoundError
+
+
+class Reading(Shape):
+    """get, first, find, value, pluck, count, sum, exists, …"""
+
+    # --- running --------------------------------------------------------------------------------
+
+    def _with_columns(self, columns: Any) -> Self:
+        """This query, or a copy that selects *columns* if it names none itself."""
+        names = column_names(columns)
+        if not names or self.tree.columns is not None:
+            return self
+        twin_ = self.clone()
+        twin_._select_all(tuple(names))
+        return twin_
+
+    def _rows(self) -> Any:
+        """Run the select: what the connection gives."""
+        sql, bindings = self.grammar.compile_select(self._finished())
+        return self.runner.select(sql, bindings, not self._use_write)
+
+    def _hydrate(self, rows: Any) -> Any:
+        """What callers get for the rows a select gave; a model's query makes models of them."""
+        return rows if isinstance(rows, Collection) else collected(rows)
+
+    def _plain(self) -> Reading:
+        """The query to use where rows are wanted as rows, whatever `_hydrate` makes of them."""
+        return self
+
+    # --- rows -----------------------------------------------------------------------------------
+
+    def get(self, columns: Any = None) -> Any:
+        """All rows, as a Collection; *columns* count if the query selects none itself."""
+        query = self if columns is None else self._with_columns(columns)
+        rows = query._hydrate(query._rows())
+        if self.tree.group_limit is not None:
+            for row in rows:
+                row.pop("laravel_row", None)
+        return rows if self._after is None else self.apply_after_query_callbacks(rows)
+
+    def first(self, columns: Any = None) -> Any:
+        """The first row, None if there is none."""
+        for row in self.clone().limit(1).get(columns):
+            return row
+        return None
+
+    def first_or_fail(self, columns: Any = None, message: str | None = None) -> Any:
+        """The first row; RecordNotFoundError if there is none."""
+        row = self.first(columns)
+        if row is None:
+            raise RecordNotFoundError(message or "No record found for the given query.")
+        return row
+
+    def first_or(self, columns: Any = None, fn: Callable[[], Any] | None = None) -> Any:
+        """The first row, or fn(): `first_or(fn)` or `first_or(columns, fn)`."""
+        if callable(columns):
+            columns, fn = None, columns
+        row = self.first(columns)
+        return _called(fn, "first_or") if row is None else row
+
+    def find(self, id: Any, columns: Any = None) -> Any:
+        """The row with this id, None if there is none."""
+        return self.clone().where("id", "=", id).first(columns)
+
+    def find_or(
+        self,
+        id: Any,
+        columns: Any = None,
+        fn: Callable[[], Any] | None = None,
+    ) -> Any:
+        """The row with this id, or fn(): `find_or(id, fn)` or `find_or(id, columns, fn)`."""
+        if callable(columns):
+            columns, fn = None, columns
+        row = self.find(id, columns)
+        return _called(fn, "find_or") if row is None else row
+
+    def sole(self, columns: Any = None) -> Any:
+        """The only row; RecordNotFoundError for none, MultipleRecordsFoundError for more."""
+        rows = self.clone().limit(2).get(columns)
+        if len(rows) > 1:
+            raise MultipleRecordsFoundError(len(rows))
+        if not rows:
+            raise RecordNotFoundError("No record found for the given query.")
+        return rows[0]
+
+    # --- single values --------------------------------------------------------------------------
+
+    def value(self, column: Any) -> Any:
+        """The column's value in the first row, None if there is no row."""
+        return _first_value(self._plain().first([column]))
+
+    def raw_value(self, sql: Any, bindings: Any = ()) -> Any:
+        """The value of an SQL expression in the first row."""
+        return _first_value(self.clone().select_raw(sql, bindings)._plain().first())
+
+    def sole_value(self, column: Any) -> Any:
+        """The column's value in the only row."""
+        return _first_value(self._plain().sole([column]))
+
+    def pluck(self, column: Any, key: Any = None) -> Any:
+        """A column's values as a list, or as a dict by another column's."""
+        plain = self._plain()
+        query = plain._with_columns([column] if key is None or key == column else [column, key])
+        picked = query is not plain
+        rows = query._rows()
+        if key is None:
+            found: Any = Collection([_pick(row, column, 0, picked) for row in rows])
+        else:
+            at = 0 if key == column else 1
+            found = {_pick(row, key, at, picked): _pick(row, column, 0, picked) for row in rows}
+        return found if self._after is None else self.apply_after_query_callbacks(found)
+
+    def implode(self, column: Any, glue: str = "") -> str:
+        """A column's values as one text, None as nothing."""
+        return glue.join(["" if one is None else str(one) for one in self.pluck(column)])
+
+    # --- aggregates -----------------------------------------------------------------------------
+
+    def aggregate(self, function: str, columns: Any = "*") -> Any:
+        """What an aggregate function of the engine gives, None over no rows."""
+        if not isinstance(function, str) or not function.isidentifier():
+            raise InvalidArgumentError(f"{function!r} is not the name of an aggregate function")
+        query = self.clone()
+        if not query.tree.unions and not query.tree.havings:
+            query.tree.columns = None
+            query.clone_without_bindings(["select"])
+        query._aggregate_over(function, columns)
+        for row in query._rows():
+            return _aggregate_in(row)
+        return None
+
+    def _aggregate_over(self, function: str, columns: Any) -> None:
+        names = [self._column(name) for name in column_names(columns) or ["*"]]
+        self.tree.aggregate = c.Aggregate(function, names)
+        if not self.tree.groups:
+            self.tree.orders = None
+
+    def count(self, columns: Any = "*") -> int:
+        """How many rows there are, or how many have the column not null."""
+        return int(self.aggregate("count", columns) or 0)
+
+    def min(self, column: Any) -> Any:
+        """The least value, None over no rows."""
+        return self.aggregate("min", column)
+
+    def max(self, column: Any) -> Any:
+        """The greatest value, None over no rows."""
+        return self.aggregate("max", column)
+
+    def sum(self, column: Any) -> Any:
+        """The exact sum, 0 over no rows: int for whole numbers, Decimal for decimals."""
+        total = number(self.aggregate("sum", column))
+        return 0 if total is None else total
+
+    def avg(self, column: Any) -> Any:
+        """The average, None over no rows."""
+        return number(self.aggregate("avg", column), whole=False)
+
+    average = twin(avg)
+
+    def numeric_aggregate(self, function: str, columns: Any = "*") -> Any:
+        """What an aggregate function gives, as a number; 0 over no rows."""
+        return number(self.aggregate(function, columns)) or 0
+
+    def exists(self) -> bool:
+        """Is there a row?"""
+        sql, bindings = self.grammar.compile_exists(self._finished())
+        for row in self.runner.select(sql, bindings, not self._use_write) or ():
+            return bool(int(_first_value(row) or 0))
+        return False
+
+    def doesnt_exist(self) -> bool:
+        """Is there no row?"""
+        return not self.exists()
+
+    def exists_or(self, fn: Callable[[], Any]) -> Any:
+        """True if there is a row, else fn()."""
+        return True if self.exists() else fn()
+
+    def doesnt_exist_or(self, fn: Callable[[], Any]) -> Any:
+        """True if there is no row, else fn()."""
+        return fn() if self.exists() else True
+
+    # --- looking at it --------------------------------------------------------------------------
+
+    def explain(self) -> Any:
+        """How the engine would run the query, as rows."""
+        sql, bindings = self.grammar.compile_select(self._finished())
+        return collected(self.runner.select(self.grammar.explain(sql), bindings, True))
+
+    def dump(self) -> Self:
+        """Print the statement and its bindings."""
+        sql, bindings = self.grammar.compile_select(self._finished())
+        print(sql, bindings)  # noqa: T201 - printing is what dump is for
+        return self
+
+    def dd(self) -> None:
+        """Print the statement and end the program."""
+        self.dump()
+        raise SystemExit(1)
+
+
+def collected(rows: Any) -> Collection[Any]:
+    """Rows from any runner as a Collection of Row."""
+    return Collection(
+        [Row(row) if isinstance(row, dict) and type(row) is not Row else row for row in rows or ()]
+    )
+
+
+def number(value: Any, whole: bool = True) -> Any:
+    """An aggregate as int, float or Decimal; MySQL sums whole numbers as Decimal."""
+    if isinstance(value, (str, bytes)):
+        value = Decimal(value.decode() if isinstance(value, bytes) else value)
+    if whole and isinstance(value, Decimal) and value.as_tuple().exponent == 0:
+        return int(value)
+    return value
+
+
+def _first_value(row: Any) -> Any:
+    if row is None:
+        return None
+    values = list(row.values() if isinstance(row, dict) else row)
+    return values[0] if values else None
+
+
+def _aggregate_in(row: Any) -> Any:
+    if isinstance(row, dict):
+        for name in ("aggregate", "AGGREGATE"):
+            if name in row:
+                return row[name]
+    return _first_value(row)
+
+
+def _pick(row: Any, column: Any, at: int, picked: bool) -> Any:
+    """The value of a plucked column: by place if we chose the columns, else by name."""
+    if isinstance(row, dict):
+        name = _result_name(column)
+        if name in row:
+            return row[name]
+        if not picked:
+            raise InvalidArgumentError(
+                f"cannot pluck {name!r}: the query selects {', '.join(row) or 'nothing'}"
+            )
+        row = list(row.values())
+    return row[at] if at < len(row) else row[-1]
+
+
+def _result_name(column: Any) -> str:
+    """The name under which the engine gives a column back."""
+    text = str(column)
+    lowered = text.lower()
+    if " as " in lowered:
+        return text[lowered.rindex(" as ") + 4 :].strip()
+    return text if isinstance(column, Expression) else text.rpartition(".")[2]
+
+
+def _called(fn: Callable[[], Any] | None, method: str) -> Any:
+    if fn is None:
+        raise InvalidArgumentError(f"{method}() needs a callable for the case of no row")
+    return fn()

@@ -1,0 +1,240 @@
+"""Writing: insert, upsert, update, delete. Values are converted before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from so.db import clauses as c
+from so.db.expressions import PLAIN
+from so.db.query.core import call_with, is_queryable
+from so.db.query.twins import twin
+from so.db.query.walking import Walking
+from so.errors import InvalidArgumentError, RecordNotFoundError
+
+Row = Mapping[str, Any]
+
+
+class Writing(Walking):
+    """insert, insert_get_id, upsert, update, increment, delete, truncate."""
+
+    # --- insert ---------------------------------------------------------------------------------
+
+    def insert(self, values: Any) -> bool:
+        """Insert one row, or a list of rows with the same columns; True, also for no rows.
+
+        More rows than one statement can take go in several; wrap them in a transaction if they
+        must go in together. Raises ValueError if a row lacks a column of the first or has another.
+        """
+        if type(values) is dict and values:
+            sql, bindings = self.grammar.compile_insert(self._target(), [values])
+            return bool(self.runner.insert(sql, bindings))
+        done = True
+        for rows in self._batches(values):
+            sql, bindings = self.grammar.compile_insert(self._target(), rows)
+            done = bool(self.runner.insert(sql, bindings)) and done
+        return done
+
+    insert_batch = twin(insert)
+
+    def insert_get_id(self, values: Row | None = None, sequence: str | None = None) -> Any:
+        """Insert one row; its new id."""
+        rows = [values] if values else []
+        sql, bindings = self.grammar.compile_insert(self._target(), rows)
+        return self.runner.insert_get_id(sql, bindings)
+
+    def insert_or_ignore(self, values: Any) -> int:
+        """Insert the rows that no key forbids; how many went in."""
+        count = 0
+        for rows in self._batches(values):
+            sql, bindings = self.grammar.compile_insert_or_ignore(self._target(), rows)
+            count += _count(self.runner.affecting_statement(sql, bindings))
+        return count
+
+    def insert_using(self, columns: Iterable[str], query: Any) -> int:
+        """Insert what a sub-query gives; how many rows went in."""
+        return self._insert_using(columns, query, ignore=False)
+
+    def insert_or_ignore_using(self, columns: Iterable[str], query: Any) -> int:
+        """Insert what a sub-query gives and no key forbids; how many rows went in."""
+        return self._insert_using(columns, query, ignore=True)
+
+    def _insert_using(self, columns: Iterable[str], query: Any, *, ignore: bool) -> int:
+        sql, bindings = self.grammar.compile_insert_using(
+            self._target(), list(columns), self._sub(query), ignore=ignore
+        )
+        return _count(self.runner.affecting_statement(sql, bindings))
+
+    def upsert(self, values: Any, unique_by: Any, update: Any = None) -> int:
+        """Insert rows, or update those whose *unique_by* columns are there already.
+
+        *update* names the columns to change (default all), or maps columns to values. The row
+        count is the engine's own: SQLite counts each row once, MySQL an updated row twice.
+        """
+        keys = [unique_by] if isinstance(unique_by, str) else list(unique_by or ())
+        if not keys:
+            raise InvalidArgumentError("upsert() needs the columns of a unique key in unique_by")
+        if update is not None and not update:
+            return int(self.insert(values))
+        count = 0
+        for rows in self._batches(values):
+            changes = _changes(list(rows[0]) if update is None else update)
+            sql, bindings = self.grammar.compile_upsert(self._target(), rows, keys, changes)
+            count += _count(self.runner.affecting_statement(sql, bindings))
+        return count
+
+    def update_or_insert(self, attributes: Row, values: Any = None) -> bool:
+        """Update the first row that has *attributes*, or insert one with them and *values*.
+
+        *values* may be a callable that is told whether the row exists.
+        """
+        found = self.clone().where(dict(attributes))
+        exists = found.exists()
+        changes = call_with(values, exists) if callable(values) else values or {}
+        if not exists:
+            return self.insert({**attributes, **changes})
+        return bool(found.limit(1).update(changes)) if changes else True
+
+    def _batches(self, values: Any) -> Iterable[list[Row]]:
+        """The rows, checked and aligned, in lists that fit one statement each."""
+        rows = [values] if isinstance(values, Mapping) else list(values or ())
+        rows = aligned([row for row in rows if row] if len(rows) == 1 else rows)
+        size = max(1, self.grammar.max_placeholders // max(1, len(rows[0]))) if rows else 1
+        return [rows[at : at + size] for at in range(0, len(rows), size)]
+
+    def _target(self) -> Any:
+        """The table to write to, after the `before_query` callbacks."""
+        self.apply_before_query_callbacks()
+        if self.tree.table is None:
+            raise InvalidArgumentError("no table to write to: name it with from_()")
+        return self.tree.table
+
+    # --- update ---------------------------------------------------------------------------------
+
+    def update(self, values: Row) -> int:
+        """Change columns of the rows that match; how many matched. {} changes nothing."""
+        if not values:
+            return 0
+        changes = values
+        if not PLAIN.issuperset(map(type, values.values())):
+            changes = {
+                key: self._sub(value) if is_queryable(value) else value
+                for key, value in values.items()
+            }
+        sql, bindings = self.grammar.compile_update(self._finished(), changes)
+        return _count(self.runner.update(sql, bindings))
+
+    def update_from(self, values: Row) -> int:
+        """PostgreSQL's update with joins; RuntimeError, as no engine here has it."""
+        sql, bindings = self.grammar.compile_update_from(self._finished(), values)
+        return _count(self.runner.update(sql, bindings))
+
+    def update_or_fail(self, values: Row) -> int:
+        """Change columns of the rows that match; RecordNotFoundError if none does."""
+        count = self.update(values)
+        if not count:
+            raise RecordNotFoundError("No record found for the given query.")
+        return count
+
+    def increment(self, column: str, amount: Any = 1, extra: Row | None = None) -> int:
+        """Add *amount* to a column, and set those of *extra*; how many rows matched."""
+        return self.increment_each({column: amount}, extra)
+
+    def decrement(self, column: str, amount: Any = 1, extra: Row | None = None) -> int:
+        """Take *amount* from a column, and set those of *extra*; how many rows matched."""
+        return self.decrement_each({column: amount}, extra)
+
+    def increment_each(self, columns: Mapping[str, Any], extra: Row | None = None) -> int:
+        """Add an amount to each of several columns."""
+        return self._step(columns, "+", extra)
+
+    def decrement_each(self, columns: Mapping[str, Any], extra: Row | None = None) -> int:
+        """Take an amount from each of several columns."""
+        return self._step(columns, "-", extra)
+
+    def _step(self, columns: Mapping[str, Any], sign: str, extra: Row | None) -> int:
+        changes: dict[str, Any] = {}
+        for column, amount in columns.items():
+            if not isinstance(column, str):
+                raise TypeError("Non-associative array passed to incrementEach method.")
+            if not is_numeric(amount):
+                raise TypeError(
+                    f"Non-numeric value passed as increment amount for column: '{column}'."
+                )
+            changes[column] = self.grammar.stepped(column, sign, amount)
+        return self.update({**changes, **(extra or {})})
+
+    # --- delete ---------------------------------------------------------------------------------
+
+    def delete(self, id: Any = None) -> int:
+        """Delete the rows that match, or the one with this id; how many went."""
+        query = self
+        if id is not None:
+            query = self.clone()
+            table = query._target()
+            column = f"{self.grammar.alias_of(table)}.id" if isinstance(table, str) else "id"
+            query.where(column, "=", id)
+        tree = query._finished()
+        query._target()
+        sql, bindings = self.grammar.compile_delete(tree)
+        return _count(self.runner.delete(sql, bindings))
+
+    def truncate(self) -> None:
+        """Empty the table and start its numbers anew. On MySQL this commits."""
+        for sql, bindings in self.grammar.compile_truncate(self._target()):
+            self.runner.statement(sql, bindings)
+
+
+def aligned(rows: list[Row]) -> list[Row]:
+    """The rows, each with the columns of the first in its order; ValueError if they differ."""
+    if not rows:
+        return rows
+    names = list(rows[0])
+    same: list[Row] = []
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise InvalidArgumentError(f"row {number} is not a dict but {type(row).__name__}")
+        if list(row) != names:
+            row = _reordered(row, names, number)
+        same.append(row)
+    return same
+
+
+def _reordered(row: Row, names: list[str], number: int) -> Row:
+    missing = [name for name in names if name not in row]
+    extra = [name for name in row if name not in names]
+    if missing or extra:
+        parts = [f"lacks {', '.join(missing)}"] if missing else []
+        parts += [f"has also {', '.join(extra)}"] if extra else []
+        raise InvalidArgumentError(
+            f"rows to insert must have the same columns: row {number} {' and '.join(parts)}"
+        )
+    return {name: row[name] for name in names}
+
+
+def is_numeric(value: Any) -> bool:
+    """Is *value* a finite number, or the text of one?"""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        try:
+            value = Decimal(value)
+        except ArithmeticError:
+            return False
+    if not isinstance(value, (int, float, Decimal)):
+        return False
+    return Decimal(value).is_finite()
+
+
+def _changes(update: Any) -> dict[str, Any]:
+    """Which columns an upsert changes, and to what."""
+    if isinstance(update, str):
+        update = [update]
+    if isinstance(update, Mapping):
+        return dict(update)
+    return {name: c.Inserted() for name in update}
+
+
+def _count(result: Any) -> int:
+    return int(result or 0)
