@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
-from so.db.connection import Connection, make_dialect, refresh_all
+from so.db.connection import Connection, make_dialect
 from so.db.dialects import Dialect, Outcome, Tuples
+from so.db.execution import refresh_all
 from so.db.options import options
 from so.db.pool import Pool
 from so.db.rows import Collection, Row
@@ -138,7 +139,7 @@ class Database:
         """The complete settings of *name*, with what holds for all connections."""
         config = self._configs[name]
         given = {"url": config} if isinstance(config, str) and "://" in config else config
-        settings = {"database": given} if isinstance(given, str) else dict(given)
+        settings: dict[str, Any] = {"database": given} if isinstance(given, str) else dict(given)
         if self._redact is not None:
             settings.setdefault("redact", self._redact)
         checked = options(settings, name)

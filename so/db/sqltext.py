@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 SQLITE_TOKEN: Final = re.compile(
@@ -64,6 +65,7 @@ def verb(sql: str) -> str:
     return word.group().lower() if word else ""
 
 
+@lru_cache(maxsize=4096)
 def is_read(sql: str) -> bool:
     """True when *sql* changes nothing, so that running it a second time does no harm."""
     first = verb(sql)
@@ -87,11 +89,13 @@ def main_verb(sql: str) -> str:
     return "with"
 
 
+@lru_cache(maxsize=4096)
 def is_locking(sql: str) -> bool:
     """True for `select … for update` and its like, which must see the writer."""
     return _LOCKING.search(sql) is not None
 
 
+@lru_cache(maxsize=4096)
 def commits_implicitly(sql: str) -> bool:
     """True for what makes MySQL commit the running transaction without saying so."""
     first = verb(sql)

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import inspect
 import logging
-import random
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from so.db.dialects import Dialect
+from so.db.execution import Execution
+from so.db.pool import Pool
+from so.db.watching import Hooks
 from so.errors import (
     ConcurrencyError,
     DatabaseError,
-    DeadlockError,
-    LockTimeoutError,
     LostConnectionError,
     QueryError,
     TransactionError,
@@ -28,10 +28,6 @@ from so.support.scope import Scope
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
-    from so.db.dialects import Session
-
-_BACK_OFF = (0.005, 0.3)
-"""Seconds: the mean of the first pause between attempts, and the longest."""
 
 
 class Block:
@@ -57,14 +53,13 @@ class Block:
             self._of._unwind(self._level - 1)
 
 
-class Transactions:
-    """The part of a Connection that begins, commits and rolls back."""
+class Transactions(Execution):
+    """The layer of a Connection that begins, commits and rolls back."""
 
-    _level = 0
-    _dead: QueryError | None = None
     _scope: Scope | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect, name: str, pool: Pool, hooks: Hooks) -> None:
+        super().__init__(dialect, name, pool, hooks)
         self._on_commit: list[tuple[int, Callable[[], object]]] = []
         self._on_roll_back: list[tuple[int, Callable[[], object]]] = []
 
@@ -106,11 +101,11 @@ class Transactions:
     def _attempts(
         self, fn: Callable[..., Any], attempts: int, mode: str | None, isolation: str | None
     ) -> Any:
-        arguments = (self,) if _takes_connection(fn) else ()
+        arguments = (self,) if takes_connection(fn) else ()
         outermost = self._level == 0
         for left in range(attempts - 1, -1, -1):
             try:
-                result = self._attempt(fn, arguments, mode, isolation)
+                result = self._once(fn, arguments, mode, isolation)
             except BaseException as error:
                 if not (left and outermost and _is_concurrency(error)):
                     raise
@@ -120,7 +115,7 @@ class Transactions:
             self._pause(attempts - left)
         raise ValueError(f"attempts must be at least 1, not {attempts}")
 
-    def _attempt(
+    def _once(
         self,
         fn: Callable[..., Any],
         arguments: tuple[Any, ...],
@@ -154,11 +149,6 @@ class Transactions:
             "every begin_transaction() in it needs its own commit() or roll_back()"
         )
 
-    @staticmethod
-    def _pause(attempt: int) -> None:
-        first, longest = _BACK_OFF
-        time.sleep(random.uniform(0, min(first * 2**attempt, longest)))  # noqa: S311  (jitter)
-
     # --- by hand
 
     def begin_transaction(self, *, mode: str | None = None, isolation: str | None = None) -> Self:
@@ -168,6 +158,7 @@ class Transactions:
             self._level = 1
             self._scope = self._attend()
         else:
+            self._refuse_if_dead()
             self._command(f"savepoint trans{self._level + 1}")
             self._level += 1
         return self
@@ -224,7 +215,7 @@ class Transactions:
         discard = isinstance(self._dead, LostConnectionError)
         try:
             if not discard and self._session is not None and self._session.transaction_is_open():
-                self._command("rollback", dead_or_alive=True)
+                self._command("rollback")
         except Exception:
             discard = True  # it ends with its handle
         except BaseException:
@@ -238,6 +229,7 @@ class Transactions:
         self._scope = None
         if discard:
             self._discard()
+        self._refresh()
         if rolled_back:
             self._drop_callbacks(0)
 
@@ -274,50 +266,25 @@ class Transactions:
         self._on_roll_back[:] = [item for item in self._on_roll_back if item[0] <= target]
         _run_all(undone)
 
-    # --- what the connection around this provides or asks for
+    # --- ends
 
-    if TYPE_CHECKING:
-        _dialect: Any
-        _session: Session | None
-
-        def _begin(self, mode: str | None, isolation: str | None) -> None: ...
-        def _command(self, sql: str, *, dead_or_alive: bool = False) -> None: ...
-        def _discard(self) -> None: ...
-        def _attend(self) -> Scope | None: ...
-
-    def _refuse_if_dead(self) -> None:
-        if self._dead is None:
-            return
-        kind = DeadlockError if isinstance(self._dead, ConcurrencyError) else LostConnectionError
-        raise kind(
-            connection=self._dead.connection,
-            cause=self._dead,
-            message=f"this transaction is over, an earlier statement ended it: {self._dead}; "
-            "roll back, and run all of it again",
-        ) from self._dead
-
-    def _note_death(self, problem: QueryError) -> None:
-        """Remember in a transaction that *problem* ended it on the server."""
-        if self._level > 0 and self._dead is None and self._ends_transaction(problem):
-            self._dead = problem
-
-    def _ends_transaction(self, problem: QueryError) -> bool:
-        if isinstance(problem, LostConnectionError):
-            return True
-        if self._dialect.name == "mysql":
-            return isinstance(problem, DeadlockError)
-        return self._session is not None and not self._session.transaction_is_open()
-
-    def _roll_back_leftover(self, scope: Scope) -> None:
-        """At the end of the scope that began it, roll back what was left open."""
+    def _end_of_scope(self, scope: Scope) -> None:
+        """Roll back what *scope* began and left open."""
+        super()._end_of_scope(scope)
         if self._level > 0 and self._scope is scope:
             logging.getLogger("so.db").warning(
                 "a transaction was left open at the end of a %s and is rolled back", scope.kind
             )
             self._unwind(0)
 
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._scope = None
+        self._on_commit.clear()
+        self._on_roll_back.clear()
 
-def _takes_connection(fn: Callable[..., Any]) -> bool:
+
+def takes_connection(fn: Callable[..., Any]) -> bool:
     """True if *fn* has a positional parameter without a default."""
     code = getattr(fn, "__code__", None)
     if code is not None and not hasattr(fn, "__wrapped__"):
@@ -334,7 +301,7 @@ def _takes_connection(fn: Callable[..., Any]) -> bool:
 def _is_concurrency(error: BaseException | None) -> bool:
     """True if *error*, or what caused it, is a conflict with another transaction."""
     while error is not None:
-        if isinstance(error, ConcurrencyError | LockTimeoutError):
+        if isinstance(error, ConcurrencyError):
             return True
         error = error.__cause__
     return False

@@ -55,8 +55,10 @@ class Hooks:
     before: list[Callable[[str, Any, Connection], object]] = field(default_factory=list)
     slow: list[SlowLimit] = field(default_factory=list)
 
-    def watch_the_time(self, connection: Connection, event: QueryExecuted, total_ms: float) -> None:
-        """Call each slow-query hook that *total_ms* has reached and that did not fire yet."""
+    def tell(self, connection: Connection, event: QueryExecuted, total_ms: float) -> None:
+        """Call the listeners, and each slow-query hook that *total_ms* has newly reached."""
+        for fn in self.listeners:
+            fn(event)
         for limit in self.slow:
             if total_ms > limit.ms and limit not in connection.slow_limits_reached:
                 connection.slow_limits_reached.append(limit)

@@ -31,6 +31,11 @@ class Session(Protocol):
     host: str
     """Which server it is connected to; a path for SQLite."""
 
+    in_statement: bool
+    """True from sending a statement until its answer was read."""
+    interleaves: bool
+    """Whether other statements may run while a stream is read."""
+
     def rows(self, sql: str, bindings: Any) -> Tuples:
         """The rows of a query."""
 

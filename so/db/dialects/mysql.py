@@ -69,7 +69,17 @@ _NEVER_RAN: Final = (4031, 1047)
 class MySQLSession:
     """One handle, for one thread at a time."""
 
-    __slots__ = ("_cext", "_cnx", "_texts", "_zone", "host", "opened_at", "used_at")
+    interleaves = False
+    __slots__ = (
+        "_cext",
+        "_cnx",
+        "_texts",
+        "_zone",
+        "host",
+        "in_statement",
+        "opened_at",
+        "used_at",
+    )
 
     def __init__(self, cnx: Any, host: str, texts: dict[Any, Any], zone: tzinfo) -> None:
         self._cnx = cnx
@@ -77,6 +87,7 @@ class MySQLSession:
         self._texts = texts
         self._zone = zone
         self.host = host
+        self.in_statement = False
         self.opened_at = self.used_at = time.monotonic()
 
     def rows(self, sql: str, bindings: Any) -> Tuples:
@@ -152,7 +163,11 @@ class MySQLSession:
 
     def _query(self, text: bytes) -> Any:
         self.used_at = time.monotonic()
-        return self._cnx.cmd_query(text)
+        self.in_statement = True
+        result = self._cnx.cmd_query(text)
+        if "columns" not in result:
+            self.in_statement = False
+        return result
 
     def _rows(self, result: Any) -> Tuples:
         if "columns" not in result:
@@ -162,6 +177,7 @@ class MySQLSession:
             self._cnx.free_result()
         else:
             rows = self._cnx.get_rows()[0]
+        self.in_statement = False
         return self._in_zone(result["columns"], rows)
 
     def _pages(self, result: Any, size: int) -> Iterator[tuple[Any, ...]]:

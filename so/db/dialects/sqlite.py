@@ -47,6 +47,8 @@ EXACT: Final = Context(prec=200, traps=[InvalidOperation, Inexact])
 class SQLiteSession:
     """One handle, for the thread that opened it."""
 
+    in_statement = False
+    interleaves = True
     __slots__ = ("_fresh", "_handle", "_texts", "_zone", "host", "opened_at", "used_at")
 
     def __init__(self, handle: sqlite3.Connection, host: str, texts: dict[str, str], zone: tzinfo):

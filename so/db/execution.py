@@ -1,0 +1,362 @@
+"""Running one statement: what surrounds it, what its error means, and whether it may run again.
+
+* A lost connection: a read outside a transaction runs again on a new session. A write does not,
+  because nobody knows whether it happened, unless the server itself said that it did not begin.
+* A deadlock outside a transaction: that statement alone was rolled back, so it runs again.
+* Anything inside a transaction: the error goes up; only all of the transaction may run again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from so.db.dialects import Dialect, Outcome, Session
+from so.db.errortext import redacted
+from so.db.pool import Pool
+from so.db.sessions import Sessions, all_alive
+from so.db.watching import Hooks, LoggedQuery, QueryExecuted, SlowLimit
+from so.errors import (
+    ConcurrencyError,
+    DeadlockError,
+    ImplicitCommitError,
+    LockTimeoutError,
+    LostConnectionError,
+    QueryError,
+)
+from so.support.scope import Scope
+
+if TYPE_CHECKING:
+    from so.db.connection import Connection
+
+_STATEMENT_ATTEMPTS = 5
+"""How often a statement outside a transaction is tried while it keeps being a deadlock's victim."""
+
+_RESTED_SECONDS = 1.0
+"""A session that rested for longer is asked whether it lives before a write goes to it."""
+
+_BACK_OFF = (0.005, 0.3)
+"""Seconds: the mean of the first pause between attempts, and the longest."""
+
+
+class Call(NamedTuple):
+    """One statement to be run: *op* is the method of Session that runs it."""
+
+    op: str
+    sql: str
+    bindings: Any
+    use_read: bool
+    repeatable: bool
+
+
+class Execution(Sessions):
+    """The layer of a Connection that runs one statement."""
+
+    _dead: QueryError | None = None
+    """The error that ended the running transaction on the server, until it is rolled back here."""
+
+    def __init__(self, dialect: Dialect, name: str, pool: Pool, hooks: Hooks) -> None:
+        super().__init__(dialect, name, pool)
+        self._hooks = hooks
+        self._log: list[LoggedQuery] | None = None
+        self._pretended: list[LoggedQuery] | None = None
+        self._total_ms = 0.0
+        self.slow_limits_reached: list[SlowLimit] = []
+
+    # --- the way of every statement that cannot go directly
+
+    def _perform(self, op: str, sql: str, bindings: Any, use_read: bool, repeatable: bool) -> Any:
+        self._check_owner()
+        if self._level > 0:
+            self._refuse_in_transaction(sql)
+        call = Call(op, sql, bindings, use_read, repeatable)
+        return self._watched(call) if self._is_watched() else self._attempt(call)
+
+    def _refuse_in_transaction(self, sql: str) -> None:
+        self._refuse_if_dead()
+        if self._dialect.forbids_in_transaction(sql):
+            raise ImplicitCommitError(
+                f"this statement would commit the running transaction of connection "
+                f"{self.name!r} by itself: run it outside the transaction: {sql:.200}"
+            )
+
+    def _attempt(self, call: Call) -> Any:
+        session = self._session_for(call)
+        try:
+            return _run(session, call)
+        except self._errors as error:
+            return self._failed(call, session, error)
+        except BaseException:
+            self._mistrust(session)
+            raise
+
+    def _session_for(self, call: Call) -> Session:
+        if self._dialect.splits:
+            if self._role(call.sql, call.use_read and call.repeatable) == "read":
+                return self._replica()
+            if not call.repeatable:
+                self._stick()
+        session = self._writer()
+        if not call.repeatable and self._level == 0 and _has_died(session):
+            self._drop(session)
+            session = self._writer()
+        return session
+
+    # --- errors
+
+    def _failed(self, call: Call, session: Session, error: BaseException) -> Any:
+        """Run the statement again where that is safe, else raise the driver's *error* as ours."""
+        deadline = time.monotonic() + self._dialect.lock_wait_seconds
+        attempt = 0
+        while True:
+            attempt += 1
+            problem = self._digest(call, session, error)
+            if not self._may_run_again(call, problem, attempt, deadline):
+                raise problem from error
+            session = self._session_for(call)
+            try:
+                return _run(session, call)
+            except self._errors as again:
+                error = again
+
+    def _digest(self, call: Call, session: Session, error: BaseException) -> QueryError:
+        """Translate *error*, let go of a session that it broke, note a transaction it ended."""
+        problem = self._dialect.translate(error, call.sql, call.bindings, self.name)
+        if self._dialect.never_ran(error):
+            self._dialect.shun(session.host)
+            self._drop(session)
+        elif isinstance(problem, LostConnectionError):
+            self._drop(session)
+        self._note_death(problem)
+        return problem
+
+    def _may_run_again(
+        self, call: Call, problem: QueryError, attempt: int, deadline: float
+    ) -> bool:
+        if self._level > 0:
+            return False
+        if self._dialect.never_ran(problem.cause):
+            return attempt <= self._number_of_hosts()
+        if isinstance(problem, LostConnectionError):
+            return call.repeatable and attempt <= self._number_of_hosts()
+        if isinstance(problem, DeadlockError):
+            self._pause(attempt)
+            return attempt < _STATEMENT_ATTEMPTS
+        if isinstance(problem, LockTimeoutError) and time.monotonic() < deadline:
+            time.sleep(random.uniform(0, 0.01))  # noqa: S311  (jitter)
+            return True
+        return False
+
+    def _number_of_hosts(self) -> int:
+        return max(len(self._dialect.hosts("write")), len(self._dialect.hosts("read")))
+
+    @staticmethod
+    def _pause(attempt: int) -> None:
+        first, longest = _BACK_OFF
+        time.sleep(random.uniform(0, min(first * 2**attempt, longest)))  # noqa: S311  (jitter)
+
+    def _mistrust(self, session: Session) -> None:
+        """Close a session that was interrupted in the middle of a statement.
+
+        What the server still has to say would be taken for the answer to the next question.
+        """
+        if session.in_statement:
+            self._drop(session)
+            self._note_death(
+                LostConnectionError(
+                    connection=self.name, message="a statement of this transaction was interrupted"
+                )
+            )
+
+    def _note_death(self, problem: QueryError) -> None:
+        """Remember in a transaction that *problem* ended it on the server."""
+        if self._level > 0 and self._dead is None and self._ends_transaction(problem):
+            self._dead = problem
+            self._refresh()  # from now on every statement has to be refused
+
+    def _ends_transaction(self, problem: QueryError) -> bool:
+        if isinstance(problem, LostConnectionError):
+            return True
+        if self._dialect.name == "mysql":
+            return isinstance(problem, DeadlockError)
+        return self._session is None or not self._session.transaction_is_open()
+
+    def _refuse_if_dead(self) -> None:
+        if self._dead is None:
+            return
+        kind = DeadlockError if isinstance(self._dead, ConcurrencyError) else LostConnectionError
+        raise kind(
+            connection=self.name,
+            cause=self._dead,
+            message=f"this transaction is over, an earlier statement ended it: {self._dead}; "
+            "roll it back and run all of it again",
+        ) from self._dead
+
+    # --- a transaction's own statements, which nobody watches
+
+    def _command(self, sql: str) -> None:
+        """Run *sql* on the writer's session, in the transaction that is open there."""
+        if self._pretended is not None:
+            return
+        session = self._session
+        if session is None:
+            raise LostConnectionError(
+                connection=self.name, message=f"connection {self.name!r} lost its transaction"
+            )
+        try:
+            session.command(sql)
+        except self._errors as error:
+            raise self._digest(Call("command", sql, (), False, False), session, error) from error
+        except BaseException:
+            self._mistrust(session)
+            raise
+
+    def _begin(self, mode: str | None, isolation: str | None) -> None:
+        """Start the outermost transaction; if that fails nothing is lost, so it is tried again."""
+        self._check_owner()
+        if self._pretended is None:
+            texts = self._dialect.begin_statements(mode, isolation)
+            self._attempt(Call("begin", texts[-1], texts, False, True))
+
+    # --- streams
+
+    def _open_stream(
+        self, call: Call, size: int
+    ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+        """Column names and rows of a query over a session that nothing else uses meanwhile."""
+        self._check_owner()
+        role = self._role(call.sql, call.use_read)
+        self._before(call)
+        started = time.perf_counter()
+        attempt = 0
+        while True:
+            attempt += 1
+            session = self._acquire(role)
+            try:
+                names, rows = session.stream(call.sql, call.bindings, size)
+            except self._errors as error:
+                problem = self._digest(call, session, error)
+                session.close()
+                if not self._may_run_again(call, problem, attempt, 0.0):
+                    raise problem from error
+            except BaseException:
+                session.close()
+                raise
+            else:
+                self._after(call, started, role)
+                return names, self._to_the_end(rows, role, session)
+
+    def _to_the_end(
+        self, rows: Iterator[tuple[Any, ...]], role: str, session: Session
+    ) -> Iterator[tuple[Any, ...]]:
+        finished = False
+        try:
+            yield from rows
+            finished = True
+        except self._errors as error:
+            raise self._dialect.translate(error, "", (), self.name) from error
+        finally:
+            if finished:
+                self._give_back(role, session)
+            else:
+                session.close()  # it would have to read all the rest first
+
+    # --- watching
+
+    def _is_watched(self) -> bool:
+        return self._log is not None or self._pretended is not None or bool(self._hooks)
+
+    def _refresh(self) -> None:
+        # MySQL's sessions check their owner nowhere; SQLite's driver does it in every call.
+        plain = self._dialect.keeps_session and self._dead is None and not self._is_watched()
+        self._direct = self._session if plain else None
+
+    def _watched(self, call: Call) -> Any:
+        self._before(call)
+        if self._pretended is not None:
+            self._pretended.append(LoggedQuery(call.sql, self._shown(call), 0.0))
+            return _PRETENDED.get(call.op)
+        started = time.perf_counter()
+        result = self._attempt(call)
+        role = "write" if self._reader is None else self._role(call.sql, call.use_read)
+        self._after(call, started, role)
+        return result
+
+    def _before(self, call: Call) -> None:
+        for fn in self._hooks.before:
+            fn(call.sql, call.bindings, cast("Connection", self))
+
+    def _after(self, call: Call, started: float, role: str) -> None:
+        if not self._is_watched():
+            return
+        ms = (time.perf_counter() - started) * 1000
+        shown = self._shown(call)
+        if self._log is not None:
+            self._log.append(LoggedQuery(call.sql, shown, ms))
+        if self._hooks:
+            event = QueryExecuted(call.sql, shown, ms, self.name, role)
+            self._total_ms += ms
+            self._hooks.tell(cast("Connection", self), event, self._total_ms)
+
+    def _shown(self, call: Call) -> Any:
+        return redacted(call.sql, call.bindings, self._dialect.config["redact"])
+
+    def _end_of_scope(self, scope: Scope) -> None:
+        super()._end_of_scope(scope)
+        self._total_ms = 0.0
+        self.slow_limits_reached.clear()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._level = 0
+        self._dead = None
+
+
+_PRETENDED: dict[str, Any] = {
+    "rows": [],
+    "fetch": ((), []),
+    "fetch_or_stream": ((), []),
+    "affect": 0,
+    "insert_id": 0,
+    "run": Outcome(0, 0, []),
+    "unprepared": True,
+}
+
+
+def _begin(session: Session, call: Call) -> None:
+    for text in call.bindings:
+        session.command(text)
+
+
+def _fetch_or_stream(session: Session, call: Call) -> Any:
+    """Rows as they are stepped through where the loop's body may use the same session."""
+    if session.interleaves:
+        return session.stream(call.sql, call.bindings, 500)
+    return session.fetch(call.sql, call.bindings)
+
+
+_SPECIAL: dict[str, Callable[[Session, Call], Any]] = {
+    "begin": _begin,
+    "fetch_or_stream": _fetch_or_stream,
+}
+
+
+def _run(session: Session, call: Call) -> Any:
+    special = _SPECIAL.get(call.op)
+    if special is not None:
+        return special(session, call)
+    return getattr(session, call.op)(call.sql, call.bindings)
+
+
+def _has_died(session: Session) -> bool:
+    """True for a session that nobody used for a while and that does not answer any more."""
+    return time.monotonic() - session.used_at > _RESTED_SECONDS and not session.is_alive()
+
+
+def refresh_all(hooks: Hooks) -> None:
+    """Make every connection that *hooks* watch look at them again."""
+    for connection in all_alive():
+        if connection._hooks is hooks:
+            connection._refresh()
