@@ -1,0 +1,130 @@
+"""`Rule.…`: rules with parameters that do not fit into a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any
+
+from so.http.validation.presence import DatabaseRule
+from so.http.validation.presence_rules import required_when
+from so.http.validation.registry import RULES
+from so.http.validation.spec import Check, Conditional, ForEach, built_in
+
+
+class EnumRule:
+    """`Rule.enum(Status)`, narrowed by `.only(…)` and `.except_(…)`."""
+
+    def __init__(self, cls: type[Enum]) -> None:
+        """Accept the values of *cls*."""
+        self.cls = cls
+        self._only: tuple[Enum, ...] = ()
+        self._hidden: tuple[Enum, ...] = ()
+
+    def only(self, *members: Any) -> EnumRule:
+        """Accept these members and no others."""
+        self._only = _flat(members)
+        return self
+
+    def except_(self, *members: Any) -> EnumRule:
+        """Accept all members but these."""
+        self._hidden = _flat(members)
+        return self
+
+    def as_check(self) -> Check:
+        """The rule as a field holds it."""
+        return built_in("enum", self.cls, self._only, self._hidden)
+
+
+class DimensionsRule:
+    """`Rule.dimensions(min_width=100, ratio='3/2')`, or the same as methods."""
+
+    def __init__(self, **limits: Any) -> None:
+        """Accept pictures within *limits*, in pixels."""
+        self.limits = limits
+
+    def __getattr__(self, name: str) -> Callable[[Any], DimensionsRule]:
+        """`.min_width(100)` and its like."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def limit(value: Any) -> DimensionsRule:
+            self.limits[name] = value
+            return self
+
+        return limit
+
+    def as_check(self) -> Check:
+        """The rule as a field holds it."""
+        return built_in("dimensions", *(f"{name}={value}" for name, value in self.limits.items()))
+
+
+class Rule:
+    """The builders; none of them is instantiated."""
+
+    @staticmethod
+    def unique(table: Any, column: str | None = None) -> DatabaseRule:
+        """No row of *table* (`[connection.]table`, or a model) holds the value in *column*."""
+        return DatabaseRule("unique", table, column)
+
+    @staticmethod
+    def exists(table: Any, column: str | None = None) -> DatabaseRule:
+        """Some row of *table* holds the value in *column* (default: named as the field)."""
+        return DatabaseRule("exists", table, column)
+
+    @staticmethod
+    def in_(*values: Any) -> Check:
+        """One of *values*, given one by one or as a list."""
+        return _listing("in", values)
+
+    @staticmethod
+    def not_in(*values: Any) -> Check:
+        """None of *values*."""
+        return _listing("not_in", values)
+
+    @staticmethod
+    def required_if(condition: bool | str | Callable[[], bool], *values: Any) -> Check:
+        """Required if *condition*: a bool, or a callable asked when the field is checked.
+
+        With *values* the condition names another field, which must have one of them.
+        """
+        if isinstance(condition, str):
+            return built_in("required_if", condition, *values)
+        return Check("required", (condition,), required_when, implicit=True)
+
+    @staticmethod
+    def when(condition: Any, rules: Any, otherwise: Any = ()) -> Conditional:
+        """*rules* if *condition* (a bool, or called with the data), else *otherwise*."""
+        return Conditional(condition, rules, otherwise)
+
+    @staticmethod
+    def dimensions(**limits: Any) -> DimensionsRule:
+        """A picture within *limits*: width, height, min_…, max_… in pixels, ratio."""
+        return DimensionsRule(**limits)
+
+    @staticmethod
+    def enum(cls: type[Enum]) -> EnumRule:
+        """The value of a member of *cls*."""
+        return EnumRule(cls)
+
+    @staticmethod
+    def for_each(make: Callable[..., Any]) -> ForEach:
+        """For a wildcard field: *make(value, attribute)* gives the rules of each item."""
+        return ForEach(make)
+
+
+def _listing(name: str, values: Iterable[Any]) -> Check:
+    # Not through built_in: a list computed by the application may well be empty.
+    return Check(name, _flat(values), RULES[name].test)
+
+
+def _flat(values: Iterable[Any]) -> tuple[Any, ...]:
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, (list, tuple, set, frozenset)):
+            found += value
+        elif isinstance(value, type) and issubclass(value, Enum):
+            found += list(value)
+        else:
+            found.append(value)
+    return tuple(found)
