@@ -182,16 +182,33 @@ create table if not exists notifications (
 
 create table if not exists cache (
     `key` varbinary(255) not null,
-    value longtext not null,                       -- typed JSON
+    value longtext character set utf8mb4 collate utf8mb4_bin not null, -- typed JSON; an integer as bare digits
     expiration bigint not null,                    -- unix seconds
-    primary key (`key`)
+    -- added:
+    fresh_until bigint null default null,          -- unix seconds; usable but stale after that
+    created_at bigint not null default 0,          -- unix seconds; the oldest go first
+    primary key (`key`),
+    key cache_expiration (expiration),
+    key cache_created_at (created_at)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 create table if not exists cache_locks (
     `key` varbinary(255) not null,
     owner varchar(255) not null,
-    expiration bigint not null,                    -- unix seconds
-    primary key (`key`)
+    expiration bigint not null,                    -- unix seconds; a freed lock keeps its row
+    -- added:
+    token bigint not null default 0,               -- fencing number, grows with each holder
+    primary key (`key`),
+    key cache_locks_expiration (expiration)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added:
+create table if not exists rate_limits (
+    `key` varbinary(255) not null,
+    hits bigint not null default 0,                -- in the running window
+    expiration bigint not null,                    -- unix seconds; the window's end
+    primary key (`key`),
+    key rate_limits_expiration (expiration)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 -- == sessions ===================================================================================

@@ -172,15 +172,31 @@ create table if not exists notifications (
 
 create table if not exists cache (
     "key" varchar(255) not null primary key,
-    value text not null,                           -- typed JSON
-    expiration integer not null                    -- unix seconds
+    value text not null,                           -- typed JSON; an integer as bare digits
+    expiration integer not null,                   -- unix seconds
+    -- added:
+    fresh_until integer null default null,         -- unix seconds; usable but stale after that
+    created_at integer not null default 0          -- unix seconds; the oldest go first
 );
+create index if not exists cache_expiration on cache (expiration);
+create index if not exists cache_created_at on cache (created_at);
 
 create table if not exists cache_locks (
     "key" varchar(255) not null primary key,
     owner varchar(255) not null,
-    expiration integer not null                    -- unix seconds
+    expiration integer not null,                   -- unix seconds; a freed lock keeps its row
+    -- added:
+    token integer not null default 0               -- fencing number, grows with each holder
 );
+create index if not exists cache_locks_expiration on cache_locks (expiration);
+
+-- added:
+create table if not exists rate_limits (
+    "key" varchar(255) not null primary key,
+    hits integer not null default 0,               -- in the running window
+    expiration integer not null                    -- unix seconds; the window's end
+);
+create index if not exists rate_limits_expiration on rate_limits (expiration);
 
 -- == sessions ===================================================================================
 

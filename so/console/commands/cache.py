@@ -1,0 +1,86 @@
+"""`cache:*`: clear, sweep, forget and look at the cache."""
+
+from __future__ import annotations
+
+from so.console.command import Command
+from so.shortcuts import cache
+from so.systems.cache import Cache
+
+
+class _CacheCommand(Command):
+    def store(self) -> Cache:
+        """The store that `--store` names, or the default one."""
+        found: Cache = cache(self.option("store"))
+        return found
+
+
+class CacheClear(_CacheCommand):
+    """Values only, unless asked: locks and limits guard things that go on."""
+
+    signature = (
+        "cache:clear {--store= : Another store than the default one} "
+        "{--tags= : Only entries of these tags, separated by commas} "
+        "{--locks : Free every lock and limit as well}"
+    )
+    description = "Clear all cache entries"
+
+    def handle(self) -> int:
+        """Clear and say what."""
+        store = self.store()
+        tags = [tag.strip() for tag in (self.option("tags") or "").split(",") if tag.strip()]
+        if tags:
+            store.tags(*tags).flush()
+            self.info(f"Cache entries tagged {', '.join(tags)} cleared.")
+        else:
+            store.flush()
+            self.info("Cache cleared.")
+        if self.option("locks"):
+            store.locks.flush(store.prefix)
+            self.app.make("limiter").flush()
+            self.info("Locks and rate limits cleared.")
+        return 0
+
+
+class CacheGc(_CacheCommand):
+    """Run by a timer every hour."""
+
+    signature = "cache:gc {--store= : Another store than the default one}"
+    description = "Remove every expired cache entry"
+
+    def handle(self) -> int:
+        """Sweep and print the count."""
+        count = self.store().gc() + int(self.app.make("limiter").gc())
+        self.info(f"{count} expired cache entries removed.")
+        return 0
+
+
+class CacheForget(_CacheCommand):
+    """One key."""
+
+    signature = "cache:forget {key : The key, without prefix} {--store= : Another store}"
+    description = "Remove one cache entry"
+
+    def handle(self) -> int:
+        """Remove it; exit 1 if there was none."""
+        key = str(self.argument("key"))
+        if self.store().forget(key):
+            self.info(f"{key} removed.")
+            return 0
+        self.warn(f"There is no cache entry {key}.")
+        return 1
+
+
+class CacheStats(_CacheCommand):
+    """Entries and bytes of the store; hits and misses are of this process."""
+
+    signature = "cache:stats {--store= : Another store than the default one}"
+    description = "Show what the cache holds"
+
+    def handle(self) -> int:
+        """Print the figures."""
+        stats = self.store().stats()
+        if self.wants_json:
+            self.json(stats)
+        else:
+            self.table(["", "value"], list(stats.items()))
+        return 0

@@ -1,0 +1,32 @@
+"""The cache: values with a time to live, locks, semaphores and rate limits.
+
+`Cache` is what applications use; it stands on a store (database, array, file, null, tiered) that
+keeps encoded texts. Every operation on the database is one conditional statement on a connection
+of its own, outside the caller's transaction, and is repeated when the engine reports a conflict.
+Which stores there are and how they are called is decided in so/application.py.
+"""
+
+from so.systems.cache.cache import Cache, cached
+from so.systems.cache.database import DatabaseStore
+from so.systems.cache.files import FileStore
+from so.systems.cache.limits import Limit, RateLimiter
+from so.systems.cache.locks import DatabaseLocks, Lock, MemoryLocks, Semaphore
+from so.systems.cache.memory import ArrayStore, NullStore, TieredStore
+from so.systems.cache.stores import Caches
+
+__all__ = [
+    "ArrayStore",
+    "Cache",
+    "Caches",
+    "DatabaseLocks",
+    "DatabaseStore",
+    "FileStore",
+    "Limit",
+    "Lock",
+    "MemoryLocks",
+    "NullStore",
+    "RateLimiter",
+    "Semaphore",
+    "TieredStore",
+    "cached",
+]

@@ -1,0 +1,152 @@
+"""The store in files: one file an entry, replaced whole, in folders by digest."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from so.support.clock import Clock
+from so.support.ids import short_id
+from so.systems.cache.entry import NEVER, Entry
+from so.systems.cache.memory import whole
+
+LOCK_FILES = 64  # writers of different keys rarely wait for each other
+
+
+class FileStore:
+    """Entries below the folder *path*, which is made when it is first written to."""
+
+    def __init__(self, path: str | Path, clock: Clock | None = None) -> None:
+        self.path = Path(path)
+        self.clock = clock or Clock()
+
+    def _file(self, key: str) -> Path:
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.path / digest[:2] / digest[2:]
+
+    def _read(self, file: Path, key: str | None = None) -> tuple[str, Entry] | None:
+        """The key and the entry in *file*, expired or not; None if it cannot be read."""
+        try:
+            head, _, text = file.read_bytes().decode("utf-8", "surrogatepass").partition("\n")
+            stored, expiration, fresh_until = json.loads(head)
+        except (OSError, ValueError, TypeError):
+            return None
+        if key is not None and stored != key:
+            return None
+        return stored, Entry(text, int(expiration), fresh_until)
+
+    def get(self, key: str) -> Entry | None:
+        """The live entry under *key*."""
+        found = self._read(self._file(key), key)
+        return found[1] if found and found[1].expiration > self.clock.time() else None
+
+    def many(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """The live entries among *keys*."""
+        return {key: entry for key in keys if (entry := self.get(key)) is not None}
+
+    def put(self, entries: Mapping[str, Entry]) -> None:
+        """Store all of *entries*."""
+        for key, entry in entries.items():
+            with self._locked(key):
+                self._write(key, entry)
+
+    def add(self, key: str, entry: Entry) -> bool:
+        """Store *entry* unless a live one is there."""
+        with self._locked(key):
+            if self.get(key) is not None:
+                return False
+            self._write(key, entry)
+            return True
+
+    def forget(self, keys: Iterable[str]) -> int:
+        """Remove *keys*; how many live ones there were."""
+        return sum(self.pull(key) is not None for key in keys)
+
+    def pull(self, key: str) -> Entry | None:
+        """Remove the live entry under *key* and give it."""
+        with self._locked(key):
+            entry = self.get(key)
+            self._file(key).unlink(missing_ok=True)
+            return entry
+
+    def touch(self, key: str, expiration: int) -> bool:
+        """Let the live entry under *key* end at *expiration*."""
+        with self._locked(key):
+            entry = self.get(key)
+            if entry is not None:
+                self._write(key, Entry(entry.text, expiration, entry.fresh_until))
+            return entry is not None
+
+    def increment(self, key: str, by: int) -> int | None:
+        """Add *by* to the integer under *key*; None if it is no integer."""
+        with self._locked(key):
+            entry = self.get(key) or Entry("0", NEVER)
+            number = whole(entry.text)
+            if number is None:
+                return None
+            self._write(key, Entry(str(number + by), entry.expiration, entry.fresh_until))
+            return number + by
+
+    def flush(self, prefix: str) -> None:
+        """Remove every key that begins with *prefix*."""
+        for file in self._files():
+            found = self._read(file)
+            if found is None or found[0].startswith(prefix):
+                file.unlink(missing_ok=True)
+
+    def gc(self, batch: int = 1000) -> int:
+        """Remove every expired entry; how many."""
+        now, gone = self.clock.time(), 0
+        for file in self._files():
+            found = self._read(file)
+            if found is None or found[1].expiration <= now:
+                with self._locked(found[0] if found else ""):
+                    again = self._read(file)
+                    if again is None or again[1].expiration <= now:
+                        file.unlink(missing_ok=True)
+                        gone += 1
+        return gone
+
+    def size(self) -> tuple[int, int]:
+        """(entries, bytes) stored now."""
+        sizes = []
+        for file in self._files():
+            with contextlib.suppress(OSError):
+                sizes.append(file.stat().st_size)
+        return len(sizes), sum(sizes)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _files(self) -> Iterator[Path]:
+        for folder in sorted(self.path.glob("[0-9a-f][0-9a-f]")):
+            for file in sorted(folder.iterdir()):
+                if not file.name.startswith("."):
+                    yield file
+
+    def _write(self, key: str, entry: Entry) -> None:
+        file = self._file(key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        head = json.dumps([key, entry.expiration, entry.fresh_until])
+        part = file.with_name(f".{short_id()}")
+        part.write_bytes(f"{head}\n{entry.text}".encode("utf-8", "surrogatepass"))
+        part.replace(file)
+
+    @contextlib.contextmanager
+    def _locked(self, key: str) -> Iterator[Any]:
+        """One writer at a time for *key*, across processes."""
+        folder = self.path / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        slot = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[0] % LOCK_FILES
+        handle = os.open(folder / str(slot), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)

@@ -1,0 +1,361 @@
+"""Locks that several processes and servers share, with an owner, an end and a fencing token.
+
+A lock is one row of `cache_locks`, taken, refreshed and released by one conditional statement
+each. Rows are kept after a release, so that tokens only grow; `gc()` sweeps them later.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from so.db.connection import Connection
+from so.db.manager import ConnectionSource
+from so.errors import CacheError, LockTimeout
+from so.support.clock import Clock
+from so.support.ids import token as new_token
+from so.systems.cache.database import retried
+from so.systems.cache.entry import NEVER
+
+T = TypeVar("T")
+POLL_SECONDS = (0.005, 0.25)  # the first and the longest wait between two tries
+
+
+class Locks(Protocol):
+    """Where locks are kept."""
+
+    clock: Clock
+
+    def acquire(self, key: str, owner: str, expiration: int) -> int | None:
+        """Take *key* for *owner*; the fencing token, or None if another one holds it."""
+        ...
+
+    def release(self, key: str, owner: str) -> bool:
+        """Give *key* up; False if *owner* does not hold it."""
+        ...
+
+    def force_release(self, key: str) -> None:
+        """Take *key* from whoever holds it."""
+        ...
+
+    def refresh(self, key: str, owner: str, expiration: int) -> bool:
+        """Let *key* end at *expiration*; False if *owner* does not hold it."""
+        ...
+
+    def owner(self, key: str) -> str | None:
+        """Who holds *key*; None if it is free."""
+        ...
+
+    def flush(self, prefix: str) -> None:
+        """Free every key that begins with *prefix*."""
+        ...
+
+    def gc(self, batch: int = 1000) -> int:
+        """Remove what has long ended; how many."""
+        ...
+
+
+class DatabaseLocks:
+    """Locks in the table `cache_locks` of *db*, which should be a connection of its own."""
+
+    KEEP_SECONDS = 86_400  # an ended row is kept this long before gc() takes it
+
+    def __init__(self, db: ConnectionSource, clock: Clock | None = None) -> None:
+        self.db = db
+        self.clock = clock or Clock()
+
+    def acquire(self, key: str, owner: str, expiration: int) -> int | None:
+        """Take *key* for *owner*; tokens are microseconds at least, so they outlive gc()."""
+        now, token = int(self.clock.time()), int(self.clock.time() * 1_000_000)
+
+        def work(connection: Connection) -> int | None:
+            if connection.dialect.name == "sqlite":
+                rows = connection.run(
+                    'insert into cache_locks ("key", owner, expiration, token) values (?, ?, ?, ?)'
+                    ' on conflict ("key") do update set owner = excluded.owner,'
+                    " expiration = excluded.expiration, token = max(token + 1, excluded.token)"
+                    " where cache_locks.expiration <= ? returning token",
+                    (key, owner, expiration, token, now),
+                ).rows
+                return int(rows[0][0]) if rows else None
+            answer = connection.run(
+                "insert into cache_locks (`key`, owner, expiration, token)"
+                " values (?, ?, ?, last_insert_id(?)) on duplicate key update"
+                " token = if(expiration <= ?, last_insert_id(greatest(token + 1, ?)),"
+                " if(last_insert_id(0) = 0, token, token)),"
+                " owner = if(expiration <= ?, values(owner), owner),"
+                " expiration = if(expiration <= ?, values(expiration), expiration)",
+                (key, owner, expiration, token, now, token, now, now),
+            )
+            return answer.last_id or None
+
+        return retried(self.db, work)
+
+    def release(self, key: str, owner: str) -> bool:
+        """Give *key* up; False if *owner* does not hold it (any more)."""
+        return self._update("expiration = 0", (), key, owner)
+
+    def force_release(self, key: str) -> None:
+        """Take *key* from whoever holds it."""
+        retried(
+            self.db,
+            lambda c: c.affecting_statement(
+                f"update cache_locks set expiration = 0 where {_key(c)} = ?",  # noqa: S608
+                (key,),
+            ),
+        )
+
+    def refresh(self, key: str, owner: str, expiration: int) -> bool:
+        """Let *key* end at *expiration*; False if *owner* does not hold it."""
+        return self._update("expiration = ?", (expiration,), key, owner)
+
+    def _update(self, what: str, values: tuple[int, ...], key: str, owner: str) -> bool:
+        bindings = (*values, key, owner, int(self.clock.time()))
+
+        def work(connection: Connection) -> bool:
+            sql = (
+                f"update cache_locks set {what}"  # noqa: S608  # constants
+                f" where {_key(connection)} = ? and owner = ? and expiration > ?"
+            )
+            return connection.affecting_statement(sql, bindings) > 0
+
+        return retried(self.db, work)
+
+    def owner(self, key: str) -> str | None:
+        """Who holds *key*; None if it is free."""
+        connection = self.db.connection()
+        sql = f"select owner from cache_locks where {_key(connection)} = ? and expiration > ?"  # noqa: S608
+        rows = connection.select_tuples(sql, (key, int(self.clock.time())))
+        return str(rows[0][0]) if rows else None
+
+    def flush(self, prefix: str) -> None:
+        """Free every key that begins with *prefix*."""
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+        def work(connection: Connection) -> int:
+            name = _key(connection)
+            sql = f"update cache_locks set expiration = 0 where {name} >= ? and {name} < ?"  # noqa: S608
+            return connection.affecting_statement(sql, (prefix, after))
+
+        retried(self.db, work)
+
+    def gc(self, batch: int = 1000) -> int:
+        """Remove rows that ended a day ago, *batch* at a time; how many."""
+        until, gone = int(self.clock.time()) - self.KEEP_SECONDS, 0
+        while True:
+            connection = self.db.connection()
+            name = _key(connection)
+            sql = f"select {name} from cache_locks where expiration <= ? limit ?"  # noqa: S608
+            keys = sorted(row[0] for row in connection.select_tuples(sql, (until, batch)))
+            for key in keys:
+                gone += retried(self.db, self._sweep, key, until)
+            if not keys:
+                return gone
+
+    @staticmethod
+    def _sweep(connection: Connection, key: str, until: int) -> int:
+        sql = f"delete from cache_locks where {_key(connection)} = ? and expiration <= ?"  # noqa: S608
+        return connection.affecting_statement(sql, (key, until))
+
+
+def _key(connection: Connection) -> str:
+    return "`key`" if connection.dialect.name == "mysql" else '"key"'
+
+
+class MemoryLocks:
+    """Locks of this process only, for the array and null stores and for tests."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self._held: dict[str, tuple[str, int]] = {}
+        self._guard = threading.Lock()
+        self._token = 0
+
+    def acquire(self, key: str, owner: str, expiration: int) -> int | None:
+        """Take *key* for *owner*."""
+        with self._guard:
+            if self.owner(key) is not None:
+                return None
+            self._held[key] = (owner, expiration)
+            self._token += 1
+            return self._token
+
+    def release(self, key: str, owner: str) -> bool:
+        """Give *key* up; False if *owner* does not hold it."""
+        with self._guard:
+            return self.owner(key) == owner and self._held.pop(key, None) is not None
+
+    def force_release(self, key: str) -> None:
+        """Take *key* from whoever holds it."""
+        self._held.pop(key, None)
+
+    def refresh(self, key: str, owner: str, expiration: int) -> bool:
+        """Let *key* end at *expiration*; False if *owner* does not hold it."""
+        with self._guard:
+            if self.owner(key) != owner:
+                return False
+            self._held[key] = (owner, expiration)
+            return True
+
+    def owner(self, key: str) -> str | None:
+        """Who holds *key*; None if it is free."""
+        held = self._held.get(key)
+        return held[0] if held and held[1] > int(self.clock.time()) else None
+
+    def flush(self, prefix: str) -> None:
+        """Free every key that begins with *prefix*."""
+        for key in [key for key in self._held if key.startswith(prefix)]:
+            self._held.pop(key, None)
+
+    def gc(self, batch: int = 1000) -> int:
+        """Remove what has ended; how many."""
+        gone = [key for key in list(self._held) if self.owner(key) is None]
+        for key in gone:
+            self._held.pop(key, None)
+        return len(gone)
+
+
+class Lock:
+    """One lock: `if lock.acquire(): … lock.release()`, or `with lock:`.
+
+    It ends by itself *seconds* after it was taken, which is how a crashed holder loses it;
+    0 seconds: only a release ends it. `token` grows with every acquisition of the name: hand it
+    to whatever the lock guards, so that a holder that slept too long is told from its successor.
+    """
+
+    def __init__(
+        self, locks: Locks, key: str, seconds: float = 0, owner: str | None = None
+    ) -> None:
+        self._locks = locks
+        self._key = key
+        self.seconds = seconds
+        self.owner = owner or new_token(16)
+        self.token: int | None = None
+
+    def _expiration(self, seconds: float | None = None) -> int:
+        seconds = self.seconds if seconds is None else seconds
+        return NEVER if seconds <= 0 else math.ceil(self._locks.clock.time() + seconds)
+
+    def acquire(self) -> bool:
+        """Take the lock if it is free; never waits."""
+        token = self._locks.acquire(self._key, self.owner, self._expiration())
+        if token is not None:
+            self.token = token
+        return token is not None
+
+    def block(self, wait_seconds: float, fn: Callable[[], T] | None = None) -> T | bool:
+        """Take the lock, waiting up to *wait_seconds*; with *fn*, run it and release.
+
+        Gives True, or what *fn* gave. Raises LockTimeout when the wait was in vain.
+        """
+        clock = self._locks.clock
+        deadline = clock.monotonic() + wait_seconds
+        pause = POLL_SECONDS[0]
+        while not self.acquire():
+            if clock.monotonic() >= deadline:
+                raise LockTimeout(
+                    f"the lock {self._key!r} was not free within {wait_seconds} seconds"
+                )
+            left = max(0.0, deadline - clock.monotonic())
+            clock.sleep(min(left, pause * random.uniform(0.5, 1.0)) or POLL_SECONDS[0])  # noqa: S311
+            pause = min(pause * 1.5, POLL_SECONDS[1])
+        if fn is None:
+            return True
+        try:
+            return fn()
+        finally:
+            self.release()
+
+    def release(self) -> bool:
+        """Give the lock up; False, and nothing changed, if it is not this owner's."""
+        return self._locks.release(self._key, self.owner)
+
+    def force_release(self) -> None:
+        """Take the lock from whoever holds it."""
+        self._locks.force_release(self._key)
+
+    def refresh(self, seconds: float | None = None) -> bool:
+        """Let it end *seconds* from now (its own time without); False if it was lost."""
+        return self._locks.refresh(self._key, self.owner, self._expiration(seconds))
+
+    def is_acquired(self) -> bool:
+        """True if somebody holds it."""
+        return self._locks.owner(self._key) is not None
+
+    is_locked = is_acquired
+
+    def is_owned_by_current_process(self) -> bool:
+        """True if this object's owner holds it."""
+        return self._locks.owner(self._key) == self.owner
+
+    def __enter__(self) -> Lock:
+        if self.seconds <= 0:
+            raise CacheError(
+                f"`with` needs a lock that ends by itself: give lock({self._key!r}, seconds)"
+            )
+        self.block(self.seconds)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class Semaphore:
+    """At most *limit* holders at once: `with semaphore:`, or acquire() and release()."""
+
+    def __init__(self, locks: Locks, key: str, limit: int, seconds: float) -> None:
+        if limit < 1:
+            raise CacheError(f"a semaphore needs a limit of at least 1, {limit} given")
+        owner = new_token(16)
+        self._slots = [Lock(locks, f"{key}#{slot}", seconds, owner) for slot in range(limit)]
+        self._locks = locks
+        self._seconds = seconds
+        self._held: Lock | None = None
+
+    def acquire(self) -> bool:
+        """Take one place if there is one; never waits."""
+        for slot in random.sample(self._slots, len(self._slots)):
+            if slot.acquire():
+                self._held = slot
+                return True
+        return False
+
+    def block(self, wait_seconds: float) -> bool:
+        """Take one place, waiting up to *wait_seconds*; raises LockTimeout."""
+        clock = self._locks.clock
+        deadline = clock.monotonic() + wait_seconds
+        while not self.acquire():
+            if clock.monotonic() >= deadline:
+                raise LockTimeout(f"no place was free within {wait_seconds} seconds")
+            clock.sleep(random.uniform(*POLL_SECONDS) / 4)  # noqa: S311  # jitter
+        return True
+
+    def release(self) -> bool:
+        """Give the place back; False if it was lost or never taken."""
+        held, self._held = self._held, None
+        return held is not None and held.release()
+
+    def refresh(self, seconds: float | None = None) -> bool:
+        """Keep the place longer; False if it was lost."""
+        return self._held is not None and self._held.refresh(seconds)
+
+    def __enter__(self) -> Semaphore:
+        self.block(self._seconds)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()

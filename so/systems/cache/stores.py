@@ -1,0 +1,43 @@
+"""The caches of one application by name, each made when it is first asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+
+from so.errors import ConfigError
+from so.systems.cache.cache import Cache
+
+
+class Caches:
+    """`caches.store("array")`; the default one without a name."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Cache]], default: str) -> None:
+        self._makers = dict(makers)
+        self._made: dict[str, Cache] = {}
+        self.default = default
+
+    def store(self, name: str | None = None) -> Cache:
+        """The cache called *name*; raises ConfigError for one that is not configured."""
+        name = name or self.default
+        if name not in self._made:
+            if name not in self._makers:
+                close = difflib.get_close_matches(name, self._makers, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                known = ", ".join(sorted(self._makers))
+                raise ConfigError(
+                    f"unknown cache store {name!r}: set CACHE_DRIVER to one of {known}{hint}"
+                )
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def extend(self, name: str, make: Callable[[], Cache]) -> None:
+        """Add a store of the application's own, or replace one."""
+        self._makers[name] = make
+        self._made.pop(name, None)
+
+    def close(self) -> None:
+        """Close those that were made."""
+        for cache in self._made.values():
+            cache.close()
+        self._made.clear()
