@@ -1,0 +1,25 @@
+"""The catalogue as pages and the API show it: cached, and thrown away when a product changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.models import Product
+from so import cache
+
+KEY, SECONDS = "catalogue", 3600
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """All active products, ordered by category and name; computed once an hour at most."""
+    return cache().remember(KEY, SECONDS, _read)
+
+
+def _read() -> list[dict[str, Any]]:
+    products = Product.active().order_by("category").order_by("name").get()
+    return [product.only("id", "sku", "name", "category", "price", "stock") for product in products]
+
+
+def forget_catalogue() -> None:
+    """Read the catalogue anew the next time; registered for every change of a product."""
+    cache().forget(KEY)
