@@ -1,0 +1,33 @@
+"""Sessions in the table `sessions`: shared by all servers, safe under parallel requests.
+
+`Sessions(db).open(secret)` gives a request its `Session`; `Sessions` also lists and ends them.
+Cookies and middleware are in so/edge/session.py, logging in is in so/systems/auth.
+"""
+
+from so.systems.sessions.service import Cipher, Device, Devices, Sessions, clean_user_agent
+from so.systems.sessions.session import Limits, Session, id_of, mask, unmask
+from so.systems.sessions.stores import (
+    ArrayStore,
+    DatabaseStore,
+    Move,
+    SessionStore,
+    StoredSession,
+)
+
+__all__ = [
+    "ArrayStore",
+    "Cipher",
+    "DatabaseStore",
+    "Device",
+    "Devices",
+    "Limits",
+    "Move",
+    "Session",
+    "SessionStore",
+    "Sessions",
+    "StoredSession",
+    "clean_user_agent",
+    "id_of",
+    "mask",
+    "unmask",
+]

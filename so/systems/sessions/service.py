@@ -1,0 +1,245 @@
+"""Sessions as a whole: opening one for a request, listing devices, ending them, cleaning up."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from so.errors import ConfigError
+from so.support.clock import Clock
+from so.support.codec import Codec, default_codec
+from so.support.scope import current_scope
+from so.support.signing import Signer
+from so.systems.sessions.session import MOVE_NOTICE_SECONDS, Limits, Session
+from so.systems.sessions.stores import ArrayStore, DatabaseStore, SessionStore, StoredSession
+
+if TYPE_CHECKING:
+    from so.db.manager import ConnectionSource
+
+HANDLE_DIGITS = 24
+CLEANUP_PAUSE_SECONDS = 0.01
+_HANDLE = re.compile(rf"[0-9a-f]{{{HANDLE_DIGITS}}}")
+_NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Cipher(Protocol):
+    """What an installed encryption provider offers; the standard library has none."""
+
+    def encrypt(self, text: str) -> str:
+        """*text* as nobody else can read it."""
+        ...
+
+    def decrypt(self, text: str) -> str:
+        """The text again; raises ValueError for what was altered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One session in a list for people; the *handle* names it and opens nothing."""
+
+    handle: str
+    user_id: str | None
+    ip_address: str | None
+    user_agent: str | None
+    last_activity: int
+    created_at: int
+    current: bool = False
+    remembered: bool = False
+
+    @property
+    def ip(self) -> str | None:
+        """The address it was last used from."""
+        return self.ip_address
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "handle": self.handle,
+            "user_id": self.user_id,
+            "ip": self.ip_address,
+            "user_agent": self.user_agent,
+            "last_activity": self.last_activity,
+            "created_at": self.created_at,
+            "current": self.current,
+            "remembered": self.remembered,
+        }
+
+
+class Devices(list[Device]):
+    """A list of sessions; `count()` without an argument says how many."""
+
+    def count(self, *value: Any) -> int:
+        """How many there are (or, as for any list, how many equal *value*)."""
+        return super().count(*value) if value else len(self)
+
+
+class Sessions:
+    """Every session of the application, on every server that shares its database."""
+
+    def __init__(
+        self,
+        db: ConnectionSource | None = None,
+        *,
+        lifetime_minutes: float = 120,
+        absolute_lifetime_minutes: float = 0,
+        touch_seconds: int = 60,
+        grace_seconds: int = 30,
+        max_bytes: int = 1_048_576,
+        clock: Clock | None = None,
+        signer: Signer | None = None,
+        store: SessionStore | None = None,
+        codec: Codec = default_codec,
+        encrypt: bool = False,
+        cipher: Cipher | None = None,
+    ) -> None:
+        """Without *db*, sessions live in this process's memory.
+
+        *absolute_lifetime_minutes* 0 sets no limit. With a *signer*, rows altered in the
+        database are dropped. *encrypt* needs a *cipher* and raises ConfigError without one.
+        """
+        if encrypt and cipher is None:
+            raise ConfigError(
+                "session.encrypt is on, but no cipher is installed (the standard library has "
+                "none): bind one as `session.cipher`, or set SESSION_ENCRYPT=false"
+            )
+        if lifetime_minutes <= 0:
+            raise ConfigError(
+                f"session.lifetime is {lifetime_minutes} minutes: set SESSION_LIFETIME above 0"
+            )
+        idle = int(lifetime_minutes * 60)
+        self.limits = Limits(
+            idle_seconds=idle,
+            absolute_seconds=max(0, int(absolute_lifetime_minutes * 60)),
+            # Noting activity too rarely would end sessions early that are in use.
+            touch_seconds=min(touch_seconds, idle // 10),
+            grace_seconds=grace_seconds,
+            max_bytes=max_bytes,
+        )
+        self.clock = clock or Clock()
+        self._store = store or (ArrayStore() if db is None else DatabaseStore(db))
+        self._signer, self._codec = signer, codec
+        self._cipher = cipher if encrypt else None
+
+    def open(
+        self,
+        secret: str | None = None,
+        *,
+        ip_address: str | None = None,
+        user_agent: str | bytes | None = None,
+    ) -> Session:
+        """The session that the cookie's *secret* leads to, or a new one. Reads nothing yet."""
+        return Session(
+            self._store,
+            secret,
+            self.limits,
+            self.clock,
+            ip_address=None if ip_address is None else ip_address[:45],
+            user_agent=clean_user_agent(user_agent),
+            codec=self._codec,
+            signer=self._signer,
+            cipher=self._cipher,
+        )
+
+    # --- devices ---
+
+    def for_user(self, user: Any) -> Devices:
+        """The sessions of *user* (a model or a key) that are alive or remembered, newest first."""
+        now, idle = self.clock.time(), self.limits.idle_seconds
+        rows = self._store.for_user(_key(user))
+        alive = [r for r in rows if now - r.last_activity < idle or r.remembered_until > now]
+        return self._devices(alive)
+
+    def active(self, minutes: float = 120) -> Devices:
+        """The sessions used within the last *minutes*; `.count()` says how many."""
+        moment = int(self.clock.time() - minutes * 60)
+        return self._devices(self._store.active_since(moment))
+
+    def _devices(self, rows: list[StoredSession]) -> Devices:
+        now, here = self.clock.time(), self._current_id()
+        return Devices(
+            Device(
+                handle=row.id[:HANDLE_DIGITS],
+                user_id=row.user_id,
+                ip_address=row.ip_address,
+                user_agent=row.user_agent,
+                last_activity=row.last_activity,
+                created_at=row.created_at,
+                current=row.id == here,
+                remembered=row.remembered_until > now,
+            )
+            for row in rows
+        )
+
+    # --- ending ---
+
+    def revoke(self, handle: str, owner: Any = None) -> bool:
+        """End the session called *handle*; False if *owner* has no such session.
+
+        A remembered device is forgotten with it. Without *owner* anybody's is ended, which is
+        for administrators.
+        """
+        if not _HANDLE.fullmatch(handle):
+            return False
+        rows = self._store.with_prefix(handle)
+        if owner is not None:
+            rows = [row for row in rows if row.user_id == _key(owner)]
+        for row in rows:
+            self._end(row)
+        return bool(rows)
+
+    def _end(self, row: StoredSession) -> None:
+        self._store.delete(row.id)
+        if row.remember_series is not None and row.user_id is not None:
+            self._store.delete_for_user(row.user_id, series=row.remember_series)
+
+    def logout_everywhere(self, user: Any) -> int:
+        """End every session of *user*, remembered devices included → how many there were."""
+        return self._store.delete_for_user(_key(user))
+
+    def logout_others(self, user: Any, session: Session | None = None) -> int:
+        """End every session of *user* but this request's (or *session*) → how many."""
+        keep = self._current_id() if session is None else session.id()
+        return self._store.delete_for_user(_key(user), keep=keep)
+
+    def _current_id(self) -> str | None:
+        scope = current_scope()
+        session = scope.session if scope is not None else None
+        return session.id() if isinstance(session, Session) else None
+
+    # --- cleaning up ---
+
+    def cleanup(self, batch: int = 500) -> int:
+        """Remove every session that is over, in batches → how many.
+
+        Safe beside running servers and beside another cleanup; stopped half-way, the next one
+        goes on. Remembered devices keep their row until they are forgotten. A session past its
+        absolute lifetime is refused, so it is soon idle as well and goes then.
+        """
+        now = int(self.clock.time())
+        idle_since = now - self.limits.idle_seconds
+        removed = 0
+        while ids := self._store.expired(idle_since, now, batch):
+            gone = self._store.delete_expired(ids, idle_since)
+            removed += gone
+            if len(ids) < batch or gone == 0:
+                break
+            self.clock.sleep(CLEANUP_PAUSE_SECONDS)
+        while self._store.forget_moves(now - MOVE_NOTICE_SECONDS, batch) == batch:
+            self.clock.sleep(CLEANUP_PAUSE_SECONDS)
+        return removed
+
+
+def clean_user_agent(given: str | bytes | None) -> str | None:
+    """Whatever a client calls itself, as text that any database stores: at most 500 characters."""
+    if given is None:
+        return None
+    text = given.decode("utf-8", "replace") if isinstance(given, bytes) else given
+    return _NOT_PRINTABLE.sub("\ufffd", text[:500])
+
+
+def _key(user: Any) -> str:
+    """The key of a model, or the key itself, as the column `user_id` holds it."""
+    get_key = getattr(user, "get_key", None)
+    return str(get_key() if callable(get_key) else user)

@@ -1,0 +1,445 @@
+"""Where session rows are kept: the table `sessions`, or memory for tests.
+
+A store knows rows by the SHA-256 of the cookie's secret and nothing of what is in them. Every
+write is one conditional statement: it says what it expects to find, and answers whether it
+found it. Deciding what to do when it did not is the session's business.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from so.errors import ConcurrencyError
+
+if TYPE_CHECKING:
+    from so.db.connection import Connection
+    from so.db.manager import ConnectionSource
+
+MOVE_HOPS = 5
+WRITE_ATTEMPTS = 5
+
+
+@dataclass(slots=True)
+class StoredSession:
+    """One row of `sessions`; times are whole seconds since the epoch."""
+
+    id: str
+    user_id: str | None
+    ip_address: str | None
+    user_agent: str | None
+    payload: str
+    last_activity: int
+    version: int = 0
+    created_at: int = 0
+    mac: str | None = None
+    remember_series: str | None = None
+    remembered_until: int = 0
+
+
+@dataclass(slots=True)
+class Move:
+    """Where the session called *old_id* went; readable under the old id for a short time."""
+
+    old_id: str
+    new_id: str
+    readable_until: int
+    created_at: int
+
+
+class SessionStore(Protocol):
+    """What a session needs of the place it is kept in."""
+
+    def read(self, id: str) -> StoredSession | None:
+        """The row called *id*."""
+        ...
+
+    def insert(self, row: StoredSession) -> None:
+        """Add a row."""
+        ...
+
+    def replace(self, old: StoredSession, new: StoredSession, move: Move | None) -> bool:
+        """Put *new* in the place of *old*, if that still has its version, and note *move*."""
+        ...
+
+    def replace_locked(
+        self, id: str, make: Callable[[StoredSession], StoredSession], move: Move | None
+    ) -> StoredSession | None:
+        """Put `make(row)` in the place of row *id* while nobody else may; None without a row."""
+        ...
+
+    def touch(self, row: StoredSession) -> bool:
+        """Write last_activity, ip_address and user_agent of *row*; False if it is gone."""
+        ...
+
+    def delete(self, id: str) -> bool:
+        """Remove a row; False if it was not there."""
+        ...
+
+    def delete_for_user(
+        self, user_id: str, *, series: str | None = None, keep: str | None = None
+    ) -> int:
+        """Remove the user's rows, all but *keep*, or only those of a remember-me *series*."""
+        ...
+
+    def for_user(self, user_id: str) -> list[StoredSession]:
+        """The user's rows, last active first, with empty payloads."""
+        ...
+
+    def active_since(self, moment: int) -> list[StoredSession]:
+        """Every row active after *moment*, last active first, with empty payloads."""
+        ...
+
+    def with_prefix(self, prefix: str) -> list[StoredSession]:
+        """The rows whose ids begin with *prefix* (hex digits), with empty payloads."""
+        ...
+
+    def moved(self, old_id: str) -> Move | None:
+        """Where the session called *old_id* went, following it to its last known place."""
+        ...
+
+    def expired(self, idle_since: int, now: int, limit: int) -> list[str]:
+        """Up to *limit* ids of rows idle since then and not remembered any more."""
+        ...
+
+    def delete_expired(self, ids: list[str], idle_since: int) -> int:
+        """Remove those of *ids* that are still idle since then."""
+        ...
+
+    def forget_moves(self, before: int, limit: int) -> int:
+        """Remove up to *limit* moves noted before that moment."""
+        ...
+
+
+_LISTED = (
+    "id, user_id, ip_address, user_agent, '', last_activity, version, created_at, mac, "
+    "remember_series, remembered_until"
+)
+_ALL = _LISTED.replace("''", "payload")
+_READ = f"select {_ALL} from sessions where id = ?"  # noqa: S608  # constant column names
+_INSERT = (
+    f"insert into sessions ({_ALL}) "  # noqa: S608  # constant column names
+    "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_REPLACE = (
+    "update sessions set id = ?, user_id = ?, ip_address = ?, user_agent = ?, payload = ?, "
+    "last_activity = ?, version = ?, created_at = ?, mac = ?, remember_series = ?, "
+    "remembered_until = ? where id = ? and version = ?"
+)
+_TOUCH = "update sessions set last_activity = ?, ip_address = ?, user_agent = ? where id = ?"
+
+
+class DatabaseStore:
+    """Rows in the tables `sessions` and `session_moves`."""
+
+    def __init__(self, db: ConnectionSource) -> None:
+        self._db = db
+
+    def read(self, id: str) -> StoredSession | None:
+        """The row called *id*, from the writer: a replica may not have it yet."""
+        return self._one(self._db.connection(), _READ, id)
+
+    def _one(self, connection: Connection, sql: str, id: str) -> StoredSession | None:
+        rows = connection.select_tuples(sql, (id,), use_read=False)
+        return StoredSession(*_python(rows[0])) if rows else None
+
+    def insert(self, row: StoredSession) -> None:
+        """Add a row."""
+        self._db.connection().insert(_INSERT, _values(row))
+
+    def replace(self, old: StoredSession, new: StoredSession, move: Move | None) -> bool:
+        """Put *new* in the place of *old*, if that still has its version, and note *move*."""
+        connection = self._db.connection()
+        if move is None:
+            return self._replaced(old, new)
+
+        def work() -> bool:
+            # One transaction: whoever misses the row under its old id must find the move.
+            if not self._replaced(old, new):
+                return False
+            self._note(connection, move)
+            return True
+
+        return bool(connection.transaction(work, WRITE_ATTEMPTS, mode="immediate"))
+
+    def _replaced(self, old: StoredSession, new: StoredSession) -> bool:
+        return self._write(_REPLACE, (*_values(new), old.id, old.version)) == 1
+
+    def _write(self, sql: str, values: Sequence[object]) -> int:
+        """Run one conditional statement, again if the engine gave way to somebody else's."""
+        connection = self._db.connection()
+        for _ in range(WRITE_ATTEMPTS - 1):
+            try:
+                return connection.affecting_statement(sql, values)
+            except ConcurrencyError:
+                if connection.in_transaction:
+                    raise
+        return connection.affecting_statement(sql, values)
+
+    def replace_locked(
+        self, id: str, make: Callable[[StoredSession], StoredSession], move: Move | None
+    ) -> StoredSession | None:
+        """Put `make(row)` in the place of row *id* while nobody else may; None without a row."""
+        connection = self._db.connection()
+        lock = " for update" if connection.dialect.name == "mysql" else ""
+
+        def work() -> StoredSession | None:
+            row = self._one(connection, _READ + lock, id)
+            if row is None:
+                return None
+            made = make(row)
+            self._replaced(row, made)
+            if move is not None:
+                self._note(connection, move)
+            return made
+
+        done: StoredSession | None = connection.transaction(work, WRITE_ATTEMPTS, mode="immediate")
+        return done
+
+    def _note(self, connection: Connection, move: Move) -> None:
+        connection.insert(
+            "insert into session_moves (old_id, new_id, readable_until, created_at) "
+            "values (?, ?, ?, ?)",
+            (move.old_id, move.new_id, move.readable_until, move.created_at),
+        )
+
+    def touch(self, row: StoredSession) -> bool:
+        """Write last_activity, ip_address and user_agent of *row*; False if it is gone."""
+        values = (row.last_activity, row.ip_address, row.user_agent, row.id)
+        return self._write(_TOUCH, values) == 1
+
+    def delete(self, id: str) -> bool:
+        """Remove a row; False if it was not there."""
+        return self._write("delete from sessions where id = ?", (id,)) == 1
+
+    def delete_for_user(
+        self, user_id: str, *, series: str | None = None, keep: str | None = None
+    ) -> int:
+        """Remove the user's rows, all but *keep*, or only those of a remember-me *series*."""
+        sql, values = "delete from sessions where user_id = ?", [user_id]
+        if series is not None:
+            sql, values = f"{sql} and remember_series = ?", [*values, series]
+        if keep is not None:
+            sql, values = f"{sql} and id <> ?", [*values, keep]
+        return self._write(sql, values)
+
+    def for_user(self, user_id: str) -> list[StoredSession]:
+        """The user's rows, last active first, with empty payloads."""
+        return self._list("user_id = ? order by last_activity desc, id", user_id)
+
+    def active_since(self, moment: int) -> list[StoredSession]:
+        """Every row active after *moment*, last active first, with empty payloads."""
+        return self._list("last_activity > ? order by last_activity desc, id", moment)
+
+    def with_prefix(self, prefix: str) -> list[StoredSession]:
+        """The rows whose ids begin with *prefix* (hex digits), with empty payloads."""
+        # `g` comes after every hex digit: a range of the primary key, where LIKE may not use it.
+        return self._list("id >= ? and id < ? order by id", prefix, f"{prefix}g")
+
+    def _list(self, condition: str, *values: object) -> list[StoredSession]:
+        sql = f"select {_LISTED} from sessions where {condition}"  # noqa: S608  # ours alone
+        rows = self._db.connection().select_tuples(sql, values, use_read=False)
+        return [StoredSession(*_python(row)) for row in rows]
+
+    def moved(self, old_id: str) -> Move | None:
+        """Where the session called *old_id* went, following it to its last known place."""
+        return _followed(self._move, old_id)
+
+    def _move(self, old_id: str) -> Move | None:
+        rows = self._db.connection().select_tuples(
+            "select old_id, new_id, readable_until, created_at from session_moves where old_id = ?",
+            (old_id,),
+            use_read=False,
+        )
+        return Move(*_python(rows[0])) if rows else None
+
+    def expired(self, idle_since: int, now: int, limit: int) -> list[str]:
+        """Up to *limit* ids of rows idle since then and not remembered any more."""
+        rows = self._db.connection().select_tuples(
+            "select id from sessions where last_activity <= ? and remembered_until <= ? limit ?",
+            (idle_since, now, limit),
+            use_read=False,
+        )
+        # By key and in key order: two cleanups, and requests, then lock rows the same way round.
+        return sorted(str(_plain(row[0])) for row in rows)
+
+    def delete_expired(self, ids: list[str], idle_since: int) -> int:
+        """Remove those of *ids* that are still idle since then."""
+        marks = ", ".join("?" * len(ids))
+        sql = f"delete from sessions where id in ({marks}) and last_activity <= ?"  # noqa: S608  # marks only
+        return self._write(sql, (*ids, idle_since))
+
+    def forget_moves(self, before: int, limit: int) -> int:
+        """Remove up to *limit* moves noted before that moment."""
+        rows = self._db.connection().select_tuples(
+            "select old_id from session_moves where created_at < ? limit ?",
+            (before, limit),
+            use_read=False,
+        )
+        if not rows:
+            return 0
+        marks = ", ".join("?" * len(rows))
+        return self._write(
+            f"delete from session_moves where old_id in ({marks})",  # noqa: S608  # marks only
+            sorted(str(_plain(row[0])) for row in rows),
+        )
+
+
+class ArrayStore:
+    """Rows in this process's memory, for tests: gone with the process, shared with no other."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, StoredSession] = {}
+        self._moves: dict[str, Move] = {}
+        self._lock = threading.RLock()
+
+    def read(self, id: str) -> StoredSession | None:
+        """The row called *id*."""
+        with self._lock:
+            row = self._rows.get(id)
+            return None if row is None else replace(row)
+
+    def insert(self, row: StoredSession) -> None:
+        """Add a row."""
+        with self._lock:
+            self._rows[row.id] = replace(row)
+
+    def replace(self, old: StoredSession, new: StoredSession, move: Move | None) -> bool:
+        """Put *new* in the place of *old*, if that still has its version, and note *move*."""
+        with self._lock:
+            here = self._rows.get(old.id)
+            if here is None or here.version != old.version:
+                return False
+            del self._rows[old.id]
+            self._rows[new.id] = replace(new)
+            if move is not None:
+                self._moves[move.old_id] = move
+            return True
+
+    def replace_locked(
+        self, id: str, make: Callable[[StoredSession], StoredSession], move: Move | None
+    ) -> StoredSession | None:
+        """Put `make(row)` in the place of row *id* while nobody else may; None without a row."""
+        with self._lock:
+            here = self.read(id)
+            if here is None:
+                return None
+            made = make(here)
+            self.replace(here, made, move)
+            return made
+
+    def touch(self, row: StoredSession) -> bool:
+        """Write last_activity, ip_address and user_agent of *row*; False if it is gone."""
+        with self._lock:
+            here = self._rows.get(row.id)
+            if here is None:
+                return False
+            here.last_activity = row.last_activity
+            here.ip_address, here.user_agent = row.ip_address, row.user_agent
+            return True
+
+    def delete(self, id: str) -> bool:
+        """Remove a row; False if it was not there."""
+        with self._lock:
+            return self._rows.pop(id, None) is not None
+
+    def delete_for_user(
+        self, user_id: str, *, series: str | None = None, keep: str | None = None
+    ) -> int:
+        """Remove the user's rows, all but *keep*, or only those of a remember-me *series*."""
+        with self._lock:
+            gone = [
+                row.id
+                for row in self._rows.values()
+                if row.user_id == user_id
+                and row.id != keep
+                and series in (None, row.remember_series)
+            ]
+            for id in gone:
+                del self._rows[id]
+            return len(gone)
+
+    def for_user(self, user_id: str) -> list[StoredSession]:
+        """The user's rows, last active first, with empty payloads."""
+        return self._list(lambda row: row.user_id == user_id)
+
+    def active_since(self, moment: int) -> list[StoredSession]:
+        """Every row active after *moment*, last active first, with empty payloads."""
+        return self._list(lambda row: row.last_activity > moment)
+
+    def with_prefix(self, prefix: str) -> list[StoredSession]:
+        """The rows whose ids begin with *prefix* (hex digits), with empty payloads."""
+        return self._list(lambda row: row.id.startswith(prefix))
+
+    def _list(self, fits: Callable[[StoredSession], bool]) -> list[StoredSession]:
+        with self._lock:
+            found = [replace(row, payload="") for row in self._rows.values() if fits(row)]
+        return sorted(found, key=lambda row: (-row.last_activity, row.id))
+
+    def moved(self, old_id: str) -> Move | None:
+        """Where the session called *old_id* went, following it to its last known place."""
+        return _followed(self._moves.get, old_id)
+
+    def expired(self, idle_since: int, now: int, limit: int) -> list[str]:
+        """Up to *limit* ids of rows idle since then and not remembered any more."""
+        found = self._list(
+            lambda row: row.last_activity <= idle_since and row.remembered_until <= now
+        )
+        return [row.id for row in found[:limit]]
+
+    def delete_expired(self, ids: list[str], idle_since: int) -> int:
+        """Remove those of *ids* that are still idle since then."""
+        with self._lock:
+            rows = [self._rows[id] for id in ids if id in self._rows]
+            return sum(self.delete(row.id) for row in rows if row.last_activity <= idle_since)
+
+    def forget_moves(self, before: int, limit: int) -> int:
+        """Remove up to *limit* moves noted before that moment."""
+        with self._lock:
+            old = [id for id, move in self._moves.items() if move.created_at < before][:limit]
+            for id in old:
+                del self._moves[id]
+            return len(old)
+
+
+def _followed(look_up: Callable[[str], Move | None], old_id: str) -> Move | None:
+    """The last move of a chain, readable for as long as every step of it is."""
+    found = look_up(old_id)
+    for _ in range(MOVE_HOPS):
+        further = None if found is None else look_up(found.new_id)
+        if found is None or further is None:
+            break
+        found = Move(
+            old_id,
+            further.new_id,
+            min(found.readable_until, further.readable_until),
+            max(found.created_at, further.created_at),
+        )
+    return found
+
+
+def _values(row: StoredSession) -> tuple[Any, ...]:
+    return (
+        row.id,
+        row.user_id,
+        row.ip_address,
+        row.user_agent,
+        row.payload,
+        row.last_activity,
+        row.version,
+        row.created_at,
+        row.mac,
+        row.remember_series,
+        row.remembered_until,
+    )
+
+
+def _python(row: tuple[Any, ...]) -> Iterator[Any]:
+    return map(_plain, row)
+
+
+def _plain(value: Any) -> Any:
+    # MySQL's driver gives columns of a binary collation as bytes in some versions.
+    return bytes(value).decode() if isinstance(value, (bytes, bytearray)) else value
