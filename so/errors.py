@@ -208,6 +208,10 @@ class MissingAttributeError(DatabaseError, AttributeError):
     """A column that the query did not select was read (strict mode)."""
 
 
+class CastError(DatabaseError, ValueError):
+    """A value does not fit its column's cast, on the way in or on the way out."""
+
+
 class LazyLoadingViolation(DatabaseError):
     """A relation was loaded one model at a time while that is forbidden: eager-load it."""
 
@@ -250,6 +254,10 @@ class BadRequestException(HttpException):
 
     default_status = 400
     default_message = "Bad Request"
+
+
+class OffsiteRedirectError(BadRequestException, ValueError):
+    """`redirect(url)` was given a URL of another site: `redirect().away(url)` if that is meant."""
 
 
 class AuthenticationException(HttpException):
@@ -404,6 +412,22 @@ class UploadError(SixOrbitError):
 
 class InvalidRuleError(SixOrbitError, ValueError):
     """A validation rule does not exist or its parameters do not fit."""
+
+
+# --- server -------------------------------------------------------------------------------------
+
+
+class ServerError(SixOrbitError):
+    """The web server cannot start: an address in use, a bad option, a certificate it can't read."""
+
+
+class WireError(SixOrbitError):
+    """The bytes of a client are no request this server accepts; `.status` answers them."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
 
 
 # --- systems ------------------------------------------------------------------------------------

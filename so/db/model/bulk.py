@@ -1,0 +1,174 @@
+"""Many rows at once through a model: update, delete, insert, upsert, counters.
+
+No model is made and no listener hears, but timestamps, soft deletes and lock versions are kept,
+and every write passes through `Model._bulk`, where the activity log stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from so.db.expressions import Expression
+from so.db.model.making import MakingQuery
+
+Row = Mapping[str, Any]
+
+
+class BulkQuery(MakingQuery):
+    """The writing half of the builder, as a model does it."""
+
+    def _through(self, kind: str, values: Any, perform: Callable[[], Any]) -> Any:
+        return self.model._bulk(self, kind, values, perform)
+
+    # --- insert
+
+    def insert(self, values: Any) -> bool:
+        """Insert rows as they are: no casts, no timestamps, no defaults of the model."""
+        done: bool = self._through("insert", values, lambda: super(BulkQuery, self).insert(values))
+        return done
+
+    insert_batch = insert
+
+    def insert_get_id(self, values: Row | None = None, sequence: str | None = None) -> Any:
+        """Insert one row as it is; its new id."""
+        return self._through(
+            "insert", values, lambda: super(BulkQuery, self).insert_get_id(values, sequence)
+        )
+
+    def insert_or_ignore(self, values: Any) -> int:
+        """Insert the rows that no key forbids; how many went in."""
+        count: int = self._through(
+            "insert_or_ignore", values, lambda: super(BulkQuery, self).insert_or_ignore(values)
+        )
+        return count
+
+    def insert_using(self, columns: Iterable[str], query: Any) -> int:
+        """Insert what a sub-query gives; how many rows went in."""
+        count: int = self._through(
+            "insert_using", columns, lambda: super(BulkQuery, self).insert_using(columns, query)
+        )
+        return count
+
+    def upsert(self, values: Any, unique_by: Any, update: Any = None) -> int:
+        """Insert rows or update those that are there, with the model's timestamps."""
+        rows = [dict(row) for row in ([values] if isinstance(values, Mapping) else values or [])]
+        plan = self.model._plan
+        if plan.created_at is None and plan.updated_at is None:
+            changes = update
+        else:
+            changes = self._stamped(rows, update)
+        count: int = self._through(
+            "upsert", rows, lambda: super(BulkQuery, self).upsert(rows, unique_by, changes)
+        )
+        return count
+
+    def _stamped(self, rows: list[dict[str, Any]], update: Any) -> Any:
+        """Add the timestamps to *rows*; what to update, the time of change included."""
+        plan, now = self.model._plan, self._now()
+        given = list(rows[0]) if rows else []
+        for row in rows:
+            for column in (plan.created_at, plan.updated_at):
+                if column is not None:
+                    row.setdefault(column, now)
+        if update is None:
+            update = [name for name in given if name != plan.created_at]
+        if not update or plan.updated_at is None or plan.updated_at in update:
+            return update
+        if isinstance(update, Mapping):
+            return {**update, plan.updated_at: now}
+        return [*([update] if isinstance(update, str) else update), plan.updated_at]
+
+    # --- update and delete
+
+    def update(self, values: Row | None = None, /, **columns: Any) -> int:
+        """Change columns of all matching rows, and their time of change; how many matched."""
+        given = {**(values or {}), **columns}
+        if not given:
+            return 0
+        count: int = self._through("update", given, lambda: self._update_rows(given))
+        return count
+
+    def _update_rows(self, values: Row) -> int:
+        return super().update(self._with_bookkeeping(self._storable(values)))
+
+    def _storable(self, values: Row) -> dict[str, Any]:
+        """The values as the model's casts store them; expressions and JSON paths as they are."""
+        casts = self.model._plan.casts
+        probe = self.model()
+        return {
+            name: probe._stored(name, casts[name], value)
+            if name in casts and _is_value(value)
+            else value
+            for name, value in values.items()
+        }
+
+    def _with_bookkeeping(self, values: Row) -> dict[str, Any]:
+        plan = self.model._plan
+        changes = dict(values)
+        if plan.updated_at is not None and not {plan.updated_at, self._own(plan.updated_at)} & set(
+            changes
+        ):
+            changes[self._own(plan.updated_at)] = self._now()
+        if plan.lock_column is not None and plan.lock_column not in changes:
+            column = self._own(plan.lock_column)
+            changes[column] = Expression(f"{self.grammar.wrap(column)} + 1")
+        return changes
+
+    def _own(self, column: str) -> str:
+        """The column, qualified where another table could have one of that name."""
+        return self.qualify(column) if self.tree.joins else column
+
+    def increment_each(self, columns: Mapping[str, Any], extra: Row | None = None) -> int:
+        """Add an amount to each of several columns."""
+        count: int = self._through("increment", columns, lambda: self._step(columns, "+", extra))
+        return count
+
+    def decrement_each(self, columns: Mapping[str, Any], extra: Row | None = None) -> int:
+        """Take an amount from each of several columns."""
+        count: int = self._through("decrement", columns, lambda: self._step(columns, "-", extra))
+        return count
+
+    def _increment_row(self, column: str, amount: Any, extra: Row) -> int:
+        """Add to one row's column, for the model itself, which tells `_written` of it."""
+        return self._step({column: amount}, "+", extra)
+
+    def _step(self, columns: Mapping[str, Any], sign: str, extra: Row | None) -> int:
+        # The builder ends in update(); the hook has been asked already.
+        query = self.clone()
+        query._through = lambda kind, values, perform: perform()  # type: ignore[method-assign]
+        return super(BulkQuery, query)._step(columns, sign, extra)
+
+    def touch(self, column: str | None = None) -> int:
+        """Set the time of change (or *column*) of all matching rows to now."""
+        name = column or self.model._plan.updated_at
+        return self.update({name: self._now()}) if name is not None else 0
+
+    def delete(self, id: Any = None) -> int:
+        """Delete all matching rows (or mark them, with SoftDeletes), or the one with this key."""
+        query = self if id is None else self.clone().where_key(id)
+        deleted_at = self.model._plan.deleted_at
+        if deleted_at is None:
+            return query.force_delete()
+        values = {deleted_at: self._now()}
+        count: int = query._through("delete", values, lambda: query._update_rows(values))
+        return count
+
+    def force_delete(self) -> int:
+        """Delete all matching rows, soft deletes or not."""
+        kind = "delete" if self.model._plan.deleted_at is None else "force_delete"
+        count: int = self._through(kind, None, lambda: super(BulkQuery, self).delete())
+        return count
+
+    def truncate(self) -> None:
+        """Empty the table and start its numbers anew. On MySQL this commits."""
+        self._through("truncate", None, lambda: super(BulkQuery, self).truncate())
+
+    def _now(self) -> Any:
+        stamp = self.runner.clock.now()
+        date_format = self.model.date_format
+        return stamp.strftime(date_format) if date_format else stamp
+
+
+def _is_value(value: Any) -> bool:
+    return not (isinstance(value, Expression) or hasattr(value, "tree") or callable(value))

@@ -1,0 +1,112 @@
+"""Making models through a query, and getting the one that may be there already.
+
+`first_or_create` and its kin survive races: whoever loses finds the winner's row. They need a
+unique key on the columns they look for; without one, no library can keep two rows apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from so.db.model.collection import Models
+from so.db.model.query import ScopedQuery
+from so.errors import UniqueConstraintError
+
+Values = Mapping[str, Any]
+
+
+class MakingQuery(ScopedQuery):
+    """create, first_or_create, update_or_create, destroy, …"""
+
+    def create(self, attributes: Values | None = None, /, **columns: Any) -> Any:
+        """A new model, filled and saved; not `persisted` if a listener cancelled it."""
+        model = self.new_model(attributes, **columns)
+        model.save()
+        return model
+
+    def create_many(self, rows: Iterable[Values]) -> Models[Any]:
+        """A new, saved model for each of *rows*."""
+        return Models(self.create(row) for row in rows)
+
+    def create_quietly(self, attributes: Values | None = None, /, **columns: Any) -> Any:
+        """As `create()`, with no listener hearing of it."""
+        return self.model.without_events(lambda: self.create(attributes, **columns))
+
+    def force_create(self, attributes: Values | None = None, /, **columns: Any) -> Any:
+        """As `create()`, with mass assignment open to every column."""
+        model = self.new_model()
+        model.force_fill(attributes, **columns).save()
+        return model
+
+    def first_or_new(self, attributes: Values, values: Values | None = None) -> Any:
+        """The first model with *attributes*, or a new one with them and *values*, not saved."""
+        found = self._first_with(attributes)
+        return self.new_model({**attributes, **(values or {})}) if found is None else found
+
+    def first_or_create(
+        self, attributes: Values, values: Values | Callable[[], Values] | None = None
+    ) -> Any:
+        """The first model with *attributes*, or a saved new one with them and *values*.
+
+        Any number of callers at once get one row, if a unique key covers *attributes*.
+        """
+        found = self._first_with(attributes)
+        return self.create_or_first(attributes, values) if found is None else found
+
+    def create_or_first(
+        self, attributes: Values, values: Values | Callable[[], Values] | None = None
+    ) -> Any:
+        """A saved new model with *attributes* and *values*, or the one that has its unique key."""
+        extra = values() if callable(values) else values
+        try:
+            return self._create_in_savepoint({**attributes, **(extra or {})})
+        except UniqueConstraintError:
+            found = self._first_now(attributes)
+            if found is None:
+                raise
+            return found
+
+    def update_or_create(
+        self, attributes: Values, values: Values | Callable[[], Values] | None = None
+    ) -> Any:
+        """The first model with *attributes*, changed to *values* and saved; or a new one."""
+        model = self.first_or_create(attributes, values)
+        if not model.was_recently_created:
+            model.fill(values() if callable(values) else values).save()
+        return model
+
+    def destroy(self, *ids: Any) -> int:
+        """Delete the models with these keys, one by one, so that listeners hear; how many went."""
+        keys = [key for one in ids for key in (one if _is_many(one) else [one])]
+        keys = [key.get_key() if hasattr(key, "get_key") else key for key in keys]
+        return sum(bool(model.delete()) for model in self.find_many(keys)) if keys else 0
+
+    def _first_with(self, attributes: Values) -> Any:
+        return self._with_values(attributes).first()
+
+    def _with_values(self, attributes: Values) -> Any:
+        """This query where the columns have these values, as the model would store them."""
+        probe = self.model().force_fill(attributes)
+        query = self.clone()
+        for name in attributes:
+            query.where(self.qualify(name), "=", probe._attributes.get(name))
+        return query
+
+    def _create_in_savepoint(self, attributes: Values) -> Any:
+        if not self.runner.in_transaction:
+            return self.create(attributes)
+        # A failed insert must not end the caller's transaction.
+        with self.runner.transaction():
+            return self.create(attributes)
+
+    def _first_now(self, attributes: Values) -> Any:
+        """The row that a unique key told us of: on the writer, past this transaction's snapshot."""
+        query = self._with_values(attributes).use_write()
+        if self.runner.in_transaction:
+            query.shared_lock()
+        return query.first()
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, (list, tuple, set, frozenset))

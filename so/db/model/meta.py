@@ -1,0 +1,226 @@
+"""The class side of a model: `User.where(…)` is a query, while `user.where` is a column.
+
+A metaclass is the one way to have a name on the class and not on its instances, and that is all
+this one is for: queries, listeners, switches and the registry of types live here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from so.db import events
+from so.db.model.plan import Plan
+from so.db.naming import plural, snake
+from so.errors import RelationError
+
+if TYPE_CHECKING:
+    from so.db.model.base import Model
+    from so.db.model.existence import ModelQuery
+
+_unguarded: ContextVar[bool] = ContextVar("so_model_unguarded", default=False)
+_types: dict[str, list[weakref.ref[ModelMeta]]] = {}
+
+
+def is_unguarded() -> bool:
+    """Is mass assignment open to every column in this context?"""
+    return _unguarded.get()
+
+
+class ModelMeta(type):
+    """The class of model classes."""
+
+    _plan: Plan
+    _query_class: type[ModelQuery]
+    _statements: dict[Any, str]
+    _events: events.Events
+    _scopes: dict[str, Any]
+    table: str
+    type_alias: str
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+        super().__init__(name, bases, namespace)
+        put = super().__setattr__
+        put("_scopes", {})
+        put("_statements", {})
+        parents = [base for base in bases if isinstance(base, ModelMeta)]
+        put("_events", events.Events(cls, [parent._events for parent in parents]))
+        if "table" not in namespace and not _inherits_table(cls):
+            put("table", plural(snake(name)))
+            put("_table_is_derived", True)
+        elif "table" in namespace:
+            put("_table_is_derived", False)
+        if "type_alias" not in namespace:
+            put("type_alias", name)
+        if parents:
+            _types.setdefault(cls.type_alias, []).append(weakref.ref(cls))
+        put("_plan", Plan(cls))
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if not name.startswith("__"):
+            cls._renew()
+
+    def __delattr__(cls, name: str) -> None:
+        super().__delattr__(name)
+        cls._renew()
+
+    def _renew(cls) -> None:
+        """Work out anew what follows from the class attributes, here and in subclasses."""
+        super().__setattr__("_plan", Plan(cls))
+        super().__setattr__("_statements", {})
+        cls._events.forget()
+        children: list[Any] = cls.__subclasses__()
+        for child in children:
+            child._renew()
+
+    def __getattr__(cls, name: str) -> Any:
+        """Query methods and scopes (`User.where`, `User.active`) and events (`User.creating`)."""
+        if not name.startswith("_"):
+            if name in events.EVENTS:
+                return lambda listener: cls._events.listen(name, listener)
+            try:
+                return getattr(cls.query(), name)
+            except AttributeError:
+                pass
+        raise AttributeError(
+            f"model {cls.__name__} has no class attribute, query method or scope {name!r}"
+            f"{_nearest(name, cls)}"
+        )
+
+    # --- queries
+
+    def query(cls) -> ModelQuery:
+        """A new query for models of this class, on the class's connection."""
+        return cls._query_class(cls)
+
+    def on(cls, source: Any) -> ModelQuery:
+        """A new query on another connection: its name, a Connection or a Database.
+
+        The models it finds and makes stay with that connection.
+        """
+        return cls._query_class(cls, source)
+
+    def all(cls) -> Any:
+        """Every model of this class, as a Collection."""
+        return cls.query().get()
+
+    def make(cls, attributes: Mapping[str, Any] | None = None, /, **columns: Any) -> Any:
+        """A new model, filled and not saved."""
+        return cls(attributes, **columns)
+
+    # --- mass assignment and events
+
+    def unguarded(cls, fn: Callable[[], Any] | None = None) -> Any:
+        """Run *fn* with mass assignment open to every column; without it, for a `with` block."""
+        return _within(_set(_unguarded), fn)
+
+    def without_events(cls, fn: Callable[[], Any] | None = None) -> Any:
+        """Run *fn* with no listener hearing of any model; without it, for a `with` block."""
+        return _within(events.muted(), fn)
+
+    def observe(cls, observers: Any) -> None:
+        """Let an observer (object or class), or several, hear of this class's events."""
+        for observer in observers if isinstance(observers, list | tuple) else [observers]:
+            cls._events.observe(observer)
+
+    def resolve_observers_using(cls, make: Callable[[type], Any]) -> None:
+        """Let *make* build the observers that were given as classes (the container's make)."""
+        events.resolve_observers_using(make)
+
+    # --- global scopes
+
+    def add_global_scope(cls, scope: Any, fn: Callable[[ModelQuery], Any] | None = None) -> None:
+        """Constrain every query: a class or object with `apply(query, model)`, or a name and fn."""
+        if fn is not None:
+            cls._scopes[scope] = fn
+        else:
+            made = scope() if isinstance(scope, type) else scope
+            cls._scopes[type(made).__name__] = made
+        cls._statements.clear()
+
+    def global_scopes(cls) -> dict[str, Any]:
+        """The scopes of this class and its parents by name."""
+        found: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            found.update(vars(base).get("_scopes", ()))
+        return found
+
+    # --- strict modes
+
+    def prevent_lazy_loading(cls, prevent: bool = True) -> None:
+        """Make loading a relation one model at a time an error (LazyLoadingViolation)."""
+        cls._prevents_lazy_loading = prevent
+
+    def prevent_accessing_missing_attributes(cls, prevent: bool = True) -> None:
+        """Make reading a column that was not selected a MissingAttributeError."""
+        cls._prevents_missing = prevent
+
+    def prevent_silently_discarding_attributes(cls, prevent: bool = True) -> None:
+        """Make `fill()` with a column that is not fillable a MassAssignmentError."""
+        cls._prevents_discarding = prevent
+
+    def should_be_strict(cls, strict: bool = True) -> None:
+        """Switch all three strict modes."""
+        cls.prevent_lazy_loading(strict)
+        cls.prevent_accessing_missing_attributes(strict)
+        cls.prevent_silently_discarding_attributes(strict)
+
+    # --- types by name
+
+    def for_alias(cls, alias: str, near: str | None = None) -> type[Model]:
+        """The model class whose `type_alias` this is; RelationError if none is known.
+
+        Of several, the one in the module *near* is taken, else the one defined last.
+        """
+        known = [found for ref in _types.get(alias, ()) if (found := ref()) is not None]
+        for found in reversed(known):
+            if near is not None and found.__module__ == near:
+                return found  # type: ignore[return-value]
+        if known:
+            return known[-1]  # type: ignore[return-value]
+        raise RelationError(
+            f"unknown model type {alias!r}: no model class of that name (or type_alias) is "
+            "imported; import its module, or set type_alias on the class"
+        )
+
+    def aliases(cls) -> dict[str, type[Model]]:
+        """Every known model class by its type alias."""
+        return {alias: cls.for_alias(alias) for alias, refs in _types.items() if _alive(refs)}
+
+
+def _alive(refs: Iterable[weakref.ref[ModelMeta]]) -> bool:
+    return any(ref() is not None for ref in refs)
+
+
+def _inherits_table(cls: ModelMeta) -> bool:
+    return any(
+        isinstance(base, ModelMeta) and not getattr(base, "_table_is_derived", True)
+        for base in cls.__mro__[1:]
+    )
+
+
+def _nearest(name: str, cls: ModelMeta) -> str:
+    names = [*dir(cls._query_class), *cls._plan.scopes, *cls._plan.reserved]
+    close = difflib.get_close_matches(name, [n for n in names if not n.startswith("_")], 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+@contextmanager
+def _set(switch: ContextVar[bool]) -> Iterator[None]:
+    token = switch.set(True)
+    try:
+        yield
+    finally:
+        switch.reset(token)
+
+
+def _within(block: AbstractContextManager[None], fn: Callable[[], Any] | None) -> Any:
+    if fn is None:
+        return block
+    with block:
+        return fn()

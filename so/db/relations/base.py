@@ -1,0 +1,204 @@
+"""What all relations share: a relation is a query for related models that knows what it is tied to.
+
+Tied to one parent (`user.related("posts")`), to many at once (eager loading), or to the rows of
+an outer query (`where_has`). The tie is joined in when the statement is compiled, beside whatever
+was asked for in parentheses, so that an `or_where` cannot reach another parent's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Self
+
+from so.db import clauses as c
+from so.db.expressions import bindable
+from so.db.model import eager
+from so.db.model.collection import Models, Related
+from so.db.model.existence import ModelQuery
+from so.errors import RelationError
+
+_put = object.__setattr__
+
+
+class Relation(ModelQuery):
+    """A query for the models related to `parent`."""
+
+    many: ClassVar[bool] = True
+    name: str = ""
+    _tied_to: list[c.Node] | None = None
+
+    def __init__(self, related: Any, parent: Any) -> None:
+        super().__init__(related, _source_for(related, parent))
+        self.parent = parent
+
+    # --- what each kind says
+
+    def _own_tie(self) -> list[c.Node]:
+        """The conditions that tie the rows to the one parent."""
+        raise NotImplementedError
+
+    def _tie_to(self, keys: list[Any]) -> list[c.Node]:
+        """The conditions that tie the rows to many parents, by their keys."""
+        raise NotImplementedError
+
+    def _tie_to_outer(self, outer: str) -> list[c.Node]:
+        """The conditions that tie the rows to those of the outer query's table."""
+        raise NotImplementedError
+
+    def _parent_column(self) -> str:
+        """The parent's column whose value the related rows answer to."""
+        raise NotImplementedError
+
+    def _answer_column(self) -> str:
+        """The related model's attribute that holds the parent's value."""
+        raise NotImplementedError
+
+    def _group_column(self) -> str:
+        """The column that tells which parent a row belongs to."""
+        return self.qualify(self._answer_column())
+
+    # --- tied to one parent
+
+    def _ties(self) -> list[c.Node]:
+        return self._own_tie() if self._tied_to is None else self._tied_to
+
+    def _parent_key(self) -> Any:
+        return self.parent._attributes.get(self._parent_column())
+
+    def _bound_key(self, key: Any) -> Any:
+        """A parent's key as it is bound for a comparison with the related rows' column."""
+        return bindable(key)
+
+    def _equal_to_parent(self, column: str) -> c.Node:
+        """column = the parent's key; nothing at all for a parent that has none yet."""
+        key = self._parent_key()
+        if key is None:
+            return c.In("and", column, [], False)
+        return c.Compare("and", column, "=", self._bound_key(key))
+
+    def results(self) -> Any:
+        """What is related: a collection, or for a to-one relation a model or None."""
+        if self._parent_key() is None:
+            return self._none()
+        return self._as_loaded(self.get()) if self.many else self.first()
+
+    def _none(self) -> Any:
+        return Related((), self.parent, self.name) if self.many else None
+
+    def _as_loaded(self, models: Iterable[Any]) -> Related[Any]:
+        return Related(models, self.parent, self.name)
+
+    def to_query(self) -> Self:
+        """The relation as the query it is."""
+        return self
+
+    # --- tied to many: eager loading
+
+    def load_into(
+        self, models: Sequence[Any], constrain: eager.Constraint, nested: eager.Wanted
+    ) -> None:
+        """Load what is related to all of *models* by one query (more only for very many keys)."""
+        self._tied_to = []
+        if constrain is not None:
+            constrain(self)
+        column = self._parent_column()
+        found_keys = dict.fromkeys(model._attributes.get(column) for model in models)
+        keys = [self._bound_key(key) for key in found_keys if key is not None]
+        found = self._related_to(keys)
+        eager.load(found, {**self._eager, **nested})
+        self._match(models, found)
+
+    def _related_to(self, keys: list[Any]) -> Models[Any]:
+        found: Models[Any] = Models()
+        size = max(1, self.grammar.max_placeholders - len(self.get_bindings()))
+        for at in range(0, len(keys), size):
+            part = self.clone()
+            part._tied_to = self._tie_to(keys[at : at + size])
+            if part.tree.limit is not None or part.tree.offset is not None:
+                _limit_each(part)
+            found.extend(part._models())
+        return found if self._after is None else self.apply_after_query_callbacks(found)
+
+    def _match(self, models: Sequence[Any], found: Sequence[Any]) -> None:
+        groups: dict[Any, list[Any]] = {}
+        answer = self._answer_column()
+        for model in found:
+            groups.setdefault(same_key(self._answer(model, answer)), []).append(model)
+        column = self._parent_column()
+        for model in models:
+            key = model._attributes.get(column)
+            mine = groups.get(same_key(key), ()) if key is not None else ()
+            value = Related(mine, model, self.name) if self.many else (mine[0] if mine else None)
+            model._keep_relation(self.name, value)
+
+    def _answer(self, model: Any, column: str) -> Any:
+        try:
+            return model._attributes[column]
+        except KeyError:
+            raise RelationError(
+                f"cannot tell whose {self.model.__name__} these are: the query for relation "
+                f"{self.name!r} selects no {column!r}; select it as well"
+            ) from None
+
+    # --- tied to an outer query
+
+    def correlated(self, outer: Any) -> Self:
+        """This relation tied to the rows of the query *outer*, for a sub-query."""
+        if self.tree.table == outer.tree.table:
+            self.from_(self.tree.table, f"{self.name}_of_{outer.table_name}")
+            self._join_again()
+        self._tied_to = self._tie_to_outer(outer.table_name)
+        return self
+
+    def _join_again(self) -> None:
+        """For a relation with a join: write it anew, the table has an alias now."""
+
+    # --- writing: what the parent has loaded of this relation is out of date then
+
+    def save(self, model: Any) -> Any:
+        """Tie *model* to the parent and save it; the model, or False if it was not saved."""
+        self._adopt(model)
+        self.parent.unset_relation(self.name)
+        return model if model.save() else False
+
+    def new_model(self, attributes: Any = None, /, **columns: Any) -> Any:
+        """A new model tied to the parent, filled and not saved."""
+        self.parent.unset_relation(self.name)
+        return super().new_model(attributes, **columns)
+
+    make = new_model
+
+    def _through(self, kind: str, values: Any, perform: Callable[[], Any]) -> Any:
+        self.parent.unset_relation(self.name)
+        return super()._through(kind, values, perform)
+
+    def save_many(self, models: Iterable[Any]) -> list[Any]:
+        """Tie each of *models* to the parent and save it."""
+        return [self.save(model) for model in models]
+
+    def _need_parent_key(self, doing: str) -> Any:
+        key = self._parent_key()
+        if key is None:
+            raise RelationError(
+                f"cannot {doing} {self.name or self.model.__name__!r} of a "
+                f"{type(self.parent).__name__} that has no {self._parent_column()!r}: save it first"
+            )
+        return key
+
+
+def _source_for(related: Any, parent: Any) -> Any:
+    """Where to look: the related class's own connection, else where the parent came from."""
+    return None if related.connection is not None else parent._home()
+
+
+def same_key(value: Any) -> Any:
+    """A key as a dictionary key: 5 and '5' are one, for columns that keep numbers as text."""
+    return value if type(value) is str else str(value)
+
+
+def _limit_each(part: Relation) -> None:
+    """A limit inside an eager load means so many for each parent."""
+    tree = part.tree
+    if tree.limit is not None:
+        tree.group_limit = (tree.limit, part._group_column())
+        tree.limit = None

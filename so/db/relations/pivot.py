@@ -1,0 +1,328 @@
+"""belongs_to_many: a table between two others (the pivot) holds pairs of their keys.
+
+`row.pivot` is the pair, with the pivot's further columns. Attaching, detaching and syncing write
+the pivot table; a synchronisation is one transaction. `_pivot_changed` tells the parent of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Self
+
+from so.db import clauses as c
+from so.db.casts import DatetimeCast
+from so.db.expressions import bindable
+from so.db.model.collection import Models
+from so.db.model.query import key_of
+from so.db.query import Query
+from so.db.relations.base import Relation
+from so.db.rows import Row
+from so.db.values import plain
+
+_PREFIX = "pivot_"
+Extra = dict[str, Any]
+
+
+class Pivot(Row):
+    """The row of the table between: `user.roles[0].pivot.granted_at`."""
+
+    __slots__ = ()
+
+
+class BelongsToMany(Relation):
+    """Users have roles, and roles have users."""
+
+    def __init__(
+        self,
+        related: Any,
+        parent: Any,
+        pivot: str,
+        pivot_keys: tuple[str, str],
+        keys: tuple[str, str],
+    ) -> None:
+        """*pivot_keys*: the pivot's columns for the parent's and the related key; *keys*: those."""
+        super().__init__(related, parent)
+        self.pivot = pivot
+        self.foreign_key, self.related_pivot_key = pivot_keys
+        self.parent_key, self.related_key = keys
+        self._pivot_columns: tuple[str, ...] = ()
+        self._pivot_stamps: tuple[str, str] | None = None
+        self._pivot_conditions: list[tuple[str, tuple[Any, ...]]] = []
+        self._join_again()
+
+    def _join_again(self) -> None:
+        self.tree.joins = None
+        own = self.qualify(self.related_key)
+        self.join(self.pivot, own, "=", self._of_pivot(self.related_pivot_key))
+
+    def _of_pivot(self, column: str) -> str:
+        return column if "." in column else f"{self.pivot}.{column}"
+
+    # --- what the pivot has
+
+    def with_pivot(self, *columns: Any) -> Self:
+        """Read these columns of the pivot along, into `row.pivot`."""
+        names = [n for some in columns for n in ([some] if isinstance(some, str) else some)]
+        self._pivot_columns = (*self._pivot_columns, *names)
+        return self
+
+    def with_timestamps(
+        self, created_at: str = "created_at", updated_at: str = "updated_at"
+    ) -> Self:
+        """The pivot has these two columns: set them when attaching, read them along."""
+        self._pivot_stamps = (created_at, updated_at)
+        return self.with_pivot(created_at, updated_at)
+
+    def where_pivot(self, column: str, *condition: Any) -> Self:
+        """Only pairs whose pivot column is so; holds for attached() and detach() as well."""
+        return self._pivot_where("where", column, condition)
+
+    def where_pivot_in(self, column: str, values: Iterable[Any]) -> Self:
+        """Only pairs whose pivot column is one of *values*."""
+        return self._pivot_where("where_in", column, (list(values),))
+
+    def where_pivot_null(self, column: str) -> Self:
+        """Only pairs whose pivot column is null."""
+        return self._pivot_where("where_null", column, ())
+
+    def _pivot_where(self, method: str, column: str, condition: tuple[Any, ...]) -> Self:
+        self._pivot_conditions = [*self._pivot_conditions, (method, (column, *condition))]
+        getattr(self, method)(self._of_pivot(column), *condition)
+        return self
+
+    def order_by_pivot(self, column: str, direction: str = "asc") -> Self:
+        """Order by a column of the pivot."""
+        return self.order_by(self._of_pivot(column), direction)
+
+    # --- ties
+
+    def _parent_column(self) -> str:
+        return self.parent_key
+
+    def _answer_column(self) -> str:
+        return self.foreign_key
+
+    def _group_column(self) -> str:
+        return self._of_pivot(self.foreign_key)
+
+    def _own_tie(self) -> list[c.Node]:
+        return [self._equal_to_parent(self._of_pivot(self.foreign_key))]
+
+    def _tie_to(self, keys: list[Any]) -> list[c.Node]:
+        return [c.In("and", self._of_pivot(self.foreign_key), keys, False)]
+
+    def _tie_to_outer(self, outer: str) -> list[c.Node]:
+        mine = self._of_pivot(self.foreign_key)
+        return [c.CompareColumns("and", f"{outer}.{self.parent_key}", "=", mine)]
+
+    # --- reading
+
+    def _model_tree(self) -> c.Select:
+        tree = self._finished().copy()
+        columns = tree.columns if tree.columns is not None else [f"{self.table_name}.*"]
+        wanted = dict.fromkeys([self.foreign_key, self.related_pivot_key, *self._pivot_columns])
+        pivot = [f"{self._of_pivot(name)} as {_PREFIX}{name}" for name in wanted]
+        tree.columns = [*columns, *pivot]
+        return tree
+
+    def _settled(self, models: Models[Any]) -> Models[Any]:
+        for model in models:
+            values = model._attributes
+            names = [name for name in values if name.startswith(_PREFIX)]
+            pivot = Pivot((name.removeprefix(_PREFIX), values.pop(name)) for name in names)
+            model._keep_relation("pivot", self._with_moments(pivot))
+        return super()._settled(models)
+
+    def _with_moments(self, pivot: Pivot) -> Pivot:
+        for name in self._pivot_stamps or ():
+            pivot[name] = DatetimeCast().get(None, name, pivot.get(name), pivot)
+        return pivot
+
+    def _answer(self, model: Any, column: str) -> Any:
+        return model._loaded["pivot"][column]
+
+    # --- writing pairs
+
+    def attach(self, ids: Any, attributes: Mapping[str, Any] | None = None) -> None:
+        """Add pairs: a key or model, several, or `{key: {pivot column: value}}`."""
+        pairs = {key: {**(attributes or {}), **extra} for key, extra in self._pairs(ids).items()}
+        self._changing(lambda: self._attach(pairs))
+
+    def detach(self, ids: Any = None) -> int:
+        """Remove pairs, all of them without *ids*; how many went."""
+        keys = None if ids is None else list(self._pairs(ids))
+        changed = self._changing(lambda: self._detach(keys))
+        return len(changed["detached"])
+
+    def sync(self, ids: Any, detaching: bool = True) -> dict[str, list[Any]]:
+        """Make the pairs exactly these; `{"attached": […], "detached": […], "updated": […]}`."""
+        wanted = self._pairs(ids)
+        return self._changing(lambda: self._sync(wanted, detaching))
+
+    def sync_without_detaching(self, ids: Any) -> dict[str, list[Any]]:
+        """Add the pairs that are missing, change those given with values, and remove none."""
+        return self.sync(ids, detaching=False)
+
+    def toggle(self, ids: Any) -> dict[str, list[Any]]:
+        """Add the pairs that are missing, remove those that are there."""
+        wanted = self._pairs(ids)
+        return self._changing(lambda: self._toggle(wanted))
+
+    def update_existing_pivot(self, id: Any, attributes: Mapping[str, Any]) -> int:
+        """Change the pivot columns of one pair; how many rows matched."""
+        (key,) = self._pairs([id])
+        changed = self._changing(lambda: self._update_pair(key, dict(attributes)))
+        return len(changed["updated"])
+
+    def save(self, model: Any, pivot: Mapping[str, Any] | None = None) -> Any:
+        """Save *model* and attach it."""
+        self._need_parent_key("attach to")
+        if not model.save():
+            return False
+        self.attach(model, pivot)
+        return model
+
+    def create(
+        self,
+        attributes: Mapping[str, Any] | None = None,
+        /,
+        pivot: Mapping[str, Any] | None = None,
+        **columns: Any,
+    ) -> Any:
+        """A new related model, saved and attached, with *pivot* as further columns of the pair."""
+        self._need_parent_key("attach to")
+        model = self.new_model(attributes, **columns)
+        if model.save():
+            self.attach(model, pivot)
+        return model
+
+    def all_related_ids(self) -> list[Any]:
+        """The related keys of all pairs."""
+        return [self._key(key) for key in self.pivot_query().pluck(self.related_pivot_key)]
+
+    def pivot_query(self) -> Query:
+        """A query on the pivot's rows of this parent, `where_pivot` included."""
+        key = bindable(self._need_parent_key("change"))
+        query = Query(self.runner, self.grammar, self.pivot).where(self.foreign_key, "=", key)
+        for method, arguments in self._pivot_conditions:
+            getattr(query, method)(*arguments)
+        return query
+
+    def _changing(self, work: Any) -> dict[str, list[Any]]:
+        """Run *work* in a transaction and tell the parent what it attached, detached, updated."""
+        with self.runner.transaction():
+            changed: dict[str, list[Any]] = {"attached": [], "detached": [], "updated": []}
+            changed.update(work())
+            self.parent.unset_relation(self.name)
+            if any(changed.values()):
+                self.parent._pivot_changed(
+                    self.name, changed["attached"], changed["detached"], changed["updated"]
+                )
+        return changed
+
+    def _attach(self, pairs: Mapping[Any, Extra]) -> dict[str, list[Any]]:
+        parent = bindable(self._need_parent_key("attach to"))
+        fixed = {self.foreign_key: parent, **self._equal_conditions()}
+        rows = [
+            {**fixed, self.related_pivot_key: bindable(key), **extra, **self._stamps(extra, True)}
+            for key, extra in pairs.items()
+        ]
+        for some in _alike(rows):
+            Query(self.runner, self.grammar, self.pivot).insert(some)
+        return {"attached": list(pairs)}
+
+    def _detach(self, keys: list[Any] | None) -> dict[str, list[Any]]:
+        query = self.pivot_query()
+        if keys is not None:
+            query.where_in(self.related_pivot_key, keys)
+        gone = [self._key(key) for key in query.pluck(self.related_pivot_key)]
+        if gone:
+            query.delete()
+        return {"detached": gone}
+
+    def _sync(self, wanted: Mapping[Any, Extra], detaching: bool) -> dict[str, list[Any]]:
+        present = self._present()
+        gone = [key for key in present if key not in wanted] if detaching else []
+        if gone:
+            self._detach(gone)
+        changed = [
+            key
+            for key, extra in wanted.items()
+            if key in present and _differs(present[key], extra) and self._write_pair(key, extra)
+        ]
+        new = {key: extra for key, extra in wanted.items() if key not in present}
+        if new:
+            self._attach(new)
+        return {"attached": list(new), "detached": gone, "updated": changed}
+
+    def _toggle(self, wanted: Mapping[Any, Extra]) -> dict[str, list[Any]]:
+        present = self._present()
+        gone = [key for key in wanted if key in present]
+        if gone:
+            self._detach(gone)
+        new = {key: extra for key, extra in wanted.items() if key not in present}
+        if new:
+            self._attach(new)
+        return {"attached": list(new), "detached": gone}
+
+    def _present(self) -> dict[Any, Row]:
+        return {self._key(row[self.related_pivot_key]): row for row in self.pivot_query().get()}
+
+    def _update_pair(self, key: Any, extra: Extra) -> dict[str, list[Any]]:
+        return {"updated": [key] if self._write_pair(key, extra) else []}
+
+    def _write_pair(self, key: Any, extra: Extra) -> int:
+        query = self.pivot_query().where(self.related_pivot_key, "=", bindable(key))
+        return query.update({**extra, **self._stamps(extra, False)})
+
+    def _equal_conditions(self) -> Extra:
+        """`where_pivot("role", "owner")` also says what to write when attaching."""
+        return {
+            arguments[0]: arguments[1]
+            for method, arguments in self._pivot_conditions
+            if method == "where" and len(arguments) == 2
+        }
+
+    def _stamps(self, extra: Mapping[str, Any], new: bool) -> Extra:
+        if self._pivot_stamps is None:
+            return {}
+        names = self._pivot_stamps if new else self._pivot_stamps[1:]
+        return {name: self.runner.clock.now() for name in names if name not in extra}
+
+    def _pairs(self, ids: Any) -> dict[Any, Extra]:
+        """*ids* in any of the forms allowed, as `{key: further columns}`."""
+        if isinstance(ids, Mapping):
+            return {self._key(key): dict(extra or {}) for key, extra in ids.items()}
+        several = isinstance(ids, Iterable) and not isinstance(ids, (str, bytes))
+        return {self._key(one): {} for one in (ids if several else [ids])}
+
+    def _key(self, one: Any) -> Any:
+        if hasattr(one, "_attributes"):
+            one = one._attributes.get(self.related_key)
+        if self.related_key != self.model.primary_key:
+            return one
+        key = key_of(self.model, one)
+        if key is None:
+            raise ValueError(f"{one!r} is not a key of {self.model.__name__}")
+        return key
+
+
+def _differs(row: Mapping[str, Any], extra: Mapping[str, Any]) -> bool:
+    return any(_comparable(row.get(name)) != _comparable(v) for name, v in extra.items())
+
+
+def _comparable(value: Any) -> Any:
+    """A pivot value as the same thing, whether it was read from either engine or just given."""
+    value = plain(value)
+    if isinstance(value, bool):
+        return Decimal(int(value))
+    return Decimal(str(value)) if isinstance(value, (int, float)) else value
+
+
+def _alike(rows: list[Extra]) -> list[list[Extra]]:
+    """The rows in lists with the same columns, as one insert takes them."""
+    groups: dict[frozenset[str], list[Extra]] = {}
+    for row in rows:
+        groups.setdefault(frozenset(row), []).append(row)
+    return list(groups.values())
