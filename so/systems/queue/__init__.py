@@ -1,0 +1,97 @@
+"""The queue: jobs in database tables, run later by workers that lose nothing.
+
+    class Report(Job):
+        def __init__(self, month: str) -> None: ...
+        def handle(self) -> None: ...
+
+    queue = Queue(Connection("so.db"))
+    queue.push(Report("2026-01"))
+
+Dispatching, batches, chains, limits, failed jobs and the schedule live here; running jobs in
+processes of their own is so.systems.worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from so.systems.queue.batches import Batch, PendingBatch
+from so.systems.queue.control import Control, WorkerRow
+from so.systems.queue.failed import FailedJob, FailedJobs, FailureGroup
+from so.systems.queue.fake import QueueFake
+from so.systems.queue.job import JOBS, Exponential, Job, callback, exponential
+from so.systems.queue.metrics import QueueState
+from so.systems.queue.middleware import (
+    RateLimited,
+    Skip,
+    ThrottlesExceptions,
+    WithoutOverlapping,
+)
+from so.systems.queue.pending import PendingChain, PendingDispatch
+from so.systems.queue.progress import Progress
+from so.systems.queue.queue import JobEvent, Queue, bind, current_queue
+
+__all__ = [
+    "JOBS",
+    "Batch",
+    "Control",
+    "Exponential",
+    "FailedJob",
+    "FailedJobs",
+    "FailureGroup",
+    "Job",
+    "JobEvent",
+    "PendingBatch",
+    "PendingChain",
+    "PendingDispatch",
+    "Progress",
+    "Queue",
+    "QueueFake",
+    "QueueState",
+    "RateLimited",
+    "Skip",
+    "ThrottlesExceptions",
+    "WithoutOverlapping",
+    "WorkerRow",
+    "batch",
+    "bind",
+    "callback",
+    "chain",
+    "current_queue",
+    "dispatch",
+    "dispatch_sync",
+    "exponential",
+    "find_batch",
+    "queue_fake",
+]
+
+
+def dispatch(job: Job) -> PendingDispatch:
+    """Queue *job*; stored before the statement's line ends, or at `.send()`."""
+    return current_queue().dispatch(job)
+
+
+def dispatch_sync(job: Job) -> Any:
+    """Run *job* here and now; what it raises is raised."""
+    return current_queue().dispatch_sync(job)
+
+
+def chain(jobs: Iterable[Job]) -> PendingChain:
+    """Jobs that run one after the other: `chain([A(), B()]).catch(fn).dispatch()`."""
+    return current_queue().chain(jobs)
+
+
+def batch(jobs: Iterable[Any]) -> PendingBatch:
+    """Jobs with one name, counters and callbacks: `batch([…]).then(Done()).dispatch()`."""
+    return current_queue().batch(jobs)
+
+
+def find_batch(batch_id: str) -> Batch | None:
+    """The batch *batch_id* as it is now."""
+    return current_queue().find_batch(batch_id)
+
+
+def queue_fake() -> Any:
+    """Record what is dispatched in the block: `with queue_fake() as q: …`."""
+    return current_queue().fake()

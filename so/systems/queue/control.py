@@ -1,0 +1,195 @@
+"""What workers and people tell each other through the database: who works, who shall stop or wait.
+
+Rows, not cache keys: they reach every machine, and clearing a cache does not restart a worker.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from so.systems.queue.sqltools import read
+
+if TYPE_CHECKING:
+    from so.systems.queue.queue import Queue
+
+ALL = "*"
+BEAT_SECONDS = 5.0
+DEAD_AFTER_SECONDS = 3 * BEAT_SECONDS + 1
+FORGET_AFTER_SECONDS = 3600
+
+
+_BUMP = "insert into queue_control (name, amount, updated_at) values ('restart', 1, ?) "
+_BUMP_TAILS = {
+    "sqlite": "on conflict (name) do update set amount = amount + 1, "
+    "updated_at = excluded.updated_at",
+    "mysql": "on duplicate key update amount = amount + 1, updated_at = values(updated_at)",
+}
+
+
+@dataclass
+class WorkerRow:
+    """One worker process (with its children) as it last described itself."""
+
+    id: str
+    host: str
+    pid: int
+    queues: list[str]
+    processes: int
+    state: str
+    generation: int
+    done: int
+    failed: int
+    started_at: datetime
+    beat_at: datetime
+    current: list[dict[str, Any]]
+    alive: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a page shows of it."""
+        return {**vars(self)}
+
+
+class Control:
+    """The statements on `queue_control` and `queue_workers`."""
+
+    def __init__(self, queue: Queue, dialect: str) -> None:
+        """For *queue*, on "sqlite" or "mysql"."""
+        self._queue = queue
+        self._upsert = _upsert(dialect, "queue_control", ("name", "amount", "updated_at"), 1)
+        self._upsert_worker = _upsert(
+            dialect,
+            "queue_workers",
+            (
+                "id",
+                "host",
+                "pid",
+                "queues",
+                "processes",
+                "state",
+                "generation",
+                "done",
+                "failed",
+                "started_at",
+                "beat_at",
+                "current",
+            ),
+            1,
+        )
+        self._bump = _BUMP + _BUMP_TAILS[dialect]
+
+    # --- restart ---
+
+    def restart(self) -> int:
+        """Ask every worker to finish what it does and end; the number of the request."""
+        conn = self._queue.source.connection()
+        conn.run(self._bump, (int(self._queue.clock.time()),))
+        return self.generation(conn)
+
+    def generation(self, conn: Any) -> int:
+        """The number of the latest request to restart."""
+        rows = read(conn, "select amount from queue_control where name = 'restart'")
+        return int(rows[0][0]) if rows else 0
+
+    # --- pause ---
+
+    def pause(self, queue: str | None = None, seconds: float | None = None) -> None:
+        """Let no worker take jobs of *queue* (None: of any), for *seconds* or until resumed."""
+        now = self._queue.clock.time()
+        until = 0 if seconds is None else ceil(now + seconds)
+        self._queue.source.connection().run(
+            self._upsert, (f"pause:{queue or ALL}", until, int(now))
+        )
+
+    def resume(self, queue: str | None = None) -> bool:
+        """End a pause; False when there was none."""
+        return bool(
+            self._queue.source.connection().affecting_statement(
+                "delete from queue_control where name = ?", (f"pause:{queue or ALL}",)
+            )
+        )
+
+    def paused(self, conn: Any) -> dict[str, int]:
+        """The queues that rest ("*" is all), with the second in which that ends (0: never)."""
+        now = self._queue.clock.time()
+        rows = read(conn, "select name, amount from queue_control where name like 'pause:%'")
+        return {str(name)[6:]: int(until) for name, until in rows if int(until) == 0 or until > now}
+
+    # --- workers ---
+
+    def beat(self, conn: Any, row: dict[str, Any]) -> None:
+        """Write down how a worker is; *row* has the columns of queue_workers."""
+        values = {**row, "current": json.dumps(row.get("current") or [])}
+        conn.run(
+            self._upsert_worker,
+            (
+                values["id"],
+                values["host"],
+                values["pid"],
+                ",".join(values["queues"])[:255],
+                values["processes"],
+                values["state"],
+                values["generation"],
+                values["done"],
+                values["failed"],
+                values["started_at"],
+                int(self._queue.clock.time()),
+                values["current"],
+            ),
+        )
+
+    def leave(self, conn: Any, worker: str) -> None:
+        """Strike a worker off the list."""
+        conn.run("delete from queue_workers where id = ?", (worker,))
+
+    def workers(self, conn: Any = None) -> list[WorkerRow]:
+        """All workers that are known, those that have gone silent included."""
+        now = self._queue.clock.time()
+        rows = read(
+            conn or self._queue.source.connection(),
+            "select id, host, pid, queues, processes, state, generation, done, failed, "
+            "started_at, beat_at, current from queue_workers order by started_at, id",
+        )
+        return [
+            WorkerRow(
+                str(row[0]),
+                str(row[1]),
+                int(row[2]),
+                str(row[3]).split(","),
+                int(row[4]),
+                str(row[5]),
+                int(row[6]),
+                int(row[7]),
+                int(row[8]),
+                datetime.fromtimestamp(row[9], UTC),
+                datetime.fromtimestamp(row[10], UTC),
+                json.loads(row[11] or "[]"),
+                now - row[10] <= DEAD_AFTER_SECONDS,
+            )
+            for row in rows
+        ]
+
+    def forget_dead(self, conn: Any) -> int:
+        """Delete the rows of workers silent for an hour."""
+        return int(
+            conn.affecting_statement(
+                "delete from queue_workers where beat_at < ?",
+                (int(self._queue.clock.time()) - FORGET_AFTER_SECONDS,),
+            )
+        )
+
+
+def _upsert(dialect: str, table: str, columns: tuple[str, ...], keys: int) -> str:
+    names = ", ".join(columns)
+    head = f"insert into {table} ({names}) values ({', '.join('?' * len(columns))}) "  # noqa: S608 - fixed words
+    rest = columns[keys:]
+    if dialect == "sqlite":
+        return (
+            head
+            + f"on conflict ({', '.join(columns[:keys])}) do update set "
+            + ", ".join(f"{c} = excluded.{c}" for c in rest)
+        )
+    return head + "on duplicate key update " + ", ".join(f"{c} = values({c})" for c in rest)

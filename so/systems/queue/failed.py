@@ -1,0 +1,354 @@
+"""Jobs that have failed for good: listing, grouping, trying again, forgetting.
+
+Everything goes through the table in bounded pieces, so that a million failures fit into any memory,
+and each job moves in one transaction: it is in `failed_jobs` or in `jobs`, never in both or none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from so.systems.queue.payload import with_fields
+from so.systems.queue.sqltools import Retry, marks, read
+from so.systems.queue.store import Stored
+
+if TYPE_CHECKING:
+    from so.systems.queue.queue import Queue
+
+PAGE = 200
+_COLUMNS = (
+    "id, uuid, connection, queue, payload, exception, failed_at, job, fingerprint, attempts, "
+    "batch_id, lock_key"
+)
+_KEPT_FAILURES = 10
+
+
+@dataclass
+class FailedJob:
+    """One row of failed_jobs."""
+
+    id: int
+    uuid: str
+    connection: str
+    queue: str
+    payload: str
+    exception: str
+    failed_at: datetime
+    job: str
+    fingerprint: str
+    attempts: int
+    batch_id: str | None
+    lock_key: str | None
+
+    @property
+    def reason(self) -> str:
+        """The last line of the traceback."""
+        lines = [line for line in self.exception.strip().splitlines() if line.strip()]
+        for line in reversed(lines):
+            if not line.startswith((" ", "Stack of the process", "File ")):
+                return line
+        return lines[-1] if lines else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a page or `--json` shows of it."""
+        return {
+            "id": self.id,
+            "uuid": self.uuid,
+            "connection": self.connection,
+            "queue": self.queue,
+            "job": self.job,
+            "reason": self.reason,
+            "fingerprint": self.fingerprint,
+            "attempts": self.attempts,
+            "failed_at": self.failed_at,
+        }
+
+
+@dataclass
+class FailureGroup:
+    """Failures of one job class, kind and place in the code."""
+
+    fingerprint: str
+    job: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a page or `--json` shows of it."""
+        return {**vars(self)}
+
+
+@dataclass
+class Retried:
+    """What came of trying failed jobs again."""
+
+    count: int = 0
+    blocked: int = 0
+    """Unique jobs that stay failed because another one of their kind is queued."""
+
+
+def moment(value: Any) -> datetime:
+    """A time from the database as an aware datetime."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    found: datetime = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return found
+
+
+class FailedJobs:
+    """The statements on `failed_jobs`, for one queue."""
+
+    def __init__(self, queue: Queue) -> None:
+        """For *queue*, whose `jobs` they go back to."""
+        self._queue = queue
+
+    # --- looking ---
+
+    def latest(self, limit: int = 100) -> list[FailedJob]:
+        """The latest failures, newest first."""
+        rows = read(
+            self._conn(),
+            f"select {_COLUMNS} from failed_jobs order by id desc limit ?",  # noqa: S608 - fixed words
+            (limit,),
+        )
+        return [_failed(row) for row in rows]
+
+    def each(self, queue: str | None = None) -> Iterator[FailedJob]:
+        """All failures, oldest first, read page by page."""
+        last = 0
+        where, values = ("and queue = ?", (queue,)) if queue else ("", ())
+        while True:
+            rows = read(
+                self._conn(),
+                f"select {_COLUMNS} from failed_jobs where id > ? {where} "  # noqa: S608 - fixed words
+                "order by id limit ?",
+                (last, *values, PAGE),
+            )
+            yield from map(_failed, rows)
+            if len(rows) < PAGE:
+                return
+            last = rows[-1][0]
+
+    def find(self, key: str) -> FailedJob | None:
+        """The failure with this uuid, or this id as text."""
+        column = "id" if key.isdecimal() else "uuid"
+        rows = read(
+            self._conn(),
+            f"select {_COLUMNS} from failed_jobs where {column} = ?",  # noqa: S608 - fixed words
+            (int(key) if key.isdecimal() else key,),
+        )
+        return _failed(rows[0]) if rows else None
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(read(self._conn(), "select count(*) from failed_jobs")[0][0])
+
+    def groups(self, limit: int = 100) -> list[FailureGroup]:
+        """Failures counted by fingerprint, the most frequent first."""
+        rows = read(
+            self._conn(),
+            "select fingerprint, count(*), min(failed_at), max(failed_at), max(id) "
+            "from failed_jobs group by fingerprint order by count(*) desc limit ?",
+            (limit,),
+        )
+        found = []
+        for fingerprint, count, first, last, newest in rows:
+            example = self.find(str(newest))
+            found.append(
+                FailureGroup(
+                    str(fingerprint),
+                    example.job if example else "",
+                    int(count),
+                    moment(first),
+                    moment(last),
+                    example.reason if example else "",
+                )
+            )
+        return found
+
+    def ages(self) -> dict[str, int]:
+        """How many failures are younger than a day, a week, a month, and older."""
+        now = self._queue.clock.now()
+        bounds = [("day", 1), ("week", 7), ("month", 30)]
+        counts, newer = {}, 0
+        for name, days in bounds:
+            rows = read(
+                self._conn(),
+                "select count(*) from failed_jobs where failed_at >= ?",
+                (now - timedelta(days=days),),
+            )
+            counts[name] = int(rows[0][0]) - newer
+            newer += counts[name]
+        counts["older"] = self.count() - newer
+        return counts
+
+    # --- trying again ---
+
+    def retry(self, keys: Iterable[str]) -> Retried:
+        """Put the failures with these uuids or ids back into their queues."""
+        result = Retried()
+        for key in keys:
+            column = "id" if key.isdecimal() else "uuid"
+            value: Any = int(key) if key.isdecimal() else key
+            self._retry_where(f"{column} = ?", (value,), result)
+        return result
+
+    def retry_all(
+        self,
+        *,
+        queue: str | None = None,
+        group: str | None = None,
+        batch: str | None = None,
+        ids: tuple[int, int] | None = None,
+    ) -> Retried:
+        """Put back all failures, or those of a queue, a fingerprint, a batch, a range of ids."""
+        parts: list[str] = ["1 = 1"]
+        values: list[Any] = []
+        for column, value in (("queue", queue), ("fingerprint", group), ("batch_id", batch)):
+            if value is not None:
+                parts.append(f"{column} = ?")
+                values.append(value)
+        if ids is not None:
+            parts.append("id between ? and ?")
+            values.extend(ids)
+        result = Retried()
+        self._retry_where(" and ".join(parts), tuple(values), result)
+        return result
+
+    def _retry_where(self, where: str, values: tuple[Any, ...], result: Retried) -> None:
+        newest = read(self._conn(), "select max(id) from failed_jobs")[0][0]
+        last, retry = 0, Retry()
+        while newest is not None:
+            rows = read(
+                self._conn(),
+                f"select id from failed_jobs where ({where}) and id > ? and id <= ? "  # noqa: S608 - fixed words
+                "order by id limit ?",
+                (*values, last, newest, PAGE),
+            )
+            for (row_id,) in rows:
+                self._count(retry(self._conn(), partial(self._move, row_id)), result)
+            if len(rows) < PAGE:
+                break
+            last = rows[-1][0]
+        if result.count:
+            self._queue.wake()
+
+    @staticmethod
+    def _count(moved: bool | None, result: Retried) -> None:
+        if moved:
+            result.count += 1
+        elif moved is None:
+            result.blocked += 1
+
+    def _move(self, row_id: int) -> bool | None:
+        """One job back to `jobs`: True; False if it is gone already; None if it must not."""
+        conn = self._conn()
+        with conn.transaction():
+            rows = read(conn, f"select {_COLUMNS} from failed_jobs where id = ?", (row_id,))  # noqa: S608 - fixed words
+            if not rows or not conn.affecting_statement(
+                "delete from failed_jobs where id = ?", (row_id,)
+            ):
+                return False
+            failed = _failed(rows[0])
+            if not self._retake_lock(conn, failed):
+                conn.roll_back()
+                conn.begin_transaction()
+                return None
+            if failed.batch_id:
+                self._queue.batches.revived(conn, failed.batch_id, failed.uuid)
+            self._queue.store.insert(conn, self._stored(failed))
+        return True
+
+    def _retake_lock(self, conn: Any, failed: FailedJob) -> bool:
+        if not failed.lock_key:
+            return True
+        now = self._queue.clock.time()
+        return self._queue.locks.take_unique(conn, failed.lock_key, failed.uuid, now, None)
+
+    def _stored(self, failed: FailedJob) -> Stored:
+        now = int(self._queue.clock.time())
+        return Stored(
+            failed.queue,
+            _with_history(failed),
+            now,
+            now,
+            failed.uuid,
+            failed.lock_key,
+            failed.batch_id,
+        )
+
+    # --- letting go ---
+
+    def forget(self, keys: Iterable[str]) -> int:
+        """Delete the failures with these uuids or ids; how many there were."""
+        total = 0
+        for key in keys:
+            column, value = ("id", int(key)) if key.isdecimal() else ("uuid", key)
+            total += int(
+                self._conn().affecting_statement(
+                    f"delete from failed_jobs where {column} = ?",  # noqa: S608 - fixed words
+                    (value,),
+                )
+            )
+        return total
+
+    def prune(self, hours: float = 0, *, on_page: Callable[[int], None] | None = None) -> int:
+        """Delete failures older than *hours* (0: all), in bounded pieces; how many."""
+        before = self._queue.clock.now() - timedelta(hours=hours)
+        total = 0
+        while True:
+            rows = read(
+                self._conn(),
+                "select id from failed_jobs where failed_at <= ? order by id limit ?",
+                (before, PAGE),
+            )
+            if rows:
+                ids = [row[0] for row in rows]
+                total += int(
+                    self._conn().affecting_statement(
+                        f"delete from failed_jobs where id in ({marks(len(ids))})",  # noqa: S608 - question marks only
+                        ids,
+                    )
+                )
+                if on_page is not None:
+                    on_page(total)
+            if len(rows) < PAGE:
+                return total
+
+    def _conn(self) -> Any:
+        return self._queue.source.connection()
+
+
+def _failed(row: tuple[Any, ...]) -> FailedJob:
+    return FailedJob(
+        int(row[0]),
+        str(row[1]),
+        str(row[2]),
+        str(row[3]),
+        str(row[4]),
+        str(row[5]),
+        moment(row[6]),
+        str(row[7]),
+        str(row[8]),
+        int(row[9]),
+        row[10],
+        row[11],
+    )
+
+
+def _with_history(failed: FailedJob) -> str:
+    """The payload with a note of this failure; as it was if it cannot be read."""
+    note = {"at": failed.failed_at.isoformat(), "exception": failed.reason[:300]}
+    try:
+        fields = json.loads(failed.payload)
+        earlier = [*fields.get("failures", []), note][-_KEPT_FAILURES:]
+        return with_fields(failed.payload, failures=earlier)
+    except (ValueError, TypeError, AttributeError):
+        return failed.payload

@@ -1,0 +1,345 @@
+"""`Job`: what an application subclasses, and the register of all its jobs.
+
+A job is its constructor's arguments: they are the payload, and `handle()` is the work. Storing,
+claiming and running jobs is the business of the rooms beside this one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+from so.errors import InvalidPayloadError, QueueError
+
+if TYPE_CHECKING:
+    from so.systems.queue.batches import Batch
+    from so.systems.queue.pending import PendingDispatch
+    from so.systems.queue.running import Run
+
+T = TypeVar("T")
+
+JOBS: dict[str, type[Job]] = {}
+"""Alias → class of every job that was ever defined: only these run."""
+
+CALLBACKS: dict[str, Callable[..., Any]] = {}
+"""Name → function for `catch()`, `then()` and their like, where a function stands for a job."""
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """Seconds before attempt n + 1: base × factorⁿ⁻¹, at most *cap*; with *jitter*, up to it."""
+
+    base: float = 1
+    factor: float = 2
+    cap: float = 3600
+    jitter: bool = True
+
+    def seconds(self, attempt: int) -> float:
+        """The pause after the failed attempt number *attempt* (1 is the first)."""
+        longest = min(self.cap, self.base * self.factor ** min(attempt - 1, 64))
+        # Full jitter: spreads a thundering herd evenly, which a fixed share on top would not.
+        return random.uniform(0, longest) if self.jitter else longest  # noqa: S311
+
+
+def exponential(
+    base: float = 1, factor: float = 2, cap: float = 3600, jitter: bool = True
+) -> Exponential:
+    """A growing pause between attempts, for `backoff`: `backoff = exponential(5, cap=600)`."""
+    return Exponential(base, factor, cap, jitter)
+
+
+Backoff = float | list[float] | tuple[float, ...] | Exponential
+
+
+class Blueprint:
+    """What must be known about a job class again and again, worked out once."""
+
+    def __init__(self, cls: type[Job]) -> None:
+        """For *cls*, when it is first dispatched or run."""
+        own = [base for base in cls.__mro__ if base not in (Job, object)]
+        self.set_here = {name for base in own for name in vars(base)}
+        self.has_unique_id = "unique_id" in self.set_here
+        self.has_middleware = "middleware" in self.set_here
+        self.has_failed = "failed" in self.set_here
+        self.has_retry_until = "retry_until" in self.set_here
+        self.has_tags = "tags" in self.set_here
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        kinds = {parameter.kind for parameter in parameters}
+        # Arguments that have no name of their own can only be kept by position.
+        self.by_position = bool(
+            kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY}
+        )
+        self.names = tuple(
+            p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        )
+        self.handle_wants = len(inspect.signature(cls.handle).parameters) > 1
+        self.texts: dict[Any, str] = {}
+
+    def data(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments as the payload keeps them."""
+        if self.by_position:
+            return {"args": list(args), "kwargs": kwargs}
+        return {**dict(zip(self.names, args, strict=False)), **kwargs}
+
+    def arguments(self, data: Any) -> tuple[list[Any], dict[str, Any]]:
+        """The constructor's arguments from the payload; also as a plain list or by `args`."""
+        if data is None:
+            return [], {}
+        if isinstance(data, list):
+            return data, {}
+        if not isinstance(data, dict):
+            raise InvalidPayloadError(
+                f"the payload's data is {type(data).__name__}: it must be an object of arguments"
+            )
+        wrapped = set(data) <= {"args", "kwargs"} and not set(self.names) & {"args", "kwargs"}
+        if data and wrapped:
+            return list(data.get("args") or ()), dict(data.get("kwargs") or {})
+        return [], data
+
+
+class Job:
+    """Subclass, take what you need in `__init__`, do the work in `handle`."""
+
+    queue: str = "default"
+    """The queue it waits in; "default" is the default queue of the connection."""
+    connection: str | None = None
+    """The queue connection (None: the default one)."""
+    tries: int | None = None
+    """Attempts before it has failed; 0 is without end, None what the worker or config says."""
+    timeout: float | None = 60
+    """Seconds until a run is killed; None is no limit."""
+    backoff: Backoff = 0
+    """Seconds before the next attempt: one number, one for each attempt, or `exponential()`."""
+    max_exceptions: int | None = None
+    """Exceptions before it has failed, where `tries` also counts releases."""
+    max_crashes: int | None = None
+    """Deaths of its worker before it has failed (config `queue.max_crashes` when None)."""
+    on_crash: str = "retry"
+    """When its worker died: "retry" or "fail"."""
+    fail_on_timeout: bool = False
+    """Whether the first timeout is the last attempt."""
+    transactional: bool = False
+    """Handler and removal in one database transaction: its effects there happen exactly once."""
+    after_commit: bool | None = None
+    """True: stored only after the caller's transaction; else it joins that transaction."""
+    delay: Any = None
+    """Seconds, timedelta or datetime until it may start."""
+    unique_for: float | None = None
+    """Seconds in which no second one with the same `unique_id()` is queued."""
+    unique_until_start: bool = False
+    """Whether the next one may be queued as soon as this one has started."""
+    delete_when_missing_models: bool = False
+    """Whether to drop it quietly when a model among its arguments is gone."""
+    alias: str = ""
+    """The name in the payload; the default is module and class. Keep it when you move the class."""
+    blueprint: ClassVar[Blueprint]
+
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    _run: Run | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Remember the arguments: they are the payload."""
+        job = super().__new__(cls)
+        job._arguments = (args, kwargs)
+        return job
+
+    def __init__(self) -> None:
+        """A job without arguments."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the class under its alias."""
+        super().__init_subclass__(**kwargs)
+        if "alias" not in vars(cls) or not cls.alias:
+            cls.alias = f"{cls.__module__}.{cls.__qualname__}"
+        JOBS[cls.alias] = cls
+
+    # --- what a subclass may write ---
+
+    def handle(self, *injected: Any) -> Any:
+        """The work; annotated parameters come from the container."""
+        raise NotImplementedError(f"{type(self).__name__} has no handle(): write what it does")
+
+    def failed(self, exception: BaseException) -> None:
+        """Called once, after the last attempt failed."""
+
+    def middleware(self) -> Iterable[Any]:
+        """What stands around `handle`, outermost first."""
+        return ()
+
+    def tags(self) -> list[str]:
+        """Words to find this job by."""
+        return []
+
+    def unique_id(self) -> str:
+        """What makes it the same job as another of its class."""
+        return ""
+
+    def retry_until(self) -> datetime | float | None:
+        """The moment after which it is not tried again, instead of counting attempts."""
+        return None
+
+    # --- dispatching ---
+
+    @classmethod
+    def dispatch(cls, *args: Any, **kwargs: Any) -> PendingDispatch:
+        """Make one with these arguments and queue it."""
+        from so.systems.queue.queue import current_queue
+
+        return current_queue().dispatch(cls(*args, **kwargs))
+
+    @classmethod
+    def dispatch_if(cls, condition: object, *args: Any, **kwargs: Any) -> PendingDispatch | None:
+        """`dispatch` if *condition* is true (or returns true when called)."""
+        wanted = condition() if callable(condition) else condition
+        return cls.dispatch(*args, **kwargs) if wanted else None
+
+    @classmethod
+    def dispatch_unless(
+        cls, condition: object, *args: Any, **kwargs: Any
+    ) -> PendingDispatch | None:
+        """`dispatch` unless *condition* is true (or returns true when called)."""
+        unwanted = condition() if callable(condition) else condition
+        return None if unwanted else cls.dispatch(*args, **kwargs)
+
+    @classmethod
+    def dispatch_sync(cls, *args: Any, **kwargs: Any) -> Any:
+        """Run one here and now; its exceptions are raised."""
+        from so.systems.queue.queue import current_queue
+
+        return current_queue().dispatch_sync(cls(*args, **kwargs))
+
+    def on_queue(self, name: str) -> Self:
+        """Let this one wait in the queue *name*."""
+        self.queue = name
+        return self
+
+    def on_connection(self, name: str) -> Self:
+        """Send this one to the queue connection *name*."""
+        self.connection = name
+        return self
+
+    # --- inside handle ---
+
+    @property
+    def job_id(self) -> int | None:
+        """The row in `jobs`; None when it runs at once."""
+        return self._run.row.id if self._run and self._run.row else None
+
+    @property
+    def job_uuid(self) -> str | None:
+        """The id that stays with it through retries; None outside a run."""
+        return self._run.uuid if self._run else None
+
+    def attempts(self) -> int:
+        """The number of this attempt, 1 for the first; crashes of the worker do not count."""
+        return self._run.attempts if self._run else 0
+
+    def release(self, delay: Any = 0) -> None:
+        """Put it back into its queue when `handle` returns, *delay* later; the attempt counts."""
+        self._running("release").release(delay)
+
+    def fail(self, exception: BaseException | str | None = None) -> None:
+        """Let it end in `failed_jobs` when `handle` returns, without another attempt."""
+        self._running("fail").fail(exception)
+
+    def delete(self) -> None:
+        """Be done with it when `handle` returns, whatever else happens there."""
+        self._running("delete").delete()
+
+    def batch(self) -> Batch | None:
+        """The batch it belongs to, as it is now."""
+        return self._run.batch() if self._run else None
+
+    def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
+        """Say how far it is, for pages and `queue:status`; written at most twice a second.
+
+        Raises JobCancelled when the job was cancelled meanwhile.
+        """
+        if self._run:
+            self._run.progress(done, total, message)
+
+    def cancelled(self) -> bool:
+        """Whether somebody has asked to cancel it; looked up at most twice a second."""
+        return self._run.cancelled() if self._run else False
+
+    def still_mine(self) -> bool:
+        """Whether this worker still holds the job: False after it was cut off for too long."""
+        return self._run.still_mine() if self._run else True
+
+    def resume(
+        self, iterable: Iterable[T], every: int = 500, *, transaction: bool = False
+    ) -> Iterator[T]:
+        """Loop over *iterable*, going on after a crash, deploy or retry where it stopped.
+
+        The place is stored after each *every* items, so that up to that many are seen again. With
+        *transaction* each such group is one database transaction, which stores the place as well:
+        then no item takes effect twice. *iterable* must yield the same items in the same order.
+        """
+        return self._running("resume").resume(iterable, every, transaction)
+
+    def complete_in(self, connection: Any) -> None:
+        """Remove the job in the caller's own transaction on *connection*, with its effects."""
+        self._running("complete_in").complete_in(connection)
+
+    def _running(self, what: str) -> Run:
+        if self._run is None:
+            raise QueueError(
+                f"{type(self).__name__}.{what}() works inside handle() only: the job is not running"
+            )
+        return self._run
+
+
+def blueprint_of(cls: type[Job]) -> Blueprint:
+    """The blueprint of *cls*, made at the first call."""
+    found = cls.__dict__.get("blueprint")
+    if found is None:
+        found = cls.blueprint = Blueprint(cls)
+    return found
+
+
+def callback(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Let *fn* stand for a job in `catch()`, `then()` and `finally_()`; usable as a decorator.
+
+    Put it on functions of modules that workers import: only registered names are ever called.
+    """
+    CALLBACKS[f"{fn.__module__}.{fn.__qualname__}"] = fn
+    return fn
+
+
+class CallbackJob(Job):
+    """Runs a function registered with `callback`; made by `as_job`."""
+
+    alias = "so.callback"
+    tries = 1
+
+    def __init__(self, name: str, reason: str | None = None) -> None:
+        """Call the function *name*; *reason* tells what went wrong, for `catch`."""
+        self.name = name
+        self.reason = reason
+
+    def handle(self) -> None:
+        """Call it with what it has room for: the batch or the failure."""
+        fn = CALLBACKS.get(self.name)
+        if fn is None:
+            raise QueueError(
+                f"no callback named {self.name!r} is registered here: put @callback on the "
+                "function, in a module that workers import"
+            )
+        wanted = len(inspect.signature(fn).parameters)
+        offered = [QueueError(self.reason)] if self.reason is not None else []
+        found = self.batch()
+        fn(*[item for item in [found, *offered] if item is not None][:wanted])
+
+
+def as_job(work: Job | Callable[..., Any]) -> Job:
+    """*work* itself, or a job that calls it."""
+    if isinstance(work, Job):
+        return work
+    if not callable(work):
+        raise QueueError(f"cannot queue {work!r}: give a Job or a function")
+    callback(work)
+    return CallbackJob(f"{work.__module__}.{work.__qualname__}")

@@ -1,0 +1,753 @@
+"""`Queue`: where jobs are dispatched, counted, cancelled and cleared.
+
+It stores rows on the connection of whoever dispatches, so a job lives and dies with the caller's
+transaction. Running them is the worker's; the tables' SQL is in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from so.db.connection import Connection
+from so.errors import QueueError, RecordNotFoundError
+from so.support.clock import Clock
+from so.support.codec import Codec, default_codec
+from so.support.current import current, provide
+from so.support.scope import UNSET, Scope, current_scope
+from so.systems.queue.batches import Batch, Batches, PendingBatch
+from so.systems.queue.control import Control
+from so.systems.queue.failed import FailedJobs
+from so.systems.queue.job import JOBS, Job, blueprint_of
+from so.systems.queue.locks import Locks, lock_name
+from so.systems.queue.metrics import Metrics
+from so.systems.queue.payload import Payload, Writer, _write, due_at, plain
+from so.systems.queue.pending import PendingChain, PendingDispatch
+from so.systems.queue.progress import Progress, ProgressTable
+from so.systems.queue.running import Run, perform
+from so.systems.queue.settle import Settler
+from so.systems.queue.sqltools import Retry, marks, read
+from so.systems.queue.store import Reserved, Store, Stored
+from so.systems.queue.waking import Bell
+
+if TYPE_CHECKING:
+    from so.systems.queue.failed import FailedJob
+    from so.systems.queue.fake import QueueFake
+
+log = logging.getLogger("so.queue")
+SYNC = "sync"
+CLEAR_CHUNK = 500
+_QUEUE_NAME_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """What hooks are told: `queue().after(lambda event: …)`."""
+
+    kind: str
+    queue: str
+    id: int | None
+    uuid: str
+    name: str
+    job: Job | None = None
+    attempts: int = 1
+    exception: BaseException | None = None
+    reason: str = ""
+
+
+class Queue:
+    """Jobs in the table `jobs` of one database; works with any source of connections."""
+
+    def __init__(
+        self,
+        db: Any,
+        *,
+        clock: Clock | None = None,
+        connection_name: str = "database",
+        default: str | None = None,
+        default_queue: str = "default",
+        others: Mapping[str, Queue] | None = None,
+        call: Callable[..., Any] | None = None,
+        codec: Codec | None = None,
+        registry: Mapping[str, type[Job]] = JOBS,
+        capture: Callable[[], Mapping[str, Any]] | None = None,
+        restore: Callable[[Scope, Mapping[str, Any]], None] | None = None,
+        defer: Callable[[Callable[[], Any]], Any] | None = None,
+        limiter: Callable[[str], Callable[[Job], Any] | None] | None = None,
+        after_commit: bool = False,
+        wake_folder: str | None = None,
+    ) -> None:
+        """*db* gives the connection of the calling thread.
+
+        *default* names the connection that dispatches go to, "sync" to run them at once; *others*
+        are further queues by connection name. *call* runs a method with injection. *capture* and
+        *restore* carry what a job takes over from its dispatcher. *defer* is given when this
+        queue's database is not the application's: it runs a function after that one's commit.
+        *wake_folder* is where workers of this machine can be rung.
+        """
+        self.source = db
+        self.clock = clock or Clock()
+        self.connection_name = connection_name
+        self.default = default or connection_name
+        self.default_queue = default_queue
+        self.others = dict(others or {})
+        self.call: Callable[..., Any] = call or (lambda fn: fn())
+        self.codec = codec or default_codec
+        self.registry = registry
+        self.after_commit = after_commit
+        self.bell = Bell(wake_folder)
+        self._writer = Writer(self.codec)
+        self._capture = capture or self._captured
+        self._restore = restore or self._restored
+        self._defer = defer
+        self._limiter = limiter
+        self._limits: dict[str, Callable[[Job], Any]] = {}
+        self._hooks: dict[str, list[Callable[..., Any]]] = {}
+        self._fakes: list[QueueFake] = []
+        self._parts: _Parts | None = None
+
+    # --- parts that depend on the engine, made when the first connection is known ---
+
+    @property
+    def parts(self) -> _Parts:
+        """The statements for this queue's engine."""
+        if self._parts is None:
+            self._parts = _Parts(self, self.source.connection().dialect.name)
+        return self._parts
+
+    @property
+    def store(self) -> Store:
+        """The statements on `jobs`."""
+        return self.parts.store
+
+    @property
+    def locks(self) -> Locks:
+        """The statements on `queue_locks`."""
+        return self.parts.locks
+
+    @property
+    def batches(self) -> Batches:
+        """The statements on `job_batches`."""
+        return self.parts.batches
+
+    @property
+    def progress_table(self) -> ProgressTable:
+        """The statements on `job_progress`."""
+        return self.parts.progress
+
+    @property
+    def settler(self) -> Settler:
+        """What writes outcomes down."""
+        return self.parts.settler
+
+    @property
+    def failed_jobs(self) -> FailedJobs:
+        """What has failed, and what may be done about it."""
+        return self.parts.failed
+
+    @property
+    def control(self) -> Control:
+        """Workers, pauses and restarts."""
+        return self.parts.control
+
+    @property
+    def metrics(self) -> Metrics:
+        """Counters and sizes."""
+        return self.parts.metrics
+
+    def worker_connection(self) -> Any:
+        """A connection for a worker's own statements, apart from what jobs do with theirs.
+
+        The caller closes it unless it is the queue's own: a database in memory has no second one.
+        """
+        base = self.source.connection()
+        if base.dialect.name != "sqlite":
+            # Under REPEATABLE READ even an idle poll leaves gap locks that block every insert.
+            settings = {**base.config, "isolation": "read committed"}
+            return Connection(settings, base.name, base.clock)
+        if str(base.config["database"]) in ("", ":memory:"):
+            return base
+        return base.separate()
+
+    # --- dispatching ---
+
+    def dispatch(self, job: Job) -> PendingDispatch:
+        """Queue *job* as soon as nobody holds the result any more, or at its `send()`."""
+        return PendingDispatch(self, job)
+
+    def push(self, job: Job, queue: str | None = None) -> int | None:
+        """Queue *job* now; its id."""
+        return PendingDispatch(self, job)._with_queue(queue).send()
+
+    def later(self, delay: Any, job: Job, queue: str | None = None) -> int | None:
+        """Queue *job* for *delay* from now: seconds, a timedelta or a datetime; its id."""
+        return PendingDispatch(self, job)._with_queue(queue).delay(delay).send()
+
+    def dispatch_sync(self, job: Job) -> Any:
+        """Run *job* here and now; what it raises is raised."""
+        return self._run_now(PendingDispatch(self, job)._taken(), None)
+
+    def bulk(self, jobs: Iterable[Job], queue: str | None = None) -> int:
+        """Queue many jobs with few statements, all or none; how many."""
+        members = list(jobs)
+        if self._fakes or self.default != self.connection_name:
+            for job in members:
+                self.push(job, queue)
+            return len(members)
+        now, context = self.clock.time(), self._context()
+        plain_ones: list[Stored] = []
+        unique_ones: list[tuple[Job, Stored]] = []
+        for job in members:
+            stored = self._stored(job, queue, job.delay, now, context, None)
+            if self._lock_of(job) is None:
+                plain_ones.append(stored)
+            else:
+                unique_ones.append((job, stored))
+
+        def insert() -> None:
+            conn = self.source.connection()
+            with conn.transaction():
+                self.store.insert_many(conn, plain_ones)
+                for job, stored in unique_ones:
+                    self._insert_unique(conn, job, stored, now)
+            self._wake_after(conn)
+
+        self._deferred(insert, None)
+        return len(members)
+
+    def send(
+        self,
+        job: Job,
+        *,
+        queue: str | None = None,
+        delay: Any = None,
+        connection: str | None = None,
+        after_commit: bool | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> int | None:
+        """Store *job*, or run it where the connection is "sync"; what dispatching comes down to."""
+        if self._fakes:
+            self._fakes[-1].record(job, self._queue_of(job, queue), delay)
+            return None
+        name = connection or self.default
+        if name in self.others:
+            return self.others[name].send(
+                job, queue=queue, delay=delay, after_commit=after_commit, extra=extra
+            )
+        if name == SYNC:
+            self._send_sync(job, after_commit, extra)
+            return None
+        if name != self.connection_name:
+            known = ", ".join(sorted({self.connection_name, SYNC, *self.others}))
+            raise QueueError(f"there is no queue connection {name!r}: use one of {known}")
+        stored = self._stored(job, queue, delay, self.clock.time(), self._context(), extra)
+        job_id: int | None = self._deferred(lambda: self._insert(job, stored), after_commit)
+        return job_id
+
+    def _deferred(self, insert: Callable[[], Any], after_commit: bool | None) -> Any:
+        wait = self.after_commit if after_commit is None else after_commit
+        if self._defer is None and not wait:
+            return insert()
+        found: list[Any] = []
+        defer = self._defer or self.source.connection().after_commit
+        defer(lambda: found.append(insert()))
+        return found[0] if found else None
+
+    def _insert(self, job: Job, stored: Stored) -> int | None:
+        conn = self.source.connection()
+        if self._lock_of(job) is None:
+            job_id: int | None = self.store.insert(conn, stored)
+        else:
+            with conn.transaction():
+                job_id = self._insert_unique(conn, job, stored, self.clock.time())
+        self._wake_after(conn)
+        return job_id
+
+    def _insert_unique(self, conn: Any, job: Job, stored: Stored, now: float) -> int | None:
+        name = self._lock_of(job)
+        assert name is not None
+        if not self.locks.take_unique(conn, name, stored.uuid, now, job.unique_for):
+            self._skipped(job, stored, "another one is queued already")
+            return None
+        stored.lock_key = name
+        return self.store.insert(conn, stored)
+
+    def _skipped(self, job: Job, stored: Stored, reason: str) -> None:
+        log.info("queue: %s was not queued: %s", type(job).alias, reason)
+        self.metrics.count(stored.queue, "skipped")
+        self.tell(
+            JobEvent(
+                "skipped", stored.queue, None, stored.uuid, type(job).alias, job, reason=reason
+            )
+        )
+
+    def _lock_of(self, job: Job) -> str | None:
+        if job.unique_for is None and not job.unique_until_start:
+            blueprint = blueprint_of(type(job))
+            if not blueprint.has_unique_id:
+                return None
+        return lock_name("unique", type(job).alias, str(job.unique_id()))
+
+    def _stored(
+        self,
+        job: Job,
+        queue: str | None,
+        delay: Any,
+        now: float,
+        context: str,
+        extra: Mapping[str, Any] | None,
+    ) -> Stored:
+        uuid, text = self._writer.write(job, now, context, extra)
+        batch_id = extra.get("batchId") if extra else None
+        return Stored(
+            self._queue_of(job, queue),
+            text,
+            int(now) if delay is None else due_at(delay, now),
+            int(now),
+            uuid,
+            None,
+            batch_id,
+        )
+
+    def _queue_of(self, job: Job, queue: str | None) -> str:
+        name = queue or job.queue
+        if queue is None and name == "default":
+            name = self.default_queue
+        if not name.isascii() or not 0 < len(name) <= _QUEUE_NAME_LENGTH:
+            raise QueueError(
+                f"cannot use {name!r} as the name of a queue: give 1 to 64 ASCII characters"
+            )
+        return name
+
+    def wake(self) -> None:
+        """Ring the workers of this machine."""
+        self.bell.ring()
+
+    def _wake_after(self, conn: Any) -> None:
+        if self.bell.folder is None:
+            return
+        if conn.in_transaction:
+            conn.after_commit(self.bell.ring)
+        else:
+            self.bell.ring()
+
+    # --- running at once ---
+
+    def _send_sync(
+        self, job: Job, after_commit: bool | None, extra: Mapping[str, Any] | None
+    ) -> None:
+        if after_commit and self.source.connection().in_transaction:
+            self.source.connection().after_commit(lambda: self._run_now(job, extra))
+        else:
+            self._run_now(job, extra)
+
+    def _run_now(self, job: Job, extra: Mapping[str, Any] | None) -> Any:
+        _, text = self._writer.write(job, self.clock.time(), "{}", extra)
+        payload = Payload.read(text)
+        run = Run(self, payload, None, None)
+        job._run = run
+        self.emit("before", payload, None, job)
+        try:
+            result = perform(self, job, run)
+            if run.ending is not None and run.ending.kind == "failed":
+                assert run.ending.exception is not None
+                raise run.ending.exception
+        except Exception as error:
+            self.emit("failing", payload, None, job, error)
+            self.call_failed(payload, error, job)
+            raise
+        self.emit("after", payload, None, job)
+        return result
+
+    def call_failed(
+        self, payload: Payload, exception: BaseException | None, job: Job | None = None
+    ) -> None:
+        """Call the job's own `failed()`; an error in it is logged."""
+        try:
+            if job is None:
+                job = payload.make(self.codec, self.registry)
+            if blueprint_of(type(job)).has_failed:
+                job.failed(exception or QueueError("the job failed"))
+        except Exception:
+            log.exception("queue: failed() of %s raised an error itself", payload.name)
+
+    # --- chains and batches ---
+
+    def chain(self, jobs: Iterable[Job]) -> PendingChain:
+        """Jobs that run one after the other."""
+        return PendingChain(self, jobs)
+
+    def batch(self, jobs: Iterable[Any]) -> PendingBatch:
+        """Jobs with one name, counters and callbacks."""
+        return PendingBatch(self, jobs)
+
+    def find_batch(self, batch_id: str) -> Batch | None:
+        """The batch *batch_id* as it is now."""
+        return self.batches.find(self.source.connection(), self, batch_id)
+
+    def start_chain(self, pending: PendingChain) -> int | None:
+        """Store a chain: the first job, with the others inside its payload."""
+        first, *rest = pending.jobs
+        if self._fakes:
+            self._fakes[-1].record_chain(pending.jobs)
+            return None
+        if (pending.connection_name or self.default) == SYNC:
+            self._chain_now(pending)
+            return None
+        now, context = self.clock.time(), self._context()
+        extra: dict[str, Any] = {
+            "chained": [self._inner(job, now, context, pending.queue_name) for job in rest]
+        }
+        if pending.catches:
+            extra["chainCatch"] = [
+                self._inner(job, now, context, pending.queue_name) for job in pending.catches
+            ]
+        return self.send(
+            first,
+            queue=self._own_queue(first, pending.queue_name),
+            delay=pending.delay_of_first if pending.delay_of_first is not None else first.delay,
+            connection=pending.connection_name,
+            after_commit=first.after_commit,
+            extra=extra,
+        )
+
+    def _chain_now(self, pending: PendingChain) -> None:
+        try:
+            for job in pending.jobs:
+                self._run_now(job, None)
+        except Exception as error:
+            for job in pending.catches:
+                if hasattr(job, "reason"):
+                    job.reason = f"{type(error).__name__}: {error}"
+                self._run_now(job, None)
+            raise
+
+    def _own_queue(self, job: Job, fallback: str | None) -> str | None:
+        return fallback if job.queue == "default" else None
+
+    def _inner(
+        self, job: Job, now: float, context: str, queue: str | None, **more: Any
+    ) -> dict[str, Any]:
+        """The payload of a job that waits inside another's."""
+        name = self._queue_of(job, self._own_queue(job, queue))
+        extra = {"onQueue": name, **more}
+        if job.delay is not None:
+            extra["delay"] = max(0, due_at(job.delay, now) - int(now))
+        _, text = self._writer.write(job, now, context, extra)
+        return plain(text)
+
+    def start_batch(self, pending: PendingBatch) -> Batch:
+        """Store a batch and its members in one transaction."""
+        if self._fakes:
+            return self._fakes[-1].record_batch(pending)
+        if pending.connection_name in self.others:
+            return self.others[str(pending.connection_name)].start_batch(pending)
+        now, context = self.clock.time(), self._context()
+        callbacks = {
+            event: [self._inner(job, now, context, pending.queue_name) for job in jobs]
+            for event, jobs in pending.callbacks.items()
+        }
+        options = {**pending.options, "callbacks": callbacks, "queue": pending.queue_name}
+        conn = self.source.connection()
+        with conn.transaction():
+            batch_id = self.batches.create(conn, pending.label, 0, options, now)
+            self._add_members(conn, batch_id, pending.jobs, pending.queue_name)
+        self._wake_after(conn)
+        found = self.find_batch(batch_id)
+        assert found is not None
+        if (pending.connection_name or self.default) == SYNC:
+            self._drain_batch(batch_id)
+            found = found.fresh() or found
+        return found
+
+    def add_to_batch(self, batch_id: str, jobs: list[Any]) -> None:
+        """Add *jobs* to the batch; raises QueueError if it is gone."""
+        conn = self.source.connection()
+        rows = read(conn, "select options from job_batches where id = ?", (batch_id,))
+        options = plain(rows[0][0]) if rows else {}
+        with conn.transaction():
+            self._add_members(conn, batch_id, jobs, options.get("queue"))
+        self._wake_after(conn)
+
+    def _add_members(self, conn: Any, batch_id: str, jobs: list[Any], queue: str | None) -> None:
+        now, context = self.clock.time(), self._context()
+        stored: list[Stored] = []
+        total = 0
+        for member in jobs:
+            links = member if isinstance(member, (list, tuple)) else [member]
+            if not links:
+                continue
+            extra: dict[str, Any] = {"batchId": batch_id}
+            if len(links) > 1:
+                extra["chained"] = [
+                    self._inner(job, now, context, queue, batchId=batch_id) for job in links[1:]
+                ]
+            total += len(links)
+            name = self._own_queue(links[0], queue)
+            stored.append(self._stored(links[0], name, links[0].delay, now, context, extra))
+        if total:
+            self.batches.grow(conn, batch_id, total)
+            self.store.insert_many(conn, stored)
+
+    def _drain_batch(self, batch_id: str) -> None:
+        """Run the members at once, for the connection "sync"; their failures only count."""
+        from so.systems.queue.inline import drain
+
+        drain(self, batch_id)
+
+    # --- asking ---
+
+    def size(self, queue: str | None = None) -> int:
+        """Jobs of *queue*: waiting, delayed and running."""
+        return self._count("queue = ?", (self._named(queue),))
+
+    def pending_size(self, queue: str | None = None) -> int:
+        """Jobs that could start now."""
+        return self._count(
+            "queue = ? and available_at <= ?", (self._named(queue), int(self.clock.time()))
+        )
+
+    def delayed_size(self, queue: str | None = None) -> int:
+        """Jobs whose moment has not come."""
+        return self._count(
+            "queue = ? and available_at > ? and reserved_at is null",
+            (self._named(queue), int(self.clock.time())),
+        )
+
+    def reserved_size(self, queue: str | None = None) -> int:
+        """Jobs that a worker holds."""
+        return self._count(
+            "queue = ? and available_at > ? and reserved_at is not null",
+            (self._named(queue), int(self.clock.time())),
+        )
+
+    def _named(self, queue: str | None) -> str:
+        return queue or self.default_queue
+
+    def _count(self, where: str, values: tuple[Any, ...]) -> int:
+        conn = self.source.connection()
+        return int(read(conn, f"select count(*) from jobs where {where}", values)[0][0])  # noqa: S608 - fixed words
+
+    def progress(self, job: int | str) -> Progress | None:
+        """How far the job with this id or uuid is; None if it never said."""
+        return self.progress_table.find(self.source.connection(), job)
+
+    def failed(self, limit: int = 100) -> list[FailedJob]:
+        """The latest failures."""
+        return self.failed_jobs.latest(limit)
+
+    # --- taking back ---
+
+    def cancel(self, job_id: int) -> str | None:
+        """Cancel a job: "removed" if it had not started, "asked" if it runs, None if it is gone."""
+        conn = self.source.connection()
+        retry = Retry()
+
+        def work() -> str | None:
+            now = int(self.clock.time())
+            with conn.transaction():
+                asked = conn.affecting_statement(
+                    "update jobs set cancelled_at = ? where id = ? and reserved_at is not null "
+                    "and available_at > ?",
+                    (now, job_id, now),
+                )
+                if asked:
+                    return "asked"
+                return "removed" if self._remove(conn, "id = ?", (job_id,), 1) else None
+
+        return retry(conn, work)
+
+    def clear(self, queue: str | None = None) -> int:
+        """Delete every job of *queue* that is not running; how many."""
+        conn, total = self.source.connection(), 0
+        while True:
+            removed = Retry()(conn, lambda: self._clear_some(conn, self._named(queue)))
+            total += removed
+            if removed < CLEAR_CHUNK:
+                return total
+
+    def _clear_some(self, conn: Any, queue: str) -> int:
+        with conn.transaction():
+            return self._remove(
+                conn,
+                "queue = ? and (reserved_at is null or available_at <= ?)",
+                (queue, int(self.clock.time())),
+                CLEAR_CHUNK,
+            )
+
+    def _remove(self, conn: Any, where: str, values: tuple[Any, ...], limit: int) -> int:
+        """Delete jobs that will not run, with their locks; their batches count them as ended."""
+        rows = read(
+            conn,
+            f"select id, uuid, lock_key, batch_id from jobs where {where} "  # noqa: S608 - fixed words
+            f"order by id limit {int(limit)}",
+            values,
+        )
+        if not rows:
+            return 0
+        ids = [row[0] for row in rows]
+        gone = conn.affecting_statement(f"delete from jobs where id in ({marks(len(ids))})", ids)  # noqa: S608 - question marks only
+        now = self.clock.time()
+        for _, uuid, lock_key, batch_id in rows:
+            if lock_key:
+                self.locks.drop_unique(conn, lock_key, uuid or "")
+            if batch_id:
+                self.batches.cancel(conn, batch_id, now)
+                self.batches.succeeded(conn, batch_id, uuid or "", now)
+        return int(gone)
+
+    # --- hooks ---
+
+    def before(self, fn: Callable[[JobEvent], Any]) -> Callable[[JobEvent], Any]:
+        """Call *fn* before each job."""
+        return self.listen("before", fn)
+
+    def after(self, fn: Callable[[JobEvent], Any]) -> Callable[[JobEvent], Any]:
+        """Call *fn* after each job that has succeeded."""
+        return self.listen("after", fn)
+
+    def failing(self, fn: Callable[[JobEvent], Any]) -> Callable[[JobEvent], Any]:
+        """Call *fn* when a job has failed for good."""
+        return self.listen("failing", fn)
+
+    def looping(self, fn: Callable[[], Any]) -> Callable[[], Any]:
+        """Call *fn* in a worker each time before it looks for work."""
+        return self.listen("looping", fn)
+
+    def listen(self, kind: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Call *fn* at events of *kind*: also skipped, released, retrying, lost."""
+        self._hooks.setdefault(kind, []).append(fn)
+        return fn
+
+    def limit(self, name: str, limiter: Callable[[Job], Any]) -> None:
+        """Define a rate limit for `RateLimited(name)`: *limiter* gives (most, seconds[, key])."""
+        self._limits[name] = limiter
+
+    def limiter(self, name: str) -> Callable[[Job], Any] | None:
+        """The definition of the rate limit *name*."""
+        found = self._limits.get(name)
+        if found is None and self._limiter is not None:
+            found = self._limiter(name)
+        return found
+
+    def emit(
+        self,
+        kind: str,
+        payload: Payload | None,
+        row: Reserved | None,
+        job: Job | None,
+        exception: BaseException | None = None,
+        reason: str = "",
+    ) -> None:
+        """Tell the hooks of *kind* about a job."""
+        if kind not in self._hooks:
+            return
+        self.tell(
+            JobEvent(
+                kind,
+                row.queue if row else (job.queue if job else ""),
+                row.id if row else None,
+                (row.uuid if row else "") or (payload.uuid if payload else ""),
+                payload.name if payload else "",
+                job,
+                row.runs if row else 1,
+                exception,
+                reason,
+            )
+        )
+
+    def tell(self, event: JobEvent) -> None:
+        """Call the hooks; an error in one of them is logged and stops nothing."""
+        for fn in self._hooks.get(event.kind, ()):
+            try:
+                fn(event)
+            except Exception:
+                log.exception("queue: a hook for %r raised an error", event.kind)
+
+    def loop(self) -> None:
+        """Call the looping hooks."""
+        for fn in self._hooks.get("looping", ()):
+            try:
+                fn()
+            except Exception:
+                log.exception("queue: a looping hook raised an error")
+
+    # --- what a job takes over from its dispatcher ---
+
+    def _context(self) -> str:
+        found = self._capture()
+        return self.codec.encode(dict(found)) if found else "{}"
+
+    def _captured(self) -> Mapping[str, Any]:
+        scope = current_scope()
+        if scope is None:
+            return {}
+        found: dict[str, Any] = {"request_id": scope.request_id}
+        if scope.batch is not None:
+            found["batch"] = scope.batch
+        causer = scope.user if scope.causer is UNSET else scope.causer
+        if causer is not None or scope.causer is None:
+            found["causer"] = causer
+        return found
+
+    def restore_context(self, scope: Scope, context: Mapping[str, Any]) -> None:
+        """Give a job's scope what its dispatcher passed on; a causer who is gone is none."""
+        if not context:
+            return
+        if any(isinstance(value, dict) for value in context.values()):
+            decoded: dict[str, Any] = {}
+            for key, value in context.items():
+                with contextlib.suppress(RecordNotFoundError):
+                    decoded[key] = self.codec.decode(_write(value))
+            context = decoded
+        self._restore(scope, context)
+
+    def _restored(self, scope: Scope, context: Mapping[str, Any]) -> None:
+        scope.batch = context.get("batch")
+        if "causer" in context:
+            scope.causer = context["causer"]
+
+    # --- testing ---
+
+    @contextlib.contextmanager
+    def fake(self) -> Any:
+        """Record what is dispatched in the block instead of queueing it."""
+        from so.systems.queue.fake import QueueFake
+
+        double = QueueFake(self)
+        self._fakes.append(double)
+        try:
+            yield double
+        finally:
+            self._fakes.remove(double)
+
+
+class _Parts:
+    """What a queue consists of, once its engine is known."""
+
+    def __init__(self, queue: Queue, dialect: str) -> None:
+        self.store = Store(dialect)
+        self.locks = Locks(dialect)
+        self.batches = Batches(dialect)
+        self.progress = ProgressTable(dialect)
+        self.settler = Settler(queue)
+        self.failed = FailedJobs(queue)
+        self.control = Control(queue, dialect)
+        self.metrics = Metrics(queue, dialect)
+
+
+# --- the current queue, for Job.dispatch() and the functions of this package ---
+
+
+def bind(queue: Queue | Callable[[], Queue]) -> None:
+    """Say, in a script, which Queue `Job.dispatch()` uses; an Application does it by itself."""
+    provide("queue", (lambda: queue) if isinstance(queue, Queue) else queue)
+
+
+def current_queue() -> Queue:
+    """The Queue in use; raises RuntimeError when nobody said which."""
+    found: Queue = current("queue")
+    return found

@@ -1,0 +1,296 @@
+"""The SQL of the queue: storing, claiming, and ending a reservation. Nothing else writes `jobs`.
+
+`available_at` is the one clock of a row: the moment it is due, and while it is reserved the end of
+its lease, so that one index serves both and a lost worker's job comes back by itself. A claim is
+named in `worker_id`, a name of its own each time, and every later statement is conditional on it.
+Methods take the connection they are to work on; they neither open nor retry transactions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from so.systems.queue.sqltools import marks, read
+
+CHUNK = 500
+_COLUMNS = (
+    "id, queue, payload, attempts, crashes, exceptions, uuid, worker_id, lock_key, batch_id, "
+    "created_at, cancelled_at, available_at"
+)
+_INSERT = (
+    "insert into jobs (queue, payload, attempts, available_at, created_at, uuid, lock_key, "
+    "batch_id) values "
+)
+_ROW = "(?, ?, 0, ?, ?, ?, ?, ?)"
+_GALERA_WINDOW = 64
+
+
+@dataclass(slots=True)
+class Reserved:
+    """A job that this process has claimed; the claim is what `worker` names."""
+
+    id: int
+    queue: str
+    payload: str
+    attempts: int
+    crashes: int
+    exceptions: int
+    uuid: str | None
+    worker: str
+    lock_key: str | None
+    batch_id: str | None
+    created_at: int
+    cancelled_at: int | None
+    lease_until: int
+
+    @property
+    def runs(self) -> int:
+        """The number of this attempt, deaths of the worker left out."""
+        return self.attempts - self.crashes
+
+
+@dataclass(slots=True)
+class Stored:
+    """A job about to be inserted."""
+
+    queue: str
+    payload: str
+    available_at: int
+    created_at: int
+    uuid: str
+    lock_key: str | None = None
+    batch_id: str | None = None
+
+    def values(self) -> tuple[Any, ...]:
+        """The bindings of its row."""
+        return (
+            self.queue,
+            self.payload,
+            self.available_at,
+            self.created_at,
+            self.uuid,
+            self.lock_key,
+            self.batch_id,
+        )
+
+
+class Store:
+    """The statements for one kind of engine."""
+
+    def __init__(self, dialect: str) -> None:
+        """*dialect* is "sqlite" or "mysql"."""
+        self.dialect = dialect
+        self.randomise = False
+        """Whether to claim at random among the foremost: on a cluster that is written on
+        several nodes, where two claims of the same row end in a certification failure."""
+        self._low: dict[str, tuple[int, int]] = {}
+        self._bulk: dict[int, str] = {1: _INSERT + _ROW}
+        self._sqlite_claims: dict[int, str] = {}
+
+    # --- storing ---
+
+    def insert(self, conn: Any, job: Stored) -> int:
+        """Insert one job; its id."""
+        return int(conn.insert_get_id(_INSERT + _ROW, job.values()))
+
+    def insert_many(self, conn: Any, jobs: Sequence[Stored]) -> None:
+        """Insert *jobs*, a few hundred with each statement and at most about a megabyte."""
+        for part in _parts(jobs):
+            sql = self._bulk.get(len(part))
+            if sql is None:
+                sql = _INSERT + ", ".join([_ROW] * len(part))
+                if len(part) == CHUNK:
+                    self._bulk[len(part)] = sql
+            conn.run(sql, [value for job in part for value in job.values()])
+
+    # --- claiming ---
+
+    def claim(
+        self, conn: Any, queue: str, count: int, claim: str, now: int, lease: int
+    ) -> list[Reserved]:
+        """Reserve up to *count* due jobs of *queue* under the name *claim*, for *lease* seconds."""
+        if self.dialect == "sqlite":
+            return self._claim_sqlite(conn, queue, count, claim, now, lease)
+        ids = self._pick(conn, queue, count, now)
+        if not ids:
+            return []
+        conn.run(
+            # crashes first: MySQL assigns from left to right, and reserved_at still tells here
+            "update jobs set crashes = crashes + (reserved_at is not null), "  # noqa: S608 - question marks only
+            "reserved_at = ?, available_at = ?, worker_id = ?, attempts = attempts + 1 "
+            f"where id in ({marks(len(ids))}) and available_at <= ?",
+            (now, now + lease, claim, *ids, now),
+        )
+        return self.held(conn, claim, ids)
+
+    def _claim_sqlite(
+        self, conn: Any, queue: str, count: int, claim: str, now: int, lease: int
+    ) -> list[Reserved]:
+        sql = self._sqlite_claims.get(count)
+        if sql is None:
+            # The limit is text, so that the planner knows it; there are few different ones.
+            sql = self._sqlite_claims[count] = (
+                "update jobs set crashes = crashes + (reserved_at is not null), "  # noqa: S608 - an int
+                "reserved_at = ?, available_at = ?, worker_id = ?, attempts = attempts + 1 "
+                "where id in (select id from jobs indexed by jobs_due_index where queue = ? and "
+                f"available_at <= ? order by available_at, id limit {int(count)}) "
+                f"returning {_COLUMNS}"
+            )
+        rows = conn.run(sql, (now, now + lease, claim, queue, now)).rows
+        return [Reserved(*row) for row in (rows if len(rows) < 2 else sorted(rows))]
+
+    def _pick(self, conn: Any, queue: str, count: int, now: int) -> list[int]:
+        """Ids from the index alone, locked unless somebody else has them."""
+        low = self._low.get(queue)
+        rows: list[tuple[Any, ...]] = []
+        if low is not None:
+            # A snapshot held open elsewhere keeps the index entries of finished jobs; without
+            # this mark every claim would walk over all of them again.
+            rows = self._candidates(
+                conn,
+                "(queue = ? and available_at = ? and id > ?) or "
+                "(queue = ? and available_at > ? and available_at <= ?)",
+                (queue, *low, queue, low[0], now),
+                count,
+            )
+        if not rows:
+            rows = self._candidates(conn, "queue = ? and available_at <= ?", (queue, now), count)
+        if not rows:
+            self._low.pop(queue, None)
+            return []
+        if self.randomise and len(rows) > count:
+            return sorted(int(row[0]) for row in random.sample(rows, count))
+        self._low[queue] = (int(rows[-1][1]), int(rows[-1][0]))
+        return sorted(int(row[0]) for row in rows)
+
+    def _candidates(
+        self, conn: Any, where: str, values: tuple[Any, ...], count: int
+    ) -> list[tuple[Any, ...]]:
+        limit = max(count, _GALERA_WINDOW) if self.randomise else count
+        lock = "" if self.randomise else " for update skip locked"
+        found: list[tuple[Any, ...]] = conn.run(
+            f"select id, available_at from jobs force index (jobs_due_index) where {where} "  # noqa: S608 - fixed words
+            f"order by queue, available_at, id limit {int(limit)}{lock}",
+            values,
+        ).rows
+        return found
+
+    def forget_marks(self) -> None:
+        """Look from the very front again: jobs committed late may stand before the mark."""
+        self._low.clear()
+
+    def held(self, conn: Any, claim: str, ids: Sequence[int]) -> list[Reserved]:
+        """Those of the jobs *ids* that *claim* holds."""
+        rows = read(
+            conn,
+            f"select {_COLUMNS} from jobs where id in ({marks(len(ids))}) and worker_id = ? "  # noqa: S608 - question marks only
+            "order by id",
+            (*ids, claim),
+        )
+        return [Reserved(*row) for row in rows]
+
+    def held_by(
+        self, conn: Any, queues: Iterable[str], prefix: str, now: int, lease: int
+    ) -> list[Reserved]:
+        """What claims beginning with *prefix* hold, found through their leases."""
+        found: list[Reserved] = []
+        for queue in queues:
+            rows = read(
+                conn,
+                f"select {_COLUMNS} from jobs where queue = ? and available_at >= ? "  # noqa: S608 - fixed words
+                "and available_at <= ? and worker_id like ? and reserved_at is not null "
+                "order by id",
+                (queue, now - lease, now + 2 * lease, prefix + "%"),
+            )
+            found.extend(Reserved(*row) for row in rows)
+        return found
+
+    def is_due(self, conn: Any, queue: str, now: int) -> bool:
+        """Whether a job of *queue* waits; locks nothing."""
+        return bool(
+            read(
+                conn,
+                "select 1 from jobs where queue = ? and available_at <= ? limit 1",
+                (queue, now),
+            )
+        )
+
+    def next_due(self, conn: Any, queue: str, now: int) -> int | None:
+        """The moment at which the next job of *queue* falls due, or the next lease ends."""
+        rows = read(
+            conn,
+            "select min(available_at) from jobs where queue = ? and available_at > ?",
+            (queue, now),
+        )
+        return int(rows[0][0]) if rows and rows[0][0] is not None else None
+
+    # --- ending a reservation, always conditional on still holding it ---
+
+    def delete(self, conn: Any, row: Reserved) -> bool:
+        """Remove a job that is done; False when the claim was lost."""
+        done = conn.affecting_statement(
+            "delete from jobs where id = ? and worker_id = ? and attempts = ?",
+            (row.id, row.worker, row.attempts),
+        )
+        return bool(done == 1)
+
+    def delete_many(self, conn: Any, rows: Sequence[Reserved]) -> int:
+        """Remove several jobs of one claim that are done; how many were still held."""
+        ids = sorted(row.id for row in rows)
+        sql = f"delete from jobs where id in ({marks(len(ids))}) and worker_id = ?"  # noqa: S608 - question marks only
+        return int(conn.affecting_statement(sql, (*ids, rows[0].worker)))
+
+    def release(
+        self, conn: Any, row: Reserved, available_at: int, *, cost: str = "attempts"
+    ) -> bool:
+        """Put a job back; *cost* is what it costs: attempts, exceptions, crashes or nothing."""
+        spent = {
+            "attempts": "",
+            "exceptions": ", exceptions = exceptions + 1",
+            "crashes": ", crashes = crashes + 1",
+            "nothing": ", attempts = attempts - 1",
+        }[cost]
+        done = conn.affecting_statement(
+            f"update jobs set reserved_at = null, worker_id = null, available_at = ?{spent} "  # noqa: S608 - from the table above
+            "where id = ? and worker_id = ? and attempts = ?",
+            (available_at, row.id, row.worker, row.attempts),
+        )
+        self._low.pop(row.queue, None)
+        return bool(done == 1)
+
+    def extend(self, conn: Any, ids: Sequence[int], prefix: str, until: int) -> int:
+        """Prolong the leases of *ids* as far as claims beginning with *prefix* hold them."""
+        return int(
+            conn.run(
+                f"update jobs set available_at = ? where id in ({marks(len(ids))}) "  # noqa: S608 - question marks only
+                "and worker_id like ? and reserved_at is not null",
+                (until, *sorted(ids), prefix + "%"),
+            ).rowcount
+        )
+
+    def is_held(self, conn: Any, row: Reserved) -> bool:
+        """Whether the claim still stands."""
+        rows = read(
+            conn,
+            "select 1 from jobs where id = ? and worker_id = ? and attempts = ?",
+            (row.id, row.worker, row.attempts),
+        )
+        return bool(rows)
+
+    def exists(self, conn: Any, job_id: int) -> bool:
+        """Whether the job is still in the table, whoever holds it."""
+        return bool(read(conn, "select 1 from jobs where id = ?", (job_id,)))
+
+
+def _parts(jobs: Sequence[Stored]) -> Iterable[Sequence[Stored]]:
+    start, size = 0, 0
+    for index, job in enumerate(jobs):
+        size += len(job.payload) * 2
+        if index - start == CHUNK or (size > 1_000_000 and index > start):
+            yield jobs[start:index]
+            start, size = index, len(job.payload) * 2
+    if jobs:
+        yield jobs[start:]

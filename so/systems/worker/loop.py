@@ -1,0 +1,421 @@
+"""`Worker`: claims jobs, runs them one after the other, writes down what came of them.
+
+One process, one job at a time. Short jobs are claimed and removed in groups, so that the database
+is asked once for many of them; a job is gone only after its handler has returned. Being many,
+surviving crashes and killing what hangs is the crew's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import groupby
+from operator import attrgetter
+from threading import Lock
+from typing import Any
+
+from so.errors import DatabaseError
+from so.support.ids import short_id
+from so.systems.queue.queue import Queue
+from so.systems.queue.running import Outcome, Runner
+from so.systems.queue.sqltools import Retry
+from so.systems.queue.store import Reserved
+from so.systems.worker.leftovers import Leftovers
+from so.systems.worker.lines import Lines
+from so.systems.worker.options import WorkerOptions
+
+log = logging.getLogger("so.queue")
+LOOK_SECONDS = 1.0
+HOUSEKEEPING_SECONDS = 60.0
+METRICS_SECONDS = 5.0
+_OUTCOMES = {
+    "done": ("DONE", "done"),
+    "released": ("RELEASED", "released"),
+    "retry": ("RETRY", "retried"),
+    "failed": ("FAIL", "failed"),
+    "deleted": ("DELETED", "done"),
+    "cancelled": ("CANCELLED", "cancelled"),
+    "skipped": ("SKIPPED", "skipped"),
+    "lost": ("LOST", "lease_lost"),
+}
+
+
+def worker_name() -> str:
+    """A name for this process that no other has had: host, pid and something random."""
+    host = "".join(c for c in socket.gethostname() if c.isascii() and c.isalnum() or c == "-")
+    return f"{host[:20]}-{os.getpid()}-{short_id()}"
+
+
+class Worker:
+    """Runs the jobs of some queues in this process."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        options: WorkerOptions | None = None,
+        *,
+        out: Callable[[str], Any] | None = None,
+        keeps_leases: bool = True,
+    ) -> None:
+        """*out* gets the lines (None: nothing is printed); a crew keeps leases by itself."""
+        self.queue = queue
+        self.options = options or WorkerOptions(queues=[queue.default_queue])
+        self.name = worker_name()
+        self.conn = queue.worker_connection()
+        self.store = queue.store
+        self.retry = Retry(on_retry=self._on_retry)
+        self.runner = Runner(queue, self.conn, self.options.limits)
+        self.runner.on_start = self._on_start
+        self.lines = Lines(queue.clock, as_json=self.options.as_json, out=out)
+        self.lock = Lock()
+        self.waiting: deque[Reserved] = deque()
+        self.finished: list[Reserved] = []
+        self.current: Reserved | None = None
+        self.current_since = 0.0
+        self.done = 0
+        self.failed = 0
+        self.stopping = False
+        self.is_paused: Callable[[], bool] = lambda: False
+        self.on_job: Callable[[Reserved, Any, float | None], None] | None = None
+        self.after_job: Callable[[Outcome], None] | None = None
+        self.wait: Callable[[], None] = lambda: queue.clock.sleep(self.options.sleep_seconds)
+        self._sequence = 0
+        self._pace = self.options.prefetch_seconds
+        self._group = 1
+        self._started = time.monotonic()
+        self._looked_at = 0.0
+        self._rested: dict[str, int] = {}
+        self._generation: int | None = None
+        self._metrics_at = time.monotonic()
+        self._kept_at = time.monotonic()
+        # A database in memory has one connection and no second process to wait for.
+        self.is_alone = self.conn is queue.source.connection()
+        self.leftovers = None if self.is_alone else Leftovers(self, keeps_leases)
+
+    # --- one at a time: tests and scripts ---
+
+    def run_one(self) -> bool:
+        """Claim and run the next due job; False when there was none."""
+        self._look()
+        rows = self._claim(1)
+        for row in rows:
+            self._process(row)
+        self.settle_finished()
+        self._tidy(force=True)
+        self.lines.flush()
+        return bool(rows)
+
+    def run_all(self, limit: int = 10_000) -> int:
+        """Run what is due until nothing is; how many jobs that were."""
+        count = 0
+        while count < limit and self.run_one():
+            count += 1
+        return count
+
+    # --- the loop ---
+
+    def run(self) -> int:
+        """Work until there is a reason to end; the exit code."""
+        try:
+            while not self.is_over():
+                if not self.waiting and not self._fetch():
+                    if self.options.once or (self.options.stop_when_empty and not self._resting()):
+                        break
+                    self._idle()
+                    continue
+                row = self._next()
+                if row is not None:
+                    self._process(row)
+                    self._rest()
+        finally:
+            self.leave()
+        return 0
+
+    def stop(self) -> None:
+        """End after the job that runs."""
+        self.stopping = True
+
+    def is_over(self) -> bool:
+        """Whether it is time to end."""
+        options = self.options
+        return (
+            self.stopping
+            or (options.once and self.done + self.failed > 0)
+            or (options.max_jobs > 0 and self.done + self.failed >= options.max_jobs)
+            or (options.max_seconds > 0 and time.monotonic() - self._started >= options.max_seconds)
+            or self._told_to_restart()
+        )
+
+    def is_too_big(self) -> bool:
+        """Whether this process has outgrown its memory limit."""
+        limit = self.options.memory_mb
+        return limit > 0 and memory_mb() >= limit
+
+    def leave(self) -> None:
+        """Give back what was not started, write down what has ended, print the rest."""
+        if self.leftovers is not None:
+            self.leftovers.stop()
+        with self.lock:
+            rows = list(self.waiting)
+            self.waiting.clear()
+        try:
+            self.settle_finished()
+            self.queue.settler.give_back(self.conn, rows, self.retry)
+            self.queue.metrics.flush(self.conn)
+        except DatabaseError as error:
+            log.error("queue: could not write everything down before leaving: %s", error)
+        self.lines.flush()
+
+    def _fetch(self) -> bool:
+        self._look()
+        if self.is_paused():
+            self.settle_finished()
+            return False
+        self.queue.loop()
+        rows = self._claim(self._wanted())
+        with self.lock:
+            self.waiting.extend(rows)
+        if len(rows) > 1 and self.leftovers is not None:
+            self.leftovers.watch()
+        return bool(rows)
+
+    def _next(self) -> Reserved | None:
+        with self.lock:
+            if not self.waiting:
+                return None  # they were given back while the last job took its time
+            self.current = self.waiting.popleft()
+            self.current_since = time.monotonic()
+            return self.current
+
+    def _wanted(self) -> int:
+        options = self.options
+        if options.once or self.is_alone or self.leftovers is None:
+            return 1
+        fitting = int(options.prefetch_seconds / max(self._pace, 1e-6))
+        self._group = max(1, min(self._group * 2, fitting, options.prefetch_jobs))
+        if options.max_jobs:
+            return max(1, min(self._group, options.max_jobs - self.done - self.failed))
+        return self._group
+
+    def _idle(self) -> None:
+        self.settle_finished()
+        self._tidy()
+        self.lines.flush()
+        if not self.stopping:
+            self.wait()
+
+    def _rest(self) -> None:
+        if self.options.rest_seconds:
+            self.settle_finished()
+            self.lines.flush()
+            self.queue.clock.sleep(self.options.rest_seconds)
+
+    # --- claiming ---
+
+    def _claim(self, count: int) -> list[Reserved]:
+        for queue in self._open_queues():
+            rows = self._claim_from(queue, count)
+            if rows:
+                return rows
+        return []
+
+    def _claim_from(self, queue: str, count: int) -> list[Reserved]:
+        """Remove what has ended and reserve what comes next, in one transaction."""
+        self._sequence += 1
+        claim = f"{self.name}/{self._sequence}/"
+        ended = self._take_finished()
+        now, lease = int(self.queue.clock.time()), self.options.lease_seconds
+
+        def work() -> tuple[list[Reserved], int]:
+            if self.retry.lost:
+                # An earlier try may have been committed with only its answer lost.
+                kept = self.store.held_by(self.conn, [queue], claim, now, lease)
+                if kept:
+                    return kept, len(ended)
+            if self.store.dialect == "sqlite" and not ended:
+                return self.store.claim(self.conn, queue, count, claim, now, lease), 0
+            with self.conn.transaction():
+                gone = self._delete(ended)
+                rows = self.store.claim(self.conn, queue, count, claim, now, lease)
+            return rows, gone
+
+        try:
+            rows, gone = self.retry(self.conn, work)
+        except BaseException:
+            with self.lock:
+                self.finished = ended + self.finished
+            raise
+        self._note_lost(ended, gone)
+        return rows
+
+    def _open_queues(self) -> list[str]:
+        if not self._rested:
+            return self.options.queues
+        if "*" in self._rested:
+            return []
+        return [queue for queue in self.options.queues if queue not in self._rested]
+
+    def _resting(self) -> bool:
+        return self.is_paused()
+
+    # --- ending jobs ---
+
+    def _take_finished(self) -> list[Reserved]:
+        with self.lock:
+            ended, self.finished = self.finished, []
+        return ended
+
+    def _delete(self, ended: list[Reserved]) -> int:
+        return sum(
+            self.store.delete_many(self.conn, list(rows))
+            for _, rows in groupby(ended, key=attrgetter("worker"))
+        )
+
+    def settle_finished(self) -> None:
+        """Remove the jobs whose handlers have returned."""
+        ended = self._take_finished()
+        if ended:
+            gone = self.retry(self.conn, lambda: self._delete(ended))
+            self._note_lost(ended, gone)
+
+    def _note_lost(self, ended: list[Reserved], gone: int) -> None:
+        if gone < len(ended) and not self.retry.lost:
+            ids = ", ".join(str(row.id) for row in ended)
+            log.warning(
+                "queue: lease_lost: %s of the jobs %s had been taken over by another worker",
+                len(ended) - gone,
+                ids,
+            )
+            self.queue.metrics.count(ended[0].queue, "lease_lost", len(ended) - gone)
+
+    # --- running one ---
+
+    def _on_start(self, row: Reserved, payload: Any, timeout: float | None) -> None:
+        self.lines.tell(row, payload.name, "RUNNING")
+        self.queue.metrics.observe(
+            row.queue, "wait", max(0.0, self.queue.clock.time() - row.created_at)
+        )
+        if self.on_job is not None:
+            self.on_job(row, payload, timeout)
+
+    def _process(self, row: Reserved) -> None:
+        started = time.perf_counter()
+        self.current, self.current_since = row, time.monotonic()
+        if self.leftovers is not None and self.leftovers.keeps_leases:
+            self.leftovers.watch()
+        outcome = self.runner.execute(row)
+        took = time.perf_counter() - started
+        with self.lock:
+            self.current = None
+        # A slow job counts at once, quick ones bring the mean down only bit by bit.
+        self._pace = max(took, 0.7 * self._pace + 0.3 * took)
+        mine = self._settle(row, outcome)
+        self._report(row, outcome if mine else Outcome("lost", payload=outcome.payload), took)
+        if self.after_job is not None:
+            self.after_job(outcome)
+
+    def _settle(self, row: Reserved, outcome: Outcome) -> bool:
+        if outcome.kind == "done" and not outcome.settled:
+            self.queue.emit("after", outcome.payload, row, outcome.job)
+            if self.queue.settler.is_plain(row, outcome):
+                with self.lock:
+                    self.finished.append(row)
+                return True
+        return self.queue.settler.settle(self.conn, row, outcome, self.retry)
+
+    def _report(self, row: Reserved, outcome: Outcome, took: float) -> None:
+        word, counter = _OUTCOMES[outcome.kind]
+        if outcome.kind == "failed":
+            self.failed += 1
+        else:
+            self.done += 1
+        metrics = self.queue.metrics
+        metrics.count(row.queue, counter)
+        metrics.observe(row.queue, "run", took)
+        name = outcome.payload.name if outcome.payload else "(unreadable)"
+        note = outcome.reason
+        if outcome.exception is not None:
+            note = f"{type(outcome.exception).__name__}: {outcome.exception}"[:300]
+        self.lines.tell(row, name, word, took, note.replace("\n", " "))
+        if outcome.kind not in ("done", "deleted"):
+            self._explain(row, outcome, name, note)
+
+    def _explain(self, row: Reserved, outcome: Outcome, name: str, note: str) -> None:
+        if outcome.kind == "lost":
+            log.warning("queue: lease_lost: job %s (%s) was taken over meanwhile", row.id, name)
+            self.queue.emit("lost", outcome.payload, row, outcome.job)
+        elif outcome.kind == "failed":
+            log.error(
+                "queue: job %s (%s) failed: %s", row.id, name, note, exc_info=outcome.exception
+            )
+            self.queue.emit("failing", outcome.payload, row, outcome.job, outcome.exception)
+            self.runner.call_failed(row, outcome)
+        elif outcome.kind == "retry":
+            log.warning(
+                "queue: job %s (%s) will be tried again: %s",
+                row.id,
+                name,
+                note,
+                exc_info=outcome.exception,
+            )
+            self.queue.emit("retrying", outcome.payload, row, outcome.job, outcome.exception)
+        else:
+            log.info("queue: job %s (%s): %s %s", row.id, name, outcome.kind, note)
+            self.queue.emit(outcome.kind, outcome.payload, row, outcome.job, reason=note)
+
+    # --- looking around ---
+
+    def _look(self) -> None:
+        """Once a second: pauses, restarts, and jobs that were committed late."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_SECONDS and not self.queue.clock.is_frozen:
+            return
+        self._looked_at = now
+        self.store.forget_marks()
+        try:
+            self._rested = self.queue.control.paused(self.conn)
+        except DatabaseError as error:
+            log.warning("queue: cannot look for pauses: %s", error)
+
+    def _told_to_restart(self) -> bool:
+        return False
+
+    def _tidy(self, force: bool = False) -> None:
+        """Now and then: counters into the table, old rows out of others."""
+        now = time.monotonic()
+        try:
+            if force or now - self._metrics_at >= METRICS_SECONDS:
+                self._metrics_at = now
+                self.queue.metrics.flush(self.conn)
+            if now - self._kept_at >= HOUSEKEEPING_SECONDS:
+                self._kept_at = now
+                housekeeping(self.queue, self.conn)
+        except DatabaseError as error:
+            log.warning("queue: housekeeping failed: %s", error)
+
+    def _on_retry(self, why: str) -> None:
+        self.queue.metrics.count(self.options.queues[0], "conflict_retries")
+
+
+def housekeeping(queue: Queue, conn: Any) -> None:
+    """Sweep what nobody needs any more from the small tables; any worker may do it."""
+    now = queue.clock.time()
+    queue.locks.sweep(conn, now)
+    queue.progress_table.sweep(conn, now)
+    queue.metrics.sweep(conn)
+    queue.control.forget_dead(conn)
+
+
+def memory_mb() -> float:
+    """What this process keeps in memory now."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize() / 1048576
+    except OSError:
+        # The peak, where the system does not tell the present.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

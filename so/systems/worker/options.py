@@ -1,0 +1,57 @@
+"""What a worker is told: which queues, when to end, and what holds for jobs that say nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from so.systems.queue.running import Limits
+
+
+@dataclass
+class WorkerOptions:
+    """The options of `queue:work`, and the limits of config/queue.py behind them."""
+
+    queues: list[str] = field(default_factory=lambda: ["default"])
+    """In the order of their rank: while the first has work, the second waits."""
+    processes: int = 1
+    """Child processes; 0 runs jobs in this one."""
+    once: bool = False
+    """End after one job, or at once when there is none."""
+    stop_when_empty: bool = False
+    sleep_seconds: float = 3.0
+    """The longest pause of an idle worker between two looks."""
+    rest_seconds: float = 0.0
+    """A pause after each job."""
+    max_jobs: int = 0
+    """End after so many jobs per process; 0 is never."""
+    max_seconds: float = 0.0
+    """End after so long; 0 is never."""
+    memory_mb: int = 128
+    """Replace a process that has grown beyond it; 0 is never."""
+    limits: Limits = field(default_factory=Limits)
+    lease_seconds: int = 15
+    """How long a job stays reserved without a sign of its worker."""
+    kill_grace_seconds: float = 2.0
+    """Between the polite end of a job that is over its time and SIGKILL."""
+    stop_grace_seconds: float = 30.0
+    """What running jobs get to end by themselves when the worker is stopped."""
+    prefetch_seconds: float = 0.02
+    """The work a process may claim ahead; only jobs shorter than this are claimed in groups."""
+    prefetch_jobs: int = 64
+    as_json: bool = False
+    quiet: bool = False
+    on_boot: Any = None
+    """Called in each process before it takes its first job."""
+
+    def faults(self) -> list[str]:
+        """What does not fit together, in words."""
+        found = []
+        if self.lease_seconds < 3:
+            found.append(
+                f"lease_seconds is {self.lease_seconds}: leases are renewed every third of it, "
+                "give at least 3"
+            )
+        if not self.queues:
+            found.append("no queue was named: give --queue=default")
+        return found
