@@ -139,11 +139,11 @@ class SQLiteSession:
         """
         keep_for_ever(self._handle)
 
-    def backup(self, target: Path, pages: int = 1_000) -> None:
+    def backup(self, target: Path) -> None:
         """Copy the database to *target* while others go on reading and writing."""
         copy = sqlite3.connect(target)
         try:
-            self._handle.backup(copy, pages=pages, sleep=0.01)
+            self._handle.backup(copy)  # in one step: a snapshot, which in WAL stops no writer
         finally:
             copy.close()
 

@@ -1,0 +1,163 @@
+"""`db:*`: install the framework's tables, print and check them, back up, fill with seeders."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from so.console.command import Command
+from so.db import schema
+from so.db.connection import Connection
+from so.db.manager import Database
+from so.errors import CommandError
+
+
+class DbInstall(Command):
+    """Creates the framework's tables where they are missing."""
+
+    signature = "db:install {--connection= : Default: the default one, and cache on SQLite}"
+    description = "Create the framework tables; harmless when they exist"
+
+    def handle(self, database: Database) -> int:
+        """Install and print what was created."""
+        result = {}
+        for connection in _chosen(database, self.option("connection")):
+            result[connection.name] = done = schema.install(connection)
+            if not self.wants_json:
+                for text in done:
+                    self.line(f"  {connection.name}: created {text}")
+                self.info(
+                    f"{connection.name}: {'installed' if done else 'everything was there already'}"
+                )
+        if self.wants_json:
+            self.json(result)
+        return 0
+
+
+class DbSchema(Command):
+    """Prints the file of SQL that a DBA may source by hand."""
+
+    signature = "db:schema {--dialect= : mysql or sqlite; default: the default connection's}"
+    description = "Print the SQL that creates the framework tables"
+
+    def handle(self, database: Database) -> int:
+        """Print the file."""
+        dialect = self.option("dialect") or database.connection().dialect.name
+        self.line(schema.framework_sql("mysql" if dialect == "mariadb" else str(dialect)))
+        return 0
+
+
+class DbCheck(Command):
+    """Compares live databases with what the framework needs."""
+
+    signature = "db:check {--connection= : Default: the default one, and cache on SQLite}"
+    description = "Name each missing table, column, index and wrong collation"
+
+    def handle(self, database: Database) -> int:
+        """Print each fault; 1 if there is one."""
+        found = {
+            connection.name: schema.check(connection)
+            for connection in _chosen(database, self.option("connection"))
+        }
+        if self.wants_json:
+            self.json({name: [vars(f) for f in faults] for name, faults in found.items()})
+        else:
+            self._print(found)
+        return 1 if any(found.values()) else 0
+
+    def _print(self, found: dict[str, list[schema.Fault]]) -> None:
+        for name, faults in found.items():
+            for fault in faults:
+                self.error(f"{name}: {fault}")
+                if fault.kind == "collation":
+                    self.comment(f"  {fault.mend};")
+            if not faults:
+                self.info(f"{name}: everything is there")
+        if any(fault.kind != "collation" for faults in found.values() for fault in faults):
+            self.line("db:install creates what is missing")
+
+
+class DbBackup(Command):
+    """Copies an SQLite database while others go on writing."""
+
+    signature = (
+        "db:backup {file? : Default: storage/backups/NAME-TIME.sqlite} "
+        "{--connection= : Default: the default one}"
+    )
+    description = "Copy an SQLite database while it is in use"
+
+    def handle(self, database: Database) -> int:
+        """Write the copy and print where it is."""
+        connection = database.connection(self.option("connection"))
+        given = self.argument("file")
+        target = self.app.base_path(str(given)) if given else self._new_name(connection)
+        size = schema.backup(connection, Path(target))
+        if self.wants_json:
+            self.json({"file": str(target), "bytes": size})
+        else:
+            self.info(f"backed up {connection.name} to {target} ({size:,} bytes)")
+        return 0
+
+    def _new_name(self, connection: Connection) -> Path:
+        name = Path(str(connection.config["database"]).partition("?")[0]).stem
+        time = connection.clock.now().strftime("%Y%m%d-%H%M%S")
+        return self.app.storage_path(f"backups/{name}-{time}.sqlite")
+
+
+class DbSeed(Command):
+    """Runs a seeder of database/seeders."""
+
+    signature = "db:seed {--class=DatabaseSeeder : The seeder to run}"
+    description = "Fill the database with a seeder"
+    destructive = True
+
+    def handle(self) -> int:
+        """Run the seeder's `run()`, whatever it asks for injected."""
+        name = str(self.option("class"))
+        seeder = self.app.make(_seeder(self.app.database_path("seeders"), name))
+        self.app.call(seeder.run)
+        self.info(f"seeded: {name}")
+        return 0
+
+
+def _chosen(database: Database, name: str | None) -> list[Connection]:
+    """The connection called *name*, or those the framework's systems use by default."""
+    if name:
+        return [database.connection(name)]
+    default = database.connection()
+    found = [default]
+    if default.dialect.name == "sqlite" and "cache" in database.configured():
+        cache = database.connection("cache")
+        if cache.config["database"] != default.config["database"]:
+            found.append(cache)
+    return found
+
+
+def _seeder(folder: Path, name: str) -> type[Any]:
+    for path in sorted(folder.glob("*.py")):
+        if re.search(rf"^class {re.escape(name)}\b", path.read_text("utf-8"), re.MULTILINE):
+            return _class_in(path, name)
+    known = sorted(
+        match
+        for path in folder.glob("*.py")
+        for match in re.findall(r"^class (\w+)", path.read_text("utf-8"), re.MULTILINE)
+    )
+    there = f"there are {', '.join(known)}" if known else f"{folder} has none: run make:seeder"
+    raise CommandError(f"no seeder {name!r} was found; {there}")
+
+
+def _class_in(path: Path, name: str) -> type[Any]:
+    spec = importlib.util.spec_from_file_location(f"seeder_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: type[Any] = getattr(module, name)
+    run: Callable[..., Any] | None = getattr(found, "run", None)
+    if not inspect.isclass(found) or run is None:
+        raise CommandError(f"{name} in {path.name} has no run(): write one")
+    return found

@@ -1,0 +1,201 @@
+"""`migrate*` and `make:migration`: the application's own tables, file by file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from so.console.command import Command
+from so.db.manager import Database
+from so.db.migrations import Migrator
+from so.errors import CommandError
+
+_TEMPLATE = """\
+-- {title}
+
+create table {table} (
+    id {id},
+    name varchar(255) not null,
+    created_at {time},
+    updated_at {time}
+){options};
+
+-- rollback
+
+drop table {table};
+"""
+_SQLITE = {
+    "id": "integer primary key autoincrement",
+    "time": "datetime null default null",
+    "options": "",
+}
+_MYSQL = {
+    "id": "bigint unsigned not null auto_increment primary key",
+    "time": "datetime(6) null default null",
+    "options": " engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci",
+}
+_PYTHON = '''"""{title}"""
+
+
+def up(db) -> None:
+    """Change the database; `db` is a Connection."""
+    db.statement("create table {table} (id integer primary key, name varchar(255) not null)")
+
+
+def down(db) -> None:
+    """Undo it."""
+    db.statement("drop table {table}")
+'''
+
+
+class _Migrate(Command):
+    """What the three have in common."""
+
+    def migrator(self, database: Database) -> Migrator:
+        """For the connection and folder in question."""
+        folder = self.app.base_path(self.app.config.get("database.migrations"))
+        return Migrator(database.connection(self.option("connection")), Path(folder))
+
+    def number(self, name: str) -> int | None:
+        """The option *name* as a count of at least 1, or None."""
+        given = self.option(name)
+        if given is None:
+            return None
+        if not str(given).isdecimal() or int(given) < 1:
+            raise CommandError(f"--{name} must be a number from 1, not {given!r}")
+        return int(given)
+
+    def tell(self, verb: str, names: list[str], nothing: str) -> None:
+        """Say what was done, or that there was nothing to do."""
+        if self.wants_json:
+            self.json(names)
+        elif not names:
+            self.info(nothing)
+        else:
+            self.info(f"{verb} {len(names)} migration{'s' if len(names) > 1 else ''}")
+
+
+class Migrate(_Migrate):
+    """Applies the migrations that were not applied yet."""
+
+    signature = (
+        "migrate {--step= : At most that many files, each a batch of its own} "
+        "{--pretend : Print the statements, run none} {--force : Do not ask in production} "
+        "{--connection= : Default: the default one} {--seed : Run db:seed afterwards}"
+    )
+    description = "Apply the pending migrations"
+    destructive = True
+
+    def handle(self, database: Database) -> int:
+        """Apply, or print what would be applied."""
+        migrator = self.migrator(database)
+        if self.option("pretend"):
+            return self._pretend(migrator)
+        done = migrator.run(self.number("step"), self._report)
+        self.tell("Applied", done, "Nothing to migrate")
+        if self.option("seed"):
+            return self.call("db:seed", {"--force": True})
+        return 0
+
+    def _pretend(self, migrator: Migrator) -> int:
+        found = migrator.pretend(self.number("step"))
+        if self.wants_json:
+            self.json(found)
+            return 0
+        for name, statements in found.items():
+            self.comment(f"-- {name}")
+            for statement in statements:
+                self.line(f"{statement};")
+        return 0
+
+    def _report(self, name: str, ms: float) -> None:
+        if not self.wants_json:
+            self.line(f"  {name} {ms:.0f} ms DONE")
+
+
+class MigrateRollback(_Migrate):
+    """Undoes the last batch."""
+
+    signature = (
+        "migrate:rollback {--step= : That many files instead of the last batch} "
+        "{--force : Do not ask in production} {--connection= : Default: the default one}"
+    )
+    description = "Undo the last batch of migrations"
+    destructive = True
+
+    def handle(self, database: Database) -> int:
+        """Undo and print what was undone."""
+        done = self.migrator(database).roll_back(self.number("step"), self._report)
+        self.tell("Undid", done, "Nothing to roll back")
+        return 0
+
+    def _report(self, name: str, ms: float) -> None:
+        if not self.wants_json:
+            self.line(f"  {name} {ms:.0f} ms UNDONE")
+
+
+class MigrateStatus(_Migrate):
+    """Lists the migrations."""
+
+    signature = "migrate:status {--connection= : Default: the default one}"
+    description = "List the migrations and whether they were applied"
+
+    def handle(self, database: Database) -> int:
+        """Print a table."""
+        lines = self.migrator(database).status()
+        if self.wants_json:
+            self.json([{**vars(line), "applied": line.batch is not None} for line in lines])
+            return 0
+        self.table(
+            ("Migration", "Batch", "Status"),
+            [
+                (
+                    line.name,
+                    "" if line.batch is None else line.batch,
+                    "file is missing"
+                    if line.file_is_missing
+                    else "pending"
+                    if line.batch is None
+                    else "applied",
+                )
+                for line in lines
+            ],
+        )
+        return 0
+
+
+class MakeMigration(Command):
+    """Writes the empty form of a migration."""
+
+    signature = (
+        "make:migration {name : Such as create_products_table} "
+        "{--python : One file with up(db) and down(db) instead of SQL for each engine}"
+    )
+    description = "Create a migration"
+
+    def handle(self) -> int:
+        """Write the files and print where."""
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", str(self.argument("name"))).lower()
+        if not re.fullmatch(r"\w+", name):
+            raise CommandError(f"{name!r} cannot be in a file name: use letters, digits and _")
+        folder = Path(self.app.base_path(self.app.config.get("database.migrations")))
+        folder.mkdir(parents=True, exist_ok=True)
+        now = self.app.make("clock").now()
+        stem = f"{now:%Y_%m_%d_%H%M%S}_{name}"
+        for path, text in self._files(folder, stem, name):
+            path.write_text(text, "utf-8")
+            self.info(f"Migration created: {path.relative_to(self.app.base_path())}")
+        return 0
+
+    def _files(self, folder: Path, stem: str, name: str) -> list[tuple[Path, str]]:
+        match = re.fullmatch(r"create_(\w+?)(?:_table)?", name)
+        words = {
+            "table": match.group(1) if match else "things",
+            "title": name.replace("_", " ").capitalize() + ".",
+        }
+        if self.option("python"):
+            return [(folder / f"{stem}.py", _PYTHON.format(**words))]
+        return [
+            (folder / f"{stem}.sqlite.sql", _TEMPLATE.format(**words, **_SQLITE)),
+            (folder / f"{stem}.mysql.sql", _TEMPLATE.format(**words, **_MYSQL)),
+        ]
