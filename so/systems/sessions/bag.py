@@ -131,6 +131,12 @@ class Bag:
         for key in sorted(passing if keys is None else passing.intersection(keys)):
             self.flash(key, _find(self._data, key))
 
+    def take_over(self, other: Bag) -> None:
+        """Make the changes of *other* here as well."""
+        for change in other._changes:
+            change(self._data)
+        self._changes.extend(other._changes)
+
     # --- saving ---
 
     @property

@@ -312,11 +312,11 @@ class Session:
 
         False if it is not stored yet; then nothing of this request is kept.
         """
+        before = self._values
         for row in self._store.for_user(str(user_id)):
-            if row.remember_series == series and not self._is_over(row):
-                found = self._store.read(row.id)
-                if found is not None and self._take(found):
-                    return True
+            if row.remember_series == series and self._take(self._store.read(row.id)):
+                self._values.take_over(before)
+                return True
         self._begin_anew()
         self._is_muted = True
         return False

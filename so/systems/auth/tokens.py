@@ -1,0 +1,283 @@
+"""Personal access tokens for programs: `id|secret`, shown once, stored as SHA-256 only.
+
+A token carries abilities, which narrow what its owner may do and never widen it. The middleware
+`auth:token` reads the Authorization header and asks here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from so.db.manager import current_database
+from so.errors import AuthorizationException, DatabaseError
+from so.support.clock import Clock
+from so.support.ids import token as new_secret
+from so.support.scope import current_scope
+
+if TYPE_CHECKING:
+    from so.db.manager import ConnectionSource
+
+TOUCH_SECONDS = 60
+SCOPE_KEY = "access_token"
+
+_PLAIN = re.compile(r"([1-9][0-9]{0,17})\|([A-Za-z0-9_-]{43})", re.ASCII)
+_COLUMNS = (
+    "id, tokenable_type, tokenable_id, name, token, abilities, last_used_at, expires_at, created_at"
+)
+
+logger = logging.getLogger("so.auth")
+
+
+@dataclass(slots=True)
+class AccessToken:
+    """One token as stored; `token` is the SHA-256 of its secret."""
+
+    id: int
+    tokenable_type: str
+    tokenable_id: str
+    name: str
+    token: str
+    abilities: list[str]
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    created_at: datetime | None
+    source: AccessTokens
+
+    def can(self, ability: str) -> bool:
+        """True if this token was made for *ability*, or for everything (`*`)."""
+        return "*" in self.abilities or ability in self.abilities
+
+    def cant(self, ability: str) -> bool:
+        """The opposite of `can()`."""
+        return not self.can(ability)
+
+    def is_expired(self, now: datetime) -> bool:
+        """True from the second of `expires_at` on."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    def revoke(self) -> bool:
+        """Make it worthless at once; False if it was gone already."""
+        return self.source.revoke(self.id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, without the hash."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "abilities": list(self.abilities),
+            "last_used_at": self.last_used_at,
+            "expires_at": self.expires_at,
+            "created_at": self.created_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token just made; *plain_text* is shown to its owner now and never again."""
+
+    plain_text: str
+    token: AccessToken
+
+    @property
+    def access_token(self) -> AccessToken:
+        """The stored side."""
+        return self.token
+
+
+class AccessTokens:
+    """The table `personal_access_tokens`."""
+
+    def __init__(self, db: ConnectionSource, *, clock: Clock | None = None) -> None:
+        self._db = db
+        self._clock = clock
+
+    def _now(self) -> datetime:
+        return (self._clock or self._db.connection().clock).now()
+
+    def create(
+        self,
+        owner_type: str,
+        owner_id: Any,
+        name: str,
+        abilities: Iterable[str] = ("*",),
+        expires_at: datetime | timedelta | None = None,
+    ) -> NewToken:
+        """Make a token for the model (*owner_type*, *owner_id*)."""
+        now, secret, granted = self._now(), new_secret(), list(abilities)
+        ends = now + expires_at if isinstance(expires_at, timedelta) else expires_at
+        id = self._db.connection().insert_get_id(
+            "insert into personal_access_tokens (tokenable_type, tokenable_id, name, token, "
+            "abilities, expires_at, created_at, updated_at) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                owner_type,
+                str(owner_id),
+                name,
+                _hash(secret),
+                json.dumps(granted),
+                ends,
+                now,
+                now,
+            ),
+        )
+        stored = AccessToken(
+            id, owner_type, str(owner_id), name, _hash(secret), granted, None, ends, now, self
+        )
+        return NewToken(f"{id}|{secret}", stored)
+
+    def find(self, plain_text: str | None) -> AccessToken | None:
+        """The live token that *plain_text* is; None for anything else, without saying why."""
+        form = _PLAIN.fullmatch(plain_text or "")
+        if form is None:
+            return None
+        found = self._select("id = ?", int(form[1]))
+        if not found or not hmac.compare_digest(found[0].token, _hash(form[2])):
+            return None
+        return None if found[0].is_expired(self._now()) else found[0]
+
+    def for_owner(self, owner_type: str, owner_id: Any) -> list[AccessToken]:
+        """The owner's tokens, oldest first."""
+        return self._select(
+            "tokenable_type = ? and tokenable_id = ? order by id", owner_type, str(owner_id)
+        )
+
+    def _select(self, condition: str, *values: object) -> list[AccessToken]:
+        rows = self._db.connection().select_tuples(
+            f"select {_COLUMNS} from personal_access_tokens "  # noqa: S608  # constant texts
+            f"where {condition}",
+            values,
+            use_read=False,
+        )
+        return [self._token(row) for row in rows]
+
+    def _token(self, row: tuple[Any, ...]) -> AccessToken:
+        id, owner_type, owner_id, name, token, abilities, used, ends, created = map(_text, row)
+        return AccessToken(
+            int(id),
+            owner_type,
+            owner_id,
+            name,
+            token,
+            _abilities(abilities),
+            _moment(used),
+            _moment(ends),
+            _moment(created),
+            self,
+        )
+
+    def used(self, token: AccessToken) -> None:
+        """Note the use of *token*, at most once a minute; a failure to note it is only logged."""
+        now = self._now()
+        since = now - timedelta(seconds=TOUCH_SECONDS)
+        if token.last_used_at is not None and token.last_used_at > since:
+            return
+        try:
+            self._db.connection().update(
+                "update personal_access_tokens set last_used_at = ? "
+                "where id = ? and (last_used_at is null or last_used_at <= ?)",
+                (now, token.id, since),
+            )
+        except DatabaseError:
+            logger.exception("the use of access token %s could not be noted", token.id)
+        token.last_used_at = now
+
+    def revoke(self, id: int) -> bool:
+        """Remove one token; False if it was not there."""
+        sql = "delete from personal_access_tokens where id = ?"
+        return self._db.connection().delete(sql, (id,)) == 1
+
+    def revoke_all(self, owner_type: str, owner_id: Any) -> int:
+        """Remove every token of an owner → how many."""
+        return self._db.connection().delete(
+            "delete from personal_access_tokens where tokenable_type = ? and tokenable_id = ?",
+            (owner_type, str(owner_id)),
+        )
+
+    def prune(self, hours: float = 24, batch: int = 500) -> int:
+        """Remove tokens that expired more than *hours* ago, in batches → how many."""
+        connection, removed = self._db.connection(), 0
+        before = self._now() - timedelta(hours=hours)
+        while True:
+            rows = connection.select_tuples(
+                "select id from personal_access_tokens where expires_at <= ? limit ?",
+                (before, batch),
+                use_read=False,
+            )
+            if not rows:
+                return removed
+            marks = ", ".join("?" * len(rows))
+            removed += connection.delete(
+                f"delete from personal_access_tokens where id in ({marks})",  # noqa: S608  # marks
+                [row[0] for row in rows],
+            )
+
+
+class HasApiTokens:
+    """For a user model: `class User(HasApiTokens, Model)`."""
+
+    def create_token(
+        self,
+        name: str,
+        abilities: Iterable[str] = ("*",),
+        expires_at: datetime | timedelta | None = None,
+    ) -> NewToken:
+        """Make a token; its `.plain_text` is shown once.
+
+        A request that came with a token itself can only hand on abilities that this token has:
+        else AuthorizationException (403).
+        """
+        wanted = list(abilities)
+        scope = current_scope()
+        own: AccessToken | None = scope.data.get(SCOPE_KEY) if scope is not None else None
+        if own is not None and not all(own.can(ability) for ability in wanted):
+            raise AuthorizationException("A token cannot grant more than it has.")
+        return self._tokens().create(*self._token_owner(), name, wanted, expires_at)
+
+    def tokens(self) -> list[AccessToken]:
+        """This user's tokens, oldest first."""
+        return self._tokens().for_owner(*self._token_owner())
+
+    def revoke_tokens(self) -> int:
+        """Make all of them worthless → how many there were."""
+        return self._tokens().revoke_all(*self._token_owner())
+
+    def _tokens(self) -> AccessTokens:
+        here: Any = getattr(type(self), "connection", None)
+        if here is None or isinstance(here, str):
+            here = current_database().source(here)
+        return AccessTokens(here)
+
+    def _token_owner(self) -> tuple[str, Any]:
+        own: Any = self
+        return str(getattr(own, "type_alias", None) or type(self).__name__), own.get_key()
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _text(value: Any) -> Any:
+    return bytes(value).decode() if isinstance(value, (bytes, bytearray)) else value
+
+
+def _abilities(text: str | None) -> list[str]:
+    try:
+        found = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+
+
+def _moment(value: Any) -> datetime | None:
+    """A stored time as aware UTC, from the text of SQLite or the datetime of MySQL."""
+    if value is None:
+        return None
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
