@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import tzinfo
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from pathlib import Path
+from random import uniform
 from typing import Any, Final
 
 from so.db import errortext
@@ -192,13 +193,18 @@ class SQLiteDialect:
 
     def open(self, role: str, host: str) -> SQLiteSession:
         """A handle with all pragmas set."""
-        handle = self._connect(host)
-        try:
-            self._prepare(handle)
-        except BaseException:
-            handle.close()
-            raise
-        return SQLiteSession(handle, host, self._texts, self._zone)
+        deadline = time.monotonic() + self.lock_wait_seconds
+        while True:
+            handle = self._connect(host)
+            try:
+                self._prepare(handle)
+                return SQLiteSession(handle, host, self._texts, self._zone)
+            except BaseException as error:
+                handle.close()
+                # Two that switch a new file to WAL at once: SQLite waits for neither.
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(uniform(0.001, 0.01))  # noqa: S311  (jitter)
 
     def _connect(self, path: str) -> sqlite3.Connection:
         is_uri = path.startswith("file:")
@@ -321,6 +327,10 @@ _CLASSES: Final[tuple[tuple[str, type[QueryError]], ...]] = (
     ("SQLITE_INTERRUPT", StatementTimeoutError),
     ("SQLITE_CANTOPEN", LostConnectionError),
 )
+
+
+def _is_busy(error: BaseException) -> bool:
+    return str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
 
 
 def _class_of(code: str) -> type[QueryError]:
