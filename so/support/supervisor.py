@@ -27,8 +27,6 @@ __all__ = ["Child", "ChildExit", "Lifeline", "Supervisor"]
 
 log = logging.getLogger("so.supervisor")
 
-# A child that never says anything counts as started once it has lived this long.
-SETTLE_SECONDS = 1.0
 TICK_SECONDS = 1.0
 
 
@@ -66,10 +64,6 @@ class Child:
         # No such group: it has not come as far as setsid() yet.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signum)
-
-    def is_settled(self, now: float) -> bool:
-        """Whether it may be taken for started: it spoke, or it has lived a while."""
-        return self.heard or now - self.started_at >= SETTLE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -124,10 +118,12 @@ class Supervisor:
         on_exit: Callable[[ChildExit], bool | None] | None = None,
         on_tick: Callable[[], float | None] | None = None,
         on_reload: Callable[[], None] | None = None,
+        on_stop: Callable[[], None] | None = None,
         notify: systemd.Notifier | None = None,
         stop_signals: Iterable[int] = (signal.SIGTERM, signal.SIGINT),
         forward_signals: Iterable[int] = (),
         max_restarts: int | None = None,
+        settle_seconds: float = 1.0,
     ) -> None:
         """Nothing is forked before `run()`.
 
@@ -137,7 +133,8 @@ class Supervisor:
         After *max_restarts* of these in a row in one place, `run()` gives up with 1.
         *on_exit* may return False: then that place stays empty, and when all are, `run()` ends.
         *on_tick* returns the seconds until it wants to be called again (None: one second).
-        *forward_signals* are passed on to every child.
+        *forward_signals* are passed on to every child. *on_stop* is called as the end begins.
+        A child counts as started when it has spoken, or lived for *settle_seconds*.
         """
         if workers < 1:
             raise ValueError(f"{name}: workers must be at least 1, not {workers}")
@@ -146,9 +143,10 @@ class Supervisor:
         self.heartbeat_timeout = heartbeat_timeout
         self.restart_delay = restart_delay
         self.max_restarts = max_restarts
+        self.settle_seconds = settle_seconds
         self._run_child = run
         self._on_message, self._on_exit = on_message, on_exit
-        self._on_tick, self._on_reload = on_tick, on_reload
+        self._on_tick, self._on_reload, self._on_stop = on_tick, on_reload, on_stop
         self._notify = notify or systemd.Notifier("")
         self._stop_signals = frozenset(stop_signals)
         self._forward_signals = frozenset(forward_signals)
@@ -273,7 +271,12 @@ class Supervisor:
 
     def _settling_times(self, now: float) -> list[float]:
         children = self._children.values()
-        return [c.started_at + SETTLE_SECONDS for c in children if not c.is_settled(now)]
+        waiting = [child for child in children if not self.is_settled(child, now)]
+        return [child.started_at + self.settle_seconds for child in waiting]
+
+    def is_settled(self, child: Child, now: float) -> bool:
+        """Whether *child* may be taken for started."""
+        return child.heard or now - child.started_at >= self.settle_seconds
 
     def _tick(self, now: float) -> None:
         if now >= self._tick_at:
@@ -282,7 +285,7 @@ class Supervisor:
         if now >= self._watchdog_at and self._watchdog_seconds:
             self._watchdog_at = now + self._watchdog_seconds
             # Silent while no child works: then the service manager may try its own remedy.
-            if any(child.is_settled(now) for child in self._children.values()):
+            if any(self.is_settled(child, now) for child in self._children.values()):
                 self._notify.watchdog()
 
     def _call(self, callback: Callable[..., Any] | None, *arguments: Any) -> Any:
@@ -344,6 +347,7 @@ class Supervisor:
     def _begin_stop(self, now: float) -> None:
         self._stopping = True
         self._notify.stopping()
+        self._call(self._on_stop)
         self._handovers.clear()
         for child in self.children:
             self._ask_to_leave(child, now)
@@ -553,7 +557,7 @@ class Supervisor:
                 handover.new = self._fork(handover.old.slot)
                 pause = math.inf if handover.new else self._back_off(self._slots[handover.old.slot])
                 handover.not_before = now + pause
-        elif handover.new.is_settled(now):
+        elif self.is_settled(handover.new, now):
             self._handovers.popleft()
             self._ask_to_leave(handover.old, now)
 
@@ -561,7 +565,7 @@ class Supervisor:
         """Report readiness once every place is filled by a child that has started."""
         if self._announced or self._handovers or len(self._children) < len(self._slots):
             return
-        if all(child.is_settled(now) for child in self._children.values()):
+        if all(self.is_settled(child, now) for child in self._children.values()):
             self._announced = True
             self._notify.ready(f"{self.name}: {len(self._slots)} running")
 

@@ -101,7 +101,8 @@ class Stage:
 
 
 def test_children_run_in_slots_of_their_own_and_stop_with_status_zero():
-    stage = Stage()
+    ends: list[str] = []
+    stage = Stage(on_stop=lambda: ends.append("stop"))
 
     def script() -> Script:
         yield from until(stage.all_heard)
@@ -111,6 +112,7 @@ def test_children_run_in_slots_of_their_own_and_stop_with_status_zero():
     assert stage.play(script) == 0
     assert [(ending.code, ending.signal) for ending in stage.exits] == [(0, None), (0, None)]
     assert stage.boss.children == []
+    assert ends == ["stop"]
 
 
 def test_signal_handlers_are_as_before_afterwards():
@@ -363,14 +365,14 @@ def test_a_child_that_never_speaks_still_counts_as_started_after_a_while():
         while True:
             signal.pause()
 
-    stage = Stage(silent, workers=1)
+    stage = Stage(silent, workers=1, settle_seconds=0.05)
 
     def script() -> Script:
         yield from until(lambda: stage.boss.children)
         old = stage.boss.children[0]
         stage.boss.replace(old)
         yield from until(lambda: stage.boss.children and old not in stage.boss.children)
-        yield from until(lambda: stage.boss.children[0].is_settled(time.monotonic()))
+        yield from until(lambda: stage.boss.is_settled(stage.boss.children[0], time.monotonic()))
         stage.boss.stop()
 
     assert stage.play(script) == 0

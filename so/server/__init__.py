@@ -1,0 +1,64 @@
+"""The web server: one function, `serve`. Any WSGI application runs on it.
+
+A master forks workers; each has one loop for its connections and a bounded crew of threads for
+the application. The bytes are parsed in wire.py, limits have names in limits.py. It knows nothing
+of the framework's application, and any other WSGI server can run that as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__ = ["serve"]
+
+
+def serve(
+    app: Any,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    socket: str | None = None,
+    fd: int | None = None,
+    workers: int = 2,
+    threads: int = 4,
+    factory: bool = False,
+    cert: str | None = None,
+    key: str | None = None,
+    access_log: str | None = None,
+    access_format: str = "common",
+    pages: str = "loopback",
+    reload: Iterable[str] = (),
+    on_listening: Callable[[list[str]], None] | None = None,
+    **limits: Any,
+) -> int:
+    """Serve *app* until SIGTERM or SIGINT; the exit code. Call it in the main thread.
+
+    *app* is a WSGI application, or "module:name" of one, or with *factory* a callable that makes
+    one in each worker, so that SIGHUP loads new code. It listens on *host* and *port*, on the Unix
+    *socket*, on the inherited descriptor *fd*, or on what systemd passed. *access_log* is a path or
+    "-"; *pages* says who sees /healthz, /readyz and /metrics: loopback, everyone or off. *reload*
+    names folders to watch, for development. *limits* are those of `so.server.limits.Limits`, such
+    as ``head_seconds=5``. ServerError when it cannot start.
+    """
+    from so.server.limits import Limits
+    from so.server.master import Master, Options
+
+    options = Options(
+        host=host,
+        port=port,
+        path=socket,
+        fd=fd,
+        workers=workers,
+        threads=threads,
+        factory=factory,
+        cert=cert,
+        key=key,
+        access_log=access_log,
+        access_format=access_format,
+        pages=pages,
+        reload=tuple(reload),
+        on_listening=on_listening,
+        limits=Limits.of(**limits),
+    )
+    return Master(app, options).run()

@@ -1,0 +1,101 @@
+"""One line for each request: in the Common Log Format (combined), or as JSON.
+
+Lines are collected and written by the loop, many at a time and whole. Addresses stay numbers:
+nothing is looked up. Rotating the file is logrotate's business; a reload opens it anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+
+from so.errors import ServerError
+from so.server.connection import Connection
+from so.server.exchange import Exchange
+
+FORMATS = ("common", "json")
+_UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class AccessLog:
+    """Writes to a descriptor; several processes may share the file behind it."""
+
+    def __init__(self, target: str, form: str = "common") -> None:
+        """*target* is a path, or "-" for standard output; *form* one of FORMATS."""
+        if form not in FORMATS:
+            raise ServerError(f"unknown access log format {form!r}: use {' or '.join(FORMATS)}")
+        self._form = self._json if form == "json" else self._common
+        self._lines: list[str] = []
+        self._second = 0
+        self._stamp = ""
+        if target == "-":
+            self._fd = sys.stdout.fileno()
+        else:
+            try:
+                self._fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+            except OSError as error:
+                raise ServerError(f"cannot write the access log {target}: {error}") from error
+
+    def add(self, connection: Connection, exchange: Exchange, seconds: float) -> None:
+        """Note one finished exchange."""
+        self._lines.append(self._form(connection, exchange, seconds))
+
+    def flush(self) -> None:
+        """Write what has been collected."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            data = "".join(lines).encode()
+            while data:
+                try:
+                    data = data[os.write(self._fd, data) :]
+                except BlockingIOError:
+                    time.sleep(0.001)
+                except OSError:
+                    # A log that can't be written must not stop the server.
+                    return
+
+    def _common(self, connection: Connection, exchange: Exchange, seconds: float) -> str:
+        second = int(time.time())
+        if second != self._second:
+            at = time.gmtime(second)
+            self._stamp = (
+                f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:"
+                f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
+            )
+            self._second = second
+        head = exchange.head
+        fields = head.fields
+        address = connection.base.get("REMOTE_ADDR") or "-"
+        referer = _safe(fields.get("HTTP_REFERER", "-"))
+        agent = _safe(fields.get("HTTP_USER_AGENT", "-"))
+        request = f"{head.method} {_safe(head.target)} HTTP/1.{head.minor}"
+        return (
+            f'{address} - - [{self._stamp}] "{request}" '
+            f'{exchange.code} {exchange.sent} "{referer}" "{agent}" {seconds:.6f}\n'
+        )
+
+    def _json(self, connection: Connection, exchange: Exchange, seconds: float) -> str:
+        head = exchange.head
+        entry = {
+            "time": round(time.time(), 6),
+            "client": connection.base.get("REMOTE_ADDR", ""),
+            "method": head.method,
+            "target": head.target,
+            "protocol": f"HTTP/1.{head.minor}",
+            "host": head.fields.get("HTTP_HOST", ""),
+            "status": exchange.code,
+            "bytes": exchange.sent,
+            "seconds": round(seconds, 6),
+            "referer": head.fields.get("HTTP_REFERER", ""),
+            "agent": head.fields.get("HTTP_USER_AGENT", ""),
+        }
+        return json.dumps(entry, separators=(",", ":")) + "\n"
+
+
+def _safe(text: str) -> str:
+    """*text* without anything that could end the field or the line, or move a terminal."""
+    return _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

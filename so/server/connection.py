@@ -1,0 +1,151 @@
+"""One accepted connection: its parser, what it still has to send, and who may touch it now.
+
+Only the owner touches it: the thread that leads the worker's loop, or, from a complete request to
+the end of its response, the thread that runs the application.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Callable
+from typing import IO, Any
+
+from so.server.limits import Limits
+from so.server.links import Link
+from so.server.outgoing import Outgoing
+from so.server.wire import Head, RequestParser
+
+# States; the first two read. READING covers heads and idle keep-alive, APPLICATION also the wait
+# for a thread.
+READING, BODY, APPLICATION, WRITING, LINGERING, CLOSED = range(6)
+
+
+class ClientGone(Exception):
+    """The client can't be reached any more; raised within the server only."""
+
+
+class Body:
+    """A request body on its way in: in memory up to a limit, then in a temporary file."""
+
+    __slots__ = ("_file", "_limit", "_pieces", "size")
+
+    def __init__(self, limit: int) -> None:
+        """*limit* is the number of bytes to keep in memory."""
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._file: IO[bytes] | None = None
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        """Take the next piece."""
+        self.size += len(data)
+        if self._file is None and self.size <= self._limit:
+            self._pieces.append(data)
+            return
+        if self._file is None:
+            import tempfile
+
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed after the request)
+            self._file.write(b"".join(self._pieces))
+            self._pieces.clear()
+        self._file.write(data)
+
+    def open(self) -> IO[bytes]:
+        """The whole body as a file, from its start."""
+        if self._file is None:
+            return io.BytesIO(b"".join(self._pieces))
+        self._file.seek(0)
+        return self._file
+
+    def discard(self) -> None:
+        """Give the memory or the file back."""
+        self._pieces.clear()
+        if self._file is not None:
+            self._file.close()
+
+
+class Connection:
+    """See the module."""
+
+    __slots__ = (
+        "base",
+        "body",
+        "broken",
+        "closes",
+        "events",
+        "exchange",
+        "expects_end",
+        "fd",
+        "head",
+        "link",
+        "outgoing",
+        "parser",
+        "queued",
+        "since",
+        "state",
+    )
+
+    def __init__(self, link: Link, base: dict[str, Any], limits: Limits, now: float) -> None:
+        """*base* is the part of the WSGI environ that is the same for every request here."""
+        self.link = link
+        self.fd = link.fileno()
+        self.base = base
+        self.parser = RequestParser(limits)
+        self.outgoing = Outgoing(limits)
+        self.state = READING
+        # When the present state began, or, for bodies and writing, last made progress.
+        self.since = now
+        # What the poller watches it for; 0: not at all.
+        self.events = 0
+        # Waiting for its turn to have the next of several requests taken out of the parser.
+        self.queued = False
+        self.head: Head | None = None
+        self.body: Body | None = None
+        self.exchange: Any = None
+        # Close when everything is sent / at once.
+        self.closes = False
+        self.broken = False
+        self.expects_end = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Between two requests."""
+        return self.state == READING and self.parser.is_idle
+
+    def push(self, data: bytes | memoryview, *, held: bool = False) -> None:
+        """Send *data*, or queue what can't be sent now. ClientGone when there is nobody."""
+        sent = 0
+        try:
+            if self.outgoing:
+                self.outgoing.flush(self.link)
+            if not self.outgoing:
+                sent = self.link.send(data)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self.broken = True
+            raise ClientGone from error
+        if sent < len(data):
+            self.outgoing.add(memoryview(data)[sent:], held=held)
+
+    def is_disconnected(self) -> bool:
+        """Whether the client has gone away, as far as the system knows by now."""
+        if not isinstance(self.link, socket.socket):
+            return self.broken
+        try:
+            return self.link.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+
+def discard_body(connection: Connection) -> None:
+    """Forget the request body of *connection*."""
+    if connection.body is not None:
+        connection.body.discard()
+        connection.body = None
+
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Any]

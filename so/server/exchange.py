@@ -1,0 +1,468 @@
+"""One request and its response: the WSGI side of the server (PEP 3333).
+
+From a checked head and a complete body to the environ, from the application's answer to bytes.
+Who runs it, and what becomes of the connection afterwards, is decided in so/server/worker.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import select
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from typing import Any, Protocol
+
+from so.errors import ServerError
+from so.server.connection import Application, ClientGone, Connection
+from so.server.limits import Limits
+from so.server.wire import Head
+
+log = logging.getLogger("so.server")
+
+Headers = list[tuple[str, str]]
+
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
+_STATUS = re.compile(r"[2-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
+_KEPT = 512
+_JOIN_BYTES = 64 * 1024
+
+# Response names seen to be valid -> lower case. Applications choose them, so it stays small.
+_names: dict[str, str] = {}
+# Status text -> (status line, code, whether a body may follow).
+_statuses: dict[str, tuple[str, int, bool]] = {}
+
+_OWN = frozenset(
+    {
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Date:
+    """The value of the Date field, worked out once a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._line = ""
+
+    def line(self) -> str:
+        """The whole header line."""
+        second = int(time.time())
+        if second != self._second:
+            at = time.gmtime(second)
+            self._line = (
+                f"Date: {_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year} "
+                f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT\r\n"
+            )
+            self._second = second
+        return self._line
+
+
+date = Date()
+
+
+class FileWrapper:
+    """`wsgi.file_wrapper`: a file the server sends by itself, from its present position on."""
+
+    def __init__(self, file: Any, block_size: int = 65536) -> None:
+        """*file* needs `read()`; with `fileno()` it is sent without passing through here."""
+        self.file = file
+        self.block_size = block_size
+        if hasattr(file, "close"):
+            self.close = file.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self.file.read(self.block_size):
+            yield block
+
+
+class Service(Protocol):
+    """What an exchange needs of its worker."""
+
+    app: Application
+    limits: Limits
+    is_draining: bool
+
+
+class Exchange:
+    """See the module. `run()` never raises; the outcome is in the connection and in here."""
+
+    __slots__ = (
+        "_claim",
+        "_connection",
+        "_declared",
+        "_handed_over",
+        "_head_sent",
+        "_headers",
+        "_left",
+        "_mode",
+        "_service",
+        "code",
+        "head",
+        "overdue",
+        "progress",
+        "sent",
+        "started",
+        "status",
+    )
+
+    def __init__(self, connection: Connection, head: Head, service: Service, now: float) -> None:
+        """*now* is when the request was complete."""
+        self._connection = connection
+        self._service = service
+        self.head = head
+        self.started = now
+        # When the application last produced something; for the watch over stuck requests.
+        self.progress = now
+        self.overdue = False
+        self.status = ""
+        self.code = 0
+        self.sent = 0
+        self._headers: Headers = []
+        self._head_sent = False
+        self._declared: int | None = None
+        self._left: int | None = None
+        self._mode = ""
+        self._handed_over = False
+        # Whoever takes the only item may begin the response: this exchange, or the watch.
+        self._claim = [True]
+
+    # --- the request -----------------------------------------------------------------------------
+
+    def _environ(self) -> dict[str, Any]:
+        connection, head = self._connection, self.head
+        environ = connection.base.copy()
+        environ.update(head.fields)
+        environ["REQUEST_METHOD"] = head.method
+        environ["PATH_INFO"] = head.path
+        environ["QUERY_STRING"] = head.query
+        environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
+        environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.minor else "HTTP/1.0"
+        environ["so.disconnected"] = connection.is_disconnected
+        body = connection.body
+        if body is None:
+            environ["wsgi.input"] = BytesIO()
+        else:
+            environ["wsgi.input"] = body.open()
+            environ["CONTENT_LENGTH"] = str(body.size)
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
+        return environ
+
+    def run(self) -> None:
+        """Run the application and send, or queue, its whole response."""
+        result: Any = None
+        try:
+            result = self._service.app(self._environ(), self.start_response)
+            self._respond(result)
+        except ClientGone:
+            self._connection.broken = True
+        except BaseException:
+            self._fail()
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None and not self._handed_over:
+                self._close(close)
+
+    def _close(self, close: Callable[[], object]) -> None:
+        try:
+            close()
+        except BaseException:
+            log.exception("%s %s: closing the response failed", self.head.method, self.head.target)
+
+    def _fail(self) -> None:
+        """The application failed: a plain 500, or an aborted connection if it had begun."""
+        log.exception("%s %s failed", self.head.method, self.head.target)
+        if self._head_sent:
+            self._connection.broken = True
+            return
+        try:
+            self._connection.closes = True
+            self._declared = self._left = None
+            self.status, self._headers = (
+                "500 Internal Server Error",
+                [("Content-Type", "text/plain")],
+            )
+            self._send_whole(b"Internal Server Error\n")
+        except ClientGone:
+            self._connection.broken = True
+
+    # --- what the application may call -----------------------------------------------------------
+
+    def start_response(
+        self, status: str, headers: Headers, exc_info: Any = None
+    ) -> Callable[[bytes], None]:
+        """PEP 3333's `start_response`."""
+        if exc_info is not None:
+            try:
+                if self._head_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self.status:
+            raise ServerError("start_response was called twice: only an error may replace a status")
+        if not isinstance(headers, list):
+            raise ServerError(
+                f"start_response needs a list of headers, not {type(headers).__name__}"
+            )
+        self.status = status
+        self._headers = headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send *data* now; for old applications, new ones return an iterable."""
+        if data:
+            self._send_piece(data)
+
+    # --- the response ----------------------------------------------------------------------------
+
+    def _respond(self, result: Iterable[bytes]) -> None:
+        if type(result) in (list, tuple) and not self._head_sent:
+            pieces: Any = result
+            self._send_whole(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        elif not (isinstance(result, FileWrapper) and self._send_file(result)):
+            for piece in result:
+                if piece:
+                    self._send_piece(piece)
+            self._end_pieces()
+
+    def _send_whole(self, body: bytes) -> None:
+        head = self._begin(len(body))
+        if self._mode == "none":
+            self._connection.push(head)
+            return
+        if self._left is not None and self._left != len(body):
+            body = self._fit(body)
+        self.sent = len(body)
+        if self._left:
+            self._left -= len(body)
+        if len(body) <= _JOIN_BYTES:
+            self._connection.push(head + body)
+        else:
+            self._connection.push(head)
+            self._connection.push(body, held=True)
+        self._check_end()
+
+    def _send_piece(self, data: bytes) -> None:
+        connection = self._connection
+        prefix = b"" if self._head_sent else self._begin(None)
+        self.progress = time.monotonic()
+        if self._mode == "none":
+            if prefix:
+                connection.push(prefix)
+            return
+        if self._left is not None:
+            data = self._fit(data)
+            self._left -= len(data)
+        self.sent += len(data)
+        if self._mode == "chunked":
+            data = b"%s%x\r\n%s\r\n" % (prefix, len(data), data)
+        elif prefix:
+            data = prefix + data
+        connection.push(data)
+        if connection.outgoing.is_full:
+            self._wait_for_client()
+
+    def _end_pieces(self) -> None:
+        if not self._head_sent:
+            # Nothing but empty pieces: the length is known after all.
+            self._connection.push(self._begin(0))
+        elif self._mode == "chunked":
+            self._connection.push(b"0\r\n\r\n")
+        self._check_end()
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        """Leave the file to the loop; False when it is none the system can send by itself."""
+        try:
+            file = wrapper.file
+            number = file.fileno()
+            found = os.fstat(number)
+            offset = file.tell()
+        except (AttributeError, OSError, ValueError):
+            return False
+        if not stat.S_ISREG(found.st_mode) or self._head_sent:
+            return False
+        size = max(0, found.st_size - offset)
+        self._connection.push(self._begin(size))
+        if self._mode == "none":
+            return True
+        count = size if self._left is None else min(size, self._left)
+        if self._left is not None:
+            self._left -= count
+        self.sent = count
+        if count:
+            self._handed_over = True
+            close = getattr(wrapper, "close", lambda: None)
+            self._connection.outgoing.add_file(file, offset, count, close)
+        self._check_end()
+        return True
+
+    def _fit(self, data: bytes) -> bytes:
+        """*data*, cut to what the Content-Length of the application leaves room for."""
+        if self._left is not None and len(data) > self._left:
+            log.error(
+                "%s %s: the body is longer than its Content-Length of %s; the rest is dropped",
+                self.head.method,
+                self.head.target,
+                self._declared,
+            )
+            return data[: self._left]
+        return data
+
+    def _check_end(self) -> None:
+        if self._mode == "length" and self._left:
+            log.error(
+                "%s %s: the body is %s bytes shorter than its Content-Length",
+                self.head.method,
+                self.head.target,
+                self._left,
+            )
+            # The client still waits for them: only the end of the connection tells it.
+            self._connection.closes = True
+
+    def _wait_for_client(self) -> None:
+        """Hold the application up until the client has read some of what it is owed."""
+        connection = self._connection
+        poller = select.poll()
+        poller.register(connection.fd, select.POLLOUT)
+        if not poller.poll(self._service.limits.write_seconds * 1000):
+            connection.broken = True
+            raise ClientGone("the client does not read its response")
+        connection.push(b"")
+
+    # --- the head of the response ----------------------------------------------------------------
+
+    def claim(self) -> bool:
+        """Take the right to begin the response; True for the first who asks."""
+        try:
+            self._claim.pop()
+        except IndexError:
+            return False
+        return True
+
+    def _begin(self, known: int | None) -> bytes:
+        """The head; *known* is the size of the body, if it is."""
+        if not self.status:
+            raise ServerError("the application sent a body before calling start_response")
+        line, self.code, may_have_body = _statuses.get(self.status) or _learn_status(self.status)
+        lines = self._format_headers()
+        lines.insert(0, line)
+        self._frame(lines, known, may_have_body)
+        connection = self._connection
+        if not self.head.keep_alive or self._service.is_draining:
+            connection.closes = True
+        if connection.closes:
+            lines.append("Connection: close\r\n")
+        elif self.head.minor == 0:
+            lines.append("Connection: keep-alive\r\n")
+        lines.append("\r\n")
+        text = "".join(lines)
+        if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+            raise ServerError("a response header holds a line break or NUL")
+        head = text.encode("latin-1")
+        if not self.claim():
+            raise ClientGone("the request took too long and was answered without its application")
+        self._head_sent = True
+        return head
+
+    def _frame(self, lines: list[str], known: int | None, may_have_body: bool) -> None:
+        """How the client finds the end of the body, RFC 9112 section 6."""
+        declared = self._declared
+        if not may_have_body or self.head.method == "HEAD":
+            self._mode = "none"
+            if may_have_body and declared is None and known:
+                declared = known
+            if declared is not None and (may_have_body or self.code == 304):
+                lines.append(f"Content-Length: {declared}\r\n")
+            return
+        if declared is None:
+            declared = known
+        if declared is not None:
+            self._mode, self._left = "length", declared
+            lines.append(f"Content-Length: {declared}\r\n")
+        elif self.head.minor:
+            self._mode = "chunked"
+            lines.append("Transfer-Encoding: chunked\r\n")
+        else:
+            self._mode = "close"
+            self._connection.closes = True
+
+    def _format_headers(self) -> list[str]:
+        """The application's headers as lines, without those that are the server's own."""
+        lines = []
+        has_date = False
+        for name, value in self._headers:
+            lower = _names.get(name) or _learn_name(name)
+            if lower in _OWN:
+                if lower == "content-length":
+                    self._declared = _declared_length(value)
+                    continue
+                if lower != "date":
+                    if lower == "connection" and "close" in value.lower():
+                        self._connection.closes = True
+                    continue
+                has_date = True
+            lines.append(f"{name}: {value}\r\n")
+        if not has_date:
+            lines.append(date.line())
+        return lines
+
+
+def _learn_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ServerError(f"the response header name {name!r} is malformed")
+    lower = name.lower()
+    if len(_names) < _KEPT:
+        _names[name] = lower
+    return lower
+
+
+def _learn_status(status: str) -> tuple[str, int, bool]:
+    if not _STATUS.fullmatch(status):
+        raise ServerError(f"the response status {status!r} is malformed: write it as '200 OK'")
+    code = int(status[:3])
+    if len(status) == 3:
+        status += " "
+    found = (f"HTTP/1.1 {status}\r\n", code, code not in (204, 304))
+    if len(_statuses) < _KEPT:
+        _statuses[status] = found
+    return found
+
+
+def _declared_length(value: str) -> int:
+    if not (value.isascii() and value.isdigit()):
+        raise ServerError(f"the response Content-Length {value!r} is no number")
+    return int(value)
+
+
+def plain_response(
+    status: str,
+    text: str,
+    *,
+    headers: Headers | None = None,
+    closes: bool = True,
+    body: bool = True,
+) -> bytes:
+    """A small response of the server's own, ready to send; *body* False for HEAD."""
+    lines = [
+        f"HTTP/1.1 {status}\r\n",
+        "Content-Type: text/plain; charset=utf-8\r\n",
+        f"Content-Length: {len(text.encode())}\r\n",
+        date.line(),
+        *(f"{name}: {value}\r\n" for name, value in headers or []),
+        "Connection: close\r\n" if closes else "",
+        "\r\n",
+    ]
+    return "".join(lines).encode("latin-1") + (text.encode() if body else b"")

@@ -1,0 +1,103 @@
+"""Sockets as the server sees them: non-blocking, and `BlockingIOError` whenever one has to wait.
+
+A plain socket is nearly that already. Under TLS a read may have to wait for writing and the other
+way round, and bytes may be waiting inside the library where no poller sees them; both are hidden
+here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import ssl
+
+_TLS_READ_BYTES = 16 * 1024
+
+
+class Link(Protocol):
+    """What the server needs of a socket: `socket.socket` has it as it is."""
+
+    def fileno(self) -> int:
+        """The descriptor, for the poller."""
+
+    def recv(self, size: int) -> bytes:
+        """What has arrived; b"" at the end."""
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send some of *data*; how much."""
+
+    def shutdown(self, how: int) -> None:
+        """Tell the client that nothing more comes."""
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+
+
+class TlsLink:
+    """An accepted socket under TLS; the handshake happens with the first reads."""
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext) -> None:
+        """*plain* is non-blocking and belongs to the link from here on."""
+        import ssl
+
+        self._wait = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+        self._closed = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
+        self._tls = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        self._met = False
+
+    def fileno(self) -> int:
+        """The descriptor, for the poller."""
+        return self._tls.fileno()
+
+    def recv(self, size: int) -> bytes:
+        """Up to *size* bytes and whatever the library holds beyond; b"" at the end."""
+        try:
+            self._meet()
+            found = self._tls.recv(max(size, _TLS_READ_BYTES))
+        except self._wait as wait:
+            raise BlockingIOError from wait
+        except self._closed:
+            return b""
+        # What the library has decrypted already would never wake the poller.
+        while found and self._tls.pending():
+            found += self._tls.recv(self._tls.pending())
+        return found
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send some of *data*; how much."""
+        try:
+            self._meet()
+            return self._tls.send(data)
+        except self._wait as wait:
+            raise BlockingIOError from wait
+
+    def _meet(self) -> None:
+        if not self._met:
+            self._tls.do_handshake()
+            self._met = True
+
+    def shutdown(self, how: int) -> None:
+        """Say farewell and shut the socket below; the client's farewell is not waited for."""
+        import ssl
+
+        with contextlib.suppress(ssl.SSLError, OSError, ValueError):
+            self._tls.unwrap()
+        socket.socket.shutdown(self._tls, how)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._tls.close()
+
+
+def tls_context(cert: str, key: str | None) -> ssl.SSLContext:
+    """A server's context for the certificate (chain) *cert* and *key*: TLS 1.2 or later."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(cert, key)
+    return context

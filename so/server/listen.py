@@ -1,0 +1,114 @@
+"""The sockets to listen on: opened here, or inherited from whoever started the server."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+
+from so.errors import ServerError
+from so.support import systemd
+
+
+def open_listeners(
+    host: str, port: int, path: str | None, fd: int | None, backlog: int
+) -> list[socket.socket]:
+    """Listening sockets: systemd's if it passed any, else *fd*, else *path*, else host and port.
+
+    ServerError when they can't be had.
+    """
+    inherited = systemd.listen_fds()
+    if fd is not None and not inherited:
+        inherited = [fd]
+    if inherited:
+        found = [_adopt(number) for number in inherited]
+    elif path:
+        found = [_bind_path(path)]
+    else:
+        found = [_bind_address(host, port)]
+    for listener in found:
+        listener.setblocking(False)
+        if listener.family != socket.AF_UNIX:
+            # Accepted sockets inherit it: responses are sent whole, nothing is worth waiting for.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.listen(backlog)
+    return found
+
+
+def describe(listener: socket.socket, *, tls: bool) -> str:
+    """Where *listener* listens, as people write it."""
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return f"{'https' if tls else 'http'}://{host}:{name[1]}"
+
+
+def _adopt(number: int) -> socket.socket:
+    try:
+        listener = socket.socket(fileno=number)
+        if listener.type != socket.SOCK_STREAM:
+            raise ServerError(f"descriptor {number} is no stream socket: pass a listening one")
+    except OSError as error:
+        raise ServerError(f"descriptor {number} is no socket: pass a listening one") from error
+    os.set_inheritable(number, False)
+    return listener
+
+
+def _bind_address(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ServerError(
+            f"cannot listen on {host!r}: {error}; give an address of this machine"
+        ) from error
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise ServerError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
+    return listener
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "the port is in use; stop the other server or choose another port"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 need a privilege; choose another, or let systemd open the socket"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address"
+    return str(error)
+
+
+def _bind_path(path: str) -> socket.socket:
+    _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(path)
+    except OSError as error:
+        listener.close()
+        raise ServerError(f"cannot listen on {path}: {error.strerror or error}") from error
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket nobody listens on any more; ServerError when something else is there."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ServerError(f"cannot listen on {path}: a file of that name exists; remove it")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            return
+    raise ServerError(f"cannot listen on {path}: another server does; stop it first")

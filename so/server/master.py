@@ -1,0 +1,251 @@
+"""The master process: opens the sockets, forks the workers, and keeps the count of everything.
+
+It never runs the application and never touches a connection. With a factory or an import name the
+application is made in each worker, so that a reload (SIGHUP) brings new code; the memory of what is
+loaded before the fork is shared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import logging
+import os
+import resource
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGUSR1
+from typing import Any
+
+from so.errors import ServerError
+from so.server.access_log import FORMATS, AccessLog
+from so.server.connection import Application
+from so.server.limits import Limits
+from so.server.links import tls_context
+from so.server.listen import describe, open_listeners
+from so.server.metrics import Board, Tally
+from so.server.pages import AUDIENCES, Pages
+from so.server.worker import Setup, Worker
+from so.support import systemd
+from so.support.supervisor import Child, ChildExit, Lifeline, Supervisor
+
+log = logging.getLogger("so.server")
+
+# The exit code of a worker that could not make its application.
+BOOT_FAILED = 3
+_WATCH_SECONDS = 0.5
+_SPARE_FILES = 256
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve; see `so.server.serve`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    path: str | None = None
+    fd: int | None = None
+    workers: int = 2
+    threads: int = 4
+    factory: bool = False
+    cert: str | None = None
+    key: str | None = None
+    access_log: str | None = None
+    access_format: str = "common"
+    pages: str = "loopback"
+    reload: tuple[str, ...] = ()
+    on_listening: Callable[[list[str]], None] | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def check(self) -> None:
+        """ServerError for the first value that can't be."""
+        for name in ("workers", "threads"):
+            if getattr(self, name) < 1:
+                raise ServerError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.pages not in AUDIENCES:
+            raise ServerError(f"pages must be one of {', '.join(AUDIENCES)}, not {self.pages!r}")
+        if self.access_format not in FORMATS:
+            raise ServerError(
+                f"the access log format must be {' or '.join(FORMATS)}, not {self.access_format!r}"
+            )
+        if self.key and not self.cert:
+            raise ServerError("a TLS key without a certificate: give both")
+        if self.cert:
+            check_tls(self.cert, self.key)
+
+
+def check_tls(cert: str, key: str | None) -> None:
+    """ServerError when certificate and key can't be used."""
+    try:
+        tls_context(cert, key)
+    except (OSError, ValueError) as error:
+        raise ServerError(
+            f"cannot use the certificate {cert} with the key {key or cert}: {error}"
+        ) from error
+
+
+class Master:
+    """See the module."""
+
+    def __init__(self, app: Any, options: Options) -> None:
+        """*app* is a WSGI application, a factory of one, or "module:name" of either."""
+        options.check()
+        self._app = app
+        self._options = options
+        self._listeners: list[socket.socket] = []
+        self._board = Board()
+        self._tally = Tally(self._board)
+        self._has_served = False
+        self._boot_failed = False
+        self._watched = _Watch(options.reload) if options.reload else None
+        self._boss = Supervisor(
+            self._be_worker,
+            workers=options.workers,
+            name="server",
+            grace_seconds=options.limits.grace_seconds,
+            heartbeat_timeout=options.limits.heartbeat_seconds or None,
+            on_message=self._heard,
+            on_exit=self._exited,
+            on_tick=self._tick,
+            on_reload=self._tally.reloaded,
+            on_stop=self._stop_listening,
+            notify=systemd.Notifier(),
+            forward_signals=(SIGUSR1,),
+            settle_seconds=float("inf"),
+        )
+
+    def run(self) -> int:
+        """Serve until told to stop; the exit code."""
+        options = self._options
+        _raise_file_limit(options.limits.connections + _SPARE_FILES)
+        self._listeners = open_listeners(
+            options.host, options.port, options.path, options.fd, options.limits.backlog
+        )
+        try:
+            if options.on_listening:
+                secure = options.cert is not None
+                options.on_listening([describe(each, tls=secure) for each in self._listeners])
+            # What exists before the fork stays shared: no collector walks through it again.
+            gc.collect()
+            gc.freeze()
+            code = self._boss.run()
+        finally:
+            self._stop_listening()
+            if options.path:
+                with contextlib.suppress(OSError):
+                    os.unlink(options.path)
+        return 1 if self._boot_failed else code
+
+    def _stop_listening(self) -> None:
+        """Close the master's own copies: with the workers' the last ones go."""
+        for listener in self._listeners:
+            listener.close()
+
+    # --- in the worker ---------------------------------------------------------------------------
+
+    def _be_worker(self, lifeline: Lifeline) -> int:
+        options = self._options
+        try:
+            setup = Setup(
+                app=load(self._app, factory=options.factory),
+                listeners=self._listeners,
+                limits=options.limits,
+                threads=options.threads,
+                pages=Pages(options.pages, self._board),
+                tls=tls_context(options.cert, options.key) if options.cert else None,
+                access=_open_log(options),
+                max_requests=_with_jitter(options.limits.max_requests),
+            )
+        except Exception:
+            log.exception("a worker cannot start")
+            return BOOT_FAILED
+        gc.collect()
+        gc.freeze()
+        return Worker(setup, lifeline).run()
+
+    # --- in the master ---------------------------------------------------------------------------
+
+    def _heard(self, child: Child, message: Any) -> None:
+        if message == "retire":
+            self._boss.replace(child)
+        else:
+            self._has_served = True
+            self._tally.heard(child.pid, message)
+
+    def _exited(self, ending: ChildExit) -> None:
+        self._tally.exited(ending.child.pid, hung=ending.hung)
+        if ending.code == BOOT_FAILED and not self._has_served and not self._options.reload:
+            self._boot_failed = True
+            self._boss.stop()
+
+    def _tick(self) -> float:
+        self._tally.publish(len(self._boss.children))
+        if self._watched and self._watched.has_changed():
+            log.info("the code has changed: reloading")
+            self._tally.reloaded()
+            self._boss.rolling_restart()
+        return _WATCH_SECONDS if self._watched else 1.0
+
+
+def load(app: Any, *, factory: bool) -> Application:
+    """The application meant by *app*: itself, "module:name", or, with *factory*, what it makes."""
+    if isinstance(app, str):
+        module, _, name = app.partition(":")
+        found: Any = importlib.import_module(module)
+        for part in (name or "application").split("."):
+            found = getattr(found, part)
+        app = found
+    made = app() if factory else app
+    if not callable(made):
+        raise ServerError(f"{made!r} is no WSGI application: it must be callable")
+    application: Application = made
+    return application
+
+
+def _open_log(options: Options) -> AccessLog | None:
+    if options.access_log is None:
+        return None
+    return AccessLog(options.access_log, options.access_format)
+
+
+def _with_jitter(limit: int) -> int:
+    """*limit* and up to a tenth more, so that the workers do not all leave at once."""
+    if limit <= 0:
+        return 0
+    return limit + int.from_bytes(os.urandom(4), "big") % (limit // 10 + 1)
+
+
+def _raise_file_limit(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        best = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (best, hard))
+
+
+class _Watch:
+    """Whether a Python file below some folders has changed since the last look."""
+
+    def __init__(self, folders: Iterable[str]) -> None:
+        self._folders = [Path(folder) for folder in folders]
+        self._seen = self._look()
+
+    def has_changed(self) -> bool:
+        found = self._look()
+        changed, self._seen = found != self._seen, found
+        return changed
+
+    def _look(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for folder in self._folders:
+            for at, folders, files in os.walk(folder):
+                folders[:] = [each for each in folders if not each.startswith((".", "__"))]
+                for name in files:
+                    if name.endswith((".py", ".env")):
+                        path = os.path.join(at, name)
+                        with contextlib.suppress(OSError):
+                            found[path] = os.stat(path).st_mtime_ns
+        return found

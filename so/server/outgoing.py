@@ -1,0 +1,132 @@
+"""What a connection still has to send: bytes in memory, then a file of its own, or somebody's file.
+
+A client that reads slowly, or not at all, costs a bounded amount of memory and no thread: beyond
+the limit what it is owed goes to a temporary file. Who may add, and when sending is tried, is
+decided by the owner of the connection.
+"""
+
+import contextlib
+import os
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import IO
+
+from so.server.limits import Limits
+from so.server.links import Link
+
+_SLICE_BYTES = 256 * 1024
+_ROUND_BYTES = 1024 * 1024
+
+
+class _Stretch:
+    """A part of a file, from an offset on."""
+
+    __slots__ = ("close", "file", "offset", "size")
+
+    def __init__(self, file: IO[bytes], offset: int, size: int, close: Callable[[], object]):
+        self.file = file
+        self.offset = offset
+        self.size = size
+        self.close = close
+
+    def send(self, link: Link) -> int:
+        count = min(self.size, _SLICE_BYTES)
+        if isinstance(link, socket.socket):
+            sent = os.sendfile(link.fileno(), self.file.fileno(), self.offset, count)
+        else:
+            sent = link.send(os.pread(self.file.fileno(), count, self.offset))
+        if sent == 0:
+            raise OSError("the file is shorter than it was")
+        self.offset += sent
+        self.size -= sent
+        return sent
+
+
+class Outgoing:
+    """The queue of one connection, sent in order."""
+
+    __slots__ = ("_limits", "_memory", "_overflow", "_parts")
+
+    def __init__(self, limits: Limits) -> None:
+        """Of *limits*, those of a response in memory and in a file count here."""
+        self._limits = limits
+        self._parts: deque[memoryview | _Stretch] = deque()
+        self._memory = 0
+        self._overflow: _Stretch | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    @property
+    def is_full(self) -> bool:
+        """True when memory and file are used up: the producer has to wait."""
+        return (
+            self._overflow is not None and self._overflow.size >= self._limits.response_file_bytes
+        )
+
+    def add(self, data: bytes | memoryview, *, held: bool = False) -> None:
+        """Queue *data*; with *held* somebody has it in memory anyway, then it stays there."""
+        if self._overflow is not None or (
+            not held and self._memory + len(data) > self._limits.response_memory_bytes
+        ):
+            self._add_to_file(data)
+        else:
+            self._memory += len(data)
+            self._parts.append(memoryview(data))
+
+    def add_file(
+        self, file: IO[bytes], offset: int, size: int, close: Callable[[], object]
+    ) -> None:
+        """Queue *size* bytes of *file*; *close* is called when they are sent or given up."""
+        self._parts.append(_Stretch(file, offset, size, close))
+
+    def _add_to_file(self, data: bytes | memoryview) -> None:
+        if self._overflow is None:
+            import tempfile
+
+            file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by the stretch)
+            self._overflow = _Stretch(file, 0, 0, file.close)
+            self._parts.append(self._overflow)
+        stretch = self._overflow
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(stretch.file.fileno(), view, stretch.offset + stretch.size)
+            stretch.size += written
+            view = view[written:]
+
+    def flush(self, link: Link) -> int:
+        """Send what *link* takes, up to a mebibyte; the bytes sent. OSError when it is broken."""
+        total = 0
+        while self._parts and total < _ROUND_BYTES:
+            part = self._parts[0]
+            try:
+                if isinstance(part, _Stretch):
+                    total += part.send(link)
+                    finished = part.size == 0
+                else:
+                    sent = link.send(part[:_SLICE_BYTES])
+                    self._memory -= sent
+                    total += sent
+                    finished = sent == len(part)
+                    if not finished:
+                        self._parts[0] = part[sent:]
+            except BlockingIOError:
+                break
+            if finished:
+                self._retire()
+        return total
+
+    def _retire(self) -> None:
+        part = self._parts.popleft()
+        if isinstance(part, _Stretch):
+            if part is self._overflow:
+                self._overflow = None
+            with contextlib.suppress(Exception):
+                part.close()
+
+    def clear(self) -> None:
+        """Give up on everything that waits."""
+        while self._parts:
+            self._retire()
+        self._memory = 0

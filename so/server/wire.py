@@ -1,0 +1,521 @@
+"""HTTP/1.1 as bytes: what a client sends goes in, request heads and pieces of bodies come out.
+
+Pure: no socket, no clock, no thread. Strict after RFC 9112: whatever two parties could read in
+two ways is refused, and after a refusal nothing more is read. The outcome does not depend on how
+the bytes were cut: a head that arrives whole and is plain takes a short path, every other one is
+read line by line, and what is wrong is always found by the latter, in the order of the bytes.
+"""
+
+import re
+from dataclasses import dataclass
+
+from so.errors import WireError
+from so.server.authority import is_authority
+from so.server.fields import PLAIN_BYTES, add_field, known_names
+from so.server.limits import Limits
+
+_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
+_VERSION = re.compile(r"HTTP/([0-9])\.([0-9])")
+_PCHARS = r"A-Za-z0-9\-._~!$&'()*+,;=:@"
+# The query is wider than RFC 3986: browsers send brackets, braces and a lone % in it as they are.
+_ORIGIN = re.compile(
+    rf"(/[{_PCHARS}/]*(?:%[0-9A-Fa-f]{{2}}[{_PCHARS}/]*)*)"
+    rf"(?:\?([{_PCHARS}/?%\[\]{{}}|\\^`]*))?"
+)
+_ABSOLUTE = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]+)(.*)")
+_OCTET = re.compile(r"%([0-9A-Fa-f]{2})")
+_DIGITS = re.compile(r"[0-9]+")
+_EVIL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n")
+
+_TOKEN = rb"[A-Za-z0-9!#$%&'*+\-.^_`|~]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+_CHUNK_LINE = re.compile(
+    rb"([0-9A-Fa-f]+)((?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*)" % (_TOKEN, _TOKEN, _QUOTED)
+)
+
+_CODINGS = frozenset({"compress", "deflate", "gzip", "identity", "x-compress", "x-gzip"})
+_EMPTY_LINES = 16
+_LENGTH_DIGITS = 18
+_SIZE_DIGITS = 15
+_HOSTS_KEPT = 256
+_EXTENSION_BYTES = 65536
+
+# Host values found valid lately; bounded, because clients choose what goes in.
+_known_hosts: set[str] = {"localhost", "127.0.0.1"}
+
+
+class Head:
+    """The head of a request, checked; `fields` under the names of a WSGI environ.
+
+    `target` is as sent, `path` and `query` are its parts with the path's percent forms decoded (as
+    latin-1 text). `length` is the size of the body, None when it comes in chunks. Without a body
+    (`has_body` False) the head is the whole request, else `Data` follows.
+    """
+
+    __slots__ = (
+        "expects_continue",
+        "fields",
+        "has_body",
+        "keep_alive",
+        "length",
+        "method",
+        "minor",
+        "path",
+        "query",
+        "target",
+    )
+
+    def __init__(self, method: str, target: str, minor: int, fields: dict[str, str]) -> None:
+        """*minor* is 0 for HTTP/1.0, else 1. WireError for anything that does not fit together."""
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.fields = fields
+        host = fields.get("HTTP_HOST")
+        if host is None:
+            if minor:
+                raise WireError(400, "no Host field")
+        elif host not in _known_hosts:
+            _check_host(host, fields)
+        if target[0] == "/" or method == "CONNECT":
+            self.path, self.query = _split_target(method, target)
+        else:
+            self.path, self.query = _split_full_target(method, target, fields)
+        self.has_body = False
+        self.length: int | None = 0
+        self.expects_continue = False
+        self.keep_alive = minor == 1
+        if "HTTP_CONNECTION" in fields:
+            self.keep_alive = _keeps_alive(fields["HTTP_CONNECTION"], minor)
+        if "CONTENT_LENGTH" in fields or "HTTP_TRANSFER_ENCODING" in fields:
+            self._frame()
+        if "HTTP_EXPECT" in fields:
+            self._expect(fields["HTTP_EXPECT"])
+
+    def _frame(self) -> None:
+        """How the body is delimited, RFC 9112 section 6.3."""
+        coding = self.fields.get("HTTP_TRANSFER_ENCODING")
+        if coding is None:
+            self.length = _content_length(self.fields["CONTENT_LENGTH"])
+            self.has_body = self.length > 0
+        else:
+            _check_coding(coding, self.minor, "CONTENT_LENGTH" in self.fields)
+            self.length = None
+            self.has_body = True
+        if self.has_body and self.method == "TRACE":
+            raise WireError(400, "TRACE with a body")
+
+    def _expect(self, value: str) -> None:
+        if self.minor == 0:
+            return
+        if value.lower() != "100-continue":
+            raise WireError(417, "an expectation other than 100-continue")
+        self.expects_continue = self.has_body
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A piece of a body; *last* marks the end of the request (then *data* may be empty)."""
+
+    data: bytes
+    last: bool
+
+
+Event = Head | Data
+
+
+class RequestParser:
+    """Reads the requests of one connection, one after the other.
+
+    `feed()` bytes, then call `next_event()` until it returns None: more bytes are needed. Any
+    fault raises WireError, from then on with every call; the connection has to be closed.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        """*limits* bounds everything a client can make long."""
+        self._limits = limits
+        self._buffer = b""
+        self._at = 0
+        self._draft: _Draft | None = None
+        self._body: _LengthBody | _ChunkedBody | None = None
+        self._fault: WireError | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """True between two requests, with nothing of the next one there."""
+        return not self.has_input and self._draft is None and self._body is None
+
+    @property
+    def in_body(self) -> bool:
+        """True after a head with a body, until its last piece was handed out."""
+        return self._body is not None
+
+    @property
+    def has_input(self) -> bool:
+        """True when there are bytes nobody looked at yet."""
+        return self._at < len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Take what was received."""
+        self._buffer = self._buffer[self._at :] + data if self.has_input else data
+        self._at = 0
+
+    def next_event(self) -> Event | None:
+        """The next event, or None until more is fed."""
+        if self._fault:
+            raise self._fault
+        if self._at >= len(self._buffer):
+            return None
+        try:
+            return self._next_head() if self._body is None else self._next_data(self._body)
+        except WireError as fault:
+            self._fault = fault
+            self._buffer = b""
+            raise
+
+    def _next_data(self, body: "_LengthBody | _ChunkedBody") -> Data | None:
+        found, self._at = body.take(self._buffer, self._at)
+        if found is not None and found.last:
+            self._body = None
+        return found
+
+    def _next_head(self) -> Head | None:
+        head = None
+        if self._draft is None:
+            end = self._buffer.find(b"\r\n\r\n", self._at)
+            if 0 < end - self._at <= self._limits.header_bytes:
+                head = _quick_head(self._buffer[self._at : end], self._limits)
+            if head is None:
+                self._draft = _Draft(self._limits)
+            else:
+                self._at = end + 4
+        if self._draft is not None:
+            head, self._at = self._draft.read(self._buffer, self._at)
+            if head is None:
+                return None
+            self._draft = None
+        if head is not None and head.has_body:
+            self._body = _body_reader(head, self._limits)
+        return head
+
+
+def _quick_head(block: bytes, limits: Limits) -> Head | None:
+    """The head in *block* if it is plain through and through; None leaves it to the slow reader."""
+    text = block.decode("latin-1")
+    lines = text.split("\r\n")
+    count = len(lines) - 1
+    if (
+        count > limits.header_count
+        or len(lines[0]) > limits.request_line_bytes
+        or block.translate(None, PLAIN_BYTES)
+        or block.count(b"\r") != count
+        or block.count(b"\n") != count
+    ):
+        return None
+    parts = lines[0].split(" ")
+    if len(parts) != 3 or parts[2] not in ("HTTP/1.1", "HTTP/1.0") or not parts[1]:
+        return None
+    method = parts[0]
+    if not _METHOD.fullmatch(method):
+        return None
+    fields: dict[str, str] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        key = known_names.get(name)
+        if key is None or not colon or key in fields:
+            add_field(fields, line)
+        else:
+            fields[key] = value.strip(" \t")
+    return Head(method, parts[1], 1 if parts[2] == "HTTP/1.1" else 0, fields)
+
+
+class _Lines:
+    """Cuts lines out of a buffer, each ended by CR LF and free of control characters."""
+
+    def __init__(self, limit: int, too_long: WireError) -> None:
+        self.limit = limit
+        self.too_long = too_long
+        self._checked = 0
+
+    def cut(self, buffer: bytes, start: int) -> tuple[bytes | None, int]:
+        """(line without its end, where the next begins), or (None, start) while incomplete."""
+        end = buffer.find(b"\n", start + self._checked, start + self.limit + 2)
+        piece = buffer[start : end + 1] if end >= 0 else self._incomplete(buffer, start)
+        if _EVIL.search(piece, max(0, self._checked - 1)):
+            raise WireError(400, "a control character, or a line end other than CR LF")
+        if end < 0:
+            if len(piece) > self.limit:
+                raise self.too_long
+            self._checked = len(piece)
+            return None, start
+        self._checked = 0
+        return piece[:-2], end + 1
+
+    def _incomplete(self, buffer: bytes, start: int) -> bytes:
+        """As much of a line without an end as may be judged, however the bytes arrived."""
+        piece = buffer[start : start + self.limit + 2]
+        if len(piece) == self.limit + 2 and piece[self.limit] != 0x0D:
+            return piece[:-1]
+        # A CR in the last place may still become a line end.
+        return piece.removesuffix(b"\r")
+
+
+class _Draft:
+    """A head on its way, read line by line."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lines = _Lines(limits.request_line_bytes, WireError(414, "the request line"))
+        self._empty = 0
+        self._request: tuple[str, str, int] | None = None
+        self._fields: dict[str, str] = {}
+        self._count = 0
+        self._bytes = 0
+
+    def read(self, buffer: bytes, at: int) -> tuple[Head | None, int]:
+        """The head once it is complete, and how far *buffer* was read."""
+        while True:
+            line, at = self._lines.cut(buffer, at)
+            if line is None:
+                return None, at
+            if self._request is None:
+                self._start(line)
+            elif line:
+                self._add(line)
+            else:
+                return Head(*self._request, self._fields), at
+
+    def _start(self, line: bytes) -> None:
+        if not line:
+            self._empty += 1
+            if self._empty > _EMPTY_LINES:
+                raise WireError(400, "empty lines instead of a request")
+            return
+        self._request = _request_line(line.decode("latin-1"))
+        too_long = WireError(431, "the header fields")
+        self._lines = _Lines(self._limits.header_bytes, too_long)
+
+    def _add(self, line: bytes) -> None:
+        self._count += 1
+        self._bytes += len(line) + 2
+        if self._bytes > self._limits.header_bytes or self._count > self._limits.header_count:
+            raise self._lines.too_long
+        self._lines.limit = self._limits.header_bytes - self._bytes
+        add_field(self._fields, line.decode("latin-1"))
+
+
+def _request_line(text: str) -> tuple[str, str, int]:
+    parts = text.split(" ")
+    if len(parts) != 3 or not parts[1] or not _METHOD.fullmatch(parts[0]):
+        raise WireError(400, "a malformed request line")
+    found = _VERSION.fullmatch(parts[2])
+    if found is None:
+        raise WireError(400, "a malformed HTTP version")
+    if found[1] != "1":
+        raise WireError(505, f"HTTP/{found[1]}.{found[2]}")
+    # RFC 9110 section 2.5: a higher minor version is answered as the highest one we know.
+    return parts[0], parts[1], 0 if found[2] == "0" else 1
+
+
+# --- the parts of a head --------------------------------------------------------------------------
+
+
+def _check_host(host: str, fields: dict[str, str]) -> None:
+    if not is_authority(host):
+        raise WireError(400, "an invalid Host field")
+    if not host:
+        # RFC 9112 section 3.3: then the server's own name counts.
+        del fields["HTTP_HOST"]
+        return
+    if len(_known_hosts) < _HOSTS_KEPT:
+        _known_hosts.add(host)
+
+
+def _split_target(method: str, target: str) -> tuple[str, str]:
+    """Path and query of the origin-form; for CONNECT, its target."""
+    if method == "CONNECT":
+        host, _, port = target.rpartition(":")
+        if not host or not port or not is_authority(target):
+            raise WireError(400, "CONNECT needs host:port")
+        return "", ""
+    found = _ORIGIN.fullmatch(target)
+    if found is None:
+        raise WireError(400, "a malformed request target")
+    path, query = found.groups(default="")
+    if "%" in path:
+        path = _OCTET.sub(_octet, path)
+        if "\0" in path:
+            raise WireError(400, "a NUL in the path")
+    return path, query
+
+
+def _octet(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16))
+
+
+def _split_full_target(method: str, target: str, fields: dict[str, str]) -> tuple[str, str]:
+    """The asterisk-form and the absolute-form; the authority of the latter is the host."""
+    if target == "*":
+        if method != "OPTIONS":
+            raise WireError(400, "the target * is for OPTIONS only")
+        return "*", ""
+    found = _ABSOLUTE.fullmatch(target)
+    if found is None or not is_authority(found[1]):
+        raise WireError(400, "a malformed request target")
+    fields["HTTP_HOST"] = found[1]
+    rest = found[2]
+    if not rest and method == "OPTIONS":
+        return "*", ""
+    return _split_target(method, rest if rest[:1] == "/" else "/" + rest)
+
+
+def _keeps_alive(value: str, minor: int) -> bool:
+    options = {option.strip(" \t") for option in value.lower().split(",")}
+    return "close" not in options and (minor == 1 or "keep-alive" in options)
+
+
+def _content_length(value: str) -> int:
+    if not _DIGITS.fullmatch(value):
+        raise WireError(400, "a malformed Content-Length")
+    digits = value.lstrip("0") or "0"
+    if len(digits) > _LENGTH_DIGITS:
+        raise WireError(413, "the body")
+    return int(digits)
+
+
+def _check_coding(value: str, minor: int, with_length: bool) -> None:
+    """Only `chunked`, on HTTP/1.1, without a length beside it (RFC 9112 section 6)."""
+    if minor == 0:
+        raise WireError(400, "Transfer-Encoding in HTTP/1.0")
+    if with_length:
+        raise WireError(400, "both Transfer-Encoding and Content-Length")
+    if value.lower() == "chunked":
+        return
+    codings = [coding.strip(" \t").lower() for coding in value.split(",")]
+    if not all(_METHOD.fullmatch(coding) for coding in codings):
+        raise WireError(400, "a malformed Transfer-Encoding")
+    if codings[-1] == "chunked" and "chunked" not in codings[:-1]:
+        raise WireError(501, "a transfer coding beside chunked")
+    if "chunked" in codings or codings[-1] in _CODINGS:
+        raise WireError(400, "a transfer coding after chunked, or instead of it")
+    raise WireError(501, "an unknown transfer coding")
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+
+def _body_reader(head: Head, limits: Limits) -> "_LengthBody | _ChunkedBody":
+    if head.length is None:
+        return _ChunkedBody(limits)
+    if head.length > limits.body_bytes:
+        raise WireError(413, "the body")
+    return _LengthBody(head.length)
+
+
+class _LengthBody:
+    """A body of so many bytes."""
+
+    def __init__(self, length: int) -> None:
+        self._missing = length
+
+    def take(self, buffer: bytes, at: int) -> tuple[Data | None, int]:
+        data = buffer[at : at + self._missing]
+        self._missing -= len(data)
+        return Data(data, self._missing == 0), at + len(data)
+
+
+class _ChunkedBody:
+    """A body in chunks, RFC 9112 section 7.1; extensions and trailers are checked and dropped."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lines = _Lines(limits.chunk_line_bytes, WireError(400, "a chunk line too long"))
+        self._missing = 0
+        self._ending = b""
+        self._total = 0
+        self._extensions = 0
+        self._trailers: _Trailers | None = None
+        self._ended = False
+        self._fault: WireError | None = None
+
+    def take(self, buffer: bytes, at: int) -> tuple[Data | None, int]:
+        """The data there is, of several chunks in one piece, and how far *buffer* was read."""
+        if self._fault:
+            raise self._fault
+        pieces: list[bytes] = []
+        while at < len(buffer) and not self._ended:
+            before = at
+            try:
+                at = self._advance(buffer, at, pieces)
+            except WireError as fault:
+                # What came before the fault counts, as it would had it come alone.
+                self._fault = fault
+                if not pieces:
+                    raise
+            if at == before:
+                break
+        found = Data(b"".join(pieces), self._ended) if pieces or self._ended else None
+        return found, at
+
+    def _advance(self, buffer: bytes, at: int, pieces: list[bytes]) -> int:
+        if self._trailers is not None:
+            self._ended, at = self._trailers.take(buffer, at)
+            return at
+        if self._missing:
+            piece = buffer[at : at + self._missing]
+            self._missing -= len(piece)
+            pieces.append(piece)
+            return at + len(piece)
+        return self._end_chunk(buffer, at) if self._ending else self._start_chunk(buffer, at)
+
+    def _end_chunk(self, buffer: bytes, at: int) -> int:
+        if buffer[at] != self._ending[0]:
+            raise WireError(400, "a chunk longer than it said")
+        self._ending = self._ending[1:]
+        return at + 1
+
+    def _start_chunk(self, buffer: bytes, at: int) -> int:
+        line, at = self._lines.cut(buffer, at)
+        if line is None:
+            return at
+        found = _CHUNK_LINE.fullmatch(line)
+        if found is None:
+            raise WireError(400, "a malformed chunk size")
+        digits = found[1].lstrip(b"0")
+        if len(digits) > _SIZE_DIGITS:
+            raise WireError(413, "the body")
+        self._missing = int(digits or b"0", 16)
+        self._total += self._missing
+        self._extensions += len(found[2])
+        if self._total > self._limits.body_bytes:
+            raise WireError(413, "the body")
+        if self._extensions > _EXTENSION_BYTES:
+            raise WireError(400, "more chunk extensions than anybody needs")
+        if self._missing:
+            self._ending = b"\r\n"
+        else:
+            self._trailers = _Trailers(self._limits)
+        return at
+
+
+class _Trailers:
+    """The lines after the last chunk: checked like header fields, then dropped."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lines = _Lines(limits.trailer_bytes, WireError(431, "the trailers"))
+        self._count = 0
+        self._bytes = 0
+
+    def take(self, buffer: bytes, at: int) -> tuple[bool, int]:
+        """Whether the body has ended, and how far *buffer* was read."""
+        while True:
+            line, at = self._lines.cut(buffer, at)
+            if not line:
+                return line is not None, at
+            self._count += 1
+            self._bytes += len(line) + 2
+            if self._bytes > self._limits.trailer_bytes or self._count > self._limits.trailer_count:
+                raise self._lines.too_long
+            self._lines.limit = self._limits.trailer_bytes - self._bytes
+            add_field({}, line.decode("latin-1"))

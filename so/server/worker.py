@@ -1,0 +1,662 @@
+"""One worker process: a loop over all its connections, and a crew of threads for the application.
+
+The loop accepts, reads heads and bodies, writes what clients did not take at once, and enforces
+the timeouts; no idle, slow or silent client holds a thread. A request goes to the application when
+it is complete. Processes and their replacement are the master's (so/server/master.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import faulthandler
+import logging
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from so.errors import WireError
+from so.server import metrics
+from so.server.access_log import AccessLog
+from so.server.connection import (
+    APPLICATION,
+    BODY,
+    CLOSED,
+    LINGERING,
+    READING,
+    WRITING,
+    Application,
+    Body,
+    Connection,
+    discard_body,
+)
+from so.server.exchange import Exchange, FileWrapper, plain_response
+from so.server.limits import Limits
+from so.server.links import Link, TlsLink
+from so.server.pages import PATHS, Pages
+from so.server.poller import IN, OUT, new_poller
+from so.server.threads import Crew
+from so.server.wire import Data, Head
+from so.support.supervisor import Lifeline
+
+if TYPE_CHECKING:
+    import ssl
+
+log = logging.getLogger("so.server")
+
+_READ_BYTES = 64 * 1024
+_ACCEPTS_A_ROUND = 4
+_SWEEP_SECONDS = 0.5
+_BEAT_SECONDS = 1.0
+_LINGER_SECONDS = 2.0
+# An idle connection that was busy this lately may have its next request on the way when the worker
+# stops: it is answered rather than cut off.
+_LAST_CALL_SECONDS = 1.0
+_ACCEPT_PAUSE_SECONDS = 1.0
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+_PHRASES = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker is told by its master."""
+
+    app: Application
+    listeners: list[socket.socket]
+    limits: Limits
+    threads: int
+    pages: Pages
+    tls: ssl.SSLContext | None = None
+    access: AccessLog | None = None
+    max_requests: int = 0
+
+
+class Worker:
+    """See the module."""
+
+    def __init__(self, setup: Setup, lifeline: Lifeline) -> None:
+        """Nothing runs before `run()`."""
+        self.app = setup.app
+        self.limits = setup.limits
+        self.is_draining = False
+        self._setup = setup
+        self._lifeline = lifeline
+        self._pages = setup.pages
+        self._access = setup.access
+        self._poller = new_poller()
+        self._connections: dict[int, Connection] = {}
+        self._listeners: dict[int, _Listener] = {}
+        self._batch: deque[tuple[int, int]] = deque()
+        self._again: deque[Connection] = deque()
+        self._returned: deque[Connection] = deque()
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._polling = False
+        self._now = time.monotonic()
+        self._sweep_at = self._now + _SWEEP_SECONDS
+        self._accept_again_at = 0.0
+        self._rounds = 0
+        self._counts = [0.0] * len(metrics.COUNTERS)
+        self._served = 0
+        self._retiring = False
+        self._crew = Crew(
+            setup.threads,
+            queue_limit=setup.limits.queue,
+            lead=self._lead,
+            run=self._execute,
+            settle=self._give_back,
+        )
+        self._running: list[Exchange | None] = [None] * self._crew.size
+        for listener in setup.listeners:
+            self._listeners[listener.fileno()] = _Listener(listener, setup)
+
+    # --- the main thread -------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Serve until SIGTERM and everything begun is finished; 0."""
+        self._install_signals()
+        for number in self._listeners:
+            self._poller.register_listener(number)
+        self._poller.register(self._wake_in.fileno(), IN)
+        self._crew.start()
+        rounds = -1
+        while not self._crew.is_over:
+            # The sign of life is the loop's: a worker whose loop stands still must look dead.
+            if self._rounds != rounds:
+                rounds = self._rounds
+                self._report()
+            self._check_stuck()
+            self._crew.watch(_BEAT_SECONDS)
+        self._report()
+        if self._access:
+            self._access.flush()
+        return 0
+
+    def _install_signals(self) -> None:
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            # The handler does nothing: the byte in the wake-up socket reaches whoever leads.
+            signal.signal(signum, lambda *_: None)
+        signal.set_wakeup_fd(self._wake_out.fileno(), warn_on_full_buffer=False)
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            faulthandler.register(signal.SIGUSR1, all_threads=True)
+
+    def _report(self) -> None:
+        gauges = [len(self._connections), self._crew.busy, self._crew.waiting]
+        self._lifeline.send([*self._counts, *gauges])
+
+    def _check_stuck(self) -> None:
+        """Log where a request that takes too long stands, and ask for a successor."""
+        limit = self.limits.request_seconds
+        if not limit:
+            return
+        now = time.monotonic()
+        for number, exchange in enumerate(self._running):
+            if exchange is not None and now - exchange.progress > limit:
+                exchange.progress = now
+                self._counts[metrics.TIMEOUTS] += 1
+                head = exchange.head
+                log.error(
+                    "%s %s gives no answer for %s seconds; the worker will be replaced\n%s",
+                    head.method,
+                    head.target,
+                    limit,
+                    self._stack_of(number),
+                )
+                exchange.overdue = True
+                self._wake()
+                self._retire()
+
+    def _stack_of(self, number: int) -> str:
+        frame = sys._current_frames().get(self._crew.ident(number) or 0)
+        return "".join(traceback.format_stack(frame)) if frame else ""
+
+    def _retire(self) -> None:
+        if not self._retiring and not self.is_draining:
+            self._retiring = True
+            self._lifeline.send("retire")
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    def _lead(self, number: int) -> None:
+        """Go through what happens, round by round, for as long as thread *number* leads."""
+        leads = self._crew.is_leader
+        while leads(number):
+            try:
+                if not self._batch:
+                    self._begin_round()
+                while self._batch and leads(number):
+                    fd, events = self._batch.popleft()
+                    self._happened(fd, events, number)
+                if leads(number):
+                    self._end_round(number)
+            except Exception:
+                # A fault of ours must not stop the loop: all other connections hang on it.
+                log.exception("the loop of the server failed; it goes on")
+
+    def _begin_round(self) -> None:
+        self._rounds += 1
+        self._polling = True
+        pending = self._returned or self._again
+        found = self._poller.poll(0 if pending else max(0.0, self._sweep_at - self._now))
+        self._polling = False
+        self._now = time.monotonic()
+        self._batch.extend(found)
+
+    def _end_round(self, number: int) -> None:
+        while self._returned:
+            self._take_back(self._returned.popleft())
+        # One more request each of those that sent several at once, then the others have their turn.
+        for _ in range(len(self._again)):
+            connection = self._again.popleft()
+            connection.queued = False
+            if connection.state == READING:
+                self._advance(connection, number)
+            if not self._crew.is_leader(number):
+                return
+        if self._now >= self._sweep_at:
+            self._sweep()
+        if self._access:
+            self._access.flush()
+        if self.is_draining and not self._connections:
+            self._crew.finish()
+
+    def _happened(self, fd: int, events: int, number: int) -> None:
+        connection = self._connections.get(fd)
+        if connection is None:
+            if fd in self._listeners:
+                self._accept(self._listeners[fd], number)
+            elif fd == self._wake_in.fileno():
+                self._read_wake_ups()
+            return
+        state = connection.state
+        if state <= BODY:
+            if not connection.queued:
+                self._read(connection, number)
+        elif state == WRITING:
+            self._write(connection)
+        elif state == LINGERING:
+            self._linger(connection)
+        elif state == APPLICATION:
+            self._look_away(connection)
+
+    def _read_wake_ups(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if any(self._wake_in.recv(4096)):
+                self._drain()
+
+    def _wake(self) -> None:
+        if self._polling:
+            with contextlib.suppress(OSError):
+                self._wake_out.send(b"\0")
+
+    # --- accepting -------------------------------------------------------------------------------
+
+    def _accept(self, listener: _Listener, number: int) -> None:
+        for _ in range(_ACCEPTS_A_ROUND):
+            if not self._accept_one(listener, number):
+                return
+
+    def _accept_one(self, listener: _Listener, number: int) -> bool:
+        if len(self._connections) >= self.limits.connections and not self._evict():
+            self._pause_accepting()
+            return False
+        try:
+            plain, address = listener.socket.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                if not self._evict():
+                    self._pause_accepting()
+                log.warning("cannot accept a connection: %s", error)
+                return False
+            return True
+        plain.setblocking(False)
+        link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
+        connection = Connection(link, listener.base_for(plain, address), self.limits, self._now)
+        self._connections[connection.fd] = connection
+        self._counts[metrics.ACCEPTED] += 1
+        # Most clients speak at once: their request is here already.
+        self._read(connection, number)
+        if not self._crew.is_leader(number):
+            return False
+        if connection.state <= BODY and connection.events != IN:
+            self._arm(connection, IN)
+        return True
+
+    def _evict(self) -> bool:
+        """Close the connection that has been idle for the longest; False when none is."""
+        oldest = min(
+            (each for each in self._connections.values() if each.is_idle),
+            key=lambda each: each.since,
+            default=None,
+        )
+        if oldest is None:
+            return False
+        self._drop(oldest)
+        return True
+
+    def _pause_accepting(self) -> None:
+        if not self._accept_again_at:
+            for number in self._listeners:
+                self._poller.unregister(number)
+        self._accept_again_at = self._now + _ACCEPT_PAUSE_SECONDS
+
+    def _resume_accepting(self) -> None:
+        self._accept_again_at = 0.0
+        for number in self._listeners:
+            self._poller.register_listener(number)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _read(self, connection: Connection, number: int) -> None:
+        try:
+            data = connection.link.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(connection)
+            return
+        if not data:
+            self._input_ended(connection)
+            return
+        parser = connection.parser
+        if connection.state == BODY or parser.is_idle:
+            connection.since = self._now
+        parser.feed(data)
+        self._advance(connection, number)
+
+    def _input_ended(self, connection: Connection) -> None:
+        """The client sends no more: fine between requests, a fault within one."""
+        if connection.parser.is_idle:
+            self._drop(connection)
+        else:
+            self._refuse(connection, WireError(400, "the request ends in the middle"))
+
+    def _advance(self, connection: Connection, number: int) -> None:
+        """Take events out of the parser until a request is complete, or bytes are missing."""
+        parser = connection.parser
+        try:
+            while (event := parser.next_event()) is not None:
+                if type(event) is Head:
+                    connection.head = event
+                    if event.has_body:
+                        self._begin_body(connection, event)
+                        continue
+                elif type(event) is Data:
+                    assert connection.body is not None
+                    connection.body.add(event.data)
+                    if not event.last:
+                        continue
+                self._dispatch(connection, number)
+                return
+        except WireError as fault:
+            self._refuse(connection, fault)
+
+    def _begin_body(self, connection: Connection, head: Head) -> None:
+        connection.body = Body(self.limits.body_memory_bytes)
+        connection.state = BODY
+        connection.since = self._now
+        if head.expects_continue and not connection.parser.has_input:
+            with contextlib.suppress(OSError):
+                connection.link.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # --- a complete request ----------------------------------------------------------------------
+
+    def _dispatch(self, connection: Connection, number: int) -> None:
+        head = connection.head
+        assert head is not None
+        if head.path in PATHS or head.path == "*" or head.method == "CONNECT":
+            answer = self._own_answer(connection, head)
+            if answer is not None:
+                self._answer(connection, answer)
+                return
+        connection.state = APPLICATION
+        connection.exchange = Exchange(connection, head, self, self._now)
+        done = self._crew.take(connection, number)
+        if done:
+            self._finish(connection)
+        elif done is None:
+            self._counts[metrics.OVERLOAD] += 1
+            connection.closes = True
+            text = "All threads are busy and the queue is full. Try again soon.\n"
+            self._answer(connection, _answer(503, text, [("Retry-After", "1")]))
+
+    def _own_answer(self, connection: Connection, head: Head) -> bytes | None:
+        """What the server itself has to say to *head*, if anything."""
+        if head.method == "CONNECT":
+            connection.closes = True
+            return _answer(501, "This is no proxy.\n")
+        if head.path == "*":
+            connection.closes = self.is_draining or not head.keep_alive
+            allow = [("Allow", _METHODS)]
+            return plain_response("200 OK", "", headers=allow, closes=connection.closes)
+        return self._pages.answer(connection, head, draining=self.is_draining)
+
+    def _answer(self, connection: Connection, answer: bytes) -> None:
+        with contextlib.suppress(Exception):
+            connection.push(answer)
+        self._finish(connection)
+
+    def _execute(self, connection: Connection, number: int) -> None:
+        """Run the application for *connection*, in any thread of the crew."""
+        exchange: Exchange = connection.exchange
+        self._running[number] = exchange
+        exchange.run()
+        self._running[number] = None
+        counts = self._counts
+        seconds = time.monotonic() - exchange.started
+        counts[metrics.SECONDS] += seconds
+        counts[metrics.BYTES] += exchange.sent
+        bucket = metrics.bucket_of(seconds)
+        if bucket >= 0:
+            counts[bucket] += 1
+        if exchange.code:
+            counts[exchange.code // 100 - 2] += 1
+        if self._access:
+            self._access.add(connection, exchange, seconds)
+        self._served += 1
+        if self._served == self._setup.max_requests:
+            self._retire()
+
+    def _give_back(self, connection: Connection) -> None:
+        """From a thread that does not lead: the connection belongs to the loop again."""
+        self._returned.append(connection)
+        self._wake()
+
+    def _take_back(self, connection: Connection) -> None:
+        if connection.state == APPLICATION:
+            self._finish(connection)
+
+    def _finish(self, connection: Connection) -> None:
+        """The response is made: send what is left of it, then the next request, or the end."""
+        discard_body(connection)
+        if connection.broken:
+            self._drop(connection)
+            return
+        head = connection.head
+        connection.exchange = connection.head = None
+        connection.since = self._now
+        # A client that asked for the end sends nothing more.
+        connection.expects_end = head is not None and not head.keep_alive
+        if connection.outgoing:
+            connection.state = WRITING
+            self._write(connection)
+        elif connection.closes:
+            self._close_politely(connection)
+        else:
+            self._await_next(connection)
+
+    def _await_next(self, connection: Connection) -> None:
+        connection.state = READING
+        if connection.parser.has_input:
+            connection.queued = True
+            self._again.append(connection)
+        if connection.events != IN:
+            self._arm(connection, IN)
+
+    # --- writing and closing ---------------------------------------------------------------------
+
+    def _write(self, connection: Connection) -> None:
+        try:
+            if connection.outgoing.flush(connection.link):
+                connection.since = self._now
+        except OSError:
+            self._drop(connection)
+            return
+        if connection.outgoing:
+            if connection.events != OUT:
+                self._arm(connection, OUT)
+        elif connection.closes:
+            self._close_politely(connection)
+        else:
+            connection.since = self._now
+            self._await_next(connection)
+
+    def _refuse(self, connection: Connection, fault: WireError) -> None:
+        """Answer a request that is none, and close."""
+        self._counts[metrics.REFUSED] += 1
+        connection.closes = True
+        connection.head = None
+        self._answer(connection, _answer(fault.status, f"{fault.reason}\n"))
+
+    def _close_politely(self, connection: Connection) -> None:
+        """Close without resetting: unread bytes would make the system throw our answer away."""
+        if connection.expects_end and connection.parser.is_idle:
+            self._drop(connection)
+            return
+        with contextlib.suppress(OSError):
+            connection.link.shutdown(socket.SHUT_WR)
+        connection.state = LINGERING
+        connection.since = self._now
+        if connection.events != IN:
+            self._arm(connection, IN)
+        self._linger(connection)
+
+    def _linger(self, connection: Connection) -> None:
+        """Throw away what still comes, until the client closes too."""
+        try:
+            for _ in range(16):
+                if not connection.link.recv(_READ_BYTES):
+                    break
+            else:
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        if connection.state == CLOSED:
+            return
+        connection.state = CLOSED
+        if self._connections.get(connection.fd) is connection:
+            del self._connections[connection.fd]
+        if connection.events:
+            self._poller.unregister(connection.fd)
+        connection.outgoing.clear()
+        discard_body(connection)
+        with contextlib.suppress(OSError):
+            connection.link.close()
+
+    def _arm(self, connection: Connection, events: int) -> None:
+        if connection.events:
+            self._poller.modify(connection.fd, events)
+        else:
+            self._poller.register(connection.fd, events)
+        connection.events = events
+
+    def _look_away(self, connection: Connection) -> None:
+        """Something came while the application has the connection: not now."""
+        if connection.events:
+            self._poller.unregister(connection.fd)
+            connection.events = 0
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """Close what took too long; go on with what waited for this moment."""
+        self._sweep_at = self._now + _SWEEP_SECONDS
+        for connection in list(self._connections.values()):
+            self._check_time(connection, self._now - connection.since)
+        if self._accept_again_at and self._now >= self._accept_again_at:
+            self._resume_accepting()
+
+    def _check_time(self, connection: Connection, seconds: float) -> None:
+        limits, state = self.limits, connection.state
+        if state == READING:
+            if connection.parser.is_idle:
+                allowed = _LAST_CALL_SECONDS if self.is_draining else limits.keep_alive_seconds
+                if seconds >= allowed:
+                    self._drop(connection)
+            elif seconds >= limits.head_seconds:
+                self._time_out(connection)
+        elif state == BODY and seconds >= limits.body_seconds:
+            self._time_out(connection)
+        elif (state == WRITING and seconds >= limits.write_seconds) or (
+            state == LINGERING and seconds >= _LINGER_SECONDS
+        ):
+            self._drop(connection)
+        elif state == APPLICATION and connection.exchange and connection.exchange.overdue:
+            self._give_up(connection)
+
+    def _time_out(self, connection: Connection) -> None:
+        self._counts[metrics.TIMEOUTS] += 1
+        self._refuse(connection, WireError(408, "the request took too long to arrive"))
+
+    def _give_up(self, connection: Connection) -> None:
+        """Answer in place of an application that does not; its thread finds the door closed."""
+        if connection.exchange.claim():
+            with contextlib.suppress(Exception):
+                connection.link.send(_answer(503, "The application takes too long.\n"))
+            self._drop(connection)
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Take what stands in the queue of the listeners, then no more."""
+        if self.is_draining:
+            return
+        self.is_draining = True
+        self._sweep_at = self._now
+        for number, listener in list(self._listeners.items()):
+            if not self._accept_again_at:
+                self._poller.unregister(number)
+            self._accept_backlog(listener)
+            listener.socket.close()
+        self._listeners.clear()
+        self._accept_again_at = 0.0
+
+    def _accept_backlog(self, listener: _Listener) -> None:
+        for _ in range(self.limits.backlog):
+            try:
+                plain, address = listener.socket.accept()
+            except OSError:
+                return
+            plain.setblocking(False)
+            link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
+            connection = Connection(link, listener.base_for(plain, address), self.limits, self._now)
+            self._connections[connection.fd] = connection
+            self._arm(connection, IN)
+
+
+class _Listener:
+    """A listening socket and the part of the environ its connections share."""
+
+    def __init__(self, listener: socket.socket, setup: Setup) -> None:
+        self.socket = listener
+        self._base: dict[str, Any] = {
+            "SCRIPT_NAME": "",
+            "SERVER_SOFTWARE": "SixOrbit",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https" if setup.tls else "http",
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+        }
+        self._is_inet = listener.family in (socket.AF_INET, socket.AF_INET6)
+        self._any_address = False
+        if self._is_inet:
+            host, port = listener.getsockname()[:2]
+            self._any_address = host in ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
+            self._base["SERVER_NAME"], self._base["SERVER_PORT"] = host, str(port)
+        else:
+            self._base["SERVER_NAME"] = "localhost"
+            self._base["SERVER_PORT"] = "443" if setup.tls else "80"
+
+    def base_for(self, link: socket.socket, address: Any) -> dict[str, Any]:
+        """The part of the environ that is the same for every request of one connection."""
+        base = self._base.copy()
+        if self._is_inet:
+            base["REMOTE_ADDR"], base["REMOTE_PORT"] = address[0], str(address[1])
+            if self._any_address:
+                with contextlib.suppress(OSError):
+                    base["SERVER_NAME"] = link.getsockname()[0]
+        else:
+            base["REMOTE_ADDR"] = ""
+        return base
+
+
+def _answer(status: int, text: str, headers: list[tuple[str, str]] | None = None) -> bytes:
+    return plain_response(f"{status} {_PHRASES[status]}", text, headers=headers)
