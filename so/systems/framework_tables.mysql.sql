@@ -27,15 +27,26 @@ create table if not exists activity_log (
     log_name varchar(255) null default null,
     description text not null,
     subject_type varchar(255) null default null,
-    subject_id varchar(64) null default null,
+    subject_id varchar(64) collate utf8mb4_bin null default null,
     causer_type varchar(255) null default null,
-    causer_id varchar(64) null default null,
+    causer_id varchar(64) collate utf8mb4_bin null default null,
     properties longtext null default null,         -- JSON
     event varchar(255) null default null,
     batch_uuid char(36) null default null,
     created_at datetime(6) null default null,      -- UTC
     updated_at datetime(6) null default null,      -- UTC
-    primary key (id)
+    -- added:
+    uid char(32) character set ascii collate ascii_bin null default null, -- made by the application, never used twice
+    subject_label varchar(191) null default null,  -- outlives the subject
+    causer_label varchar(191) null default null,   -- outlives the causer
+    context longtext null default null,            -- JSON: request, job or command it came from
+    primary key (id),
+    unique key activity_log_uid_unique (uid),
+    key activity_log_subject_index (subject_type, subject_id, id),
+    key activity_log_causer_index (causer_type, causer_id, id),
+    key activity_log_log_name_index (log_name, id),
+    key activity_log_batch_uuid_index (batch_uuid),
+    key activity_log_created_at_index (created_at)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 -- == queue: jobs waiting and running, failed jobs, batches ======================================
@@ -170,12 +181,41 @@ create table if not exists notifications (
     id char(36) character set ascii collate ascii_bin not null,
     type varchar(255) not null,
     notifiable_type varchar(255) not null,
-    notifiable_id varchar(64) not null,
+    notifiable_id varchar(64) collate utf8mb4_bin not null,
     data longtext not null,                        -- JSON
     read_at datetime(6) null default null,         -- UTC
     created_at datetime(6) null default null,      -- UTC
     updated_at datetime(6) null default null,      -- UTC
-    primary key (id)
+    -- added:
+    category varchar(64) null default null,        -- what people mute
+    subject_type varchar(100) null default null,   -- what it is about
+    subject_id varchar(64) collate utf8mb4_bin null default null,
+    dedupe_key varchar(100) collate utf8mb4_bin null default null, -- one row a recipient and key
+    primary key (id),
+    unique key notifications_dedupe_unique (notifiable_type, notifiable_id, dedupe_key),
+    key notifications_inbox_index (notifiable_type, notifiable_id, created_at, id),
+    key notifications_unread_index (notifiable_type, notifiable_id, read_at),
+    key notifications_subject_index (subject_type, subject_id),
+    key notifications_read_at_index (read_at),
+    key notifications_created_at_index (created_at)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added:
+create table if not exists notification_deliveries (
+    notification_id char(36) character set ascii collate ascii_bin not null,
+    channel varchar(64) character set ascii collate ascii_bin not null,
+    status varchar(16) not null default 'sent',
+    sent_at datetime(6) null default null,         -- UTC
+    primary key (notification_id, channel)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added:
+create table if not exists notification_mutes (
+    notifiable_type varchar(100) not null,
+    notifiable_id varchar(64) collate utf8mb4_bin not null,
+    category varchar(64) collate utf8mb4_bin not null,
+    channel varchar(64) character set ascii collate ascii_bin not null default '*', -- * is every channel
+    primary key (notifiable_type, notifiable_id, category, channel)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 -- == cache and locks ============================================================================

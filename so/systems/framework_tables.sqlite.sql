@@ -33,8 +33,19 @@ create table if not exists activity_log (
     event varchar(255) null default null,
     batch_uuid char(36) null default null,
     created_at datetime null default null,         -- UTC
-    updated_at datetime null default null          -- UTC
+    updated_at datetime null default null,         -- UTC
+    -- added:
+    uid char(32) null default null,                -- made by the application, never used twice
+    subject_label varchar(191) null default null,  -- outlives the subject
+    causer_label varchar(191) null default null,   -- outlives the causer
+    context text null default null                 -- JSON: request, job or command it came from
 );
+create unique index if not exists activity_log_uid_unique on activity_log (uid);
+create index if not exists activity_log_subject_index on activity_log (subject_type, subject_id, id);
+create index if not exists activity_log_causer_index on activity_log (causer_type, causer_id, id);
+create index if not exists activity_log_log_name_index on activity_log (log_name, id);
+create index if not exists activity_log_batch_uuid_index on activity_log (batch_uuid);
+create index if not exists activity_log_created_at_index on activity_log (created_at);
 
 -- == queue: jobs waiting and running, failed jobs, batches ======================================
 
@@ -165,7 +176,39 @@ create table if not exists notifications (
     data text not null,                            -- JSON
     read_at datetime null default null,            -- UTC
     created_at datetime null default null,         -- UTC
-    updated_at datetime null default null          -- UTC
+    updated_at datetime null default null,         -- UTC
+    -- added:
+    category varchar(64) null default null,        -- what people mute
+    subject_type varchar(100) null default null,   -- what it is about
+    subject_id varchar(64) null default null,
+    dedupe_key varchar(100) null default null      -- one row a recipient and key
+);
+create unique index if not exists notifications_dedupe_unique
+    on notifications (notifiable_type, notifiable_id, dedupe_key);
+create index if not exists notifications_inbox_index
+    on notifications (notifiable_type, notifiable_id, created_at, id);
+create index if not exists notifications_unread_index
+    on notifications (notifiable_type, notifiable_id, read_at);
+create index if not exists notifications_subject_index on notifications (subject_type, subject_id);
+create index if not exists notifications_read_at_index on notifications (read_at);
+create index if not exists notifications_created_at_index on notifications (created_at);
+
+-- added:
+create table if not exists notification_deliveries (
+    notification_id char(36) not null,
+    channel varchar(64) not null,
+    status varchar(16) not null default 'sent',
+    sent_at datetime null default null,            -- UTC
+    primary key (notification_id, channel)
+);
+
+-- added:
+create table if not exists notification_mutes (
+    notifiable_type varchar(100) not null,
+    notifiable_id varchar(64) not null,
+    category varchar(64) not null,
+    channel varchar(64) not null default '*',      -- * is every channel
+    primary key (notifiable_type, notifiable_id, category, channel)
 );
 
 -- == cache and locks ============================================================================
