@@ -1,0 +1,36 @@
+"""Notifications: telling people, in their inbox, by mail, by webhook, now or by a job.
+
+A `Notification` says what and through which channels; `Notifiable` makes a model somebody to
+tell; `Notifications` sends, each recipient and channel on its own. How jobs are dispatched and
+which mail server is used is decided in so/application.py.
+"""
+
+from so.systems.notifications.channels import (
+    DatabaseChannel,
+    LogChannel,
+    MailChannel,
+    WebhookChannel,
+)
+from so.systems.notifications.fake import NotificationFake, notification_fake
+from so.systems.notifications.inbox import DatabaseNotification, Notifiable
+from so.systems.notifications.mail import LogTransport, MailTransport, SmtpTransport
+from so.systems.notifications.message import MailMessage, Notification
+from so.systems.notifications.service import Notifications, Route
+
+__all__ = [
+    "DatabaseChannel",
+    "DatabaseNotification",
+    "LogChannel",
+    "LogTransport",
+    "MailChannel",
+    "MailMessage",
+    "MailTransport",
+    "Notifiable",
+    "Notification",
+    "NotificationFake",
+    "Notifications",
+    "Route",
+    "SmtpTransport",
+    "WebhookChannel",
+    "notification_fake",
+]

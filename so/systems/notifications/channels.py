@@ -1,0 +1,150 @@
+"""The channels: inbox, mail, webhook and log. An application adds its own with `extend`.
+
+A channel has `send(notifiable, notification, id)` and raises when it could not deliver.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import urllib.request
+from typing import Any, Protocol
+
+from so.db.manager import ConnectionSource
+from so.errors import NotificationError, UniqueConstraintError
+from so.support.clock import Clock
+from so.support.codec import to_jsonable
+from so.systems.notifications.inbox import owner_columns
+from so.systems.notifications.mail import MailTransport, compose
+from so.systems.notifications.message import MailMessage, Notification
+
+_log = logging.getLogger("so.notifications")
+LARGEST_DATA = 1_048_576  # bytes of JSON in one notification
+
+
+class Channel(Protocol):
+    """A way to reach somebody."""
+
+    def send(self, notifiable: Any, notification: Notification, id: str) -> None:
+        """Deliver, or raise."""
+        ...
+
+
+class DatabaseChannel:
+    """Writes the row; on the caller's connection, so that it joins the caller's transaction."""
+
+    def __init__(
+        self, db: ConnectionSource, clock: Clock | None = None, max_bytes: int = LARGEST_DATA
+    ) -> None:
+        self._db = db
+        self._clock = clock or Clock()
+        self._max_bytes = max_bytes
+
+    def send(self, notifiable: Any, notification: Notification, id: str) -> None:
+        """Insert one row; a row of the same id or dedupe key is left as it is."""
+        if not hasattr(notifiable, "get_key"):
+            raise NotificationError(
+                "an address has no inbox: the channel 'database' needs a model to notify"
+            )
+        data = to_jsonable(notification.written_for("database", notifiable))
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+        if len(text.encode()) > self._max_bytes:
+            raise NotificationError(
+                f"the data of {type(notification).__name__} is larger than "
+                f"notifications.max_bytes ({self._max_bytes}): store a reference instead"
+            )
+        now = self._clock.now()
+        connection = self._db.connection()
+        row = {
+            "id": id,
+            "type": notification.database_type(),
+            **owner_columns(notifiable),
+            "data": text,
+            "created_at": now,
+            "updated_at": now,
+            "category": notification.category,
+            "dedupe_key": notification.dedupe_key,
+            **_subject_columns(notification.subject),
+        }
+        try:
+            # A savepoint: on a taken key the caller's transaction goes on unharmed.
+            with connection.transaction():
+                connection.table("notifications").insert(row)
+        except UniqueConstraintError:
+            _log.debug("notification %s was there already", id)
+
+
+def _subject_columns(subject: Any) -> dict[str, str | None]:
+    if subject is None or not hasattr(subject, "get_key"):
+        return {"subject_type": None, "subject_id": None}
+    owner = owner_columns(subject)
+    return {"subject_type": owner["notifiable_type"], "subject_id": owner["notifiable_id"]}
+
+
+class MailChannel:
+    """Composes a mail from `to_mail` and hands it to the transport."""
+
+    def __init__(self, transport: MailTransport, sender: str) -> None:
+        self._transport = transport
+        self._sender = sender
+
+    def send(self, notifiable: Any, notification: Notification, id: str) -> None:
+        """Send to what the recipient says for 'mail'."""
+        to = notifiable.route_notification_for("mail")
+        if not to:
+            raise NotificationError(
+                f"{type(notifiable).__name__} has no mail address: give it an email column or "
+                "route_notification_for('mail')"
+            )
+        mail = MailMessage.of(notification.written_for("mail", notifiable))
+        extra = {"Reply_To": mail.reply_to or "", "Cc": ", ".join(mail.cc)}
+        self._transport.send(
+            compose(
+                str(to), mail.from_address or self._sender, mail.subject, mail.to_text(),
+                mail.to_html(), id, **{name: value for name, value in extra.items() if value},
+            )
+        )  # fmt: skip
+
+
+class WebhookChannel:
+    """Posts JSON, signed: `X-Signature: sha256=HMAC(secret, body)`, `X-Notification-Id`."""
+
+    def __init__(self, secret: str | None = None, timeout: float = 10) -> None:
+        """*timeout* in seconds; without *secret* nothing is signed."""
+        self._secret = secret
+        self._timeout = timeout
+
+    def send(self, notifiable: Any, notification: Notification, id: str) -> None:
+        """Post to the URL; anything but a 2xx answer is an error."""
+        written = notification.written_for("webhook", notifiable)
+        url = (isinstance(written, dict) and written.get("url")) or (
+            notifiable.route_notification_for("webhook")
+        )
+        if not url or not str(url).startswith(("https://", "http://")):
+            raise NotificationError(f"no http(s) address to post to: {url!r}")
+        payload = written.get("payload", written) if isinstance(written, dict) else written
+        body = json.dumps(to_jsonable(payload), ensure_ascii=False).encode()
+        headers = {"Content-Type": "application/json", "X-Notification-Id": id}
+        if self._secret:
+            mac = hmac.new(self._secret.encode(), body, hashlib.sha256).hexdigest()
+            headers["X-Signature"] = f"sha256={mac}"
+        request = urllib.request.Request(str(url), body, headers)  # noqa: S310  # checked above
+        with urllib.request.urlopen(request, timeout=self._timeout):  # noqa: S310
+            pass
+
+
+class LogChannel:
+    """Writes a line into the log."""
+
+    def send(self, notifiable: Any, notification: Notification, id: str) -> None:
+        """Who, what and the data."""
+        data = notification.written_for("log", notifiable)
+        _log.info("notification %s to %s: %s", type(notification).__name__, _name(notifiable), data)
+
+
+def _name(notifiable: Any) -> str:
+    if hasattr(notifiable, "get_key"):
+        return f"{type(notifiable).__name__} {notifiable.get_key()}"
+    return str(notifiable)

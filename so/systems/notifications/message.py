@@ -1,0 +1,152 @@
+"""What is said: `Notification`, the base of an application's own, and `MailMessage`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+from so.errors import NotificationError
+from so.support.markup import h, join
+from so.support.signatures import arity
+
+
+class Notification:
+    """Subclass and give `via` and a `to_…` method for each channel.
+
+    The arguments of the constructor are what a job carries, so they must be models or values
+    that JSON can hold. `category` is what people mute; `critical` goes through all the same.
+    """
+
+    type_alias: ClassVar[str | None] = None
+    category: str | None = None
+    critical: bool = False
+    queued: bool = False
+    delay: Any = None  # seconds, timedelta or datetime; for queued ones
+    queue: str | None = None
+    subject: Any = None  # the model it is about
+    dedupe_key: str | None = None  # one row a recipient and key
+    _classes: ClassVar[dict[str, type[Notification]]] = {}
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = super().__new__(cls)
+        made._arguments = (args, kwargs)
+        return made
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Notification._classes[cls.alias()] = cls
+
+    @classmethod
+    def alias(cls) -> str:
+        """The stable name under which rows and jobs know this class."""
+        own: str | None = cls.__dict__.get("type_alias")
+        return own or cls.__qualname__.rpartition(".")[2]
+
+    @classmethod
+    def for_alias(cls, alias: str) -> type[Notification]:
+        """The class called *alias*; only classes that were defined can be found."""
+        found = Notification._classes.get(alias)
+        if found is None:
+            raise NotificationError(
+                f"unknown notification {alias!r}: import the module that defines it"
+            )
+        return found
+
+    def via(self, notifiable: Any = None) -> list[str] | None:
+        """The channels for *notifiable*; None for those of `notifications.default`."""
+        return None
+
+    def should_send(self, notifiable: Any, channel: str) -> bool:
+        """False leaves this channel out for this recipient."""
+        return True
+
+    def database_type(self) -> str:
+        """What stands in the column `type`."""
+        return self.alias()
+
+    def channels_for(self, notifiable: Any, default: list[str]) -> list[str]:
+        """The channels `via` names, written with or without a parameter."""
+        via: Any = self.via
+        named = via(notifiable) if arity(via) else via()
+        if named is None:
+            return default
+        return [named] if isinstance(named, str) else list(named)
+
+    def written_for(self, channel: str, notifiable: Any) -> Any:
+        """What `to_<channel>` gives, or `to_dict`; NotificationError where neither is there."""
+        for name in (f"to_{channel}", "to_dict"):
+            method: Any = getattr(self, name, None)
+            if method is not None:
+                return method(notifiable) if arity(method) else method()
+        raise NotificationError(
+            f"{type(self).__name__} has no to_{channel}(notifiable): write it, or leave "
+            f"{channel!r} out of via()"
+        )
+
+
+@dataclass
+class MailMessage:
+    """A mail, line by line: `MailMessage("Subject").line("…").action("Open", url)`."""
+
+    subject: str = ""
+    greeting_text: str = ""
+    parts: list[tuple[str, str, str]] = field(default_factory=list)  # kind, text, url
+    salutation_text: str = ""
+    reply_to: str | None = None
+    cc: list[str] = field(default_factory=list)
+    from_address: str | None = None
+    body: str | None = None
+    html: str | None = None
+
+    def greeting(self, text: str) -> Self:
+        """How it begins."""
+        self.greeting_text = text
+        return self
+
+    def line(self, text: str) -> Self:
+        """One paragraph."""
+        self.parts.append(("line", text, ""))
+        return self
+
+    def action(self, text: str, url: str) -> Self:
+        """A link that stands out."""
+        self.parts.append(("action", text, url))
+        return self
+
+    def salutation(self, text: str) -> Self:
+        """How it ends."""
+        self.salutation_text = text
+        return self
+
+    def to_text(self) -> str:
+        """The mail as plain text."""
+        if self.body is not None:
+            return self.body
+        lines = [t if kind == "line" else f"{t}: {url}" for kind, t, url in self.parts]
+        return "\n\n".join(t for t in (self.greeting_text, *lines, self.salutation_text) if t)
+
+    def to_html(self) -> str | None:
+        """The mail as HTML; None when only a plain body was given."""
+        if self.html is not None or self.body is not None:
+            return self.html
+        rows = [
+            h("p", text) if kind == "line" else h("p", h("a", text, href=url))
+            for kind, text, url in self.parts
+        ]
+        ends = [h("p", t) if t else None for t in (self.greeting_text, self.salutation_text)]
+        return str(join([ends[0], *rows, ends[1]]))
+
+    @classmethod
+    def of(cls, written: Any) -> MailMessage:
+        """A MailMessage from itself or from a dict(subject, body, html)."""
+        if isinstance(written, cls):
+            return written
+        if isinstance(written, Mapping):
+            unknown = set(written) - {"subject", "body", "html", "reply_to", "cc"}
+            if not unknown and written.get("subject"):
+                return cls(**written)
+        raise NotificationError(
+            f"to_mail gave {written!r}: give a MailMessage or a dict with subject and body"
+        )
