@@ -256,17 +256,19 @@ class Grammar:
 
     def aggregate(self, tree: c.Select, aggregate: c.Aggregate, bindings: Bindings) -> str:
         """count(…) as "aggregate" """
+        columns = self.aggregated(tree, aggregate, bindings)
+        return f"{aggregate.function}({columns}) as {self.wrap_value('aggregate')}"
+
+    def aggregated(self, tree: c.Select, aggregate: c.Aggregate, bindings: Bindings) -> str:
+        """What stands in the parentheses of an aggregate function."""
         columns = self.columns(aggregate.columns, bindings)
         if isinstance(tree.distinct, list):
-            columns = "distinct " + self.columns(tree.distinct, bindings)
-        elif tree.distinct and columns != "*":
-            columns = "distinct " + columns
-        function = self.aggregate_function(aggregate.function)
-        return f"{function}({columns}) as {self.wrap_value('aggregate')}"
+            return "distinct " + self.columns(tree.distinct, bindings)
+        return f"distinct {columns}" if tree.distinct and columns != "*" else columns
 
-    def aggregate_function(self, function: str) -> str:
-        """The engine's name of an aggregate function."""
-        return function
+    def aggregate_result(self, function: str, row: Row) -> Any:
+        """The aggregate in the row that came back."""
+        return row.get("aggregate")
 
     def _aggregate_of_sub(self, tree: c.Select, aggregate: c.Aggregate, bindings: Bindings) -> str:
         """An aggregate over a union or over filtered groups: over the whole as a sub-query."""
@@ -626,7 +628,7 @@ class Grammar:
     def compile_update(self, tree: c.Select, values: Row) -> tuple[str, Bindings]:
         """update … set … where …"""
         bindings: Bindings = []
-        sql = f"update {self.table(tree.table, bindings)}"
+        sql = "update " + (self._tables.get(tree.table) or self.table(tree.table, bindings))
         if tree.joins:
             sql += self.joins(tree.joins, bindings)
         sql += f" set {self.assignments(values, bindings)}"
@@ -640,8 +642,8 @@ class Grammar:
 
     def assignments(self, values: Row, bindings: Bindings) -> str:
         """a = ?, b = ?"""
-        names = self._names
-        if PLAIN.issuperset(map(type, values.values())) and not any("->" in k for k in values):
+        if "->" not in "".join(values) and PLAIN.issuperset(map(type, values.values())):
+            names = self._names
             bindings += values.values()
             return ", ".join([f"{names.get(name) or self.wrap(name)} = ?" for name in values])
         return ", ".join([self.assignment(key, some, bindings) for key, some in values.items()])

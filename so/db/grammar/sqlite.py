@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, ClassVar
 
 from so.db import clauses as c
@@ -17,6 +19,9 @@ _PARTS = {
     "month": "%m",
     "year": "%Y",
 }
+_AS = re.compile(r"\s+as\s+", re.IGNORECASE)
+_SCALE = re.compile(r"(?:decimal|numeric)\s*\(\s*\d+\s*,\s*(\d+)\s*\)")
+_WIDE = Context(prec=100, rounding=ROUND_HALF_UP)
 _GLOB = str.maketrans({"*": "[*]", "?": "[?]", "%": "*", "_": "?"})
 
 
@@ -38,11 +43,46 @@ class SQLiteGrammar(Grammar):
         """indexed by, which SQLite has for a forced index only."""
         return f" indexed by {self.index_name(hint)}" if hint.kind == "force" else ""
 
-    def aggregate_function(self, function: str) -> str:
-        """sum and avg by our own exact functions, which the connection registers."""
-        if self.literal or function not in ("sum", "avg"):
-            return function
-        return f"decimal_{function}"
+    def aggregate(self, tree: c.Select, aggregate: c.Aggregate, bindings: Bindings) -> str:
+        """sum and avg by our own exact sum, with what is needed to give it its right type.
+
+        SQLite's own would add decimals as binary floats.
+        """
+        if self.literal or aggregate.function not in ("sum", "avg"):
+            return super().aggregate(tree, aggregate, bindings)
+        columns = self.aggregated(tree, aggregate, bindings)
+        # Written twice: a placeholder in it needs its value twice.
+        again = self.aggregated(tree, aggregate, bindings)
+        return (
+            f'decimal_sum({columns}) as "aggregate", count({again}) as "summed", '
+            f'{self._declared_type(tree, aggregate.columns)} as "declared"'
+        )
+
+    def _declared_type(self, tree: c.Select, columns: list[c.Column]) -> str:
+        """The type that the table's definition gives the column; null where that can't be said."""
+        table, column = tree.table, columns[0]
+        if not isinstance(table, str) or not isinstance(column, str) or tree.joins or tree.unions:
+            return "null"
+        name = self.prefix + _AS.split(table, maxsplit=1)[0]
+        return (
+            f"(select type from pragma_table_info({_text(name)}) "
+            f"where lower(name) = {_text(column.rpartition('.')[2].lower())})"
+        )
+
+    def aggregate_result(self, function: str, row: Row) -> Any:
+        """The exact sum or average: int, Decimal as declared, or float for a REAL column."""
+        total = row["aggregate"]
+        if total is None or "summed" not in row:
+            return total
+        number, declared = Decimal(total), str(row["declared"] or "").lower()
+        if any(word in declared for word in ("real", "floa", "doub")):
+            return float(number if function == "sum" else number / row["summed"])
+        scale = _SCALE.search(declared)
+        places = int(scale.group(1)) if scale else max(0, -int(number.as_tuple().exponent))
+        if function == "avg":
+            # As MySQL has it: four places more than the column's own.
+            return _rounded(_WIDE.divide(number, Decimal(row["summed"])), places + 4)
+        return _rounded(number, places) if places else int(number)
 
     def union_member(self, sql: str) -> str:
         """SQLite has no parentheses around the selects of a union."""
@@ -135,7 +175,8 @@ class SQLiteGrammar(Grammar):
     def compile_update(self, tree: c.Select, values: Row) -> tuple[str, Bindings]:
         """An update; with joins or a limit, of the rows whose rowid a sub-query gives."""
         bindings: Bindings = []
-        head = f"update {self.table(tree.table, bindings)} set {self.assignments(values, bindings)}"
+        table = self._tables.get(tree.table) or self.table(tree.table, bindings)
+        head = f"update {table} set {self.assignments(values, bindings)}"
         return head + self.update_tail(tree, bindings), bindings
 
     def compile_delete(self, tree: c.Select) -> tuple[str, Bindings]:
@@ -155,10 +196,14 @@ class SQLiteGrammar(Grammar):
 
     def assignments(self, values: Row, bindings: Bindings) -> str:
         """a = ?, b = ?; the JSON paths of one column become one patch of it, at the end."""
+        keys = "".join(values)
+        if "." not in keys and "->" not in keys:
+            return super().assignments(values, bindings)
         plain: dict[str, Any] = {}
         patches: dict[str, dict[str, Any]] = {}
         for key, value in values.items():
-            column, arrow, path = key.rpartition(".")[2].partition("->")
+            column, arrow, path = key.partition("->")
+            column = column.rpartition(".")[2]
             if arrow:
                 _put(patches.setdefault(column, {}), path.split("->"), value)
             else:
@@ -185,6 +230,15 @@ class SQLiteGrammar(Grammar):
     def explain(self, sql: str) -> str:
         """explain query plan"""
         return "explain query plan " + sql
+
+
+def _text(value: str) -> str:
+    """*value* as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _rounded(number: Decimal, places: int) -> Decimal:
+    return number.quantize(Decimal(1).scaleb(-places), context=_WIDE)
 
 
 def _element(value: Any) -> Any:

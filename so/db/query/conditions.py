@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 from so.db import clauses as c
-from so.db.expressions import SIMPLE, Expression, bindable
+from so.db.expressions import PLAIN, SIMPLE, Expression, bindable
 from so.db.query.core import MISSING, QueryCore, as_query, is_queryable
 from so.db.query.twins import twin
 from so.errors import InvalidArgumentError
@@ -64,7 +64,7 @@ class Conditions(QueryCore):
             operator, value = "=", operator
         if (
             type(value) in SIMPLE
-            and type(column) is str
+            and type(column) is type(operator) is str
             and operator in _DIRECT
             and boolean == "and"
             and not equals
@@ -267,6 +267,8 @@ class Conditions(QueryCore):
     def where_in(self, column: Any, values: Any, boolean: str = "and", not_: bool = False) -> Self:
         """The column is one of *values*: a list, a query, or a callable that fills one."""
         boolean, column = checked_boolean(boolean), self._column(column)
+        if type(values) is list and PLAIN.issuperset(map(type, values)):
+            return self._add(c.In(boolean, column, list(values), not_))
         if is_queryable(values):
             return self._add(c.InQuery(boolean, column, self._sub(values), not_))
         found = [self._bound(_only(one)) for one in listed(values)]

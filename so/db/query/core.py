@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, Self
 
 from so.db import clauses as c
-from so.db.expressions import Expression, bindable
+from so.db.expressions import PLAIN, Expression, bindable
 from so.db.grammar.base import SECTIONS, Grammar
 from so.errors import InvalidArgumentError
 
@@ -102,7 +102,8 @@ class QueryCore:
 
     def _finished(self) -> c.Select:
         """The tree to compile, after the `before_query` callbacks."""
-        self.apply_before_query_callbacks()
+        if self._before:
+            self.apply_before_query_callbacks()
         return self.tree
 
     def to_sql(self) -> str:
@@ -279,6 +280,8 @@ def as_query(value: Any) -> QueryCore | None:
     """The query behind *value*: itself, or what its `to_query()` gives (relations); else None."""
     if isinstance(value, QueryCore):
         return value
+    if type(value) in PLAIN:
+        return None
     unwrap = getattr(value, "to_query", None)
     if callable(unwrap) and not isinstance(value, type):
         found = unwrap()

@@ -166,6 +166,8 @@ class JoinClause(Joins):
 
 
 def _checked_kind(kind: str) -> str:
+    if kind in _KINDS:
+        return kind
     word = kind.lower() if isinstance(kind, str) else ""
     if word not in _KINDS:
         raise InvalidArgumentError(f"unknown kind of join {kind!r}: inner, left, right or cross")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Self
 
 from so.db import clauses as c
 from so.db.expressions import Expression
-from so.db.query.shape import Shape, column_names
+from so.db.query.shape import Shape, column_names, drop_bindings
 from so.db.query.twins import twin
 from so.db.rows import Collection, Row
 from so.errors import InvalidArgumentError, MultipleRecordsFoundError, RecordNotFoundError
@@ -113,16 +113,26 @@ class Reading(Shape):
 
     def pluck(self, column: Any, key: Any = None) -> Any:
         """A column's values as a list, or as a dict by another column's."""
-        plain = self._plain()
-        query = plain._with_columns([column] if key is None or key == column else [column, key])
-        picked = query is not plain
-        rows = query._rows()
+        wanted = [column] if key is None or key == column else [column, key]
+        rows = self._plain()._tuples(wanted)
         if key is None:
-            found: Any = Collection([_pick(row, column, 0, picked) for row in rows])
+            found: Any = Collection([row[0] for row in rows])
         else:
-            at = 0 if key == column else 1
-            found = {_pick(row, key, at, picked): _pick(row, column, 0, picked) for row in rows}
+            found = {row[-1]: row[0] for row in rows}
         return found if self._after is None else self.apply_after_query_callbacks(found)
+
+    def _tuples(self, wanted: list[Any]) -> Iterable[Sequence[Any]]:
+        """The values of these columns, row by row; of two with one name each is its own."""
+        query = self._with_columns(wanted)
+        if query is self:
+            return [[_named(row, column) for column in wanted] for row in self._rows()]
+        sql, bindings = self.grammar.compile_select(query._finished())
+        fetch = getattr(self.runner, "select_tuples", None)
+        if fetch is not None:
+            tuples: Iterable[Sequence[Any]] = fetch(sql, bindings, not self._use_write)
+            return tuples
+        rows = self.runner.select(sql, bindings, not self._use_write)
+        return [[_placed(row, column, at) for at, column in enumerate(wanted)] for row in rows]
 
     def implode(self, column: Any, glue: str = "") -> str:
         """A column's values as one text, None as nothing."""
@@ -137,10 +147,10 @@ class Reading(Shape):
         query = self.clone()
         if not query.tree.unions and not query.tree.havings:
             query.tree.columns = None
-            query.clone_without_bindings(["select"])
+            drop_bindings(query.tree, "select")
         query._aggregate_over(function, columns)
         for row in query._rows():
-            return _aggregate_in(row)
+            return self.grammar.aggregate_result(function, row)
         return None
 
     def _aggregate_over(self, function: str, columns: Any) -> None:
@@ -216,8 +226,10 @@ class Reading(Shape):
 
 def collected(rows: Any) -> Collection[Any]:
     """Rows from any runner as a Collection of Row."""
+    if not rows:
+        return Collection()
     return Collection(
-        [Row(row) if isinstance(row, dict) and type(row) is not Row else row for row in rows or ()]
+        [Row(row) if isinstance(row, dict) and type(row) is not Row else row for row in rows]
     )
 
 
@@ -237,26 +249,20 @@ def _first_value(row: Any) -> Any:
     return values[0] if values else None
 
 
-def _aggregate_in(row: Any) -> Any:
-    if isinstance(row, dict):
-        for name in ("aggregate", "AGGREGATE"):
-            if name in row:
-                return row[name]
-    return _first_value(row)
+def _named(row: Any, column: Any) -> Any:
+    """The value of a column that the query selected itself."""
+    name = _result_name(column)
+    if name not in row:
+        raise InvalidArgumentError(
+            f"cannot pluck {name!r}: the query selects {', '.join(row) or 'nothing'}"
+        )
+    return row[name]
 
 
-def _pick(row: Any, column: Any, at: int, picked: bool) -> Any:
-    """The value of a plucked column: by place if we chose the columns, else by name."""
-    if isinstance(row, dict):
-        name = _result_name(column)
-        if name in row:
-            return row[name]
-        if not picked:
-            raise InvalidArgumentError(
-                f"cannot pluck {name!r}: the query selects {', '.join(row) or 'nothing'}"
-            )
-        row = list(row.values())
-    return row[at] if at < len(row) else row[-1]
+def _placed(row: Any, column: Any, at: int) -> Any:
+    """The value of a column we chose, under its name or, named otherwise, at its place."""
+    name = _result_name(column)
+    return row[name] if name in row else list(row.values())[at]
 
 
 def _result_name(column: Any) -> str:

@@ -30,14 +30,15 @@ class RecordingRunner:
         return self.recorder.run(kind, sql, bindings)
 
     def select(self, sql: str, bindings: Sequence[Any] = (), use_read: bool = True) -> Any:
-        """The recorder's rows."""
-        return self._run("select", sql, bindings)
+        """The recorder's rows; whatever is no list of rows is none."""
+        answer = self._run("select", sql, bindings)
+        return answer if isinstance(answer, (list, tuple)) else []
 
     def cursor(
         self, sql: str, bindings: Sequence[Any] = (), use_read: bool = True
     ) -> Iterator[Any]:
         """The recorder's rows, one by one."""
-        yield from self._run("select", sql, bindings) or ()
+        yield from self.select(sql, bindings)
 
     def insert(self, sql: str, bindings: Sequence[Any] = ()) -> Any:
         """The recorder's answer, True for None."""

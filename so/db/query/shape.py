@@ -14,6 +14,7 @@ from so.db.query.twins import twin
 from so.errors import InvalidArgumentError
 
 _DIRECTIONS = frozenset({"asc", "desc"})
+_TEXT = frozenset({str})
 
 
 class Shape(Joins):
@@ -32,8 +33,12 @@ class Shape(Joins):
 
     def select(self, *columns: Any) -> Self:
         """Select these columns: names, a list of them, or {name: sub-query}."""
+        if self.tree.added or self.tree.replaced:
+            drop_bindings(self.tree, "select")
+        if columns and _TEXT.issuperset(map(type, columns)):
+            self.tree.columns = list(columns)
+            return self
         self.tree.columns = []
-        _drop_bindings(self.tree, "select")
         return self._select_all(columns or ("*",))
 
     def add_select(self, *columns: Any) -> Self:
@@ -241,10 +246,9 @@ class Shape(Joins):
 
         Raises ValueError for any other direction, so that a client's choice never becomes SQL.
         """
+        direction = direction.lower() if isinstance(direction, str) else ""
         if direction not in _DIRECTIONS:
-            direction = direction.lower() if isinstance(direction, str) else ""
-            if direction not in _DIRECTIONS:
-                raise InvalidArgumentError('Order direction must be "asc" or "desc".')
+            raise InvalidArgumentError('Order direction must be "asc" or "desc".')
         name = column if type(column) is str else self._column(column)
         return self._order(c.Order(name, direction))
 
@@ -290,7 +294,7 @@ class Shape(Joins):
     def reorder(self, column: Any = None, direction: str = "asc") -> Self:
         """Forget the order, and order by *column* if one is given."""
         self.tree.orders = self.tree.union_orders = None
-        _drop_bindings(self.tree, "order", "union_order")
+        drop_bindings(self.tree, "order", "union_order")
         return self if column is None else self.order_by(column, direction)
 
     def reorder_desc(self, column: Any) -> Self:
@@ -420,7 +424,8 @@ def _whole(value: Any, what: str) -> int:
         raise InvalidArgumentError(f"{what} must be a whole number, not {value!r:.60}") from None
 
 
-def _drop_bindings(tree: c.Select, *sections: str) -> None:
+def drop_bindings(tree: c.Select, *sections: str) -> None:
+    """Forget the bindings that were added by hand to these parts."""
     for store in (tree.added, tree.replaced):
         for section in sections:
             if store:

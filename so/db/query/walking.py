@@ -165,7 +165,8 @@ class Walking(Reading):
         size = pagination.rows_per_page(per_page)
         query = self.clone().offset((number - 1) * size).limit(size + 1)
         rows = query.get(columns)
-        return SimplePaginator(_shortened(rows, size), size, number, len(rows) > size, page_name)
+        more = len(rows) > size
+        return SimplePaginator(_shortened(rows, size), size, number, more, page_name)
 
     def get_count_for_pagination(self, columns: Any = "*") -> int:
         """How many rows the query gives without its limit."""

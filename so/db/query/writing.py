@@ -72,7 +72,7 @@ class Writing(Walking):
         *update* names the columns to change (default all), or maps columns to values. The row
         count is the engine's own: SQLite counts each row once, MySQL an updated row twice.
         """
-        keys = [unique_by] if isinstance(unique_by, str) else list(unique_by or ())
+        keys = [unique_by] if unique_by and isinstance(unique_by, str) else list(unique_by or ())
         if not keys:
             raise InvalidArgumentError("upsert() needs the columns of a unique key in unique_by")
         if update is not None and not update:
@@ -105,10 +105,14 @@ class Writing(Walking):
 
     def _target(self) -> Any:
         """The table to write to, after the `before_query` callbacks."""
-        self.apply_before_query_callbacks()
-        if self.tree.table is None:
+        return self._writable().table
+
+    def _writable(self) -> c.Select:
+        """The finished tree, if it says where to write."""
+        tree = self._finished()
+        if tree.table is None:
             raise InvalidArgumentError("no table to write to: name it with from_()")
-        return self.tree.table
+        return tree
 
     # --- update ---------------------------------------------------------------------------------
 
@@ -122,12 +126,12 @@ class Writing(Walking):
                 key: self._sub(value) if is_queryable(value) else value
                 for key, value in values.items()
             }
-        sql, bindings = self.grammar.compile_update(self._finished(), changes)
+        sql, bindings = self.grammar.compile_update(self._writable(), changes)
         return _count(self.runner.update(sql, bindings))
 
     def update_from(self, values: Row) -> int:
         """PostgreSQL's update with joins; RuntimeError, as no engine here has it."""
-        sql, bindings = self.grammar.compile_update_from(self._finished(), values)
+        sql, bindings = self.grammar.compile_update_from(self._writable(), values)
         return _count(self.runner.update(sql, bindings))
 
     def update_or_fail(self, values: Row) -> int:
@@ -175,9 +179,7 @@ class Writing(Walking):
             table = query._target()
             column = f"{self.grammar.alias_of(table)}.id" if isinstance(table, str) else "id"
             query.where(column, "=", id)
-        tree = query._finished()
-        query._target()
-        sql, bindings = self.grammar.compile_delete(tree)
+        sql, bindings = self.grammar.compile_delete(query._writable())
         return _count(self.runner.delete(sql, bindings))
 
     def truncate(self) -> None:
