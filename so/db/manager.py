@@ -363,9 +363,9 @@ class Database:
     def forget_listener(self, fn: Callable[..., object]) -> None:
         """Take back what `listen()`, `before_executing()` or a slow-query hook was given."""
         hooks = self._hooks
-        hooks.listeners[:] = [f for f in hooks.listeners if f is not fn]
-        hooks.before[:] = [f for f in hooks.before if f is not fn]
-        hooks.slow[:] = [limit for limit in hooks.slow if limit.fn is not fn]
+        hooks.listeners[:] = [f for f in hooks.listeners if f != fn]
+        hooks.before[:] = [f for f in hooks.before if f != fn]
+        hooks.slow[:] = [limit for limit in hooks.slow if limit.fn != fn]
         refresh_all(hooks)
 
     def before_executing(self, fn: Callable[[str, Any, Connection], object]) -> None:

@@ -137,7 +137,7 @@ class MySQLSession:
     def is_alive(self) -> bool:
         """Ask the server."""
         try:
-            self._cnx.cmd_ping()
+            self._cnx.ping(reconnect=False)
         except (mysql.connector.Error, MySQLInterfaceError, AttributeError):
             return False
         self.used_at = time.monotonic()
