@@ -187,12 +187,19 @@ def _route(request: Any) -> dict[str, object]:
 def _queries(queries: Iterable[Any], masker: Masker) -> Markup | None:
     rows = []
     for query in queries:
-        bindings = masker.bindings(query.sql, query.bindings)
-        took = f"{getattr(query, 'time_ms', 0):.2f} ms"
-        rows.append(
-            h("tr", h("td", took), h("td", masker.text(query.sql), h("br"), repr(bindings)))
-        )
+        sql, bindings, milliseconds = _said(query)
+        shown = repr(masker.bindings(sql, bindings))
+        took = h("td", f"{milliseconds:.2f} ms")
+        rows.append(h("tr", took, h("td", masker.text(sql), h("br"), shown)))
     return join([h("h2", f"Queries ({len(rows)})"), h("table", rows)]) if rows else None
+
+
+def _said(query: Any) -> tuple[str, Iterable[Any], float]:
+    """Text, bindings and milliseconds of a query, as an event or as an entry of a log."""
+    if isinstance(query, Mapping):
+        took = query.get("time", query.get("time_ms", 0))
+        return str(query.get("query", query.get("sql", ""))), query.get("bindings", ()), took
+    return str(query.sql), query.bindings, getattr(query, "time_ms", 0)
 
 
 def _table(title: str, values: Mapping[Any, Any], masker: Masker) -> Markup | None:

@@ -29,7 +29,9 @@ from so.errors import (
     ValidationException,
 )
 from so.http.error_pages import debug_page, plain_page
+from so.http.redirects import INTENDED
 from so.http.response import JsonResponse, RedirectResponse, Response
+from so.http.results import to_response
 from so.support.ids import short_id
 from so.support.masking import Masker
 from so.support.scope import current_scope
@@ -117,15 +119,8 @@ class ErrorHandler:
     def _log(self, exc: BaseException) -> None:
         tell = getattr(exc, "context", None)
         context = tell() if callable(tell) else None
-        extra = f" {Masker().mask(context)!r}" if context else ""
-        self.logger.error(
-            "%s: %s%s",
-            type(exc).__name__,
-            exc,
-            extra,
-            exc_info=exc,
-            extra={"request_id": request_id(), "context": context or {}},
-        )
+        extra = {"request_id": request_id(), "context": context or {}}
+        self.logger.error("%s: %s", type(exc).__name__, exc, exc_info=exc, extra=extra)
 
     # --- render ---------------------------------------------------------------------------------
 
@@ -143,7 +138,7 @@ class ErrorHandler:
     def _respond(self, request: Any, exc: BaseException) -> Response:
         custom = self._custom(request, exc)
         if custom is not None:
-            return as_response(custom, status_of(exc))
+            return as_response(custom, status_of(exc), request)
         if expects_json(request):
             return self._json(request, exc)
         if isinstance(exc, ValidationException):
@@ -206,10 +201,9 @@ class ErrorHandler:
     def _page(self, request: Any, exc: BaseException) -> Response:
         status = status_of(exc)
         if self.debug and status >= 500:
-            listed = self._masker(request)
-            queries = list(self.queries()) if self.queries else []
+            masker = self._masker(request)
             page = debug_page(
-                exc, status, request, queries, listed, self.base_path, request_id(request)
+                exc, status, request, self._run(), masker, self.base_path, request_id(request)
             )
         else:
             page = plain_page(status, self._message(request, exc), request_id(request))
@@ -217,6 +211,13 @@ class ErrorHandler:
         response.header("Cache-Control", "no-store")
         response.header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
         return response
+
+    def _run(self) -> list[Any]:
+        """The queries run so far; the database may be the very thing that is broken."""
+        try:
+            return [] if self.queries is None else list(self.queries())
+        except Exception:
+            return []
 
     def _back_with_errors(self, request: Any, exc: ValidationException) -> Response:
         target = previous_url(request)
@@ -257,7 +258,7 @@ class ErrorHandler:
 def status_of(exc: BaseException) -> int:
     """The HTTP status that *exc* stands for: its own if it is one of ours, else 500."""
     status = getattr(exc, "status", 500) if isinstance(exc, SixOrbitError) else 500
-    return status if isinstance(status, int) and 100 <= status <= 599 else 500
+    return status if isinstance(status, int) and 200 <= status <= 599 else 500
 
 
 def headers_of(exc: BaseException) -> dict[str, str]:
@@ -297,44 +298,20 @@ def expects_json(request: Any) -> bool:
         return "json" in str(environ.get("HTTP_ACCEPT", ""))
 
 
-def as_response(answer: Any, status: int) -> Response:
-    """What a renderer returned, as a Response: text is a page, a dict or list is JSON."""
-    if isinstance(answer, Response):
-        return answer
-    if hasattr(answer, "to_response"):
-        return as_response(answer.to_response(None), status)
-    if isinstance(answer, (Mapping, list)):
-        return JsonResponse(answer, status)
-    return Response.html(str(answer), status)
+def as_response(answer: Any, status: int, request: Any) -> Response:
+    """What a renderer returned, as a Response; what carries no status of its own gets *status*."""
+    response = to_response(answer, request)
+    if not isinstance(answer, (Response, tuple)):
+        response.status = status
+    return response
 
 
 def previous_url(request: Any) -> str | None:
     """Where to send a person back to: the page before, on this site; None if that is this one."""
     here = str(request.full_url())
-    target = _same_origin(request, request.header("Referer")) or _last_page(request) or "/"
+    target = str(request.previous_url("/"))
     is_itself = target in (here, _path_of(here))
     return None if is_itself and request.method() in ("GET", "HEAD") else target
-
-
-def _same_origin(request: Any, url: str | None) -> str | None:
-    """*url* if it leads to this site, else None: a foreign Referer must not steer our redirect."""
-    if not url:
-        return None
-    try:
-        parts, root = urlsplit(url), urlsplit(str(request.root()))
-    except ValueError:
-        return None
-    return url if (parts.scheme, parts.netloc) == (root.scheme, root.netloc) else None
-
-
-def _last_page(request: Any) -> str | None:
-    scope = current_scope()
-    session = scope.session if scope is not None else None
-    read = getattr(session, "previous_url", None)
-    url = read() if callable(read) else None
-    if not url:
-        return None
-    return str(url) if str(url).startswith("/") else _same_origin(request, str(url))
 
 
 def _path_of(url: str) -> str:
@@ -347,7 +324,7 @@ def _to_login(request: Any, exc: AuthenticationException) -> Response:
     scope = current_scope()
     session = scope.session if scope is not None else None
     if session is not None and request.method() == "GET":
-        session.put("url.intended", str(request.full_url()))
+        session.put(INTENDED, str(request.full_url()))
     return RedirectResponse(exc.redirect_to, 302).with_headers(exc.headers)
 
 

@@ -133,7 +133,7 @@ def _leaves(value: object) -> Iterable[object]:
 def _assignment_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     words = "|".join(re.escape(name).replace("_", "[-_]?") for name in names) or r"(?!)"
     return re.compile(
-        rf"(?P<head>\w*(?:{words})\w*[\"']?\]?\s*[:=]\s*[rbf]?(?P<quote>[\"']))"
+        rf"(?P<head>(?<!\w)\w*(?:{words})\w*[\"']?\]?\s*[:=]\s*[rbf]?(?P<quote>[\"']))"
         r"(?:(?!(?P=quote)).)+(?P<tail>(?P=quote))",
         re.IGNORECASE,
     )
