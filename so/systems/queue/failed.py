@@ -7,6 +7,7 @@ and each job moves in one transaction: it is in `failed_jobs` or in `jobs`, neve
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ _COLUMNS = (
     "batch_id, lock_key"
 )
 _KEPT_FAILURES = 10
+_EXCEPTION_LINE = re.compile(r"(?:\w+\.)*(\w*[A-Z]\w*)((?:: .*)?)$")
 
 
 @dataclass
@@ -47,11 +49,12 @@ class FailedJob:
 
     @property
     def reason(self) -> str:
-        """The last line of the traceback."""
+        """The last exception's own line of the traceback, without its module."""
         lines = [line for line in self.exception.strip().splitlines() if line.strip()]
         for line in reversed(lines):
-            if not line.startswith((" ", "Stack of the process", "File ")):
-                return line
+            found = _EXCEPTION_LINE.match(line)
+            if found:
+                return found[1] + found[2]
         return lines[-1] if lines else ""
 
     def to_dict(self) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def trace_of(exception: BaseException | None) -> str:
     text = "".join(traceback.format_exception(exception))
     stack = getattr(exception, "stack", "")
     if stack:
-        text = f"{text.rstrip()}\n\nStack of the process when it was killed:\n{stack}"
+        text = f"Stack of the process when it was killed:\n{stack.rstrip()}\n\n{text}"
     # The end tells more than the beginning.
     return text if len(text) <= LONGEST_TRACE else "…" + text[-LONGEST_TRACE:]
 

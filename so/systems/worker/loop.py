@@ -19,7 +19,7 @@ from operator import attrgetter
 from threading import Lock
 from typing import Any
 
-from so.errors import DatabaseError
+from so.errors import DatabaseError, TimeoutExceeded
 from so.support.ids import short_id
 from so.systems.queue.queue import Queue
 from so.systems.queue.running import Outcome, Runner
@@ -83,6 +83,7 @@ class Worker:
         self.is_paused: Callable[[], bool] = lambda: False
         self.on_job: Callable[[Reserved, Any, float | None], None] | None = None
         self.after_job: Callable[[Outcome], None] | None = None
+        self.on_look: Callable[[], None] | None = None
         self.wait: Callable[[], None] = lambda: queue.clock.sleep(self.options.sleep_seconds)
         self._sequence = 0
         self._pace = self.options.prefetch_seconds
@@ -101,7 +102,7 @@ class Worker:
 
     def run_one(self) -> bool:
         """Claim and run the next due job; False when there was none."""
-        self._look()
+        self.look()
         rows = self._claim(1)
         for row in rows:
             self._process(row)
@@ -148,7 +149,6 @@ class Worker:
             or (options.once and self.done + self.failed > 0)
             or (options.max_jobs > 0 and self.done + self.failed >= options.max_jobs)
             or (options.max_seconds > 0 and time.monotonic() - self._started >= options.max_seconds)
-            or self._told_to_restart()
         )
 
     def is_too_big(self) -> bool:
@@ -172,7 +172,7 @@ class Worker:
         self.lines.flush()
 
     def _fetch(self) -> bool:
-        self._look()
+        self.look()
         if self.is_paused():
             self.settle_finished()
             return False
@@ -218,7 +218,7 @@ class Worker:
     # --- claiming ---
 
     def _claim(self, count: int) -> list[Reserved]:
-        for queue in self._open_queues():
+        for queue in self.open_queues():
             rows = self._claim_from(queue, count)
             if rows:
                 return rows
@@ -253,7 +253,8 @@ class Worker:
         self._note_lost(ended, gone)
         return rows
 
-    def _open_queues(self) -> list[str]:
+    def open_queues(self) -> list[str]:
+        """The queues to take jobs from: those that do not rest."""
         if not self._rested:
             return self.options.queues
         if "*" in self._rested:
@@ -337,6 +338,8 @@ class Worker:
         metrics = self.queue.metrics
         metrics.count(row.queue, counter)
         metrics.observe(row.queue, "run", took)
+        if isinstance(outcome.exception, TimeoutExceeded):
+            metrics.count(row.queue, "timeouts")
         name = outcome.payload.name if outcome.payload else "(unreadable)"
         note = outcome.reason
         if outcome.exception is not None:
@@ -370,20 +373,19 @@ class Worker:
 
     # --- looking around ---
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Once a second: pauses, restarts, and jobs that were committed late."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_SECONDS and not self.queue.clock.is_frozen:
             return
         self._looked_at = now
         self.store.forget_marks()
+        if self.on_look is not None:
+            self.on_look()
         try:
             self._rested = self.queue.control.paused(self.conn)
         except DatabaseError as error:
             log.warning("queue: cannot look for pauses: %s", error)
-
-    def _told_to_restart(self) -> bool:
-        return False
 
     def _tidy(self, force: bool = False) -> None:
         """Now and then: counters into the table, old rows out of others."""

@@ -1,0 +1,132 @@
+"""A crew's child: a Worker with an alarm, told by signals and by its crew when to end."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import select
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from so.errors import TimeoutExceeded
+from so.support.lifeline import Lifeline
+from so.systems.queue.running import Outcome, TimeUp
+from so.systems.queue.store import Reserved
+from so.systems.worker.board import BUSY, IDLE, Seat
+from so.systems.worker.lines import to_stdout
+from so.systems.worker.loop import Worker
+
+if TYPE_CHECKING:
+    from so.systems.worker.crew import Crew
+
+log = logging.getLogger("so.queue")
+
+
+class Child:
+    """One process of a crew, from its fork to its end."""
+
+    def __init__(self, crew: Crew, lifeline: Lifeline) -> None:
+        """Runs in the forked process, with nothing of the crew's but its memory and its bell."""
+        self._crew = crew
+        self._lifeline = lifeline
+        self._ear = crew.ear
+        self._seat: Seat = crew.board.enter(lifeline.slot)
+        self._is_leaving = False
+        crew.stacks[lifeline.slot].register()
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the crew passes it on
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        signal.signal(signal.SIGCONT, signal.SIG_DFL)
+        # A signal that comes just before the worker sleeps must wake it all the same.
+        self._wake_in, wake_out = os.pipe()
+        os.set_blocking(self._wake_in, False)
+        os.set_blocking(wake_out, False)
+        signal.set_wakeup_fd(wake_out, warn_on_full_buffer=False)
+        signal.signal(signal.SIGALRM, self._on_alarm)
+        out = None if crew.options.quiet else to_stdout
+        self.worker = Worker(crew.queue, crew.options, out=out, keeps_leases=False)
+        self.worker.on_job = self._begin
+        self.worker.after_job = self._after
+        self.worker.is_paused = lambda: self._seat.paused
+        self.worker.wait = self._wait
+
+    def run(self) -> int:
+        """Work until told otherwise; the crew is told when that was by the options themselves."""
+        gc.collect()
+        if self._crew.options.on_boot is not None:
+            self._crew.options.on_boot()
+        self._lifeline.send({"name": self.worker.name})
+        self.worker.run()
+        self._lifeline.send({"end": "told to leave" if self._is_leaving else "done"})
+        return 0
+
+    # --- what it does, for the crew to see ---
+
+    def _begin(self, row: Reserved, payload: Any, timeout: float | None) -> None:
+        now = time.monotonic()
+        self._seat.write_name(payload.name)
+        self._seat.write(
+            row.id,
+            row.attempts,
+            BUSY,
+            now,
+            now + timeout if timeout else 0.0,
+            self.worker.done,
+            self.worker.failed,
+        )
+
+    def _after(self, outcome: Outcome) -> None:
+        if not self.worker.waiting:
+            self._seat.write(0, 0, IDLE, 0.0, 0.0, self.worker.done, self.worker.failed)
+        else:
+            self._seat.deadline = 0.0
+        if isinstance(outcome.exception, TimeoutExceeded):
+            # What an alarm has torn apart is not to be trusted, nor what the job had started.
+            self.worker.leave()
+            self._lifeline.send({"kill": "timeout"})
+            time.sleep(self._crew.options.stop_grace_seconds)
+        elif self.worker.is_too_big():
+            self._recycle()
+
+    def _recycle(self) -> None:
+        if not self._is_leaving:
+            self._is_leaving = True  # asked for once only
+            log.info("queue: process %s is over its memory limit and is replaced", os.getpid())
+            self._lifeline.send({"replace": "memory"})
+
+    def _on_alarm(self, *_: Any) -> None:
+        deadline = self._seat.deadline
+        # An alarm may arrive late: it is for the job that is over its time, not for the next one.
+        if self.worker.runner.inside and deadline and time.monotonic() >= deadline:
+            raise TimeUp
+
+    def _on_stop(self, *_: Any) -> None:
+        self._is_leaving = True
+        self.worker.stop()
+
+    # --- waiting ---
+
+    def _wait(self) -> None:
+        handles: list[Any] = [self._lifeline, self._wake_in]
+        if self._ear is not None:
+            handles.append(self._ear)
+        options = self._crew.options
+        pause = min(options.sleep_seconds, 1.0) if options.max_seconds else options.sleep_seconds
+        ready, _, _ = select.select(handles, [], [], pause)
+        if self._wake_in in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake_in, 4096)
+        if self._ear is not None and self._ear in ready:
+            self._ear.drain()
+        while (message := self._lifeline.receive()) is not None:
+            self._hear(message)
+        if not self._lifeline.parent_alive():
+            self.worker.stop()
+
+    def _hear(self, message: Any) -> None:
+        failed = message.get("failed") if isinstance(message, dict) else None
+        if failed:
+            self._crew.tell_failed(failed)
