@@ -148,8 +148,8 @@ class Auth:
 
     # --- who ---
 
-    def user(self) -> Any:
-        """The user of this request, or None."""
+    def user(self, guard: str | None = None) -> Any:
+        """The user of this request, or None; there is one guard, whatever it is called."""
         if not self._is_known:
             self._is_known = True
             self._become(self._from_session() or self._from_cookie())

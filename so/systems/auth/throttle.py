@@ -96,6 +96,11 @@ class SteadyLimiter:
         """Forget what was counted."""
         self._try(lambda limiter: limiter.clear(key))
 
+    def limiter(self, name: str) -> Callable[[Any], Any] | None:
+        """The function behind the limit *name* of the shared limiter; None if there is none."""
+        find = getattr(self._shared, "limiter", None)
+        return find(name) if callable(find) else None
+
     def _try(self, ask: Callable[[RateLimiter], T]) -> T:
         if self._shared is not None:
             try:

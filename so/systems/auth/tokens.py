@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from so.db.manager import current_database
-from so.errors import AuthorizationException, DatabaseError
+from so.db.model import Model
+from so.errors import AuthorizationException, DatabaseError, RelationError
 from so.support.clock import Clock
 from so.support.ids import token as new_secret
 from so.support.scope import current_scope
@@ -141,6 +142,13 @@ class AccessTokens:
         if not found or not hmac.compare_digest(found[0].token, _hash(form[2])):
             return None
         return None if found[0].is_expired(self._now()) else found[0]
+
+    def owner(self, token: AccessToken) -> Any:
+        """The model that *token* belongs to; None if it, or its class, is no more."""
+        try:
+            return Model.for_alias(token.tokenable_type).find(token.tokenable_id)
+        except RelationError:
+            return None
 
     def for_owner(self, owner_type: str, owner_id: Any) -> list[AccessToken]:
         """The owner's tokens, oldest first."""

@@ -144,6 +144,11 @@ class Bag:
         """False if this request certainly leaves everything as it was stored."""
         return bool(self._changes or self._passing or self._shared)
 
+    @property
+    def has_changes(self) -> bool:
+        """True if something was put, removed or flashed; changes in place do not count yet."""
+        return bool(self._changes)
+
     def merged(self, newer: str | None = None) -> tuple[str, Data | None]:
         """The stored text with this request's changes laid over it, and the values in it.
 

@@ -84,7 +84,6 @@ class Session:
         self._pending: dict[str, Any] = {}
         # Muted: what happens to this session stays in this request. Lost: it was ended meanwhile.
         self._is_muted = self._is_lost = self._was_stored = False
-        self.referrer: str | None = None
 
     # --- values ---
 
@@ -185,12 +184,18 @@ class Session:
         return self.get(f"_old_input.{key}", default)
 
     def previous_url(self) -> str | None:
-        """The page this request came from: its Referer on this site, else the last one noted."""
-        return self.referrer or self.get(PREVIOUS)
+        """The page that was noted last."""
+        url = self.get(PREVIOUS)
+        return url if isinstance(url, str) else None
 
     def set_previous_url(self, url: str) -> None:
         """Note *url* as the page to come back to."""
         self.put(PREVIOUS, url)
+
+    def note_page(self, url: str) -> None:
+        """Note *url* if this request writes its session anyway; reading alone writes nothing."""
+        if self._bag is not None and self._bag.has_changes and not self._is_muted:
+            self.set_previous_url(url)
 
     # --- id and token ---
 
@@ -208,9 +213,9 @@ class Session:
         return self._row is not None or self._values.is_changed
 
     @property
-    def is_open(self) -> bool:
-        """True if this request has looked into its session."""
-        return self._bag is not None
+    def is_stored(self) -> bool:
+        """True if this request has looked into a session that is in the store."""
+        return self._row is not None
 
     def regenerate(self, destroy: bool = True) -> None:
         """Give the session a new id, keeping its values.

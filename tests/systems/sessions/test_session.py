@@ -33,7 +33,7 @@ def test_a_session_that_nobody_looks_into_reads_and_writes_nothing(sessions: Ses
 
     session.save()
 
-    assert not session.is_open
+    assert not session.is_stored
     assert session.cookie_change() is None
 
 
@@ -120,16 +120,20 @@ def test_old_input_is_there_for_one_more_request(sessions: Sessions):
     assert second.old() == {"email": "a@b.c", "tags": ["x"]}
 
 
-def test_the_previous_url_is_the_referrer_or_what_was_noted(sessions: Sessions, started: Start):
+def test_the_previous_url_is_what_was_noted(sessions: Sessions, started: Start):
     session = sessions.open(started())
     assert session.previous_url() is None
 
-    session.set_previous_url("/orders")
+    session.note_page("/not-noted-by-reading-alone")
+    assert session.previous_url() is None
+
+    session.put("a", 1)
+    session.note_page("/orders")
     assert session.previous_url() == "/orders"
 
-    session.referrer = "/customers"
+    session.set_previous_url("/customers")
     assert session.previous_url() == "/customers"
-    assert session.all() == {"begun": True}
+    assert session.all() == {"begun": True, "a": 1}
 
 
 # --- ids ---

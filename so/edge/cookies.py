@@ -1,0 +1,93 @@
+"""How this application's own cookies are named, flagged and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from so.errors import ConfigError
+
+if TYPE_CHECKING:
+    from so.http.request import Request
+    from so.http.response import Response
+
+HOST_PREFIX = "__Host-"
+
+
+@dataclass(frozen=True, slots=True)
+class CookieSettings:
+    """The cookies of sessions: names and flags, as config/session.py has them.
+
+    `secure=None` follows each request's scheme. Over HTTPS, at the path `/` and without a domain,
+    names get the prefix `__Host-`: no other host and no plain HTTP page can plant such a cookie.
+    """
+
+    name: str = "so_session"
+    remember_name: str = "so_remember"
+    xsrf_name: str | None = "XSRF-TOKEN"
+    path: str = "/"
+    domain: str | None = None
+    secure: bool | None = None
+    same_site: str = "lax"
+    minutes: float = 0  # 0: until the browser is closed
+
+    def __post_init__(self) -> None:
+        if self.same_site.lower() == "none" and not self.secure:
+            raise ConfigError(
+                "session.same_site is 'none', which browsers take over HTTPS only: "
+                "set SESSION_SECURE_COOKIE=true"
+            )
+
+    def is_secure(self, request: Request) -> bool:
+        """True if cookies of this response are for HTTPS only."""
+        return request.is_secure() if self.secure is None else self.secure
+
+    def full_name(self, name: str, request: Request) -> str:
+        """*name* with the prefix that browsers enforce, where it can be used."""
+        guarded = self.path == "/" and not self.domain and self.is_secure(request)
+        return HOST_PREFIX + name if guarded else name
+
+    def read(self, name: str, request: Request) -> str | None:
+        """The cookie *name*; None if there is none, and '' if there are two that differ.
+
+        Two differ when a neighbouring host has set one of the same name: then neither is to be
+        believed.
+        """
+        header = str(request.environ.get("HTTP_COOKIE") or "")
+        if not header:
+            return None
+        full = self.full_name(name, request)
+        found = set(_values(header, full))
+        if len(found) > 1:
+            return ""
+        return found.pop() if found else None
+
+    def write(
+        self,
+        response: Response,
+        request: Request,
+        name: str,
+        value: str,
+        *,
+        minutes: float = 0,
+        httponly: bool = True,
+    ) -> None:
+        """Set the cookie *name*, or take it back if *value* is empty."""
+        response.cookie(
+            self.full_name(name, request),
+            value,
+            minutes if value else -1,
+            self.path,
+            self.domain,
+            self.is_secure(request),
+            httponly,
+            self.same_site,
+        )
+
+
+def _values(header: str, name: str) -> Iterator[str]:
+    for pair in header.split(";"):
+        key, _, value = pair.strip().partition("=")
+        if key == name:
+            yield value.strip('"')

@@ -1,0 +1,129 @@
+"""The middleware `session`: opens the request's session and login, and saves them behind it.
+
+Before the action nothing is read; after it, what changed is stored in one go, outside of any
+transaction of the action. Cookies are set and taken back here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from so.edge.cookies import CookieSettings
+from so.http.request import Request
+from so.http.response import Response
+from so.support.scope import current_scope
+from so.systems.auth import Auth, Authentication
+from so.systems.sessions import Session, Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AUTH = "auth"  # under this name the request's Auth is in scope.data
+
+
+class StartSession:
+    """Gives the request `scope.session` and `auth()`."""
+
+    def __init__(
+        self, sessions: Sessions, authentication: Authentication, cookies: CookieSettings
+    ) -> None:
+        self._sessions, self._authentication, self._cookies = sessions, authentication, cookies
+
+    def handle(self, request: Request, next: Callable[[Request], Response]) -> Response:
+        """Open, run the rest, save, send the cookies."""
+        scope = current_scope()
+        if scope is None or scope.session is not None:
+            return next(request)
+        address = request.ip()
+        session = self._sessions.open(
+            self._cookies.read(self._cookies.name, request),
+            ip_address=address,
+            user_agent=request.user_agent(),
+        )
+        auth = self._authentication.open(
+            session,
+            remember_cookie=self._cookies.read(self._cookies.remember_name, request),
+            address=address,
+        )
+        scope.session, scope.data[AUTH] = session, auth
+        response = next(request)
+        self._finish(request, response, session, auth)
+        return response
+
+    def _finish(self, request: Request, response: Response, session: Session, auth: Auth) -> None:
+        auth.finish()
+        if is_page(request, response):
+            session.note_page(request.full_url())
+        session.save()
+        has_news = self._send_session(request, response, session)
+        has_news |= self._send_remember(request, response, auth)
+        has_news |= self._send_xsrf(request, response, session)
+        if has_news or session.is_stored:
+            keep_private(response)
+
+    def _send_session(self, request: Request, response: Response, session: Session) -> bool:
+        cookies = self._cookies
+        change = session.cookie_change(refresh=cookies.minutes > 0)
+        if change is not None:
+            cookies.write(response, request, cookies.name, change, minutes=cookies.minutes)
+        return change is not None
+
+    def _send_remember(self, request: Request, response: Response, auth: Auth) -> bool:
+        cookies, change = self._cookies, auth.cookie_change()
+        if change is not None:
+            minutes = auth.remember_seconds / 60
+            cookies.write(response, request, cookies.remember_name, change, minutes=minutes)
+        return change is not None
+
+    def _send_xsrf(self, request: Request, response: Response, session: Session) -> bool:
+        """For scripts that read a cookie and send it back as X-XSRF-TOKEN."""
+        name = self._cookies.xsrf_name
+        if name is None or not session.is_stored or not session.has_token():
+            return False
+        if session.token_matches(request.cookie(name)):
+            return False
+        secure, path = self._cookies.is_secure(request), self._cookies.path
+        response.cookie(
+            name,
+            session.csrf_token(),
+            self._cookies.minutes,
+            path,
+            self._cookies.domain,
+            secure,
+            httponly=False,
+            samesite=self._cookies.same_site,
+        )
+        return True
+
+
+def is_page(request: Request, response: Response) -> bool:
+    """True if a person looks at this response and may want to come back to it."""
+    return (
+        request.method() == "GET"
+        and response.status == 200
+        and not request.ajax()
+        and str(response.headers.get("Content-Type", "")).startswith("text/html")
+    )
+
+
+def keep_private(response: Response) -> None:
+    """No cache may keep what one person was shown, nor hand it to another."""
+    response.headers.setdefault("Cache-Control", "no-store, private")
+    vary = response.headers.get("Vary")
+    if vary is None:
+        response.header("Vary", "Cookie")
+    elif "cookie" not in vary.lower() and vary.strip() != "*":
+        response.header("Vary", f"{vary}, Cookie")
+
+
+def auth_here(authentication: Authentication) -> Auth:
+    """The `Auth` of this request; where no session was started, one that outlasts nothing."""
+    scope = current_scope()
+    if scope is None:
+        return authentication.open()
+    found: Any = scope.data.get(AUTH)
+    if found is None:
+        address = None if scope.request is None else scope.request.ip()
+        found = scope.data[AUTH] = authentication.open(address=address)
+    auth: Auth = found
+    return auth
