@@ -39,13 +39,13 @@ class Scope:
 
     __slots__ = (
         "_exits",
+        "_request_id",
         "batch",
         "causer",
         "data",
         "instances",
         "kind",
         "request",
-        "request_id",
         "route",
         "session",
         "sticky",
@@ -54,7 +54,7 @@ class Scope:
 
     def __init__(self, kind: str = "request", *, request_id: str | None = None) -> None:
         self.kind = kind
-        self.request_id = request_id or short_id()
+        self._request_id = request_id
         self.request: Any = None
         self.route: Any = None
         self.session: Any = None
@@ -65,6 +65,17 @@ class Scope:
         self.sticky: set[str] = set()
         self.data: dict[str, Any] = {}
         self._exits: list[Callable[[], object]] = []
+
+    @property
+    def request_id(self) -> str:
+        """The id under which this unit of work stands in the log; made when first asked for."""
+        if self._request_id is None:
+            self._request_id = short_id()
+        return self._request_id
+
+    @request_id.setter
+    def request_id(self, value: str) -> None:
+        self._request_id = value
 
     def on_exit(self, fn: Callable[[], object]) -> None:
         """Run *fn* when the scope ends, last added first; its errors are logged, not raised."""
@@ -86,6 +97,12 @@ _current: ContextVar[Scope | None] = ContextVar("so_scope", default=None)
 def current_scope() -> Scope | None:
     """The scope this code runs in; None outside any request, job or command."""
     return _current.get()
+
+
+# For the HTTP kernel, which leaves a scope and comes back to it while a body streams:
+# `token = enter(scope)` … `leave(token)`; neither closes the scope.
+enter = _current.set
+leave = _current.reset
 
 
 @contextmanager

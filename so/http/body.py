@@ -1,0 +1,153 @@
+"""The body of a request as bytes and as JSON: never more than was announced, or than allowed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from so.errors import BadRequestException, PayloadTooLargeException
+from so.http.forms import too_large
+from so.http.settings import HttpSettings
+
+CHUNK_BYTES = 64 * 1024
+_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class Readable(Protocol):
+    """What we need of wsgi.input."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to *size* bytes; none at the end."""
+
+
+def content_length(environ: Mapping[str, Any]) -> int | None:
+    """The announced length; None if there is none. BadRequestException if it is no number."""
+    given = environ.get("CONTENT_LENGTH")
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str) or not (given.isascii() and given.isdigit()):
+        raise BadRequestException("The Content-Length is not a whole number.")
+    # 18 digits are more than any limit, and int() of millions of them would take a while.
+    return int(given) if len(given) <= 18 else 10**18
+
+
+def check_length(environ: Mapping[str, Any], settings: HttpSettings) -> None:
+    """Raise for a Content-Length that is no number (400) or over the limit (413)."""
+    length = content_length(environ)
+    if length is not None and length > settings.max_body_bytes:
+        raise PayloadTooLargeException(
+            f"The request body is larger than {settings.max_body_bytes} bytes "
+            "(http.max_body_bytes)."
+        )
+
+
+class BodyStream:
+    """wsgi.input up to the announced length; `read` never waits for more than the client owes."""
+
+    def __init__(self, environ: Mapping[str, Any], settings: HttpSettings) -> None:
+        check_length(environ, settings)
+        length = content_length(environ)
+        self._input: Readable | None = environ.get("wsgi.input")
+        self._settings = settings
+        self._open_ended = length is None and bool(environ.get("wsgi.input_terminated"))
+        # Without a length there is no body, unless the server vouches that reading will end.
+        self._left = settings.max_body_bytes + 1 if self._open_ended else length or 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to *size* bytes, everything without; fewer only at the end.
+
+        BadRequestException if the body ends before its announced length.
+        """
+        wanted = self._left if size < 0 else min(size, self._left)
+        chunks = []
+        while wanted > 0:
+            chunk = self._some(min(wanted, CHUNK_BYTES))
+            if not chunk:
+                break
+            chunks.append(chunk)
+            wanted -= len(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _some(self, size: int) -> bytes:
+        try:
+            chunk = b"" if self._input is None else self._input.read(size)
+        except (OSError, ValueError) as error:
+            raise BadRequestException("The request body could not be read.") from error
+        if chunk:
+            self._left -= len(chunk)
+            if self._open_ended and self._left <= 0:
+                raise too_large("The request body is", "max_body_bytes", self._settings)
+        elif self._open_ended:
+            self._left = 0
+        else:
+            raise BadRequestException(
+                f"The request body ends {self._left} bytes before its Content-Length."
+            )
+        return chunk
+
+    def read_all(self, limit: str) -> bytes:
+        """Everything; PayloadTooLargeException above the setting called *limit*."""
+        most: int = getattr(self._settings, limit)
+        if not self._open_ended and self._left > most:
+            raise too_large("The request body is", limit, self._settings)
+        body = self.read(most + 1)
+        if len(body) > most:
+            raise too_large("The request body is", limit, self._settings)
+        return body
+
+
+def parse_json(body: bytes, settings: HttpSettings) -> Any:
+    """*body* as JSON, strictly; {} for an empty one. BadRequestException says what is wrong."""
+    if not body.strip():
+        return {}
+    if nests_deeper(body, settings.max_json_depth):
+        raise BadRequestException(
+            f"The JSON body nests deeper than {settings.max_json_depth} levels "
+            "(http.max_json_depth)."
+        )
+    try:
+        value = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse)
+    except UnicodeDecodeError:
+        raise BadRequestException("The JSON body is not valid UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise BadRequestException(
+            f"The JSON body is malformed: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from None
+    except (ValueError, RecursionError):
+        raise BadRequestException("The JSON body holds a number that is no JSON.") from None
+    if b"\\u" in body and _has_lone_surrogate(value):
+        raise BadRequestException("The JSON body holds half a surrogate pair.")
+    return value
+
+
+def nests_deeper(body: bytes, levels: int) -> bool:
+    """True if lists and objects in the JSON text *body* nest deeper than *levels*.
+
+    Counted before parsing, so that no parser runs out of stack. Strings are cut out, then each
+    pass removes the innermost pairs: as many passes as there are levels.
+    """
+    if body.count(b"[") + body.count(b"{") <= levels:
+        return False
+    outside = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
+    left = b"".join(outside).translate(_TO_SQUARE, _NOT_BRACKETS)
+    for _ in range(levels):
+        before = len(left)
+        left = left.replace(b"[]", b"")
+        if len(left) == before:
+            break
+    # What does not pair up is malformed, but must not nest too deep for the parser either.
+    return b"[]" in left or left.count(b"[") > levels
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _has_lone_surrogate(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

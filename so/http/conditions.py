@@ -1,0 +1,38 @@
+"""Conditional requests (RFC 9110 §13): does the client hold this version already?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from so.http.dates import parse_http_date
+
+if TYPE_CHECKING:
+    from so.http.request import Request
+
+
+def is_unmodified(request: Request, etag: str | None, modified: str | None) -> bool:
+    """True if a GET or HEAD may be answered 304 for a content with *etag* and *modified*."""
+    if request.real_method not in ("GET", "HEAD"):
+        return False
+    known = request.header("If-None-Match")
+    if known is not None:
+        return etag is not None and _names(known, etag)
+    since = parse_http_date(request.header("If-Modified-Since") or "")
+    changed = parse_http_date(modified or "")
+    return since is not None and changed is not None and changed <= since
+
+
+def is_same_version(if_range: str, etag: str | None, modified: str | None) -> bool:
+    """True if If-Range names exactly this version, so that a part of it may be sent."""
+    given = if_range.strip()
+    if given.startswith(('"', "W/")):
+        return etag is not None and given == etag and not etag.startswith("W/")
+    at = parse_http_date(given)
+    return at is not None and modified is not None and at == parse_http_date(modified)
+
+
+def _names(header: str, etag: str) -> bool:
+    """Weak comparison: `W/"a"` and `"a"` are one version."""
+    wanted = etag.removeprefix("W/")
+    given = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in given or wanted in given

@@ -1,0 +1,98 @@
+"""Cookies: reading whatever browsers send, writing what they keep (RFC 6265)."""
+
+from __future__ import annotations
+
+import re
+import time
+from urllib.parse import quote, unquote
+
+from so.http.dates import http_date
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")
+# Cookie octets, less % which begins our escapes.
+_PLAIN = "!#$&'()*+-./:<=>?@[]^_`{|}~"
+_SAME_SITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
+_LONGEST_SECONDS = 400 * 86400  # what browsers cut every cookie's life to
+
+
+def parse_cookies(header: str) -> dict[str, str]:
+    """The cookies of a Cookie header; of two with one name, the first (the more specific path)."""
+    found: dict[str, str] = {}
+    for pair in header.split(";"):
+        name, equals, value = pair.partition("=")
+        name = name.strip()
+        if not equals or not name or name in found:
+            continue
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] == '"':
+            value = value[1:-1]
+        found[name] = unquote(value, errors="replace") if "%" in value else _decoded(value)
+    return found
+
+
+def _decoded(value: str) -> str:
+    """Raw bytes beyond ASCII reach us as Latin-1; most are UTF-8."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
+
+
+def cookie_header(
+    name: str,
+    value: str,
+    minutes: float = 0,
+    path: str | None = "/",
+    domain: str | None = None,
+    secure: bool = False,
+    httponly: bool = True,
+    samesite: str | None = "lax",
+) -> str:
+    """The value of Set-Cookie. *minutes* 0 ends it with the browser, less than 0 deletes it.
+
+    Raises ValueError for what a browser would refuse.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"{name!r} is not a cookie name: use letters, digits, - and _")
+    _check_prefix(name, path, domain, secure)
+    parts = [f"{name}={quote(value, safe=_PLAIN, errors='replace')}"]
+    if minutes:
+        # Max-Age would be enough for browsers of this century; Expires serves the others.
+        seconds = max(0, min(round(minutes * 60), _LONGEST_SECONDS))
+        parts += [f"Expires={http_date(time.time() + seconds if seconds else 0)}"]
+        parts += [f"Max-Age={seconds}"]
+    for attribute, given in (("Path", path), ("Domain", domain)):
+        if given:
+            parts.append(f"{attribute}={_attribute(attribute, given)}")
+    if secure:
+        parts.append("Secure")
+    if httponly:
+        parts.append("HttpOnly")
+    if samesite:
+        parts.append(f"SameSite={_same_site(name, samesite, secure)}")
+    return "; ".join(parts)
+
+
+def _attribute(attribute: str, text: str) -> str:
+    if _ATTRIBUTE.fullmatch(text) is None:
+        raise ValueError(f"a cookie's {attribute} cannot be {text!r}: use ASCII without ;")
+    return text
+
+
+def _same_site(name: str, given: str, secure: bool) -> str:
+    known = _SAME_SITE.get(given.lower())
+    if known is None:
+        raise ValueError(f"samesite is {given!r}: use 'lax', 'strict', 'none' or None")
+    if known == "None" and not secure:
+        raise ValueError(f"the cookie {name!r} has samesite 'none': browsers want secure=True too")
+    return known
+
+
+def _check_prefix(name: str, path: str | None, domain: str | None, secure: bool) -> None:
+    if name.startswith("__Host-") and (not secure or path != "/" or domain):
+        raise ValueError(f"the cookie {name!r} needs secure=True, path='/' and no domain")
+    if name.startswith("__Secure-") and not secure:
+        raise ValueError(f"the cookie {name!r} needs secure=True")

@@ -1,0 +1,39 @@
+"""Dates as HTTP writes them: `Sun, 06 Nov 1994 08:49:37 GMT`."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from datetime import UTC, datetime
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_IMF = re.compile(
+    r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+)
+
+
+def http_date(at: float | datetime) -> str:
+    """*at* (epoch seconds or a datetime, naive meaning UTC) as an HTTP date."""
+    if isinstance(at, datetime):
+        at = (at.replace(tzinfo=UTC) if at.tzinfo is None else at).timestamp()
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(at)
+    return (
+        f"{_DAYS[weekday]}, {day:02d} {_MONTHS[month - 1]} {year:04d} "
+        f"{hour:02d}:{minute:02d}:{second:02d} GMT"
+    )
+
+
+def parse_http_date(text: str) -> int | None:
+    """Epoch seconds of an HTTP date; None for anything else, the two obsolete forms included."""
+    match = _IMF.fullmatch(text.strip())
+    if match is None or match.group(2) not in _MONTHS:
+        return None
+    day, _, year, hour, minute, second = (int(g) if g.isdigit() else 0 for g in match.groups())
+    month = _MONTHS.index(match.group(2)) + 1
+    try:
+        datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:
+        return None
+    return calendar.timegm((year, month, day, hour, minute, second))

@@ -1,0 +1,72 @@
+"""What a redirect leaves in the session for the next page: values, input, errors.
+
+Passwords never, uploaded files never. Where a request has no session nothing can be kept, and
+nothing is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from so.errors import ValidationException
+from so.support.scope import current_scope
+
+OLD_INPUT = "_old_input"
+ERRORS = "errors"
+_SECRET_FIELD = re.compile(r"passw(?:or)?d|secret|^_token$|card_?number|^cvv$", re.IGNORECASE)
+
+
+def current_input() -> dict[str, Any]:
+    """The input of the request under way; {} without one."""
+    scope = current_scope()
+    request = None if scope is None else scope.request
+    return {} if request is None else dict(request.input())
+
+
+def flash(key: str, value: Any) -> None:
+    """Keep *value* for the next request."""
+    scope = current_scope()
+    if scope is not None and scope.session is not None:
+        scope.session.flash(key, value)
+
+
+def without_secrets(data: Mapping[str, Any]) -> dict[str, Any]:
+    """*data* without passwords, at any depth, and without uploaded files."""
+    return {k: _kept(v) for k, v in data.items() if not _SECRET_FIELD.search(str(k)) and _plain(v)}
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return without_secrets(value)
+    if isinstance(value, list):
+        return [_kept(item) for item in value if _plain(item)]
+    return value
+
+
+def _plain(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float, bool, list, Mapping))
+
+
+def error_lists(errors: Any) -> dict[str, list[str]]:
+    """*errors* as {field: [messages]}; a list or a text goes under the key ``""``."""
+    if isinstance(errors, ValidationException):
+        return errors.errors
+    if isinstance(errors, Mapping):
+        return {str(field): _messages(found) for field, found in errors.items()}
+    return {"": _messages(errors)}
+
+
+def _messages(found: Any) -> list[str]:
+    if isinstance(found, str) or not isinstance(found, Iterable):
+        return [str(found)]
+    return [str(message) for message in found]
+
+
+def kept_errors(errors: Any, bag: str) -> dict[str, Any]:
+    """The error bags in the session with *errors* in *bag*."""
+    scope = current_scope()
+    session = None if scope is None else scope.session
+    bags = dict(session.get(ERRORS) or {}) if session is not None else {}
+    return {**bags, bag: error_lists(errors)}

@@ -1,0 +1,1 @@
+"""The parts of the router: templates, the tree, routes, groups, actions, invocation, URLs."""

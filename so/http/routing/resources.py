@@ -1,0 +1,105 @@
+"""Resources (seven routes for one controller) and redirecting routes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from so.errors import RouteDefinitionError
+from so.http.request import Request
+from so.http.response import RedirectResponse
+from so.http.routing.actions import find_class
+from so.http.routing.template import PLACEHOLDER
+from so.http.routing.urls import encode
+
+if TYPE_CHECKING:
+    from so.http.router import Router
+    from so.http.routing.route import Route
+
+# name of the action: (methods, what follows the collection's URI; {} is the item)
+ACTIONS: dict[str, tuple[tuple[str, ...], str]] = {
+    "index": (("GET",), ""),
+    "create": (("GET",), "/create"),
+    "store": (("POST",), ""),
+    "show": (("GET",), "/{}"),
+    "edit": (("GET",), "/{}/edit"),
+    "update": (("PUT", "PATCH"), "/{}"),
+    "destroy": (("DELETE",), "/{}"),
+}
+
+
+def register(
+    router: Router,
+    name: str,
+    controller: Any,
+    only: str | Iterable[str] | None,
+    except_: str | Iterable[str] | None,
+    names: str | Mapping[str, str] | None,
+    parameters: str | Mapping[str, str] | None,
+    middleware: Any,
+) -> list[Route]:
+    """The routes of resource *name*; `Router.resource` describes the options."""
+    if isinstance(controller, str):
+        controller = find_class(controller, router.controllers)
+    collection, item = _uris(name, parameters)
+    found = []
+    for action in _chosen(only, except_):
+        methods, rest = ACTIONS[action]
+        route = router.match(
+            methods, collection + rest.replace("{}", f"{{{item}}}"), [controller, action]
+        )
+        found.append(route.name(_route_name(name, action, names)).middleware(middleware))
+    return found
+
+
+def _uris(name: str, parameters: str | Mapping[str, str] | None) -> tuple[str, str]:
+    """The collection's URI and the item's parameter: `posts.comments` is nested in `{post}`."""
+    *parents, last = name.strip("/").replace(".", "/.").split("/.")
+    renamed = {last.rpartition("/")[2]: parameters} if isinstance(parameters, str) else parameters
+    renamed = renamed or {}
+    outer = "".join(f"{p}/{{{renamed.get(p, _singular(p))}}}/" for p in parents)
+    return outer + last, renamed.get(last.rpartition("/")[2], "id")
+
+
+def _singular(noun: str) -> str:
+    word = noun.rpartition("/")[2].replace("-", "_")
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+
+
+def _chosen(only: str | Iterable[str] | None, except_: str | Iterable[str] | None) -> list[str]:
+    wanted = _names(ACTIONS if only is None else only)
+    left_out = _names(except_ or ())
+    for name in [*wanted, *left_out]:
+        if name not in ACTIONS:
+            close = difflib.get_close_matches(name, ACTIONS, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(ACTIONS)}"
+            raise RouteDefinitionError(f"a resource has no action {name!r}; {hint}")
+    return [name for name in ACTIONS if name in wanted and name not in left_out]
+
+
+def _names(given: str | Iterable[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _route_name(resource: str, action: str, names: str | Mapping[str, str] | None) -> str:
+    if isinstance(names, str):
+        return f"{names}.{action}"
+    if names is not None and action in names:
+        return names[action]
+    return f"{resource.strip('/').replace('/', '.')}.{action}"
+
+
+def redirection(to: str, status: int) -> Callable[..., RedirectResponse]:
+    """An action that redirects to *to*, with its `{names}` replaced by the path's values."""
+
+    def redirect(request: Request) -> RedirectResponse:
+        def value(match: Any) -> str:
+            name = match.group(1).rstrip("?")
+            return encode(str(request.route_parameters.get(name, "")))
+
+        return RedirectResponse(PLACEHOLDER.sub(value, to), status)
+
+    return redirect

@@ -1,0 +1,226 @@
+"""URLs to named routes, as Laravel writes them, and signed ones that cannot be altered.
+
+A signature covers the path and the query, whatever their order, but not the host, so that it
+holds behind proxies and under several names of one site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from so.errors import RouteNotFoundError, SixOrbitError, UrlGenerationError
+from so.http.routing.template import Parameter, Segment
+from so.support.clock import Clock
+from so.support.scope import current_scope
+from so.support.signing import Signer
+
+if TYPE_CHECKING:
+    from so.http.request import Request
+    from so.http.router import Router
+    from so.http.routing.route import Route
+
+PURPOSE = "url"
+# What Laravel leaves readable in a path, less the characters that would end it or double as an
+# escape (?, # and %).
+_READABLE = "/@:;,=+!*|&"
+
+
+def encode(text: str) -> str:
+    """*text* for a path."""
+    return quote(text, safe=_READABLE, errors="replace")
+
+
+class UrlGenerator:
+    """Writes URLs for the routes of one router."""
+
+    def __init__(
+        self,
+        router: Router,
+        root: str | Callable[[], str],
+        signer: Signer | None,
+        clock: Clock | None,
+    ) -> None:
+        self._router = router
+        self.root = root
+        self.signer = signer
+        self._clock = clock or Clock()
+
+    def base(self) -> str:
+        """The address in front of every path, without a slash at its end.
+
+        What a trusted proxy says, else the configured root, else the address of the request.
+        """
+        scope = current_scope()
+        request = None if scope is None else scope.request
+        if request is not None and request.is_forwarded():
+            return str(request.root())
+        configured = self.root() if callable(self.root) else self.root
+        if configured:
+            return configured.rstrip("/")
+        return "http://localhost" if request is None else str(request.root())
+
+    def to(self, path: str = "", params: Any = None) -> str:
+        """The URL of *path*; a list adds segments to it, a dict a query. A URL stays as it is."""
+        if path.startswith(("http://", "https://", "//", "mailto:", "tel:", "#")):
+            return path
+        path, hash_, fragment = path.partition("#")
+        path, mark, query = path.partition("?")
+        url = f"{self.base()}/{quote(path.strip('/'), safe=_READABLE + '%')}"
+        if params is not None and not isinstance(params, Mapping):
+            values = params if isinstance(params, (list, tuple)) else [params]
+            url = "/".join([url.rstrip("/"), *(encode(text_of(value)) for value in values)])
+            params = None
+        return url.rstrip("/") + _query(query, params or {}) + (hash_ and f"#{fragment}")
+
+    def route(self, name: str, params: Any = None, absolute: bool = True, **kw: Any) -> str:
+        """The URL of the route called *name*.
+
+        *params*: a dict by name, a list in order, or the one value; what the template does not
+        hold becomes the query. Models stand for their route key. Raises RouteNotFoundError, and
+        UrlGenerationError if a parameter is missing.
+        """
+        return self._written(self._named(name), self._given(name, params, kw), absolute)
+
+    def signed(
+        self,
+        name: str,
+        params: Any = None,
+        expires: int | float | timedelta | datetime | None = None,
+        absolute: bool = True,
+        **kw: Any,
+    ) -> str:
+        """As `route`, with a signature; *expires* is seconds or a timedelta from now, or a time."""
+        given = self._given(name, params, kw)
+        for reserved in ("signature", "expires"):
+            if reserved in given:
+                raise UrlGenerationError(
+                    f"{reserved!r} is the name of a part of every signed URL: rename the parameter "
+                    f"of route {name!r}"
+                )
+        if expires is not None:
+            given["expires"] = str(self._moment(expires))
+        route = self._named(name)
+        path, _, query = self._written(route, given, False).partition("?")
+        mac = self._signer().mac(_canonical(path, query), PURPOSE)
+        url = self._written(route, given, absolute)
+        return f"{url}{'&' if query else '?'}signature={mac}"
+
+    def has_valid_signature(self, request: Request) -> bool:
+        """True if the URL of *request* was signed here, is unaltered and has not expired."""
+        query = str(request.environ.get("QUERY_STRING", ""))
+        pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
+        macs = [value for key, value in pairs if key == "signature"]
+        if len(macs) != 1:
+            return False
+        rest = urlencode([pair for pair in pairs if pair[0] != "signature"])
+        path = quote("/" + request.decoded_path().strip("/"), safe=_READABLE)
+        if not self._signer().verify(_canonical(path, rest), macs[0], PURPOSE):
+            return False
+        expires = [value for key, value in pairs if key == "expires"]
+        return not expires or (expires[0].isdecimal() and self._clock.time() < int(expires[0]))
+
+    def _named(self, name: str) -> Route:
+        route = self._router.named_routes().get(name)
+        if route is None:
+            raise RouteNotFoundError(f"Route [{name}] not defined.")
+        return route
+
+    def _given(self, name: str, params: Any, kw: Mapping[str, Any]) -> dict[str, Any]:
+        if isinstance(params, Mapping):
+            return {**params, **kw}
+        if params is None:
+            return dict(kw)
+        values = list(params) if isinstance(params, (list, tuple)) else [params]
+        names = [n for n in self._named(name).parameter_names if n not in kw]
+        if len(values) > len(names):
+            raise UrlGenerationError(
+                f"the route {name!r} takes {len(names)} value(s) by position, {len(values)} given: "
+                "name those for the query in a dict"
+            )
+        return {**dict(zip(names, values, strict=False)), **kw}
+
+    def _written(self, route: Route, given: Mapping[str, Any], absolute: bool) -> str:
+        left = dict(given)
+        written = [self._segment(route, segment, left) for segment in route.segments]
+        path = "/" + "/".join(text for text in written if text)
+        url = path + _query("", left)
+        return self.base() + (url if path != "/" else url[1:]) if absolute else url
+
+    def _segment(self, route: Route, segment: Segment, left: dict[str, Any]) -> str:
+        text = ""
+        for part in segment.parts:
+            text += encode(self._value(route, part, left) if isinstance(part, Parameter) else part)
+        return text
+
+    def _value(self, route: Route, part: Parameter, left: dict[str, Any]) -> str:
+        value = left.pop(part.name, route.default_values.get(part.name))
+        text = "" if value is None else text_of(value, part.field)
+        if text == "" and not part.optional:
+            raise UrlGenerationError(
+                f"Missing required parameter for [Route: {route.route_name}] "
+                f"[URI: {route.uri}] [Missing parameter: {part.name}]."
+            )
+        return text
+
+    def _moment(self, expires: int | float | timedelta | datetime) -> int:
+        if isinstance(expires, datetime):
+            return int(expires.timestamp())
+        seconds = expires.total_seconds() if isinstance(expires, timedelta) else expires
+        return int(self._clock.time() + seconds)
+
+    def _signer(self) -> Signer:
+        if self.signer is None:
+            raise SixOrbitError(
+                "signed URLs need a key: set APP_KEY (run `sixorbit key:generate`), or give the "
+                "Router a signer"
+            )
+        return self.signer
+
+
+def text_of(value: Any, field: str | None = None) -> str:
+    """*value* as it stands in a URL: a model by its route key or *field*, an Enum by value."""
+    if field is not None and not isinstance(value, (str, int)):
+        return text_of(getattr(value, field))
+    for name in ("get_route_key", "get_key"):
+        key = getattr(value, name, None)
+        if callable(key) and not isinstance(value, type):
+            return text_of(key())
+    if isinstance(value, Enum):
+        return text_of(value.value)
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def query_string(params: Mapping[str, Any]) -> str:
+    """*params* as a query: lists and dicts in brackets, None left out."""
+    pairs = [pair for key, value in params.items() for pair in _pairs(str(key), value)]
+    return urlencode(pairs, quote_via=quote, errors="replace")
+
+
+def _pairs(key: str, value: Any) -> Iterable[tuple[str, str]]:
+    if value is None:
+        return
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _pairs(f"{key}[{name}]", inner)
+    elif isinstance(value, (list, tuple)):
+        for at, inner in enumerate(value):
+            yield from _pairs(f"{key}[{at}]", inner)
+    else:
+        yield key, text_of(value)
+
+
+def _query(before: str, params: Mapping[str, Any]) -> str:
+    both = "&".join(part for part in (before, query_string(params)) if part)
+    return f"?{both}" if both else ""
+
+
+def _canonical(path: str, query: str) -> str:
+    """What is signed: the same text for every spelling of one path and query."""
+    pairs = sorted(parse_qsl(query, keep_blank_values=True, errors="replace"))
+    return f"{path.rstrip('/') or '/'}?{urlencode(pairs)}"
