@@ -31,6 +31,7 @@ from so.systems.queue.middleware import (
 from so.systems.queue.pending import PendingChain, PendingDispatch
 from so.systems.queue.progress import Progress
 from so.systems.queue.queue import JobEvent, Queue, bind, current_queue
+from so.systems.queue.schedules import Schedule
 
 __all__ = [
     "JOBS",
@@ -50,6 +51,7 @@ __all__ = [
     "QueueFake",
     "QueueState",
     "RateLimited",
+    "Schedule",
     "Skip",
     "ThrottlesExceptions",
     "WithoutOverlapping",
@@ -64,6 +66,7 @@ __all__ = [
     "exponential",
     "find_batch",
     "queue_fake",
+    "schedule",
 ]
 
 
@@ -90,6 +93,11 @@ def batch(jobs: Iterable[Any]) -> PendingBatch:
 def find_batch(batch_id: str) -> Batch | None:
     """The batch *batch_id* as it is now."""
     return current_queue().find_batch(batch_id)
+
+
+def schedule() -> Schedule:
+    """What recurs: `schedule().job(Report("…")).daily_at("02:00")`."""
+    return current_queue().schedule
 
 
 def queue_fake() -> Any:

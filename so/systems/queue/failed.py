@@ -114,12 +114,13 @@ class FailedJobs:
 
     # --- looking ---
 
-    def latest(self, limit: int = 100) -> list[FailedJob]:
-        """The latest failures, newest first."""
+    def latest(self, limit: int = 100, queue: str | None = None) -> list[FailedJob]:
+        """The latest failures (of *queue*), newest first."""
+        where, values = ("where queue = ?", (queue,)) if queue else ("", ())
         rows = read(
             self._conn(),
-            f"select {_COLUMNS} from failed_jobs order by id desc limit ?",  # noqa: S608 - fixed words
-            (limit,),
+            f"select {_COLUMNS} from failed_jobs {where} order by id desc limit ?",  # noqa: S608 - fixed words
+            (*values, limit),
         )
         return [_failed(row) for row in rows]
 

@@ -28,6 +28,7 @@ from so.systems.queue.payload import Payload, Writer, _write, due_at, plain
 from so.systems.queue.pending import PendingChain, PendingDispatch
 from so.systems.queue.progress import Progress, ProgressTable
 from so.systems.queue.running import Run, perform
+from so.systems.queue.schedules import Schedule
 from so.systems.queue.settle import Settler
 from so.systems.queue.sqltools import Retry, marks, read
 from so.systems.queue.store import Reserved, Store, Stored
@@ -79,6 +80,7 @@ class Queue:
         limiter: Callable[[str], Callable[[Job], Any] | None] | None = None,
         after_commit: bool = False,
         wake_folder: str | None = None,
+        timezone: str = "UTC",
     ) -> None:
         """*db* gives the connection of the calling thread.
 
@@ -86,7 +88,7 @@ class Queue:
         are further queues by connection name. *call* runs a method with injection. *capture* and
         *restore* carry what a job takes over from its dispatcher. *defer* is given when this
         queue's database is not the application's: it runs a function after that one's commit.
-        *wake_folder* is where workers of this machine can be rung.
+        *wake_folder* is where workers of this machine can be rung, *timezone* the schedule's.
         """
         self.source = db
         self.clock = clock or Clock()
@@ -108,6 +110,8 @@ class Queue:
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
         self._fakes: list[QueueFake] = []
         self._parts: _Parts | None = None
+        self._schedule: Schedule | None = None
+        self._timezone = timezone
 
     # --- parts that depend on the engine, made when the first connection is known ---
 
@@ -157,6 +161,13 @@ class Queue:
     def metrics(self) -> Metrics:
         """Counters and sizes."""
         return self.parts.metrics
+
+    @property
+    def schedule(self) -> Schedule:
+        """What recurs."""
+        if self._schedule is None:
+            self._schedule = Schedule(self, self._timezone)
+        return self._schedule
 
     def worker_connection(self) -> Any:
         """A connection for a worker's own statements, apart from what jobs do with theirs.

@@ -1,0 +1,549 @@
+"""`queue:*`: running workers, and looking after what waits, runs and has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from so.console.command import Command
+from so.console.output import NORMAL
+from so.errors import CommandError, UsageError
+
+if TYPE_CHECKING:
+    from so.systems.queue import Queue
+    from so.systems.worker import WorkerOptions
+
+
+class QueueCommand(Command):
+    """What the commands about the queue have in common."""
+
+    hidden = True
+
+    @property
+    def queue(self) -> Queue:
+        """The application's queue."""
+        found: Queue = self.app.make("queue")
+        return found
+
+    def setting(self, name: str, default: Any) -> Any:
+        """A value of config/queue.py."""
+        value = self.app.config.get(f"queue.{name}")
+        return default if value is None else value
+
+    def number(self, option: str, default: Any = None, kind: Callable[[str], Any] = float) -> Any:
+        """The option as a number that is not negative."""
+        text = self.option(option)
+        if text is None:
+            return default
+        try:
+            value = kind(str(text))
+        except ValueError:
+            value = -1
+        if value < 0:
+            raise UsageError(f"--{option}={text} is no number: give one that is 0 or more")
+        return value
+
+
+class QueueWork(QueueCommand):
+    """Runs jobs until it is stopped."""
+
+    signature = (
+        "queue:work {connection? : The queue connection}"
+        " {--queue= : Queues by rank, separated by commas}"
+        " {--once : End after one job}"
+        " {--stop-when-empty : End when there is nothing to do}"
+        " {--workers=1 : Processes; 0 runs jobs in this one}"
+        " {--sleep=3 : Longest pause of an idle worker, in seconds}"
+        " {--tries= : Attempts for jobs that say nothing}"
+        " {--timeout= : Seconds for jobs that say nothing; 0 is no limit}"
+        " {--backoff= : Seconds between attempts for jobs that say nothing}"
+        " {--memory=128 : MB at which a process is replaced; 0 is never}"
+        " {--max-jobs= : End after so many jobs per process}"
+        " {--max-time= : End after so many seconds}"
+        " {--rest=0 : Seconds of pause after each job}"
+        " {--grace= : Seconds a running job has when the worker is stopped}"
+    )
+    description = "Process queued jobs"
+    hidden = False
+
+    def handle(self) -> int:
+        """Work until there is a reason to end."""
+        from so.systems.worker import work
+
+        options = self._options()
+        for fault in options.faults():
+            raise CommandError(fault)
+        self._load_jobs()
+        if self._is_silent_stream():
+            return work(self.queue, options, self._write)
+        return work(self.queue, options)
+
+    def _options(self) -> WorkerOptions:
+        from so.systems.queue.running import Limits
+        from so.systems.worker import WorkerOptions
+
+        names = [n.strip() for n in str(self.option("queue") or "").split(",") if n.strip()]
+        return WorkerOptions(
+            queues=names or [self.queue.default_queue],
+            processes=self.number("workers", 1, int),
+            once=bool(self.option("once")),
+            stop_when_empty=bool(self.option("stop-when-empty")),
+            sleep_seconds=max(0.01, self.number("sleep", 3.0)),
+            rest_seconds=self.number("rest", 0.0),
+            max_jobs=self.number("max-jobs", 0, int),
+            max_seconds=self.number("max-time", 0.0),
+            memory_mb=self.number("memory", 128, int),
+            limits=Limits(
+                tries=self.number("tries", self.setting("tries", 3), int),
+                timeout=self.number("timeout", self.setting("timeout", 60)) or None,
+                backoff=self._backoff(),
+                max_crashes=self.setting("max_crashes", 3),
+            ),
+            lease_seconds=self.setting("lease_seconds", 15),
+            kill_grace_seconds=self.setting("kill_grace", 2.0),
+            stop_grace_seconds=self.number("grace", self.setting("stop_grace", 30.0)),
+            prefetch_seconds=self.setting("prefetch_seconds", 0.02),
+            prefetch_jobs=self.setting("prefetch_jobs", 64),
+            as_json=self.wants_json,
+            quiet=self.output.verbosity < NORMAL,
+        )
+
+    def _backoff(self) -> Any:
+        text = self.option("backoff")
+        if text is None:
+            return self.setting("backoff", 0)
+        try:
+            seconds = [float(part) for part in str(text).split(",")]
+        except ValueError:
+            raise UsageError(f"--backoff={text} is no number: give seconds, or 10,60,300") from None
+        return seconds[0] if len(seconds) == 1 else seconds
+
+    def _load_jobs(self) -> None:
+        """Import the modules that define jobs: only classes that are defined are run."""
+        self.app.boot()
+        for folder in ("jobs", "notifications"):
+            self.app.discover(folder)
+
+    def _is_silent_stream(self) -> bool:
+        """Whether what is printed goes somewhere else than to the standard output."""
+        import sys
+
+        return self.output.stream is not sys.stdout
+
+    def _write(self, text: str) -> None:
+        self.output.stream.write(text)
+
+
+class QueueFailed(QueueCommand):
+    """Lists what has failed."""
+
+    signature = (
+        "queue:failed {--queue= : Only of this queue} {--limit=50 : How many}"
+        " {--groups : Count by kind of failure}"
+    )
+    description = "List failed jobs, or count them by kind"
+    hidden = False
+
+    def handle(self) -> int:
+        """Print the list."""
+        if self.option("groups"):
+            return self._groups()
+        jobs = self.queue.failed_jobs
+        found = jobs.latest(self.number("limit", 50, int), self.option("queue"))
+        if self.wants_json:
+            self.json([job.to_dict() for job in found])
+            return 0
+        if not found:
+            self.info("No failed jobs.")
+            return 0
+        self.table(
+            ["uuid", "queue", "job", "failed at", "reason"],
+            [
+                [f.uuid, f.queue, f.job, f"{f.failed_at:%Y-%m-%d %H:%M:%S}", f.reason[:80]]
+                for f in found
+            ],
+        )
+        ages = ", ".join(f"{name} {count}" for name, count in jobs.ages().items())
+        self.line(f"{jobs.count()} in all; by age: {ages}")
+        return 0
+
+    def _groups(self) -> int:
+        groups = self.queue.failed_jobs.groups()
+        if self.wants_json:
+            self.json([group.to_dict() for group in groups])
+            return 0
+        self.table(
+            ["group", "count", "job", "last at", "reason"],
+            [
+                [g.fingerprint, g.count, g.job, f"{g.last_at:%Y-%m-%d %H:%M:%S}", g.reason[:80]]
+                for g in groups
+            ],
+        )
+        return 0
+
+
+class QueueRetry(QueueCommand):
+    """Puts failed jobs back."""
+
+    signature = (
+        "queue:retry {id?* : uuids or ids, or all} {--queue= : All of this queue}"
+        " {--range=* : Ids from-to} {--group= : All of this kind, see queue:failed --groups}"
+    )
+    description = "Put failed jobs back into their queues"
+    hidden = False
+
+    def handle(self) -> int:
+        """Move them, and say how many."""
+        jobs = self.queue.failed_jobs
+        keys = [str(key) for key in self.argument("id") or []]
+        total = blocked = 0
+        for result in self._results(jobs, keys):
+            total += result.count
+            blocked += result.blocked
+        self.info(f"{total} failed job(s) put back.")
+        if blocked:
+            self.warn(f"{blocked} unique job(s) stay failed: another one of each kind is queued.")
+        return 0 if total or not keys or keys == ["all"] else 1
+
+    def _results(self, jobs: Any, keys: list[str]) -> Iterator[Any]:
+        name, group, ranges = self.option("queue"), self.option("group"), self.option("range")
+        if not (keys or name or group or ranges):
+            raise UsageError("nothing to retry: name uuids, all, --queue, --group or --range")
+        if keys == ["all"]:
+            yield jobs.retry_all()
+        elif keys:
+            yield jobs.retry(keys)
+        if name or group:
+            yield jobs.retry_all(queue=name, group=group)
+        for text in ranges or []:
+            first, _, last = str(text).partition("-")
+            if not (first.isdecimal() and last.isdecimal()):
+                raise UsageError(f"--range={text} is no range: give ids as 10-20")
+            yield jobs.retry_all(ids=(int(first), int(last)))
+
+
+class QueueRetryBatch(QueueCommand):
+    """Puts the failed members of a batch back."""
+
+    signature = "queue:retry-batch {id* : Ids of batches}"
+    description = "Put the failed jobs of a batch back into their queues"
+    hidden = False
+
+    def handle(self) -> int:
+        """Move them, and say how many."""
+        code = 0
+        for batch_id in self.argument("id"):
+            if self.queue.find_batch(batch_id) is None:
+                self.error(f"There is no batch {batch_id}.")
+                code = 1
+                continue
+            count = self.queue.failed_jobs.retry_all(batch=batch_id).count
+            self.info(f"{count} failed job(s) of batch {batch_id} put back.")
+        return code
+
+
+class QueueForget(QueueCommand):
+    """Deletes failed jobs."""
+
+    signature = "queue:forget {id* : uuids or ids}"
+    description = "Delete failed jobs"
+    hidden = False
+
+    def handle(self) -> int:
+        """Delete them, and say how many."""
+        count = self.queue.failed_jobs.forget([str(key) for key in self.argument("id")])
+        if not count:
+            self.error("No failed job has that id.")
+            return 1
+        self.info(f"{count} failed job(s) deleted.")
+        return 0
+
+
+class QueueFlush(QueueCommand):
+    """Deletes all failed jobs."""
+
+    signature = "queue:flush {--hours= : Only those older than so many hours}"
+    description = "Delete all failed jobs"
+    hidden = False
+
+    def handle(self) -> int:
+        """Delete them, and say how many."""
+        self.info(f"{self.queue.failed_jobs.prune(self.number('hours', 0))} failed job(s) deleted.")
+        return 0
+
+
+class QueuePruneFailed(QueueCommand):
+    """Deletes old failed jobs."""
+
+    signature = "queue:prune-failed {--hours= : Age in hours (config: queue.prune_failed_hours)}"
+    description = "Delete failed jobs older than so many hours"
+    hidden = False
+
+    def handle(self) -> int:
+        """Delete them, and say how many."""
+        hours = self.number("hours", self.setting("prune_failed_hours", 720))
+        if not hours:
+            self.info("Failed jobs are kept: queue.prune_failed_hours is 0.")
+            return 0
+        self.info(f"{self.queue.failed_jobs.prune(hours)} failed job(s) deleted.")
+        return 0
+
+
+class QueuePruneBatches(QueueCommand):
+    """Deletes old batches."""
+
+    signature = (
+        "queue:prune-batches {--hours= : Age in hours (config: queue.prune_batches_hours)}"
+        " {--unfinished= : Delete unfinished ones older than so many hours as well}"
+    )
+    description = "Delete finished batches older than so many hours"
+    hidden = False
+
+    def handle(self) -> int:
+        """Delete them, and say how many."""
+        hours = self.number("hours", self.setting("prune_batches_hours", 720))
+        total = self._prune(hours, False) if hours else 0
+        unfinished = self.number("unfinished")
+        if unfinished:
+            total += self._prune(unfinished, True)
+        self.info(f"{total} batch(es) deleted.")
+        return 0
+
+    def _prune(self, hours: float, unfinished: bool) -> int:
+        queue, total = self.queue, 0
+        before = queue.clock.time() - hours * 3600
+        while True:
+            conn = queue.source.connection()
+            count = queue.batches.prune(conn, before, unfinished=unfinished)
+            total += count
+            if not count:
+                return total
+
+
+class QueueClear(QueueCommand):
+    """Deletes waiting jobs."""
+
+    signature = (
+        "queue:clear {connection? : The queue connection} {--queue= : Queues, by commas}"
+        " {--force : Do not ask, in production either}"
+    )
+    description = "Delete every job of a queue that is not running"
+    destructive = True
+    hidden = False
+
+    def handle(self) -> int:
+        """Delete them, and say how many."""
+        names = str(self.option("queue") or self.queue.default_queue)
+        for name in [part.strip() for part in names.split(",")]:
+            self.info(f"{self.queue.clear(name)} job(s) of the queue {name!r} deleted.")
+        return 0
+
+
+class QueueMonitor(QueueCommand):
+    """Says whether queues have grown too long."""
+
+    signature = (
+        "queue:monitor {queues : Queues, separated by commas}"
+        " {--max=1000 : So many jobs may wait in each}"
+    )
+    description = "Exit with 1 if a queue is longer than --max"
+    hidden = False
+
+    def handle(self) -> int:
+        """Print each queue; 1 if one is too long."""
+        most = self.number("max", 1000, int)
+        names = [name.strip() for name in str(self.argument("queues")).split(",")]
+        sizes = {name: self.queue.size(name) for name in names}
+        if self.wants_json:
+            self.json([{"queue": n, "size": s, "ok": s <= most} for n, s in sizes.items()])
+        else:
+            self.table(
+                ["queue", "size", "status"],
+                [[n, s, "OK" if s <= most else "ALERT"] for n, s in sizes.items()],
+            )
+        return int(any(size > most for size in sizes.values()))
+
+
+class QueueStatus(QueueCommand):
+    """Shows how the queues and workers are."""
+
+    signature = "queue:status"
+    description = "Show sizes, waiting times, throughput, workers and progress"
+    hidden = False
+
+    def handle(self) -> int:
+        """Print it."""
+        queue = self.queue
+        states, workers = queue.metrics.states(), queue.control.workers()
+        running = queue.progress_table.running(queue.source.connection())
+        failed = queue.failed_jobs.count()
+        if self.wants_json:
+            self.json(
+                {
+                    "queues": [state.to_dict() for state in states],
+                    "workers": [worker.to_dict() for worker in workers],
+                    "progress": [progress.to_dict() for progress in running],
+                    "failed": failed,
+                }
+            )
+            return 0
+        self.table(
+            ["queue", "pending", "delayed", "running", "oldest", "done/h", "failed/h", ""],
+            [
+                [
+                    s.name,
+                    f"{s.pending}{'+' if s.capped else ''}",
+                    s.delayed,
+                    s.reserved,
+                    f"{s.oldest_seconds} s",
+                    s.done_last_hour,
+                    s.failed_last_hour,
+                    "paused" if s.paused else "",
+                ]
+                for s in states
+            ],
+        )
+        self.table(
+            ["worker", "host", "pid", "queues", "processes", "state", "last sign", "doing"],
+            [
+                [
+                    w.id,
+                    w.host,
+                    w.pid,
+                    ",".join(w.queues),
+                    w.processes,
+                    w.state if w.alive else "DEAD",
+                    f"{w.beat_at:%H:%M:%S}",
+                    "; ".join(f"{j['job']} {j['seconds']} s" for j in w.current),
+                ]
+                for w in workers
+            ],
+        )
+        for item in running:
+            done = f"{item.percent} %" if item.percent is not None else str(item.done)
+            left = f", {item.seconds_left} s left" if item.seconds_left is not None else ""
+            self.line(f"job {item.job_id} {item.job}: {done} {item.message or ''}{left}")
+        self.line(f"{failed} failed job(s)")
+        return 0
+
+
+class QueueMetrics(QueueCommand):
+    """Prints counters for a monitoring system."""
+
+    signature = "queue:metrics"
+    description = "Print everything countable as OpenMetrics text"
+    hidden = False
+
+    def handle(self) -> int:
+        """Print it."""
+        self.line(self.queue.metrics.open_metrics().rstrip("\n"))
+        return 0
+
+
+class QueueDoctor(QueueCommand):
+    """Looks for faults."""
+
+    signature = "queue:doctor"
+    description = "Name what is wrong with the queue and how to mend it; exit 1 if anything is"
+    hidden = False
+
+    def handle(self) -> int:
+        """Print each fault; 1 if one of them is serious."""
+        from so.systems.queue.doctor import Doctor
+
+        for folder in ("jobs", "notifications"):
+            self.app.discover(folder)
+        settings = {
+            name: self.setting(name, default)
+            for name, default in (
+                ("lease_seconds", 15),
+                ("kill_grace", 2.0),
+                ("stop_grace", 30.0),
+                ("timeout", 60),
+            )
+        }
+        found = Doctor(self.queue, settings).examine()
+        if self.wants_json:
+            self.json([finding.to_dict() for finding in found])
+        for finding in [] if self.wants_json else found:
+            text = f"{finding.name}: {finding.text}"
+            self.error(text) if finding.is_fatal else self.warn(text)
+        if not found and not self.wants_json:
+            self.info("The queue is in good health.")
+        return int(any(finding.is_fatal for finding in found))
+
+
+class QueueRestart(QueueCommand):
+    """Asks workers to end."""
+
+    signature = "queue:restart"
+    description = "Let every worker finish its job and end, for the service manager to start anew"
+    hidden = False
+
+    def handle(self) -> int:
+        """Ask, and say who is asked."""
+        self.queue.control.restart()
+        asked = [worker for worker in self.queue.control.workers() if worker.alive]
+        self.info("Every worker ends after its job; the service manager starts it anew.")
+        for worker in asked:
+            self.line(f"  {worker.id} on {worker.host}, {worker.processes} process(es)")
+        return 0
+
+
+class QueuePause(QueueCommand):
+    """Lets queues rest."""
+
+    signature = (
+        "queue:pause {queue? : The queue; all of them without a name}"
+        " {--for= : Seconds, after which it goes on by itself}"
+    )
+    description = "Let no worker take jobs of a queue, or of any"
+    hidden = False
+
+    def handle(self) -> int:
+        """Write the pause down."""
+        name = self.argument("queue")
+        self.queue.control.pause(name, self.number("for"))
+        self.info(f"Paused: {name or 'all queues'}.")
+        return 0
+
+
+class QueueResume(QueueCommand):
+    """Lets queues go on."""
+
+    signature = "queue:resume {queue? : The queue; all of them without a name}"
+    description = "End a pause"
+    hidden = False
+
+    def handle(self) -> int:
+        """Take the pause back."""
+        name = self.argument("queue")
+        known = self.queue.control.paused(self.queue.source.connection())
+        ended = [n for n in ([name] if name else known) if self.queue.control.resume(n)]
+        self.queue.wake()
+        self.info(
+            f"Going on: {', '.join(ended).replace('*', 'all queues') or 'nothing was paused'}."
+        )
+        return 0
+
+
+class QueueCancel(QueueCommand):
+    """Cancels a job."""
+
+    signature = "queue:cancel {id* : Ids of jobs}"
+    description = "Remove a waiting job; ask a running one to stop"
+    hidden = False
+
+    def handle(self) -> int:
+        """Cancel each, and say what came of it."""
+        code = 0
+        for key in self.argument("id"):
+            result = self.queue.cancel(int(key)) if str(key).isdecimal() else None
+            if result is None:
+                self.error(f"There is no job {key}.")
+                code = 1
+            elif result == "removed":
+                self.info(f"Job {key} was waiting and is removed.")
+            else:
+                self.info(f"Job {key} is running and has been asked to stop.")
+        return code

@@ -1,0 +1,239 @@
+"""`queue:doctor`: looks for what makes queues fail, and says how to mend it.
+
+Everything is looked up through indexes or in small tables, so it takes milliseconds whatever the
+size of the backlog.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from so.systems.queue.sqltools import read
+
+if TYPE_CHECKING:
+    from so.systems.queue.queue import Queue
+
+OLDEST_WAIT_SECONDS = 3600
+CLOCK_SECONDS = 2.0
+WAL_MB = 256
+SAMPLE = 200
+MANY_FAILURES = 10_000
+DUE_INDEX = ["queue", "available_at", "id"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault: a short name for programs, and what to do about it for people."""
+
+    name: str
+    text: str
+    is_fatal: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` shows of it."""
+        return {**vars(self)}
+
+
+class Doctor:
+    """Examines one queue."""
+
+    def __init__(self, queue: Queue, settings: dict[str, Any] | None = None) -> None:
+        """*settings* are those of config/queue.py as far as they can contradict each other."""
+        self._queue = queue
+        self._settings = settings or {}
+
+    def examine(self) -> list[Finding]:
+        """Every fault there is; an empty list is a clean bill."""
+        conn = self._queue.worker_connection()
+        try:
+            found = [*self._engine(conn), *self._indexes(conn), *self._lease(), *self._clock(conn)]
+            return [*found, *self._workers(), *self._backlog(conn), *self._failures(conn)]
+        finally:
+            if conn is not self._queue.source.connection():
+                conn.close()
+
+    # --- the engine ---
+
+    def _engine(self, conn: Any) -> Iterator[Finding]:
+        if conn.dialect.name == "sqlite":
+            yield from self._sqlite(conn)
+            return
+        base = self._queue.source.connection()
+        isolation = str(_one(conn, "select @@transaction_isolation")).upper()
+        if isolation != "READ-COMMITTED":
+            yield Finding(
+                "isolation",
+                f"workers run at {isolation}: idle ones would block every insert; "
+                "let them have READ COMMITTED",
+            )
+        theirs = str(_one(base, "select @@transaction_isolation")).upper()
+        if theirs == "SERIALIZABLE":
+            yield Finding(
+                "isolation",
+                "the application's connection is SERIALIZABLE: its reads of jobs block workers; "
+                "set `isolation` in config/database.py to repeatable read or read committed",
+            )
+        if not _supports_skip_locked(str(_one(conn, "select version()"))):
+            yield Finding(
+                "skip_locked",
+                "this server knows no SKIP LOCKED: use MySQL 8.0.1, MariaDB 10.6 or newer",
+            )
+        if "statement" in str(_one(conn, "select @@binlog_format")).lower() and int(
+            _one(conn, "select @@log_bin")
+        ):
+            yield Finding(
+                "binlog", "READ COMMITTED needs binlog_format ROW or MIXED: set it on the server"
+            )
+
+    def _sqlite(self, conn: Any) -> Iterator[Finding]:
+        mode = str(_one(conn, "pragma journal_mode")).lower()
+        if mode not in ("wal", "memory"):
+            yield Finding(
+                "journal_mode",
+                f"the database is in {mode} mode: readers block writers; set journal_mode to wal",
+            )
+        pages, size = _one(conn, "pragma page_count"), _one(conn, "pragma page_size")
+        wal = _wal_bytes(str(conn.config["database"]))
+        if wal > WAL_MB * 1_048_576 and wal > pages * size:
+            yield Finding(
+                "wal_size",
+                f"the WAL has grown to {wal >> 20} MB: somebody keeps a read transaction open",
+                False,
+            )
+
+    def _indexes(self, conn: Any) -> Iterator[Finding]:
+        columns = _index_columns(conn, "jobs", "jobs_due_index")
+        if columns != DUE_INDEX:
+            shown = ", ".join(columns) or "missing"
+            yield Finding(
+                "index",
+                f"the index jobs_due_index is {shown}: claims would read the whole backlog; "
+                f"create it on ({', '.join(DUE_INDEX)})",
+            )
+
+    # --- the set-up ---
+
+    def _lease(self) -> Iterator[Finding]:
+        lease = self._settings.get("lease_seconds", 15)
+        if lease < 3:
+            yield Finding(
+                "lease",
+                f"lease_seconds is {lease}: workers renew every third of it, give at least 3",
+            )
+        grace, stop = self._settings.get("kill_grace", 2), self._settings.get("stop_grace", 30)
+        timeout = self._settings.get("timeout")
+        if timeout and stop < min(timeout, 1):
+            yield Finding("stop_grace", f"stop_grace is {stop}: a deploy gives back every job")
+        if grace > 60:
+            yield Finding("kill_grace", f"kill_grace is {grace}: hung jobs live that much longer")
+
+    def _clock(self, conn: Any) -> Iterator[Finding]:
+        skew = abs(conn.database_time() - self._queue.clock.time())
+        if skew > CLOCK_SECONDS:
+            yield Finding(
+                "clock",
+                f"this machine's clock is {skew:.1f} s off the database's: delayed jobs and leases "
+                "go wrong; run a time service",
+            )
+
+    # --- what goes on ---
+
+    def _workers(self) -> Iterator[Finding]:
+        workers = self._queue.control.workers()
+        for worker in workers:
+            if not worker.alive and worker.state != "stopping":
+                yield Finding(
+                    "dead_worker",
+                    f"worker {worker.id} on {worker.host} has been silent since {worker.beat_at}",
+                )
+        wanted = self._queue.control.generation(self._queue.source.connection())
+        for worker in workers:
+            if worker.alive and worker.generation < wanted:
+                yield Finding(
+                    "restart", f"worker {worker.id} has not obeyed the last restart yet", False
+                )
+
+    def _backlog(self, conn: Any) -> Iterator[Finding]:
+        served = {q for w in self._queue.control.workers() if w.alive for q in w.queues}
+        now = int(self._queue.clock.time())
+        for state in self._queue.metrics.states():
+            if state.oldest_seconds > OLDEST_WAIT_SECONDS:
+                yield Finding(
+                    "oldest_wait",
+                    f"a job of {state.name!r} has been waiting for {state.oldest_seconds} s: "
+                    "add workers",
+                )
+            if state.pending and state.name not in served:
+                yield Finding(
+                    "unserved", f"no living worker takes jobs of the queue {state.name!r}"
+                )
+            if state.paused:
+                yield Finding("paused", f"the queue {state.name!r} is paused", False)
+            yield from self._unknown_classes(conn, state.name, now)
+
+    def _unknown_classes(self, conn: Any, queue: str, now: int) -> Iterator[Finding]:
+        rows = read(
+            conn,
+            "select payload from jobs where queue = ? and available_at <= ? "
+            "order by available_at, id limit ?",
+            (queue, now, SAMPLE),
+        )
+        unknown = sorted({name for (text,) in rows if (name := self._unknown(text))})
+        if unknown:
+            yield Finding(
+                "unknown_class",
+                f"jobs of {queue!r} are of classes nobody defines here: {', '.join(unknown)}; "
+                "import their modules, or clear the queue",
+            )
+
+    def _unknown(self, text: str) -> str:
+        try:
+            name = json.loads(text)["job"]
+        except (ValueError, TypeError, KeyError):
+            return "(unreadable payload)"
+        return "" if name in self._queue.registry else str(name)
+
+    def _failures(self, conn: Any) -> Iterator[Finding]:
+        rows = read(
+            conn,
+            "select count(*) from (select 1 from failed_jobs limit ?) as some",
+            (MANY_FAILURES,),
+        )
+        if rows[0][0] >= MANY_FAILURES:
+            yield Finding(
+                "failed_jobs",
+                f"failed_jobs holds {MANY_FAILURES} rows or more: see queue:failed --groups, "
+                "then retry or prune them",
+                False,
+            )
+
+
+def _one(conn: Any, sql: str) -> Any:
+    return read(conn, sql)[0][0]
+
+
+def _supports_skip_locked(version: str) -> bool:
+    numbers = [int(part) for part in version.split("-")[0].split(".")[:2]]
+    return numbers >= ([10, 6] if "mariadb" in version.lower() else [8, 0])
+
+
+def _wal_bytes(path: str) -> int:
+    from pathlib import Path
+
+    wal = Path(f"{path}-wal")
+    return wal.stat().st_size if wal.exists() else 0
+
+
+def _index_columns(conn: Any, table: str, index: str) -> list[str]:
+    if conn.dialect.name == "sqlite":
+        return [str(row[2]) for row in read(conn, f"pragma index_info({index})")]
+    rows = read(
+        conn,
+        "select column_name from information_schema.statistics where table_schema = database() "
+        "and table_name = ? and index_name = ? order by seq_in_index",
+        (table, index),
+    )
+    return [str(row[0]) for row in rows]
