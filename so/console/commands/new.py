@@ -27,12 +27,14 @@ if __name__ == "__main__":
 
 _ROUTES = '''"""The routes of this application."""
 
-from so import JsonResponse, Request, Router, config
+from so import JsonResponse, Router, config
 
 
-@Router.get("/")
-def home(request: Request):
+def home():
     return JsonResponse.success({"name": config("app.name")})
+
+
+Router.get("/", home).name("home")
 '''
 
 _FILES = {

@@ -1,0 +1,9 @@
+"""The composition root: the Application, and the one place that joins the rooms.
+
+Below it every system is built from plain values; in rooms.py the values come from `config/`.
+"""
+
+from so.application.application import Application
+from so.application.running import current_application, set_current
+
+__all__ = ["Application", "current_application", "set_current"]

@@ -1,0 +1,227 @@
+"""`Application`: its folder, its settings, its life, and its WSGI callable.
+
+It is a container in which the rooms are bound (rooms.py). Importing or constructing one installs
+no signal handler and no global logging, and keeps no global but the current-application variable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import Token
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from so import __version__
+from so.application.rooms import Rooms
+from so.application.running import defaults, running
+from so.config import Config, Env
+from so.container import ServiceProvider
+from so.errors import ConfigError
+from so.support.clock import Clock
+
+if TYPE_CHECKING:
+    from so.http.request import Request
+    from so.http.response import Response
+
+
+class Application(Rooms):
+    """One application: its folder, its settings, its systems, and its WSGI callable."""
+
+    def __init__(
+        self, base_path: str | Path | None = None, config: Mapping[str, Any] | None = None
+    ) -> None:
+        """The application in *base_path* (`.env`, `config/`, `app/`), *config* laid over its own.
+
+        Raises ConfigError for a folder that does not exist.
+        """
+        super().__init__()
+        self._base = Path(base_path or Path.cwd()).resolve()
+        if not self._base.is_dir():
+            raise ConfigError(f"{self._base} is no folder: create one with `sixorbit new`")
+        Env.load(self._base / ".env")
+        self.config = Config(self._base / "config")
+        if config:
+            self.config.merge(config)
+        self.clock = Clock()
+        self._providers: dict[type[ServiceProvider], ServiceProvider] = {}
+        self._booted = False
+        self._tokens: list[Token[Application | None]] = []
+        self._wsgi: Callable[..., Iterable[bytes]] | None = None
+        self._bind_rooms()
+
+    # --- paths and facts ---
+
+    def base_path(self, path: str | Path = "") -> Path:
+        """A path inside the application's folder."""
+        return self._base / path
+
+    def config_path(self, path: str | Path = "") -> Path:
+        """A path inside `config/`."""
+        return self._base / "config" / path
+
+    def storage_path(self, path: str | Path = "") -> Path:
+        """A path inside `storage/` (or where `app.storage` says)."""
+        return self._base / str(self.config.get("app.storage", "storage")) / path
+
+    def database_path(self, path: str | Path = "") -> Path:
+        """A path inside `database/`."""
+        return self._base / "database" / path
+
+    def version(self) -> str:
+        """The framework's version."""
+        return __version__
+
+    def environment(self, *names: str) -> Any:
+        """The environment's name; with *names*, whether it is one of them."""
+        here = self.config.get("app.env", "production")
+        return here in names if names else here
+
+    def use_environment(self, name: str) -> None:
+        """Run as *name* instead of what APP_ENV says."""
+        self.config.set("app.env", name)
+
+    def is_production(self) -> bool:
+        """True unless the environment says otherwise."""
+        return bool(self.environment("production"))
+
+    def is_debug(self) -> bool:
+        """True if errors may show their insides."""
+        return bool(self.config.get("app.debug", False))
+
+    # --- life ---
+
+    def __enter__(self) -> Application:
+        defaults.append(self)
+        self._tokens.append(running.set(self))
+        self.boot()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        finally:
+            defaults.remove(self)
+            running.reset(self._tokens.pop())
+
+    def register(self, provider: type[ServiceProvider] | ServiceProvider) -> ServiceProvider:
+        """Add a provider, once; it boots at once if the application has booted."""
+        cls = provider if isinstance(provider, type) else type(provider)
+        if cls not in self._providers:
+            found = provider(self) if isinstance(provider, type) else provider
+            self._providers[cls] = found
+            found.register()
+            if self._booted:
+                self.call(found.boot)
+        return self._providers[cls]
+
+    def boot(self) -> None:
+        """Register the providers of `app.providers`, then boot them all; does nothing twice."""
+        if self._booted:
+            return
+        for name in self.config.get("app.providers", []):
+            self.register(self._provider_class(name))
+        self._booted = True
+        for provider in list(self._providers.values()):
+            self.call(provider.boot)
+
+    def _provider_class(self, name: Any) -> type[ServiceProvider]:
+        if isinstance(name, type):
+            return name
+        module, _, cls = str(name).rpartition(".")
+        try:
+            found: type[ServiceProvider] = getattr(self.import_module(module), cls)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"provider {name!r} of app.providers cannot be loaded") from error
+        return found
+
+    def close(self) -> None:
+        """Close what was opened: connections, log files. The application can be used again."""
+        for name in ("caches", "db"):
+            room = self._instances.get(name)
+            if room is not None:
+                room.close()
+        if "logger" in self._instances:
+            from so.support import logs
+
+            logs.release(self._instances["logger"].name)
+            self.forget_instance("logger")
+
+    # --- the application's own modules ---
+
+    def import_module(self, name: str) -> ModuleType:
+        """Import *name* from this application's folder.
+
+        The first application of a process imports its modules under their own names. A second
+        one in another folder cannot share them and gets modules of its own.
+        """
+        file = self._base.joinpath(*name.split("."))
+        if not (file.is_dir() or file.with_suffix(".py").is_file()):
+            return importlib.import_module(name)
+        known = sys.modules.get(name.partition(".")[0])
+        if known is None or self._base in [Path(p).parent for p in _folders_of(known)]:
+            if str(self._base) not in sys.path:
+                sys.path.insert(0, str(self._base))
+            return importlib.import_module(name)
+        return self._import_apart(name, file)
+
+    def _import_apart(self, name: str, file: Path) -> ModuleType:
+        mark = hashlib.sha256(str(self._base).encode()).hexdigest()[:12]
+        full = f"{name}@{mark}"
+        if full not in sys.modules:
+            path = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+            spec = importlib.util.spec_from_file_location(full, path)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"cannot load {path}")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[full] = module
+            spec.loader.exec_module(module)
+        return sys.modules[full]
+
+    def discover(self, folder: str) -> list[ModuleType]:
+        """Import every module of `app/<folder>/`, or the one module `app/<folder>.py`."""
+        place = self._base / "app" / folder
+        if place.with_suffix(".py").is_file():
+            return [self.import_module(f"app.{folder}")]
+        names = sorted(file.stem for file in place.glob("*.py") if file.stem != "__init__")
+        return [self.import_module(f"app.{folder}.{name}") for name in names]
+
+    # --- serving ---
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Answer one WSGI request."""
+        wsgi = self._wsgi
+        if wsgi is None:
+            self.boot()
+            wsgi = self._wsgi = self.make("kernel")
+        if running.get() is not self:
+            running.set(self)
+        return wsgi(environ, start_response)
+
+    def handle(self, request: Request) -> Response:
+        """The response to *request*, through all middleware; errors are rendered."""
+        self.boot()
+        if running.get() is not self:
+            running.set(self)
+        response: Response = self.make("kernel").handle(request)
+        return response
+
+    def terminate(self, request: Request, response: Response) -> None:
+        """Run what middleware put off until the response had been sent."""
+        self.make("kernel").terminate(request, response)
+
+
+def _folders_of(module: ModuleType) -> list[str]:
+    """The folders a module was found in."""
+    return list(getattr(module, "__path__", [])) or [str(module.__file__)]

@@ -1,0 +1,38 @@
+"""Which application is running: one ContextVar, and a process-wide default for new threads."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from so.support import current as current_systems
+
+if TYPE_CHECKING:
+    from so.application.application import Application
+
+running: ContextVar[Application | None] = ContextVar("so_application", default=None)
+defaults: list[Application] = []  # entered applications; the last one serves new threads
+
+
+def current_application() -> Application:
+    """The running application; raises RuntimeError that says how to start one."""
+    found = running.get() or (defaults[-1] if defaults else None)
+    if found is None:
+        raise RuntimeError(
+            "no application is running: use `with Application(path):`, or set_current(app) in tests"
+        )
+    return found
+
+
+def set_current(app: Application | None) -> None:
+    """Make *app* the current application here and for new threads; None for none at all."""
+    defaults[:] = [] if app is None else [app]
+    running.set(app)
+
+
+def _provide(name: str) -> None:
+    current_systems.provide(name, lambda: current_application().make(name))
+
+
+for _room in ("db", "queue", "activity", "notifications", "auth", "cache", "sessions", "hasher"):
+    _provide(_room)

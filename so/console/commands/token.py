@@ -1,0 +1,22 @@
+"""`token:*`: personal access tokens."""
+
+from __future__ import annotations
+
+from so.console.command import Command
+from so.errors import UsageError
+from so.systems.auth import AccessTokens
+
+
+class TokenPrune(Command):
+    """Expired tokens are worthless at once; this only tidies up."""
+
+    signature = "token:prune {--hours=24 : Keep tokens that expired within so many hours}"
+    description = "Delete expired access tokens"
+
+    def handle(self, tokens: AccessTokens) -> int:
+        """Delete in batches and print the count."""
+        given = str(self.option("hours"))
+        if not given.isdecimal():
+            raise UsageError(f"--hours must be a whole number of hours, {given!r} given")
+        self.info(f"{tokens.prune(int(given))} expired access tokens deleted.")
+        return 0

@@ -1,0 +1,237 @@
+"""The short names applications use: `DB`, `Router`, `app()`, `config()`, `cache()`, `session()` …
+
+Each finds the running application and asks it; nothing below the application layer imports
+this. With no application running they raise RuntimeError that says how to start one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from so.application import current_application, set_current
+from so.support.scope import current_scope
+
+if TYPE_CHECKING:
+    import logging
+
+    from so.db.manager import Database
+    from so.http.request import Request
+    from so.http.routing import Route
+    from so.systems.queue import Batch, PendingBatch, PendingChain, PendingDispatch
+
+__all__ = ["DB", "Gate", "Router", "app", "set_current"]
+
+
+class _Room:
+    """A room of the running application, found anew at every use; called, it gives the room."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(current_application().make(self._name), attribute)
+
+    def __call__(self) -> Any:
+        return current_application().make(self._name)
+
+    def __repr__(self) -> str:
+        return f"<the running application's {self._name}>"
+
+
+class _RouterRoom(_Room):
+    """The running application's router; called, a new router of its own (for tests)."""
+
+    def __call__(self) -> Any:
+        from so.http.router import Router as RouterClass
+
+        return RouterClass()
+
+
+DB: Any = _Room("db")
+Gate: Any = _Room("gate")
+Router: Any = _RouterRoom("router")
+
+
+def app(abstract: Any = None, **params: Any) -> Any:
+    """The running Application, or what its container makes of *abstract*."""
+    here = current_application()
+    return here if abstract is None else here.make(abstract, params)
+
+
+def db() -> Database:
+    """The running application's Database."""
+    found: Database = current_application().make("db")
+    return found
+
+
+def config(key: Any = None, default: Any = None) -> Any:
+    """The setting *key*; the Config itself without a key; a dict of dotted keys sets them."""
+    settings = current_application().config
+    if key is None:
+        return settings
+    if isinstance(key, Mapping):
+        return settings.set(key)
+    return settings.get(key, default)
+
+
+def logger() -> logging.Logger:
+    """The application's logger."""
+    found: logging.Logger = current_application().make("logger")
+    return found
+
+
+def request() -> Request:
+    """The request being answered; raises RuntimeError outside of one."""
+    scope = current_scope()
+    if scope is None or scope.request is None:
+        raise RuntimeError("there is no request here: request() works while one is answered")
+    found: Request = scope.request
+    return found
+
+
+def current_route() -> Route | None:
+    """The route being run; None outside a request."""
+    scope = current_scope()
+    return None if scope is None else scope.route
+
+
+def route_is(*patterns: str) -> bool:
+    """True if the current route's name fits one of *patterns* (`users.*`)."""
+    return bool(current_application().make("router").is_(*patterns))
+
+
+def url(path: str = "", params: Mapping[str, Any] | None = None) -> str:
+    """The absolute URL of *path*, *params* as its query."""
+    return str(current_application().make("router").url_to(path, params))
+
+
+def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> str:
+    """The URL of the route called *name*."""
+    return str(current_application().make("router").route(name, params, absolute, **kw))
+
+
+def signed_route(name: str, params: Any = None, **kw: Any) -> str:
+    """A URL of the route *name* that `request.has_valid_signature()` knows."""
+    return str(current_application().make("router").signed_route(name, params, **kw))
+
+
+def temporary_signed_route(name: str, expires: Any, params: Any = None, **kw: Any) -> str:
+    """The same, valid until *expires* (seconds from now, timedelta or datetime)."""
+    here = current_application().make("router")
+    return str(here.temporary_signed_route(name, expires, params, **kw))
+
+
+# --- systems --------------------------------------------------------------------------------------
+
+
+def cache(store: str | None = None) -> Any:
+    """The default cache store, or the one called *store*."""
+    caches = current_application().make("caches")
+    return caches.store(store)
+
+
+def cached(ttl: Any, key: Any = None, **options: Any) -> Any:
+    """Decorator: keep a function's results in the default store for *ttl*."""
+    from so.systems.cache import cached as decorator
+
+    return decorator(ttl, key, cache=cache, **options)
+
+
+def rate_limiter() -> Any:
+    """The rate limiter."""
+    return current_application().make("limiter")
+
+
+def session(key: Any = None, default: Any = None) -> Any:
+    """The request's session; one value of it; or, given a dict, puts its items."""
+    scope = current_scope()
+    if scope is None or scope.session is None:
+        raise RuntimeError(
+            "there is no session here: put the route into the group 'web', or add 'session'"
+        )
+    if key is None:
+        return scope.session
+    if isinstance(key, Mapping):
+        return scope.session.put(key)
+    return scope.session.get(key, default)
+
+
+def sessions() -> Any:
+    """All sessions: devices of a user, logging out everywhere, counting."""
+    return current_application().make("sessions")
+
+
+def auth(guard: str | None = None) -> Any:
+    """Who is logged in, and logging in and out."""
+    return current_application().make("auth")
+
+
+def activity(log_name: str | None = None) -> Any:
+    """A fresh entry for the activity log."""
+    return current_application().make("activity").entry(log_name)
+
+
+def notifications() -> Any:
+    """The notification system: channels, marking as read, events."""
+    return current_application().make("notifications")
+
+
+def notify(notifiables: Any, notification: Any) -> None:
+    """Send *notification* to one or many."""
+    current_application().make("notifications").send(notifiables, notification)
+
+
+def queue(connection: str | None = None) -> Any:
+    """The queue."""
+    return current_application().make("queue")
+
+
+def dispatch(job: Any) -> PendingDispatch:
+    """Put *job* on its queue; it is stored before this line ends unless more is chained to it."""
+    found: PendingDispatch = current_application().make("queue").dispatch(job)
+    return found
+
+
+def dispatch_sync(job: Any) -> Any:
+    """Run *job* here and now; its exceptions are raised."""
+    return current_application().make("queue").dispatch_sync(job)
+
+
+def chain(jobs: Any) -> PendingChain:
+    """Jobs that run one after the other, each only if the one before succeeded."""
+    found: PendingChain = current_application().make("queue").chain(jobs)
+    return found
+
+
+def batch(jobs: Any) -> PendingBatch:
+    """Jobs that run side by side and are counted together."""
+    found: PendingBatch = current_application().make("queue").batch(jobs)
+    return found
+
+
+def find_batch(id: str) -> Batch | None:
+    """The batch *id*; None if there is none."""
+    found: Batch | None = current_application().make("queue").find_batch(id)
+    return found
+
+
+def schedule() -> Any:
+    """The recurring jobs and commands."""
+    return current_application().make("schedule")
+
+
+def validate(data: Any, rules: Any, messages: Any = None, attributes: Any = None) -> dict[str, Any]:
+    """*data* checked by *rules*; raises ValidationException with what is wrong."""
+    found: dict[str, Any] = (
+        current_application().make("validator").validate(data, rules, messages, attributes)
+    )
+    return found
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Validator":
+        from so.http.validation import Validator
+
+        return Validator
+    raise AttributeError(name)
