@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 Listener = Callable[[Any], object]
 
@@ -46,10 +47,10 @@ class Events:
         self._own: dict[str, list[Listener]] = {}
         self._observers: list[Any] = []
         self._parents = parents
-        self._children: list[Events] = []
+        self._children: WeakSet[Events] = WeakSet()  # a class may come and go
         self._heard: dict[str, list[Listener]] | None = None
         for parent in parents:
-            parent._children.append(self)
+            parent._children.add(self)
 
     def listen(self, event: str, listener: Listener) -> Listener:
         """Call *listener* at every *event*; gives it back, so this serves as a decorator."""
@@ -65,7 +66,7 @@ class Events:
     def forget(self) -> None:
         """Work out anew who listens, when it is next needed."""
         self._heard = None
-        for child in self._children:
+        for child in list(self._children):
             child.forget()
 
     def fire(self, event: str, model: Any) -> bool:

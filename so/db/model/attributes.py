@@ -26,6 +26,10 @@ _SPELLED: frozenset[type] = frozenset((int, Decimal))
 _UNCHANGING = (str, bytes, int, float, Decimal, date, timedelta, Enum, type(None))
 
 
+# The settings of a class that make sense for a single object as well.
+_SETTINGS = frozenset(("timestamps", "table", "connection", "incrementing"))
+
+
 class Attributes:
     """The columns of one model: access, mass assignment and dirty tracking."""
 
@@ -208,13 +212,15 @@ class Attributes:
         if name[0] == "_":
             _put(self, name, value)
             return
-        current = getattr(type(self), name)
-        if isinstance(current, property) or not callable(current):
+        owner = next(cls for cls in type(self).__mro__ if name in vars(cls))
+        found = vars(owner)[name]
+        if hasattr(found, "__set__") or name in _SETTINGS or not _is_ours(owner, found):
             _put(self, name, value)
             return
         raise AttributeError(
-            f"{name!r} is a method of {type(self).__name__}; if there is a column of that name, "
-            f"it is set by model[{name!r}] = …"
+            f"{name!r} is a {'method' if callable(found) else 'setting'} of "
+            f"{type(self).__name__}; if there is a column of that name, it is set by "
+            f"model[{name!r}] = …"
         )
 
     # --- mass assignment
@@ -334,6 +340,11 @@ class Attributes:
         """All attributes but these as a dict."""
         unwanted = set(_flat(names))
         return {name: self[name] for name in self._attributes if name not in unwanted}
+
+
+def _is_ours(owner: type, found: Any) -> bool:
+    """Is this a method, or something that Model itself defines?"""
+    return callable(found) or owner.__module__.startswith("so.db.")
 
 
 def _flat(names: tuple[Any, ...]) -> list[str]:

@@ -56,12 +56,15 @@ class ModelMeta(type):
             put("_table_is_derived", False)
         if "type_alias" not in namespace:
             put("type_alias", name)
+        if namespace.get("lock_version") is True:
+            put("lock_version", _VersionColumn())
         if parents:
             _types.setdefault(cls.type_alias, []).append(weakref.ref(cls))
         put("_plan", Plan(cls))
 
     def __setattr__(cls, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
+        is_version = name == "lock_version" and value is True
+        super().__setattr__(name, _VersionColumn() if is_version else value)
         if not name.startswith("__"):
             cls._renew()
 
@@ -83,10 +86,8 @@ class ModelMeta(type):
         if not name.startswith("_"):
             if name in events.EVENTS:
                 return lambda listener: cls._events.listen(name, listener)
-            try:
+            if name in cls._plan.scopes or hasattr(cls._query_class, name):
                 return getattr(cls.query(), name)
-            except AttributeError:
-                pass
         raise AttributeError(
             f"model {cls.__name__} has no class attribute, query method or scope {name!r}"
             f"{_nearest(name, cls)}"
@@ -191,6 +192,16 @@ class ModelMeta(type):
     def aliases(cls) -> dict[str, type[Model]]:
         """Every known model class by its type alias."""
         return {alias: cls.for_alias(alias) for alias, refs in _types.items() if _alive(refs)}
+
+
+class _VersionColumn:
+    """`lock_version = True`, which stays so on the class; a model has its number there."""
+
+    def __get__(self, model: Any, owner: Any = None) -> Any:
+        return True if model is None else model.get_attribute("lock_version")
+
+    def __set__(self, model: Any, value: Any) -> None:
+        model.set_attribute("lock_version", value)
 
 
 def _alive(refs: Iterable[weakref.ref[ModelMeta]]) -> bool:

@@ -422,6 +422,9 @@ def _name_of(source: Any) -> str:
 
 def _less(value: Any, amount: Any) -> Any:
     """What *value* was before *amount* was added, without binary noise; None if not a number."""
-    if isinstance(value, float):
-        return float(Decimal(repr(value)) - Decimal(str(amount)))
-    return value - amount if isinstance(value, (int, Decimal)) else None
+    if type(value) is int and type(amount) is int:
+        return value - amount
+    if not isinstance(value, (int, float, Decimal)):
+        return None
+    before = Decimal(str(value)) - Decimal(str(amount))
+    return float(before) if isinstance(value, float) else before

@@ -13,6 +13,7 @@ from so.db import clauses as c
 from so.db.model import eager
 from so.db.model.collection import Models
 from so.db.model.persistence import connection_of
+from so.db.pagination import CursorPaginator, Paginator, SimplePaginator
 from so.db.query import Query
 from so.db.rows import Collection, Row
 from so.errors import CastError, ModelNotFoundError, MultipleRecordsFoundError
@@ -109,16 +110,18 @@ class ScopedQuery(Query):
             scope for name, scope in self.model.global_scopes().items() if name not in self._without
         ]
 
+    def keep_together(self) -> Self:
+        """Put the conditions so far in parentheses if there is an `or` among them."""
+        self.tree.conditions = _grouped(self.tree.conditions)
+        return self
+
     def scope(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Apply the model's `scope_<name>`; its conditions stay together in parentheses."""
         method = self.model._plan.scopes.get(name)
         if method is None:
             known = ", ".join(self.model._plan.scopes) or "none"
             raise AttributeError(f"{self.model.__name__} has no scope {name!r}; it has {known}")
-        before = len(self.tree.conditions)
-        if before:
-            self.tree.conditions = _grouped(self.tree.conditions)
-            before = len(self.tree.conditions)
+        before = len(self.keep_together().tree.conditions)
         result = method(self.model(), self, *args, **kwargs)
         if before:
             added = self.tree.conditions[before:]
@@ -332,6 +335,58 @@ class ScopedQuery(Query):
             return value
         name = _bare(column)
         return self._from_row({name: value}).get_attribute(name)
+
+    def aggregate(self, function: str, columns: Any = "*") -> Any:
+        """What an aggregate function gives; of a cast column as that column's values are."""
+        found = super().aggregate(function, columns)
+        of_values = function in ("min", "max") or (function == "sum" and found is not None)
+        return self._cast_value(columns, found) if of_values else found
+
+    # --- in parts, in the order of the key
+
+    def _enforce_order(self) -> None:
+        if not self.tree.orders and not self.tree.union_orders:
+            self.order_by(self.qualify(self.model.primary_key))
+
+    def _chunks_by_id(
+        self, count: int, column: str, alias: str | None, direction: str
+    ) -> Iterator[Any]:
+        if column == "id":
+            key = self.model.primary_key
+            column, alias = self.qualify(key), alias or key
+        return super()._chunks_by_id(count, column, alias, direction)
+
+    def paginate(
+        self,
+        per_page: Any = None,
+        page: Any = None,
+        columns: Any = None,
+        page_name: str = "page",
+        total: Any = None,
+    ) -> Paginator:
+        """One page of models and the total; *per_page* is the model's unless given."""
+        size = self.model.per_page if per_page is None else per_page
+        return super().paginate(size, page, columns, page_name, total)
+
+    def simple_paginate(
+        self, per_page: Any = None, page: Any = None, columns: Any = None, page_name: str = "page"
+    ) -> SimplePaginator:
+        """One page of models and whether there is another, without counting."""
+        size = self.model.per_page if per_page is None else per_page
+        return super().simple_paginate(size, page, columns, page_name)
+
+    def cursor_paginate(
+        self,
+        per_page: Any = None,
+        cursor: Any = None,
+        columns: Any = None,
+        cursor_name: str = "cursor",
+    ) -> CursorPaginator:
+        """One page of models, found by the model before it."""
+        size = self.model.per_page if per_page is None else per_page
+        return super().cursor_paginate(size, cursor, columns, cursor_name)
+
+    # --- new models
 
     def new_model(self, attributes: Mapping[str, Any] | None = None, /, **columns: Any) -> Any:
         """A new model, filled and not saved, at home on this query's connection."""
