@@ -307,6 +307,7 @@ class Rooms(Container):
         remember = auth.RememberTokens(
             self.make("db").source(self.config.get("session.connection")),
             lifetime_days=settings.get("remember_days", 30),
+            grace_seconds=settings.get("remember_grace_seconds", 10),
             clock=self.clock,
         )
         throttle = auth.LoginThrottle(
@@ -317,14 +318,21 @@ class Rooms(Container):
             clock=self.clock,
         )
         return auth.Authentication(
-            auth.ModelUsers(self._user_model),
+            auth.ModelUsers(self._user_model, settings.get("password", "password")),
             hasher=self.make("hasher"),
             throttle=throttle,
             remember=remember,
             absolute_lifetime_minutes=self.config.get("session.absolute_lifetime", 0),
             signer=self.make("signer"),
+            legacy_check=auth.legacy_sha1(salt) if (salt := settings.get("legacy_salt")) else None,
             clock=self.clock,
         )
+
+    def _make_steady_limiter(self) -> Any:
+        """One for the whole process: it counts by itself while the database cannot be reached."""
+        from so.systems.auth import SteadyLimiter
+
+        return SteadyLimiter(self.make("limiter"), self.clock)
 
     def _user_model(self) -> Any:
         name = self.config.get("auth.model", "app.models.User")
@@ -450,8 +458,8 @@ class Rooms(Container):
 ROOMS = (
     "logger", "signer", "db", "job_codec", "cache_codec", "presence", "router", "errors",
     "validator", "http_settings", "kernel", "caches", "limiter", "sessions", "hasher",
-    "authentication", "access_tokens", "gate", "cookie_settings", "csrf_settings", "doors",
-    "context_settings", "queue", "activity", "notifications",
+    "authentication", "steady_limiter", "access_tokens", "gate", "cookie_settings",
+    "csrf_settings", "doors", "context_settings", "queue", "activity", "notifications",
 )  # fmt: skip
 # Which room a class asks for, by name: looking it up imports nothing.
 CLASSES = {
@@ -470,7 +478,7 @@ CLASSES = {
     "so.systems.cache.stores.Caches": "caches",
     "so.systems.cache.cache.Cache": "cache",
     "so.systems.cache.limits.RateLimiter": "limiter",
-    "so.edge.throttle.NamedLimiter": "limiter",
+    "so.systems.auth.throttle.SteadyLimiter": "steady_limiter",
     "so.systems.sessions.service.Sessions": "sessions",
     "so.systems.sessions.session.Session": "session",
     "so.systems.auth.guard.Authentication": "authentication",

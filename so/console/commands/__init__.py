@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "db:install": ("db", "DbInstall", "Create the framework tables; harmless when they exist"),
     "db:schema": ("db", "DbSchema", "Print the SQL that creates the framework tables"),
     "db:seed": ("db", "DbSeed", "Fill the database with a seeder"),
+    "key:generate": ("key", "KeyGenerate", "Write a new APP_KEY into .env"),
     "make:command": ("make", "MakeCommand", "Create a console command"),
     "make:controller": ("make", "MakeController", "Create a controller"),
     "make:job": ("make", "MakeJob", "Create a queued job"),
@@ -81,4 +82,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "ScheduleWork",
         "Begin what is due at each full minute until stopped",
     ),
+    "session:cleanup": ("session", "SessionCleanup", "Remove expired sessions"),
+    "session:list": ("session", "SessionList", "List active sessions"),
+    "session:revoke": ("session", "SessionRevoke", "End one session, or all of a user"),
+    "token:prune": ("token", "TokenPrune", "Delete expired access tokens"),
 }
