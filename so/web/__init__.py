@@ -1,0 +1,1 @@
+"""Pages on top of everything, removable: the guides at /docs, the OpenAPI document."""

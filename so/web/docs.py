@@ -1,0 +1,212 @@
+"""The guides at /docs: index, pages, search; as HTML, Markdown or JSON.
+
+`DocsProvider` brings them into an application; take it out of `app.providers`, or set
+`docs.enabled` to False, and nothing of them is left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from so.container import ServiceProvider
+from so.errors import NotFoundException
+from so.http.request import Request
+from so.http.response import JsonResponse, Response
+from so.support.markup import Markup, h, join
+from so.web.guides import Guide, Guides, Hit
+from so.web.layout import Layout, Page
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'self'"
+)
+
+
+class DocsSite:
+    """The actions behind /docs."""
+
+    def __init__(self, guides: Guides, brand: str) -> None:
+        """Show *guides* under the name *brand*."""
+        self.guides = guides
+        self.brand = brand
+
+    def index(self, request: Request) -> Response:
+        """All guides with their first words."""
+        guides = list(self.guides.all().values())
+        form = _format(request)
+        if form == "json":
+            return _answer(request, JsonResponse({"guides": [self._entry(g) for g in guides]}))
+        if form == "md":
+            return _answer(request, _markdown(f"# {self.brand}\n\n" + _list_of(guides)))
+        cards = [
+            h(
+                "li",
+                h("a", h("strong", g.title), h("span", g.summary), href=self._url(g.slug)),
+            )
+            for g in guides
+        ]
+        body = join([h("h1", self.brand), h("ul", cards, class_="cards")])
+        return self._page(request, Page("", body))
+
+    def show(self, request: Request, page: str) -> Response:
+        """One guide; 404 for a name that none has."""
+        guide = self.guides.find(page)
+        if guide is None:
+            near = self.guides.nearest(page)
+            mend = f" Did you mean {self._url(near.slug)}?" if near else ""
+            raise NotFoundException(f"There is no guide called {page!r}.{mend}")
+        form = _format(request)
+        if form == "md":
+            return _answer(request, _markdown(guide.source))
+        if form == "json":
+            return _answer(request, JsonResponse(self._whole(guide)))
+        headings = [
+            (heading.level, heading.text, heading.id)
+            for heading in guide.document.headings
+            if heading.level in (2, 3)
+        ]
+        body = join([guide.document.html, self._turn(guide)])
+        return self._page(request, Page(guide.title, body, guide.slug, headings))
+
+    def search(self, request: Request) -> Response:
+        """The sections that hold every word of `?q=`."""
+        query = str(request.query("q") or "")
+        hits = self.guides.search(query)
+        if _format(request) == "json":
+            found = [self._found(hit) for hit in hits]
+            return _answer(request, JsonResponse({"query": query, "results": found}))
+        said = f"{len(hits)} found for “{query}”" if query.strip() else "Search the guides"
+        nothing = query.strip() and not hits
+        hint = h("p", "Nothing holds all of these words; try fewer.") if nothing else None
+        body = join([h("h1", said), hint, *(self._hit(hit) for hit in hits)])
+        return self._page(request, Page("Search", body, query=query))
+
+    # --- parts ------------------------------------------------------------------------------------
+
+    def _page(self, request: Request, page: Page) -> Response:
+        listed = [(guide.slug, guide.title) for guide in self.guides.all().values()]
+        layout = Layout(self.brand, self.guides.prefix, listed)
+        response = Response.html(layout.draw(page)).header("Content-Security-Policy", POLICY)
+        return _answer(request, response)
+
+    def _turn(self, guide: Guide) -> Markup:
+        before, after = self.guides.neighbours(guide)
+        links = [
+            h("a", h("small", word), other.title, href=self._url(other.slug), rel=rel)
+            for other, word, rel in ((before, "Previous", "prev"), (after, "Next", "next"))
+            if other is not None
+        ]
+        return h("nav", links, class_="turn", aria_label="Previous and next")
+
+    def _hit(self, hit: Hit) -> Markup:
+        section = hit.section
+        link = h("a", section.heading, href=self._section_url(hit))
+        return h(
+            "section",
+            link,
+            h("span", f" in {section.guide.title}", class_="from"),
+            h("p", hit.snippet),
+            class_="hit",
+        )
+
+    def _url(self, slug: str) -> str:
+        return f"{self.guides.prefix}/{slug}"
+
+    def _section_url(self, hit: Hit) -> str:
+        anchor = f"#{hit.section.id}" if hit.section.id else ""
+        return self._url(hit.section.guide.slug) + anchor
+
+    def _entry(self, guide: Guide) -> dict[str, Any]:
+        return {
+            "slug": guide.slug,
+            "title": guide.title,
+            "summary": guide.summary,
+            "url": self._url(guide.slug),
+        }
+
+    def _whole(self, guide: Guide) -> dict[str, Any]:
+        before, after = self.guides.neighbours(guide)
+        headings = [
+            {"level": heading.level, "text": heading.text, "id": heading.id}
+            for heading in guide.document.headings
+        ]
+        return {
+            **self._entry(guide),
+            "markdown": guide.source,
+            "html": guide.document.html,
+            "headings": headings,
+            "previous": before and self._url(before.slug),
+            "next": after and self._url(after.slug),
+        }
+
+    def _found(self, hit: Hit) -> dict[str, Any]:
+        section = hit.section
+        return {
+            "guide": section.guide.slug,
+            "title": section.guide.title,
+            "heading": section.heading,
+            "url": self._section_url(hit),
+            "text": section.text[:300],
+        }
+
+
+class DocsProvider(ServiceProvider):
+    """Binds `guides`, and serves them as config/docs.py says."""
+
+    def register(self) -> None:
+        """Bind the guides, which the command `docs` reads as well."""
+        self.app.singleton("guides", lambda app: _guides(app, _settings(app)))
+
+    def boot(self) -> None:
+        """Register the routes."""
+        settings = _settings(self.app)
+        if not settings.get("enabled", True):
+            return
+        title = settings.get("title") or f"{self.app.config.get('app.name', 'SixOrbit')} guides"
+        site = DocsSite(self.app.make("guides"), str(title))
+        routes = self.app.make("router")
+        prefix = _prefix(settings)
+        with routes.group(prefix=prefix, middleware=list(settings.get("middleware", ()))):
+            routes.get("/", site.index).name("docs.index")
+            routes.get("/search", site.search).name("docs.search")
+            routes.get("/{page}", site.show).name("docs.show")
+
+
+def _guides(app: Any, settings: Mapping[str, Any]) -> Guides:
+    folder = app.base_path(settings.get("folder", "docs"))
+    return Guides(folder, settings.get("order", ()), _prefix(settings))
+
+
+def _settings(app: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = app.config.get("docs") or {}
+    return found
+
+
+def _prefix(settings: Mapping[str, Any]) -> str:
+    return "/" + str(settings.get("prefix", "docs")).strip("/")
+
+
+def _format(request: Request) -> str:
+    """html, md or json: what `?format=` or the client asks for."""
+    wanted = request.query("format")
+    if wanted in ("md", "json", "html"):
+        return str(wanted)
+    return "json" if request.expects_json() else "html"
+
+
+def _markdown(source: str) -> Response:
+    return Response(source, 200, {"Content-Type": "text/markdown; charset=utf-8"})
+
+
+def _list_of(guides: list[Guide]) -> str:
+    return "".join(f"- [{g.title}]({g.prefix}/{g.slug}): {g.summary}\n" for g in guides)
+
+
+def _answer(request: Request, response: Response) -> Response:
+    """*response* under a name for its version, or 304 where the client holds it already."""
+    response.etag(hashlib.sha256(response.body).hexdigest()[:32])
+    response.header("Cache-Control", "no-cache").header("Vary", "Accept")
+    response.not_modified(request)
+    return response
