@@ -261,7 +261,7 @@ class Client:
         environ: Mapping[str, Any] | None,
         passed: list[str],
     ) -> Result:
-        whole = urljoin(self.base_url, url)
+        whole = self._whole(url)
         made = make_environ(
             whole, method, data, json, {**self.headers, **(headers or {})}, None, files, environ
         )
@@ -272,6 +272,12 @@ class Client:
         result = Result(status, fields, body, whole, passed)
         self._keep_cookies(fields)
         return result
+
+    def _whole(self, url: str) -> str:
+        """*url* with scheme and host; its path is sent as it stands, `..` and `//` included."""
+        if url.startswith("/"):
+            return self.base_url + url
+        return urljoin(f"{self.base_url}/", url)
 
     # --- what is kept between requests -----------------------------------------------------------
 

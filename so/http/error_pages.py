@@ -34,6 +34,7 @@ main{max-width:70rem;margin:0 auto;padding:1.5rem}
 .quiet .code{font-size:4rem;font-weight:700;color:#9aa5b1;line-height:1}
 .id{color:#7b8794;font-size:.85rem}
 h1{font-size:1.35rem;margin:.2rem 0}h2{font-size:1.05rem;margin:2rem 0 .5rem}
+section+section{margin-top:2rem}
 pre,code,td,.where{font-family:ui-monospace,monospace;font-size:.82rem}
 .message{white-space:pre-wrap;overflow-wrap:anywhere}
 .type{color:#ba2525;font-weight:600}
