@@ -93,6 +93,15 @@ def db_config(
 
 
 @pytest.fixture
+def mysql_config(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Settings of the MySQL database with the framework tables, for tests of that engine alone."""
+    config = request.getfixturevalue("_mysql_database")
+    yield dict(config)
+    with Connection(config) as connection:
+        _clean(connection)
+
+
+@pytest.fixture
 def db(db_config: dict[str, Any], clock: Clock) -> Iterator[Database]:
     """A Database with the framework tables; models use it, too."""
     yield from _opened(db_config, clock)

@@ -113,7 +113,9 @@ class Execution(Sessions):
         while True:
             attempt += 1
             problem = self._digest(call, session, error)
-            if not self._may_run_again(call, problem, attempt, deadline):
+            if self._took_too_long(session) or not self._may_run_again(
+                call, problem, attempt, deadline
+            ):
                 raise problem from error
             session = self._session_for(call)
             try:
@@ -148,6 +150,11 @@ class Execution(Sessions):
             time.sleep(random.uniform(0, 0.01))  # noqa: S311  (jitter)
             return True
         return False
+
+    def _took_too_long(self, session: Session) -> bool:
+        """True after a read timeout: the next attempt would take just as long."""
+        limit = self._dialect.config.get("read_timeout")
+        return bool(limit) and time.monotonic() - session.used_at >= limit
 
     def _number_of_hosts(self) -> int:
         return max(len(self._dialect.hosts("write")), len(self._dialect.hosts("read")))

@@ -62,6 +62,11 @@ _TIMED_OUT: Final = (1317, 1969, 3024)
 # The driver's own number for anything it noticed itself.
 _GONE: Final = re.compile(r"not available|not connected|can not reconnect", re.IGNORECASE)
 _UNKNOWN_AT_COMMIT: Final = (1180,)
+_SOCKET_TIMEOUTS: Final = tuple(
+    getattr(mysql.connector.errors, name)
+    for name in ("ConnectionTimeoutError", "ReadTimeoutError", "WriteTimeoutError")
+    if hasattr(mysql.connector.errors, name)
+)
 # The server says so itself: nothing of the statement was executed.
 _NEVER_RAN: Final = (4031, 1047)
 
@@ -359,9 +364,8 @@ class MySQLDialect:
         self, error: BaseException, sql: str, bindings: Any, connection: str
     ) -> QueryError:
         """The driver's *error* as one of ours, by its number."""
-        number = getattr(error, "errno", None)
         text = _text_of(error)
-        problem = _class_of(number, text)(
+        problem = _class_of(error, text)(
             sql,
             bindings,
             connection,
@@ -412,10 +416,13 @@ class _Health:
 
 def _refuse_unfit(session: MySQLSession, role: str) -> None:
     """Raise for a server that answers but cannot serve: a cluster node apart, a replica."""
-    ready = session.rows("show status like 'wsrep_ready'", ())
-    if ready and str(ready[0][1]).upper() != "ON":
-        raise mysql.connector.OperationalError("this cluster node is not ready", errno=1047)
-    if role == "write" and session.rows("select @@global.read_only", ())[0][0]:
+    asked = "show global variables where variable_name in ('wsrep_on', 'read_only')"
+    found = {name: str(value).upper() for name, value in session.rows(asked, ())}
+    if found.get("wsrep_on") == "ON":
+        ready = session.rows("show status like 'wsrep_ready'", ())
+        if ready and str(ready[0][1]).upper() != "ON":
+            raise mysql.connector.OperationalError("this cluster node is not ready", errno=1047)
+    if role == "write" and found.get("read_only") == "ON":
         raise mysql.connector.OperationalError("this server is read-only", errno=1836)
 
 
@@ -452,7 +459,10 @@ _CLASSES: Final[tuple[tuple[tuple[int, ...], type[QueryError]], ...]] = (
 _BY_NUMBER: Final = {number: cls for numbers, cls in _CLASSES for number in numbers}
 
 
-def _class_of(number: int | None, text: str) -> type[QueryError]:
+def _class_of(error: BaseException, text: str) -> type[QueryError]:
+    number = getattr(error, "errno", None)
+    if isinstance(error, _SOCKET_TIMEOUTS):
+        return LostConnectionError  # it comes with the number of a statement's timeout
     if number == 1290 and "read-only" in text.lower():
         return ReadOnlyError
     if number == -1:
