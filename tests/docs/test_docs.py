@@ -31,7 +31,7 @@ def scratch(tmp_path, monkeypatch):
             monkeypatch.delenv(key)
     settings = {
         "app": {"key": "docs-" + "k" * 32, "env": "testing", "providers": []},
-        "auth": {"scrypt": {"n": 16, "r": 1, "p": 1}},
+        "auth": {"scrypt": {"ln": 4, "r": 1, "p": 1}},
     }
     with Application(tmp_path, settings) as app:
         app.install_tables()
