@@ -153,8 +153,8 @@ class Execution(Sessions):
 
     def _took_too_long(self, session: Session) -> bool:
         """True after a read timeout: the next attempt would take just as long."""
-        limit = self._dialect.config.get("read_timeout")
-        return bool(limit) and time.monotonic() - session.used_at >= limit
+        limit: float | None = self._dialect.config.get("read_timeout")
+        return limit is not None and 0 < limit <= time.monotonic() - session.used_at
 
     def _number_of_hosts(self) -> int:
         return max(len(self._dialect.hosts("write")), len(self._dialect.hosts("read")))
