@@ -231,18 +231,25 @@ class Attributes:
         MassAssignmentError if nothing at all is fillable.
         """
         given = {**(attributes or {}), **columns}
-        refused = () if is_unguarded() else [n for n in given if not self._plan.may_fill(n)]
-        if refused:
-            self._refuse(refused)
-        for name, value in given.items():
-            if name not in refused:
-                self.set_attribute(name, value)
-        return self
+        if not is_unguarded():
+            may_fill = self._plan.may_fill
+            refused = [name for name in given if not may_fill(name)]
+            if refused:
+                self._refuse(refused)
+                given = {name: value for name, value in given.items() if name not in refused}
+        return self._set_all(given)
 
     def force_fill(self, attributes: Mapping[str, Any] | None = None, /, **columns: Any) -> Self:
         """Set all the columns given, whatever `fillable` and `guarded` say."""
-        for name, value in {**(attributes or {}), **columns}.items():
-            self.set_attribute(name, value)
+        return self._set_all({**(attributes or {}), **columns})
+
+    def _set_all(self, values: Mapping[str, Any]) -> Self:
+        writers = self._plan.writers
+        for name, value in values.items():
+            if name in writers:
+                self.set_attribute(name, value)
+            else:
+                self._own_attributes()[name] = value
         return self
 
     def is_fillable(self, name: str) -> bool:

@@ -36,7 +36,6 @@ class ModelMeta(type):
 
     _plan: Plan
     _query_class: type[ModelQuery]
-    _statements: dict[Any, str]
     _events: events.Events
     _scopes: dict[str, Any]
     table: str
@@ -46,7 +45,6 @@ class ModelMeta(type):
         super().__init__(name, bases, namespace)
         put = super().__setattr__
         put("_scopes", {})
-        put("_statements", {})
         parents = [base for base in bases if isinstance(base, ModelMeta)]
         put("_events", events.Events(cls, [parent._events for parent in parents]))
         if "table" not in namespace and not _inherits_table(cls):
@@ -75,7 +73,6 @@ class ModelMeta(type):
     def _renew(cls) -> None:
         """Work out anew what follows from the class attributes, here and in subclasses."""
         super().__setattr__("_plan", Plan(cls))
-        super().__setattr__("_statements", {})
         cls._events.forget()
         children: list[Any] = cls.__subclasses__()
         for child in children:
@@ -114,6 +111,12 @@ class ModelMeta(type):
         """A new model, filled and not saved."""
         return cls(attributes, **columns)
 
+    def create(cls, attributes: Mapping[str, Any] | None = None, /, **columns: Any) -> Any:
+        """A new model, filled and saved; not `persisted` if a listener cancelled it."""
+        model: Any = cls(attributes, **columns)
+        model.save()
+        return model
+
     # --- mass assignment and events
 
     def unguarded(cls, fn: Callable[[], Any] | None = None) -> Any:
@@ -142,7 +145,7 @@ class ModelMeta(type):
         else:
             made = scope() if isinstance(scope, type) else scope
             cls._scopes[type(made).__name__] = made
-        cls._statements.clear()
+        cls._renew()
 
     def global_scopes(cls) -> dict[str, Any]:
         """The scopes of this class and its parents by name."""

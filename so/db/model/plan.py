@@ -13,17 +13,22 @@ from typing import Any
 from so.db.casts import Cast, DatetimeCast, IntCast, StrCast, cast_for
 from so.db.relations.definition import relation
 
+# A client may send any number of names: no more of them are remembered than a table has columns.
+_MOST_NAMES = 500
+
 
 class Plan:
     """The facts of one model class; rebuilt when one of its class attributes is replaced."""
 
     __slots__ = (
         "casts",
+        "_judged",
         "created_at",
         "defaults",
         "deleted_at",
         "fillable",
         "getters",
+        "global_scopes",
         "guarded",
         "lock_column",
         "open",
@@ -33,6 +38,7 @@ class Plan:
         "scopes",
         "setters",
         "updated_at",
+        "writers",
     )
 
     def __init__(self, model: Any) -> None:
@@ -42,6 +48,7 @@ class Plan:
         self.fillable = frozenset(model.fillable)
         self.guarded = frozenset(name.lower() for name in model.guarded)
         self.open = not self.fillable and "*" not in self.guarded
+        self._judged: set[str] = set(self.fillable)
         self.lock_column = _lock_column(model)
         self.getters = dict(_methods(model, "get_", "_attribute"))
         self.setters = dict(_methods(model, "set_", "_attribute"))
@@ -50,6 +57,8 @@ class Plan:
         self.casts = self._all_casts(model)
         # Names whose stored value is not yet the value to give back.
         self.readers = frozenset(self.casts) | frozenset(self.getters)
+        self.writers = frozenset(self.casts) | frozenset(self.setters)
+        self.global_scopes: dict[str, Any] = model.global_scopes()
         self.defaults = {
             key: self.casts[key].set(None, key, value, {}) if key in self.casts else value
             for key, value in model.attributes.items()
@@ -59,11 +68,14 @@ class Plan:
 
     def may_fill(self, name: str) -> bool:
         """May mass assignment set this column?"""
-        if name in self.fillable:
+        if name in self._judged:
             return True
         # Column names ignore case in SQL and may be written table.column or column->path, so a
         # guard that compared the bare text could be walked around.
-        return self.open and name.isidentifier() and name.lower() not in self.guarded
+        may = self.open and name.isidentifier() and name.lower() not in self.guarded
+        if may and len(self._judged) < _MOST_NAMES:
+            self._judged.add(name)
+        return may
 
     def _all_casts(self, model: Any) -> dict[str, Cast]:
         casts: dict[str, Cast] = {}
