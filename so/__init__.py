@@ -7,6 +7,8 @@ The names are looked up on first use (PEP 562), so `import so` alone loads nothi
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 __version__ = "2.0.0"
@@ -20,7 +22,7 @@ def _from(module: str, names: str) -> None:
 
 _from(
     "so.shortcuts",
-    "DB db Router Gate app set_current config cache session sessions activity auth dispatch"
+    "DB Router Gate app set_current cache session sessions activity auth dispatch"
     " dispatch_sync queue notifications notify logger request rate_limiter schedule validate"
     " Validator find_batch chain batch cached current_route route_is signed_route"
     " temporary_signed_route url route",
@@ -71,7 +73,29 @@ _from(
 )
 
 
+class _Callable(ModuleType):
+    """A module that is a function of the same name as well: `config("app.name")`, `db()`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        shortcut = self.__name__.rpartition(".")[2]
+        return getattr(importlib.import_module("so.shortcuts"), shortcut)(*args, **kwargs)
+
+
+class _Package(ModuleType):
+    """This package. Its rooms `config` and `db` are also the names of two short functions."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("config", "db") and type(value) is ModuleType:
+            value.__class__ = _Callable
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
 def __getattr__(name: str) -> Any:
+    if name in ("config", "db"):
+        return importlib.import_module(f"so.{name}")
     module = _NAMES.get(name)
     if module is None:
         raise AttributeError(f"module 'so' has no attribute {name!r}{_nearest(name)}")

@@ -1,0 +1,181 @@
+"""`demo:*`: fill the database, make and import CSV files, run everything at once."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from so import Command
+from so.errors import CommandError, UsageError
+
+START_SECONDS = 30
+STOP_SECONDS = 40
+
+
+class DemoSeed(Command):
+    """Believable data, the same on every machine; does nothing twice."""
+
+    signature = "demo:seed {--orders=150 : How many orders} {--seed=1 : Another seed, other data}"
+    description = "Create the demo's tables and fill them"
+
+    def handle(self) -> int:
+        from app.models import User
+        from app.seed import seed
+
+        self.app.install_tables()
+        if self.call("migrate", {"--force": True}) != 0:
+            return 1
+        if User.exists():
+            self.comment("The demo data is there already.")
+            return 0
+        seed(_whole(self.option("orders"), "orders"), _whole(self.option("seed"), "seed"))
+        self.info("The demo data was created.")
+        return 0
+
+
+class DemoOrders(Command):
+    """Writes a CSV for the import; the same lines and seed give the same file."""
+
+    signature = (
+        "demo:orders {--lines=1000 : Order lines} {--seed=1 : Another seed, other orders}"
+        " {--bad-every=0 : Every so many lines one that is wrong} {--output= : File; else stdout}"
+    )
+    description = "Write a CSV of orders for the import"
+
+    def handle(self) -> int:
+        from app.seed import write_orders
+
+        lines, seed, bad = (
+            _whole(self.option(name), name) for name in ("lines", "seed", "bad-every")
+        )
+        target = self.option("output")
+        if not target:
+            write_orders(self.output.stream, lines, seed, bad)
+            return 0
+        with Path(target).open("w", encoding="utf-8", newline="") as file:
+            write_orders(file, lines, seed, bad)
+        return 0
+
+
+class DemoImport(Command):
+    """Imports here and now, with progress; a file that was begun goes on where it was."""
+
+    signature = "demo:import {file : A CSV file, see app/importing.py for its columns}"
+    description = "Import a CSV of orders"
+
+    def handle(self) -> int:
+        from app.importing import run_import
+        from app.models import OrderImport
+
+        file = Path(self.argument("file"))
+        if not file.is_file():
+            raise CommandError(f"there is no file {file}")
+        job = self._begun(OrderImport, file)
+        try:
+            run_import(job, self.progress)
+        except ValueError as error:
+            raise CommandError(f"{file}: {error}") from error
+        self.info(
+            f"{job.imported} lines imported, {job.repeated} repeated, {job.rejected} rejected"
+        )
+        for error in job.related("errors").limit(20).get():
+            self.warn(f"line {error.line_no}: {error.reason}")
+        return 0
+
+    def _begun(self, model, file: Path):
+        """The unfinished import of this very content, or a new one with a copy of its own."""
+        import hashlib
+
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        kept = self.app.storage_path("imports") / f"{digest}.csv"
+        begun = model.where("path", str(kept)).where_in("status", ["waiting", "running"]).first()
+        if begun is not None and kept.is_file():
+            return begun
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, kept)
+        return model.create(file_name=file.name[:191], path=str(kept), status="waiting")
+
+
+class DemoRun(Command):
+    """Database, data, web server and one worker; Ctrl-C stops all of it."""
+
+    signature = "demo:run {--host=127.0.0.1 : Address} {--port=8000 : Port}"
+    description = "Run the demo ERP with its server and a worker"
+
+    def handle(self) -> int:
+        from app.seed import DEMO_PASSWORD, USERS
+
+        if self.call("demo:seed") != 0:
+            return 1
+        # The children open connections of their own.
+        self.app.close()
+        host, port = self.option("host"), _whole(self.option("port"), "port")
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, _stop)
+        script = [sys.executable, str(self.app.base_path("bin/sixorbit"))]
+        children = [
+            subprocess.Popen([*script, "serve", f"--host={host}", f"--port={port}"]),  # noqa: S603
+            subprocess.Popen([*script, "queue:work", "--queue=default,reports"]),  # noqa: S603
+        ]
+        try:
+            _wait_until_it_answers(host, port, children)
+            self.success(f"\nSixOrbit demo ERP: http://{host}:{port}")
+            for name, email, role in USERS:
+                self.line(f"  {role:<10} {email:<24} {DEMO_PASSWORD}   {name}")
+            self.line("Guides: /docs   Stop: Ctrl-C\n")
+            while all(child.poll() is None for child in children):
+                time.sleep(0.2)
+            self.error("A part of the demo has stopped; stopping the rest.")
+            return 1
+        except KeyboardInterrupt:
+            self.line("Stopping …")
+            return 0
+        finally:
+            _end(children)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    for child in children:
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+def _wait_until_it_answers(host: str, port: int, children: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if any(child.poll() is not None for child in children):
+            raise CommandError("the demo could not start: see the message above")
+        connection = http.client.HTTPConnection(host, port, timeout=2)
+        try:
+            connection.request("GET", "/login")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise CommandError(f"the web server did not answer within {START_SECONDS} seconds")
+
+
+def _whole(text: object, name: str) -> int:
+    if not (isinstance(text, str) and text.isascii() and text.isdecimal()):
+        raise UsageError(f"--{name} must be a whole number, not {text!r}")
+    return int(text)
