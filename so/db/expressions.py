@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from so.support.codec import dumps
+from so.support.codec import dumps, to_jsonable
 
 
 class Expression:
@@ -81,3 +81,8 @@ def json_text(value: Any) -> str:
         return dumps(value)
     except ValueError as error:
         raise TypeError(f"cannot store {value!r:.80} as JSON: {error}") from error
+
+
+def json_scalar(value: Any) -> Any:
+    """A single value as a place inside JSON holds it: Decimal and times as text."""
+    return bindable(to_jsonable(value))

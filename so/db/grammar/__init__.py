@@ -14,9 +14,16 @@ _GRAMMARS: dict[str, type[Grammar]] = {
 }
 
 
-@lru_cache(maxsize=64)
 def grammar_for(dialect: str, prefix: str = "", *, literal: bool = False) -> Grammar:
-    """The grammar of *dialect*; the same object each time, so that its quoted names are shared."""
+    """The grammar of *dialect*; the same object each time, so that its quoted names are shared.
+
+    A *literal* one writes the text Laravel documents; else the engine takes what is written.
+    """
+    return _grammar(dialect, prefix, literal)
+
+
+@lru_cache(maxsize=64)
+def _grammar(dialect: str, prefix: str, literal: bool) -> Grammar:
     cls = _GRAMMARS.get(dialect)
     if cls is None:
         raise InvalidArgumentError(

@@ -12,21 +12,18 @@ that is not literal also mends what the engine would refuse or misread (an offse
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.expressions import PLAIN, Expression, bindable
+from so.db.grammar.conditions import Conditions
+from so.db.grammar.names import AS, Bindings, unsupported
 from so.errors import InvalidArgumentError
 
-_AS = re.compile(r"\s+as\s+", re.IGNORECASE)
 _INDEX_NAME = re.compile(r"[\w$]+(?:\s*,\s*[\w$]+)*")
-_JSON_INDEX = re.compile(r"(?:\[[^\]]+\])+$")
-_QUOTE_IN_PATH = re.compile(r"\\*'")
-_CACHED_NAMES = 2000
 
-Bindings = list[Any]
 Row = Mapping[str, Any]
 SECTIONS = (
     "select",
@@ -41,152 +38,13 @@ SECTIONS = (
 )
 
 
-class Grammar:
+class Grammar(Conditions):
     """The generic dialect, and what all dialects share."""
 
     name: ClassVar[str] = "base"
-    quote: ClassVar[str] = '"'
     # How many placeholders one statement may have; longer inserts are sent in parts.
     max_placeholders: ClassVar[int] = 30_000
     operators: ClassVar[frozenset[str]] = frozenset()
-
-    def __init__(self, prefix: str = "", *, literal: bool = False) -> None:
-        self.prefix = prefix
-        self.literal = literal
-        self._names: dict[Any, str] = {}
-        self._tables: dict[Any, str] = {}
-        self._conditions: dict[type[c.Node], Callable[[Any, Bindings], str]] = {
-            c.Compare: self.compare,
-            c.CompareColumns: self.compare_columns,
-            c.NullSafe: self.null_safe,
-            c.IsNull: self.is_null,
-            c.In: self.in_list,
-            c.InQuery: self.in_query,
-            c.Between: self.between,
-            c.Nested: self.nested,
-            c.Exists: self.exists_condition,
-            c.RowValues: self.row_values,
-            c.RawCondition: self.raw_condition,
-            c.DatePart: self.date_part,
-            c.Like: self.like,
-            c.JsonTest: self.json_test,
-            c.JsonLength: self.json_length,
-            c.JsonBoolean: self.json_boolean,
-            c.FullText: self.full_text,
-        }
-
-    # --- names ----------------------------------------------------------------------------------
-
-    def wrap(self, name: str | Expression) -> str:
-        """A column as SQL: quoted part by part, with its alias, or a JSON path taken apart."""
-        if isinstance(name, Expression):
-            return name.value
-        found = self._names.get(name) if isinstance(name, str) else None
-        if found is None:
-            _check_name(name)
-            found = self._wrap(name)
-            if len(self._names) >= _CACHED_NAMES:
-                self._names.clear()
-            self._names[name] = found
-        return found
-
-    def _wrap(self, name: str) -> str:
-        pieces = _AS.split(name, maxsplit=1)
-        if len(pieces) == 2:
-            return f"{self._wrap(pieces[0])} as {self.wrap_value(pieces[1])}"
-        if "->" in name:
-            return self.json_selector(name)
-        parts = name.split(".")
-        if len(parts) == 1:
-            return self.wrap_value(name)
-        return ".".join([self.wrap_table(parts[0]), *map(self.wrap_value, parts[1:])])
-
-    def wrap_value(self, part: str) -> str:
-        """One part of a name, quoted; `*` stays as it is."""
-        if part == "*":
-            return part
-        return self.quote + part.replace(self.quote, self.quote * 2) + self.quote
-
-    def wrap_table(self, name: str | Expression) -> str:
-        """A table as SQL: prefixed and quoted, with its alias."""
-        if isinstance(name, Expression):
-            return name.value
-        found = self._tables.get(name) if isinstance(name, str) else None
-        if found is None:
-            _check_name(name)
-            found = self._wrap_table(name)
-            if len(self._tables) >= _CACHED_NAMES:
-                self._tables.clear()
-            self._tables[name] = found
-        return found
-
-    def _wrap_table(self, name: str) -> str:
-        pieces = _AS.split(name, maxsplit=1)
-        if len(pieces) == 2:
-            alias = self.wrap_value(self.prefix + pieces[1])
-            return f"{self._wrap_table(pieces[0])} as {alias}"
-        *schema, table = name.split(".")
-        return ".".join(map(self.wrap_value, [*schema, self.prefix + table]))
-
-    def alias_of(self, table: str | Expression) -> str:
-        """The name by which columns of *table* are qualified."""
-        if isinstance(table, Expression):
-            return table.value
-        return _AS.split(table, maxsplit=1)[-1]
-
-    def column(self, column: c.Column, bindings: Bindings) -> str:
-        """Anything that may stand where a column stands: a name, raw SQL, a sub-query."""
-        if isinstance(column, (str, Expression)):
-            return self.wrap(column)
-        if isinstance(column, c.RawSql):
-            bindings.extend(column.bindings)
-            return column.sql
-        if isinstance(column, c.Aliased):
-            return f"({self.sub(column.query, bindings)}) as {self.wrap(column.alias)}"
-        if isinstance(column, c.Sub):
-            return f"({self.sub(column, bindings)})"
-        raise InvalidArgumentError(
-            f"a column must be a name or an Expression, not {type(column).__name__}"
-        )
-
-    def columns(self, columns: Iterable[c.Column], bindings: Bindings) -> str:
-        """Several columns, with commas."""
-        names = self._names
-        return ", ".join([names.get(one) or self.column(one, bindings) for one in columns])
-
-    def table(self, table: Any, bindings: Bindings) -> str:
-        """Anything that may stand where a table stands."""
-        if isinstance(table, (str, Expression)):
-            return self.wrap_table(table)
-        if isinstance(table, c.RawSql):
-            bindings.extend(table.bindings)
-            return table.sql
-        if isinstance(table, c.Aliased):
-            return f"({self.sub(table.query, bindings)}) as {self.wrap_table(table.alias)}"
-        if isinstance(table, c.Counted):
-            return f"({self.sub(table.query, bindings)}) as {self.wrap_value('aggregate_table')}"
-        raise InvalidArgumentError(
-            f"a table must be a name or an Expression, not {type(table).__name__}"
-        )
-
-    def sub(self, query: c.Sub, bindings: Bindings) -> str:
-        """The text of a sub-query, without parentheses."""
-        if isinstance(query.select, str):
-            return query.select
-        return self.select(query.select, bindings)
-
-    def value(self, value: Any, bindings: Bindings) -> str:
-        """A placeholder for *value*, or the SQL of an Expression or a sub-query."""
-        if isinstance(value, Expression):
-            return value.value
-        if isinstance(value, c.Sub):
-            return f"({self.sub(value, bindings)})"
-        bindings.append(value)
-        return "?"
-
-    def values(self, values: Iterable[Any], bindings: Bindings) -> str:
-        """Several values, with commas."""
-        return ", ".join([self.value(one, bindings) for one in values])
 
     # --- select ---------------------------------------------------------------------------------
 
@@ -326,11 +184,11 @@ class Grammar:
 
     def straight_join(self) -> str:
         """MySQL's word for a join whose tables are read in the order written."""
-        raise _unsupported("straight joins")
+        raise unsupported("straight joins")
 
     def join_lateral(self, kind: str, table: str) -> str:
         """A join with a sub-query that sees the tables before it."""
-        raise _unsupported("lateral joins")
+        raise unsupported("lateral joins")
 
     def orders(self, orders: list[Any], bindings: Bindings) -> str:
         """The terms after `order by`."""
@@ -412,158 +270,6 @@ class Grammar:
             sql += self.limit(tree.union_limit, tree.union_offset)
         return sql
 
-    # --- conditions -----------------------------------------------------------------------------
-
-    def conditions(self, nodes: list[c.Node], bindings: Bindings) -> str:
-        """The conditions after `where`, `on` or `having`."""
-        write = self._conditions
-        sql = ""
-        for node in nodes:
-            sql += f" {node.boolean} {write[type(node)](node, bindings)}"
-        return sql[5:] if sql.startswith(" and ") else sql[4:]
-
-    def compare(self, node: c.Compare, bindings: Bindings) -> str:
-        """column operator ?"""
-        column = self._names.get(node.column) or self.column(node.column, bindings)
-        bindings.append(node.value)
-        return f"{column} {node.operator} ?"
-
-    def compare_columns(self, node: c.CompareColumns, bindings: Bindings) -> str:
-        """column operator column"""
-        first = self._names.get(node.first) or self.column(node.first, bindings)
-        second = self._names.get(node.second) or self.column(node.second, bindings)
-        return f"{first} {node.operator} {second}"
-
-    def null_safe(self, node: c.NullSafe, bindings: Bindings) -> str:
-        """column equals value, NULL too."""
-        column = self.column(node.column, bindings)
-        return f"{column} is not distinct from {self.value(node.value, bindings)}"
-
-    def is_null(self, node: c.IsNull, bindings: Bindings) -> str:
-        """column is (not) null"""
-        column = self._names.get(node.column) or self.column(node.column, bindings)
-        return f"{column} is not null" if node.negated else f"{column} is null"
-
-    def in_list(self, node: c.In, bindings: Bindings) -> str:
-        """column (not) in (?, ?)"""
-        if not node.values:
-            return "1 = 1" if node.negated else "0 = 1"
-        column = self._names.get(node.column) or self.column(node.column, bindings)
-        word = "not in" if node.negated else "in"
-        if node.inline:
-            return f"{column} {word} ({', '.join(map(str, node.values))})"
-        if PLAIN.issuperset(map(type, node.values)):
-            bindings += node.values
-            return f"{column} {word} ({', '.join(['?'] * len(node.values))})"
-        return f"{column} {word} ({self.values(node.values, bindings)})"
-
-    def in_query(self, node: c.InQuery, bindings: Bindings) -> str:
-        """column (not) in (select …)"""
-        column = self.column(node.column, bindings)
-        word = "not in" if node.negated else "in"
-        return f"{column} {word} ({self.sub(node.query, bindings)})"
-
-    def between(self, node: c.Between, bindings: Bindings) -> str:
-        """subject (not) between low and high"""
-        subject = self.column if node.subject_is_column else self.value
-        bound = self.column if node.bounds_are_columns else self.value
-        word = "not between" if node.negated else "between"
-        low, high = node.bounds
-        return (
-            f"{subject(node.subject, bindings)} {word} "
-            f"{bound(low, bindings)} and {bound(high, bindings)}"
-        )
-
-    def nested(self, node: c.Nested, bindings: Bindings) -> str:
-        """(conditions)"""
-        return f"({self.conditions(node.conditions, bindings)})"
-
-    def exists_condition(self, node: c.Exists, bindings: Bindings) -> str:
-        """(not) exists (select …)"""
-        word = "not exists" if node.negated else "exists"
-        return f"{word} ({self.sub(node.query, bindings)})"
-
-    def row_values(self, node: c.RowValues, bindings: Bindings) -> str:
-        """(a, b) < (?, ?)"""
-        columns = self.columns(node.columns, bindings)
-        return f"({columns}) {node.operator} ({self.values(node.values, bindings)})"
-
-    def raw_condition(self, node: c.RawCondition, bindings: Bindings) -> str:
-        """As the caller wrote it."""
-        bindings.extend(node.bindings)
-        return node.sql
-
-    def date_part(self, node: c.DatePart, bindings: Bindings) -> str:
-        """date(column) = ?"""
-        column = self.column(node.column, bindings)
-        return f"{node.part}({column}) {node.operator} {self.value(node.value, bindings)}"
-
-    def like(self, node: c.Like, bindings: Bindings) -> str:
-        """column (not) like ?"""
-        if node.case_sensitive:
-            raise _unsupported("case sensitive like operations")
-        word = "not like" if node.negated else "like"
-        return f"{self.column(node.column, bindings)} {word} {self.value(node.value, bindings)}"
-
-    def full_text(self, node: c.FullText, bindings: Bindings) -> str:
-        """A full-text search."""
-        raise _unsupported("fulltext search operations")
-
-    # --- JSON -----------------------------------------------------------------------------------
-
-    def json_selector(self, name: str) -> str:
-        """`column->path` as a value."""
-        raise _unsupported("JSON operations")
-
-    def json_parts(self, name: str | Expression) -> tuple[str, str]:
-        """`column->a->b` as the quoted column and `, '$."a"."b"'` (or nothing)."""
-        field, arrow, path = str(name).partition("->")
-        if not arrow and isinstance(name, Expression):
-            return name.value, ""
-        return self.wrap(field), f", {self.json_path(path)}" if arrow else ""
-
-    def json_path(self, path: str) -> str:
-        """`a->b[0]` as the literal '$."a"."b"[0]'."""
-        _check_name(path)
-        quoted = _QUOTE_IN_PATH.sub("''", path)
-        text = ".".join([_json_segment(one) for one in quoted.split("->")])
-        return f"'${text}'" if text.startswith("[") else f"'$.{text}'"
-
-    def json_test(self, node: c.JsonTest, bindings: Bindings) -> str:
-        """contains, overlaps or has a key; with `not` before it."""
-        write = {
-            "contains": self.json_contains,
-            "overlaps": self.json_overlaps,
-            "key": self.json_contains_key,
-        }[node.kind]
-        sql = write(node, bindings)
-        return f"not {sql}" if node.negated else sql
-
-    def json_contains(self, node: c.JsonTest, bindings: Bindings) -> str:
-        """The JSON column holds the value."""
-        raise _unsupported("JSON contains operations")
-
-    def json_overlaps(self, node: c.JsonTest, bindings: Bindings) -> str:
-        """The JSON column and the value have an element in common."""
-        raise _unsupported("JSON overlaps operations")
-
-    def json_contains_key(self, node: c.JsonTest, bindings: Bindings) -> str:
-        """The path exists."""
-        raise _unsupported("JSON contains key operations")
-
-    def json_length(self, node: c.JsonLength, bindings: Bindings) -> str:
-        """The number of elements, compared."""
-        raise _unsupported("JSON length operations")
-
-    def json_boolean(self, node: c.JsonBoolean, bindings: Bindings) -> str:
-        """A JSON true or false, compared."""
-        column = self.json_boolean_selector(node.column)
-        return f"{column} {node.operator} {'true' if node.value else 'false'}"
-
-    def json_boolean_selector(self, name: str) -> str:
-        """`column->path` as a value to compare with true or false."""
-        return self.json_selector(name)
-
     # --- writing --------------------------------------------------------------------------------
 
     def compile_insert(self, table: Any, rows: list[Row]) -> tuple[str, Bindings]:
@@ -603,7 +309,7 @@ class Grammar:
 
     def ignoring(self, sql: str) -> str:
         """*sql*, an insert, so that it skips the rows a key forbids."""
-        raise _unsupported("inserting while ignoring errors")
+        raise unsupported("inserting while ignoring errors")
 
     def compile_insert_using(
         self, table: Any, columns: list[str], query: c.Sub, *, ignore: bool = False
@@ -623,7 +329,7 @@ class Grammar:
 
         *update* maps columns to values; a column mapped to itself takes the inserted value.
         """
-        raise _unsupported("upserts")
+        raise unsupported("upserts")
 
     def compile_update(self, tree: c.Select, values: Row) -> tuple[str, Bindings]:
         """update … set … where …"""
@@ -659,14 +365,14 @@ class Grammar:
 
     def compile_update_from(self, tree: c.Select, values: Row) -> tuple[str, Bindings]:
         """update … from …: PostgreSQL's."""
-        raise _unsupported("the update_from method")
+        raise unsupported("the update_from method")
 
     def compile_delete(self, tree: c.Select) -> tuple[str, Bindings]:
         """delete from … where …"""
         bindings: Bindings = []
         table = self.table(tree.table, bindings)
         if tree.joins:
-            alias = _AS.split(table, maxsplit=1)[-1]
+            alias = AS.split(table, maxsplit=1)[-1]
             sql = f"delete {alias} from {table}{self.joins(tree.joins, bindings)}"
             if tree.conditions:
                 sql += " where " + self.conditions(tree.conditions, bindings)
@@ -700,24 +406,3 @@ class Grammar:
         for section, some in (tree.added or {}).items():
             found[section] = found[section] + some
         return found
-
-
-def _unsupported(what: str) -> RuntimeError:
-    return RuntimeError(f"This database engine does not support {what}.")
-
-
-def _check_name(name: Any) -> None:
-    if not isinstance(name, str):
-        raise InvalidArgumentError(
-            f"a name must be text or an Expression, not {type(name).__name__}"
-        )
-    if not name or "\0" in name:
-        raise InvalidArgumentError(f"{name!r} is not a name")
-
-
-def _json_segment(segment: str) -> str:
-    index = _JSON_INDEX.search(segment)
-    if index is None:
-        return f'"{segment}"'
-    key = segment[: index.start()]
-    return f'"{key}"{index.group()}' if key else index.group()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from so.db import clauses as c
-from so.db.expressions import Expression, bindable, json_text
-from so.db.grammar.base import Bindings, Grammar, Row
+from so.db.expressions import Expression, bindable, json_scalar, json_text
+from so.db.grammar.base import Grammar, Row
+from so.db.grammar.names import Bindings, unsupported
 
 _FIRST_SELECT = re.compile(r"^(\(*)select\b")
 
@@ -66,6 +68,14 @@ class MySQLGrammar(Grammar):
         if node.negated:
             return f"({value} is not null AND json_type({value}) != 'NULL')"
         return f"({value} is null OR json_type({value}) = 'NULL')"
+
+    def date_part(self, node: c.DatePart, bindings: Bindings) -> str:
+        """date(column) = ?; a time of day is compared to the second, as on SQLite."""
+        if self.literal or node.part != "time":
+            return super().date_part(node, bindings)
+        column = self.column(node.column, bindings)
+        value = self.value(self.whole_time(node), bindings)
+        return f"time_format({column}, '%H:%i:%s') {node.operator} {value}"
 
     def like(self, node: c.Like, bindings: Bindings) -> str:
         """like, or like binary to mind the case"""
@@ -159,7 +169,18 @@ class MySQLGrammar(Grammar):
         if "->" not in column:
             return super().assignment(column, value, bindings)
         field, path = self.json_parts(column)
-        return f"{field} = json_set({field}{path}, {self._json_set_value(value, bindings)})"
+        document = field if self.literal else self._with_parents(field, column.partition("->")[2])
+        return f"{field} = json_set({document}{path}, {self._json_set_value(value, bindings)})"
+
+    def _with_parents(self, field: str, path: str) -> str:
+        """The document with what *path* leads through; json_set makes only the last step."""
+        sql, way = f"ifnull({field}, '{{}}')", "$"
+        steps = self.json_steps(path)
+        for step, following in pairwise(steps):
+            way += step
+            empty = "json_array()" if following.startswith("[") else "json_object()"
+            sql = f"json_insert({sql}, '{way}', {empty})"
+        return sql
 
     def _json_set_value(self, value: Any, bindings: Bindings) -> str:
         if isinstance(value, bool):
@@ -169,7 +190,7 @@ class MySQLGrammar(Grammar):
             return self.json_cast()
         if isinstance(value, (Expression, c.Sub)):
             return self.value(value, bindings)
-        bindings.append(bindable(value))
+        bindings.append(bindable(value) if self.literal else json_scalar(value))
         return "?"
 
     def update_tail(self, tree: c.Select, bindings: Bindings) -> str:
@@ -194,7 +215,7 @@ class MariaDBGrammar(MySQLGrammar):
 
     def join_lateral(self, kind: str, table: str) -> str:
         """MariaDB has none."""
-        raise RuntimeError("This database engine does not support lateral joins.")
+        raise unsupported("lateral joins")
 
     def json_selector(self, name: str) -> str:
         """json_value(column, path)"""

@@ -9,8 +9,9 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, ClassVar
 
 from so.db import clauses as c
-from so.db.expressions import Expression, bindable, json_text
-from so.db.grammar.base import Bindings, Grammar, Row
+from so.db.expressions import Expression, bindable, json_scalar, json_text
+from so.db.grammar.base import Grammar, Row
+from so.db.grammar.names import AS, Bindings
 
 _PARTS = {
     "date": "%Y-%m-%d",
@@ -19,7 +20,6 @@ _PARTS = {
     "month": "%m",
     "year": "%Y",
 }
-_AS = re.compile(r"\s+as\s+", re.IGNORECASE)
 _SCALE = re.compile(r"(?:decimal|numeric)\s*\(\s*\d+\s*,\s*(\d+)\s*\)")
 _WIDE = Context(prec=100, rounding=ROUND_HALF_UP)
 _GLOB = str.maketrans({"*": "[*]", "?": "[?]", "%": "*", "_": "?"})
@@ -63,7 +63,7 @@ class SQLiteGrammar(Grammar):
         table, column = tree.table, columns[0]
         if not isinstance(table, str) or not isinstance(column, str) or tree.joins or tree.unions:
             return "null"
-        name = self.prefix + _AS.split(table, maxsplit=1)[0]
+        name = self.prefix + AS.split(table, maxsplit=1)[0]
         return (
             f"(select type from pragma_table_info({_text(name)}) "
             f"where lower(name) = {_text(column.rpartition('.')[2].lower())})"
@@ -95,7 +95,7 @@ class SQLiteGrammar(Grammar):
     def date_part(self, node: c.DatePart, bindings: Bindings) -> str:
         """strftime('%d', column) = cast(? as text)"""
         column = self.column(node.column, bindings)
-        value = self.value(node.value, bindings)
+        value = self.value(self.whole_time(node), bindings)
         return f"strftime('{_PARTS[node.part]}', {column}) {node.operator} cast({value} as text)"
 
     def like(self, node: c.Like, bindings: Bindings) -> str:
@@ -125,18 +125,24 @@ class SQLiteGrammar(Grammar):
             f"{self.value(_element(one), bindings)})"
             for one in wanted
         ]
-        if len(each) == 1:
-            return each[0]
-        return f"({' and '.join(each)})" if each else f"(json_type({field}{path}) is not null)"
+        if not each:
+            return f"(json_type({field}{path}) is not null)"
+        sql = each[0] if len(each) == 1 else f"({' and '.join(each)})"
+        return self._unknown_if_absent(field + path, sql)
+
+    def _unknown_if_absent(self, place: str, sql: str) -> str:
+        """*sql*, but NULL where there is no array to look into, as MySQL has it."""
+        return sql if self.literal else f"iif(json_type({place}) is null, null, {sql})"
 
     def json_overlaps(self, node: c.JsonTest, bindings: Bindings) -> str:
         """Some element is one of the values."""
         field, path = self.json_parts(node.column)
         wanted = node.value if isinstance(node.value, (list, tuple)) else [node.value]
         some = self.values([_element(one) for one in wanted], bindings)
-        return (
+        sql = (
             f'exists (select 1 from json_each({field}{path}) where "json_each"."value" in ({some}))'
         )
+        return self._unknown_if_absent(field + path, sql)
 
     def json_contains_key(self, node: c.JsonTest, bindings: Bindings) -> str:
         """json_type(column, path) is not null"""
@@ -200,23 +206,47 @@ class SQLiteGrammar(Grammar):
         if "." not in keys and "->" not in keys:
             return super().assignments(values, bindings)
         plain: dict[str, Any] = {}
-        patches: dict[str, dict[str, Any]] = {}
+        documents: dict[str, dict[str, Any]] = {}
         for key, value in values.items():
             column, arrow, path = key.partition("->")
             column = column.rpartition(".")[2]
             if arrow:
-                _put(patches.setdefault(column, {}), path.split("->"), value)
+                documents.setdefault(column, {})[path] = value
             else:
                 plain[column] = value
-        sql = super().assignments(plain, bindings)
-        for column, patch in patches.items():
-            sql += f"{', ' if sql else ''}{self._patch(column, patch, bindings)}"
-        return sql
+        write = self._patch if self.literal else self._json_set
+        parts = [super().assignments(plain, bindings)] if plain else []
+        parts += [write(column, changes, bindings) for column, changes in documents.items()]
+        return ", ".join(parts)
 
-    def _patch(self, column: str, patch: dict[str, Any], bindings: Bindings) -> str:
+    def _patch(self, column: str, changes: dict[str, Any], bindings: Bindings) -> str:
+        """Laravel's text: one patch for all paths. It can reach no array, nor store a null."""
         name = self.wrap(column)
+        patch: dict[str, Any] = {}
+        for path, value in changes.items():
+            _put(patch, path.split("->"), value)
         bindings.append(json_text(patch))
         return f"{name} = json_patch(ifnull({name}, json('{{}}')), json(?))"
+
+    def _json_set(self, column: str, changes: dict[str, Any], bindings: Bindings) -> str:
+        """Each path set to its value, as MySQL does it."""
+        name = self.wrap(column)
+        pairs = [
+            f", {self.json_path(path)}, {self._json_value(value, bindings)}"
+            for path, value in changes.items()
+        ]
+        return f"{name} = json_set(ifnull({name}, '{{}}'){''.join(pairs)})"
+
+    def _json_value(self, value: Any, bindings: Bindings) -> str:
+        if isinstance(value, bool):
+            return f"json('{'true' if value else 'false'}')"
+        if isinstance(value, (dict, list, tuple)):
+            bindings.append(json_text(value))
+            return "json(?)"
+        if isinstance(value, (Expression, c.Sub)):
+            return self.value(value, bindings)
+        bindings.append(json_scalar(value))
+        return "?"
 
     def compile_truncate(self, table: Any) -> list[tuple[str, Bindings]]:
         """Empty the table and forget its last number."""
