@@ -16,18 +16,22 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
     """
     signal.signal(signal.SIGTERM, _terminate)
     root = Path(base_path or os.environ.get("SIXORBIT_BASE") or _nearest_root()).resolve()
-    if str(root) not in sys.path:
+    if sys.path[:1] != [str(root)]:
+        # In front even if it is there already: another folder before it may have an `app`, too.
         sys.path.insert(0, str(root))
-    from so.application import Application
+    from so.application import Application, set_current
     from so.console.kernel import INTERRUPTED, Kernel
 
+    app = Application(root)
+    set_current(app)  # not booted: `list` and a typo must work in a broken application, and fast
+    kernel = Kernel(app)
+    app.instance(Kernel, kernel)
     try:
-        with Application(root) as app:
-            kernel = Kernel(app)
-            app.instance(Kernel, kernel)
-            return kernel.run(sys.argv[1:] if argv is None else argv)
+        return kernel.run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        app.close()
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

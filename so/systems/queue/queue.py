@@ -27,7 +27,7 @@ from so.systems.queue.metrics import Metrics
 from so.systems.queue.payload import Payload, Writer, _write, due_at, plain
 from so.systems.queue.pending import PendingChain, PendingDispatch
 from so.systems.queue.progress import Progress, ProgressTable
-from so.systems.queue.running import Run, perform
+from so.systems.queue.running import HOPELESS, Run, perform
 from so.systems.queue.schedules import Schedule
 from so.systems.queue.settle import Settler
 from so.systems.queue.sqltools import Retry, marks, read
@@ -378,6 +378,8 @@ class Queue:
     ) -> None:
         """Call the job's own `failed()`; an error in it is logged."""
         try:
+            if isinstance(exception, HOPELESS) and job is None:
+                return  # it could not be made then and cannot be made now
             if job is None:
                 job = payload.make(self.codec, self.registry)
             if blueprint_of(type(job)).has_failed:
