@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from so.server.limits import Limits
 from so.server.links import Link
-from so.server.outgoing import Outgoing
+from so.server.outgoing import Budget, Outgoing
 from so.server.wire import Head, RequestParser
 
 # States; the first two read. READING covers heads and idle keep-alive, APPLICATION also the wait
@@ -86,13 +86,15 @@ class Connection:
         "state",
     )
 
-    def __init__(self, link: Link, base: dict[str, Any], limits: Limits, now: float) -> None:
+    def __init__(
+        self, link: Link, base: dict[str, Any], limits: Limits, budget: Budget, now: float
+    ) -> None:
         """*base* is the part of the WSGI environ that is the same for every request here."""
         self.link = link
         self.fd = link.fileno()
         self.base = base
         self.parser = RequestParser(limits)
-        self.outgoing = Outgoing(limits)
+        self.outgoing = Outgoing(limits, budget)
         self.state = READING
         # When the present state began, or, for bodies and writing, last made progress.
         self.since = now
@@ -113,7 +115,7 @@ class Connection:
         """Between two requests."""
         return self.state == READING and self.parser.is_idle
 
-    def push(self, data: bytes | memoryview, *, held: bool = False) -> None:
+    def push(self, data: bytes | memoryview) -> None:
         """Send *data*, or queue what can't be sent now. ClientGone when there is nobody."""
         sent = 0
         try:
@@ -127,7 +129,7 @@ class Connection:
             self.broken = True
             raise ClientGone from error
         if sent < len(data):
-            self.outgoing.add(memoryview(data)[sent:], held=held)
+            self.outgoing.add(memoryview(data)[sent:])
 
     def is_disconnected(self) -> bool:
         """Whether the client has gone away, as far as the system knows by now."""

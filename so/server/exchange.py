@@ -252,7 +252,7 @@ class Exchange:
             self._connection.push(head + body)
         else:
             self._connection.push(head)
-            self._connection.push(body, held=True)
+            self._connection.push(body)
         self._check_end()
 
     def _send_piece(self, data: bytes) -> None:

@@ -24,6 +24,7 @@ class Limits:
     # What is kept in memory before it goes to a file.
     body_memory_bytes: int = 256 * 1024
     response_memory_bytes: int = 1024 * 1024
+    response_memory_total_bytes: int = 64 * 1024 * 1024
     response_file_bytes: int = 1024 * 1024 * 1024
     # How long a client may take.
     head_seconds: float = 10.0

@@ -111,6 +111,7 @@ class Master:
             on_exit=self._exited,
             on_tick=self._tick,
             on_reload=self._tally.reloaded,
+            on_start=self._start_listening,
             on_stop=self._stop_listening,
             notify=systemd.Notifier(),
             forward_signals=(SIGUSR1,),
@@ -119,25 +120,27 @@ class Master:
 
     def run(self) -> int:
         """Serve until told to stop; the exit code."""
+        try:
+            code = self._boss.run()
+        finally:
+            self._stop_listening()
+            if self._options.path and self._listeners:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._options.path)
+        return 1 if self._boot_failed else code
+
+    def _start_listening(self) -> None:
         options = self._options
         _raise_file_limit(options.limits.connections + _SPARE_FILES)
         self._listeners = open_listeners(
             options.host, options.port, options.path, options.fd, options.limits.backlog
         )
-        try:
-            if options.on_listening:
-                secure = options.cert is not None
-                options.on_listening([describe(each, tls=secure) for each in self._listeners])
-            # What exists before the fork stays shared: no collector walks through it again.
-            gc.collect()
-            gc.freeze()
-            code = self._boss.run()
-        finally:
-            self._stop_listening()
-            if options.path:
-                with contextlib.suppress(OSError):
-                    os.unlink(options.path)
-        return 1 if self._boot_failed else code
+        if options.on_listening:
+            secure = options.cert is not None
+            options.on_listening([describe(each, tls=secure) for each in self._listeners])
+        # What exists before the fork stays shared: no collector walks through it again.
+        gc.collect()
+        gc.freeze()
 
     def _stop_listening(self) -> None:
         """Close the master's own copies: with the workers' the last ones go."""

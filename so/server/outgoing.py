@@ -8,6 +8,7 @@ decided by the owner of the connection.
 import contextlib
 import os
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import IO
@@ -43,14 +44,36 @@ class _Stretch:
         return sent
 
 
+class Budget:
+    """The memory all connections of a worker may queue together."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._lock = threading.Lock()
+
+    def take(self, count: int) -> bool:
+        """Reserve *count* bytes; False when that is more than there is."""
+        with self._lock:
+            if count > self._left:
+                return False
+            self._left -= count
+        return True
+
+    def give(self, count: int) -> None:
+        """Give *count* bytes back."""
+        with self._lock:
+            self._left += count
+
+
 class Outgoing:
     """The queue of one connection, sent in order."""
 
-    __slots__ = ("_limits", "_memory", "_overflow", "_parts")
+    __slots__ = ("_budget", "_limits", "_memory", "_overflow", "_parts")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, budget: Budget) -> None:
         """Of *limits*, those of a response in memory and in a file count here."""
         self._limits = limits
+        self._budget = budget
         self._parts: deque[memoryview | _Stretch] = deque()
         self._memory = 0
         self._overflow: _Stretch | None = None
@@ -65,15 +88,19 @@ class Outgoing:
             self._overflow is not None and self._overflow.size >= self._limits.response_file_bytes
         )
 
-    def add(self, data: bytes | memoryview, *, held: bool = False) -> None:
-        """Queue *data*; with *held* somebody has it in memory anyway, then it stays there."""
-        if self._overflow is not None or (
-            not held and self._memory + len(data) > self._limits.response_memory_bytes
+    def add(self, data: bytes | memoryview) -> None:
+        """Queue *data*, in memory as long as there is room."""
+        size = len(data)
+        if (
+            self._overflow is not None
+            or self._memory + size > self._limits.response_memory_bytes
+            or not self._budget.take(size)
         ):
             self._add_to_file(data)
         else:
-            self._memory += len(data)
-            self._parts.append(memoryview(data))
+            self._memory += size
+            # A copy: a view would keep the whole of the response alive for the sake of its end.
+            self._parts.append(memoryview(bytes(data)))
 
     def add_file(
         self, file: IO[bytes], offset: int, size: int, close: Callable[[], object]
@@ -107,6 +134,7 @@ class Outgoing:
                 else:
                     sent = link.send(part[:_SLICE_BYTES])
                     self._memory -= sent
+                    self._budget.give(sent)
                     total += sent
                     finished = sent == len(part)
                     if not finished:
@@ -129,4 +157,6 @@ class Outgoing:
         """Give up on everything that waits."""
         while self._parts:
             self._retire()
-        self._memory = 0
+        if self._memory:
+            self._budget.give(self._memory)
+            self._memory = 0

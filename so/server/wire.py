@@ -239,7 +239,11 @@ class _Lines:
 
     def cut(self, buffer: bytes, start: int) -> tuple[bytes | None, int]:
         """(line without its end, where the next begins), or (None, start) while incomplete."""
-        end = buffer.find(b"\n", start + self._checked, start + self.limit + 2)
+        last = start + self.limit + 1
+        end = buffer.find(b"\n", start + self._checked, last + 1)
+        if end == last and buffer[last - 1] != 0x0D:
+            # Without a CR before it, the line was too long one byte earlier.
+            end = -1
         piece = buffer[start : end + 1] if end >= 0 else self._incomplete(buffer, start)
         if _EVIL.search(piece, max(0, self._checked - 1)):
             raise WireError(400, "a control character, or a line end other than CR LF")

@@ -38,6 +38,7 @@ from so.server.connection import (
 from so.server.exchange import Exchange, FileWrapper, plain_response
 from so.server.limits import Limits
 from so.server.links import Link, TlsLink
+from so.server.outgoing import Budget
 from so.server.pages import PATHS, Pages
 from so.server.poller import IN, OUT, new_poller
 from so.server.threads import Crew
@@ -100,6 +101,7 @@ class Worker:
         self._pages = setup.pages
         self._access = setup.access
         self._poller = new_poller()
+        self._budget = Budget(setup.limits.response_memory_total_bytes)
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[int, _Listener] = {}
         self._batch: deque[tuple[int, int]] = deque()
@@ -288,11 +290,7 @@ class Worker:
                 log.warning("cannot accept a connection: %s", error)
                 return False
             return True
-        plain.setblocking(False)
-        link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
-        connection = Connection(link, listener.base_for(plain, address), self.limits, self._now)
-        self._connections[connection.fd] = connection
-        self._counts[metrics.ACCEPTED] += 1
+        connection = self._welcome(listener, plain, address)
         # Most clients speak at once: their request is here already.
         self._read(connection, number)
         if not self._crew.is_leader(number):
@@ -300,6 +298,15 @@ class Worker:
         if connection.state <= BODY and connection.events != IN:
             self._arm(connection, IN)
         return True
+
+    def _welcome(self, listener: _Listener, plain: socket.socket, address: Any) -> Connection:
+        plain.setblocking(False)
+        link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
+        base = listener.base_for(plain, address)
+        connection = Connection(link, base, self.limits, self._budget, self._now)
+        self._connections[connection.fd] = connection
+        self._counts[metrics.ACCEPTED] += 1
+        return connection
 
     def _evict(self) -> bool:
         """Close the connection that has been idle for the longest; False when none is."""
@@ -611,11 +618,7 @@ class Worker:
                 plain, address = listener.socket.accept()
             except OSError:
                 return
-            plain.setblocking(False)
-            link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
-            connection = Connection(link, listener.base_for(plain, address), self.limits, self._now)
-            self._connections[connection.fd] = connection
-            self._arm(connection, IN)
+            self._arm(self._welcome(listener, plain, address), IN)
 
 
 class _Listener:

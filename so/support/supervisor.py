@@ -118,6 +118,7 @@ class Supervisor:
         on_exit: Callable[[ChildExit], bool | None] | None = None,
         on_tick: Callable[[], float | None] | None = None,
         on_reload: Callable[[], None] | None = None,
+        on_start: Callable[[], None] | None = None,
         on_stop: Callable[[], None] | None = None,
         notify: systemd.Notifier | None = None,
         stop_signals: Iterable[int] = (signal.SIGTERM, signal.SIGINT),
@@ -133,7 +134,9 @@ class Supervisor:
         After *max_restarts* of these in a row in one place, `run()` gives up with 1.
         *on_exit* may return False: then that place stays empty, and when all are, `run()` ends.
         *on_tick* returns the seconds until it wants to be called again (None: one second).
-        *forward_signals* are passed on to every child. *on_stop* is called as the end begins.
+        *forward_signals* are passed on to every child. *on_start* is called before the first
+        fork, when signals are heard already; what it raises ends `run()`. *on_stop* is called as
+        the end begins.
         A child counts as started when it has spoken, or lived for *settle_seconds*.
         """
         if workers < 1:
@@ -146,7 +149,8 @@ class Supervisor:
         self.settle_seconds = settle_seconds
         self._run_child = run
         self._on_message, self._on_exit = on_message, on_exit
-        self._on_tick, self._on_reload, self._on_stop = on_tick, on_reload, on_stop
+        self._on_tick, self._on_reload = on_tick, on_reload
+        self._on_start, self._on_stop = on_start, on_stop
         self._notify = notify or systemd.Notifier("")
         self._stop_signals = frozenset(stop_signals)
         self._forward_signals = frozenset(forward_signals)
@@ -209,6 +213,8 @@ class Supervisor:
         """
         installed = self._install_signals()
         try:
+            if self._on_start:
+                self._on_start()
             self._begin()
             while self._children or (self._slots_pending() and not self._stopping):
                 self._turn()

@@ -32,7 +32,14 @@ def wait_until(condition, what: str) -> None:
 class Server:
     """A server process on a port of its own."""
 
-    def __init__(self, argv: Sequence[str], port: int, log: Path, **environ: str) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        port: int,
+        log: Path,
+        pass_fds: Sequence[int] = (),
+        **environ: str,
+    ) -> None:
         self.port = port
         self.address = ("127.0.0.1", port)
         self.log = log
@@ -44,6 +51,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=subprocess.STDOUT,
+            pass_fds=pass_fds,
         )
 
     def wait_ready(self) -> None:

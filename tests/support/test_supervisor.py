@@ -102,7 +102,7 @@ class Stage:
 
 def test_children_run_in_slots_of_their_own_and_stop_with_status_zero():
     ends: list[str] = []
-    stage = Stage(on_stop=lambda: ends.append("stop"))
+    stage = Stage(on_start=lambda: ends.append("start"), on_stop=lambda: ends.append("stop"))
 
     def script() -> Script:
         yield from until(stage.all_heard)
@@ -112,7 +112,7 @@ def test_children_run_in_slots_of_their_own_and_stop_with_status_zero():
     assert stage.play(script) == 0
     assert [(ending.code, ending.signal) for ending in stage.exits] == [(0, None), (0, None)]
     assert stage.boss.children == []
-    assert ends == ["stop"]
+    assert ends == ["start", "stop"]
 
 
 def test_signal_handlers_are_as_before_afterwards():

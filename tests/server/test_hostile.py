@@ -1,0 +1,148 @@
+"""Clients that drip, idle, vanish or never read: the others must not notice, memory stays bounded.
+
+Sizes are small here; `python -m tests.server.siege` does the same at full size and with a clock.
+"""
+
+import contextlib
+import socket
+
+import pytest
+
+from tests.server.conformance.runner import Client, Wrong
+from tests.server.processes import Server, serving, wait_until
+from tests.server.siege import Siege, memory_mb
+
+pytestmark = pytest.mark.xdist_group("hostile")
+
+APP = "tests.server.apps:application"
+
+
+def hello(server: Server) -> None:
+    with Client(server.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert client.read().body == b"hello"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    log = tmp_path_factory.mktemp("hostile") / "server.log"
+    limits = {"head_seconds": 1, "body_seconds": 1, "write_seconds": 1, "keep_alive_seconds": 1}
+    with serving(APP, log, workers=1, threads=2, **limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory):
+    """A server with its usual limits."""
+    log = tmp_path_factory.mktemp("patient") / "server.log"
+    with serving(APP, log, workers=1, threads=2) as running:
+        yield running
+
+
+@pytest.mark.parametrize("kind", ["drip", "idle", "unread", "upload", "fresh"])
+def test_others_are_served_during_a_siege(patient, kind):
+    with Siege(patient.address, kind, count=40, size=4_000_000):
+        for _ in range(20):
+            hello(patient)
+
+
+def test_thousands_of_unread_bytes_cost_bounded_memory_and_no_thread(patient):
+    hello(patient)
+    before = memory_mb(patient.process.pid)
+    with Siege(patient.address, "unread", count=8, size=20_000_000):
+        for _ in range(20):
+            hello(patient)
+        # 160 MB are owed to clients that read none of them.
+        assert memory_mb(patient.process.pid) < before + 60
+
+
+def test_a_head_that_does_not_come_is_answered_408(server):
+    with Client(server.address) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost")
+        assert client.read().status == 408
+        assert client.has_ended()
+
+
+def test_a_body_that_does_not_come_is_answered_408(server):
+    with Client(server.address) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
+        assert client.read().status == 408
+        assert client.has_ended()
+
+
+@pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_an_idle_connection_is_closed_without_a_word(server, first):
+    with Client(server.address) as client:
+        if first:
+            client.send(first)
+            assert client.read().status == 200
+        assert client.has_ended()
+
+
+def test_a_response_nobody_reads_is_given_up(server):
+    with Client(server.address) as client:
+        client.send(b"GET /big-whole?30000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: connections(server) == 0, "the end of the connection")
+        with pytest.raises((Wrong, EOFError)):
+            client.read()
+
+
+def connections(server: Server) -> int:
+    """Established connections to the server, but this question's own."""
+    wanted = f":{server.port:04X}"
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    return sum(row[1].endswith(wanted) and row[3] == "01" for row in rows)
+
+
+def test_a_client_that_resets_in_the_middle_of_its_body_leaves_nothing_behind(server):
+    for _ in range(20):
+        client = Client(server.address)
+        client.send(
+            b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n" + b"x" * 9000
+        )
+        client.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.link.close()
+
+    wait_until(lambda: connections(server) == 0, "the end of the connections")
+    hello(server)
+
+
+def test_a_client_that_sends_on_after_a_refusal_still_gets_the_answer(server):
+    with Client(server.address) as client:
+        client.send(b"G@T / HTTP/1.1\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(50):
+                client.link.sendall(b"x" * 10_000)
+        assert client.read().status == 400
+
+
+def test_the_connection_idle_for_longest_makes_room_for_a_new_one(tmp_path):
+    with serving(APP, tmp_path / "log", workers=1, connections=10) as server:
+        idle = [Client(server.address) for _ in range(30)]
+        for _ in range(5):
+            hello(server)
+        assert sum(ended(client) for client in idle) >= 20
+        for client in idle:
+            client.link.close()
+
+
+def ended(client: Client) -> bool:
+    client.link.settimeout(0.2)
+    try:
+        return client.link.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_when_all_connections_are_busy_new_ones_wait_their_turn(tmp_path):
+    with serving(APP, tmp_path / "log", workers=1, threads=4, connections=4) as server:
+        busy = [Client(server.address) for _ in range(4)]
+        for client in busy:
+            client.send(b"GET /sleep?0.3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        hello(server)
+        assert [client.read().body for client in busy] == [b"slept"] * 4
+        for client in busy:
+            client.link.close()
