@@ -87,6 +87,7 @@ class Invoice(LogsActivity, Model):
     type_alias = "invoice"
     lock_version = True
     fillable = ["number", "order_id", "customer_id", "owner_id", "status", "amount", "due_on"]
+    attributes = {"status": "draft", "decided_by": None, "decided_at": None, "note": None}
     casts = {"amount": "decimal:2", "due_on": "date", "decided_at": "datetime"}
 
     @relation
@@ -107,6 +108,10 @@ class OrderImport(Model):
 
     type_alias = "order_import"
     fillable = ["user_id", "file_name", "path", "status", "total_lines"]
+    attributes = {
+        "status": "waiting", "total_lines": 0, "done_lines": 0, "imported": 0, "repeated": 0,
+        "rejected": 0,
+    }  # fmt: skip
     casts = {
         "total_lines": int, "done_lines": int, "imported": int, "repeated": int, "rejected": int,
         "finished_at": "datetime",
@@ -134,6 +139,7 @@ class Report(Model):
 
     type_alias = "report"
     fillable = ["user_id", "month", "status", "orders", "revenue", "path"]
+    attributes = {"status": "waiting", "orders": 0, "revenue": "0.00", "path": None}
     casts = {"orders": int, "revenue": "decimal:2"}
 
 

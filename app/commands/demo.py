@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from so import Command
 from so.errors import CommandError, UsageError
+
+if TYPE_CHECKING:
+    import subprocess
 
 START_SECONDS = 30
 STOP_SECONDS = 40
@@ -91,6 +92,7 @@ class DemoImport(Command):
     def _begun(self, model, file: Path):
         """The unfinished import of this very content, or a new one with a copy of its own."""
         import hashlib
+        import shutil
 
         with file.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
@@ -110,6 +112,8 @@ class DemoRun(Command):
     description = "Run the demo ERP with its server and a worker"
 
     def handle(self) -> int:
+        import subprocess
+
         from app.seed import DEMO_PASSWORD, USERS
 
         if self.call("demo:seed") != 0:
@@ -146,6 +150,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    from subprocess import TimeoutExpired
+
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     for child in children:
@@ -154,11 +160,13 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
     for child in children:
         try:
             child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             child.kill()
 
 
 def _wait_until_it_answers(host: str, port: int, children: list[subprocess.Popen[bytes]]) -> None:
+    import http.client
+
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if any(child.poll() is not None for child in children):

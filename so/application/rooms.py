@@ -101,11 +101,10 @@ class Rooms(Container):
 
     def _make_db(self) -> Any:
         from so.db import pagination
-        from so.db.manager import Database, bind
+        from so.db.manager import Database
         from so.db.model import Model
 
         settings = self.config.get("database", {})
-        bind(lambda: current_application().make("db"))
         pagination.resolve_page_using(_page_of_request)
         Model.resolve_observers_using(lambda cls: current_application().make(cls))
         for connection in settings["connections"].values():
@@ -363,7 +362,7 @@ class Rooms(Container):
         from so.edge.cookies import CookieSettings
 
         settings = self.config.get("session", {})
-        names = ("name", "remember_name", "path", "domain", "secure", "same_site", "minutes")
+        names = ("remember_name", "device_name", "path", "domain", "secure", "same_site", "minutes")
         given = {name: settings[name] for name in names if name in settings}
         return CookieSettings(**given, **_renamed(settings, cookie="name", xsrf="xsrf_name"))
 

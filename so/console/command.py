@@ -196,7 +196,9 @@ def command(signature: str, description: str = "") -> Callable[[Callable[..., An
 
     def make(fn: Callable[..., Any]) -> type[Command]:
         def handle(self: Command) -> int | None:
-            values = {k.replace("-", "_"): v for k, v in {**self.options(), **self.arguments()}.items()}
+            values = {
+                k.replace("-", "_"): v for k, v in {**self.options(), **self.arguments()}.items()
+            }
             result = self.app.call(fn, {"self": self, "command": self, **values})
             return result if isinstance(result, int) else None
 

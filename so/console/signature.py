@@ -102,7 +102,12 @@ def _option(text: str, description: str) -> Option:
         short, name = "", head
     many = default == "*"
     return Option(
-        name, description, short or None, bool(equals), many, None if many or not default else default
+        name,
+        description,
+        short or None,
+        bool(equals),
+        many,
+        None if many or not default else default,
     )
 
 

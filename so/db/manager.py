@@ -23,6 +23,7 @@ from so.db.rows import Collection, Row
 from so.db.watching import Hooks, QueryExecuted, SlowLimit
 from so.errors import InvalidArgumentError
 from so.support.clock import Clock
+from so.support.current import current
 
 if TYPE_CHECKING:
     from so.db.expressions import Expression
@@ -435,10 +436,17 @@ def bind(database: Database | Callable[[], Database] | None) -> None:
 
 
 def current_database() -> Database:
-    """The Database that models use; raises RuntimeError when nobody said which."""
+    """The Database that models use; raises RuntimeError when nobody said which.
+
+    Unless a script has bound one, it is the running application's.
+    """
     if _bound is None:
-        raise RuntimeError(
-            "models have no database yet: start an Application, or in a script call "
-            "so.db.manager.bind(Database({...}))"
-        )
+        try:
+            found: Database = current("db")
+        except RuntimeError as error:
+            raise RuntimeError(
+                "models have no database yet: start an Application, or in a script call "
+                "so.db.manager.bind(Database({...}))"
+            ) from error
+        return found
     return _bound if isinstance(_bound, Database) else _bound()

@@ -24,7 +24,7 @@ class ConfigShow(Command):
             raise CommandError(f"there is no setting {key!r}: `config:show` lists them all")
         value = self.app.config.get(key) if key else self.app.config.all()
         name = str(key or "").rpartition(".")[2]
-        masked = Masker().mask({name: value})[name]
+        masked = Masker().mask(value, name)
         if self.wants_json or not isinstance(masked, dict):
             self.line(json.dumps(_plain(masked), ensure_ascii=False, indent=2))
             return 0

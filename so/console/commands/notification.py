@@ -11,7 +11,7 @@ class NotificationCleanup(Command):
 
     signature = (
         "notification:cleanup {--days= : Read ones older than this many days}"
-        " {--unread-days= : Unread ones older than this as well} {--dry-run : Count, delete nothing}"
+        " {--unread-days= : And unread ones older than this} {--dry-run : Count, delete nothing}"
     )
     description = "Delete old notifications that were read"
 

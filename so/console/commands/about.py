@@ -1,0 +1,158 @@
+"""`about` and `check`: what this installation is, and everything that is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from so.console.command import Command
+from so.errors import SixOrbitError
+
+LARGEST_SKEW = 2.0  # seconds between this clock and the database's
+DAYS_LATE = 7  # after which a timer that should have cleaned up has evidently not run
+MANY_FAILED_JOBS = 10_000
+
+
+class About(Command):
+    """For a first look and for support."""
+
+    signature = "about"
+    description = "Show the application, its engine and its drivers"
+
+    def handle(self) -> int:
+        """Print names, versions and drivers."""
+        config = self.app.config
+        facts = {
+            "application": config.get("app.name"),
+            "environment": self.app.environment(),
+            "debug": self.app.is_debug(),
+            "folder": str(self.app.base_path()),
+            "framework": self.app.version(),
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            "database": config.get("database.default"),
+            "cache": config.get("cache.default"),
+            "queue": config.get("queue.default"),
+            "sessions": config.get("session.driver"),
+            "mail": config.get("mail.driver"),
+        }
+        if self.wants_json:
+            self.json(facts)
+            return 0
+        for name, value in facts.items():
+            self.line(f"{name:<12} {value}")
+        return 0
+
+
+class Check(Command):
+    """Says all that is wrong at once, so that one look is enough before going live."""
+
+    signature = "check"
+    description = "Name every fault of this installation, exit 1 if there is one"
+
+    def handle(self) -> int:
+        """Run every check; exit 1 if one of them found something."""
+        faults = list(self._faults())
+        if self.wants_json:
+            self.json({"ok": not faults, "faults": faults})
+        else:
+            for fault in faults:
+                self.error(f"✗ {fault}")
+            if not faults:
+                self.success("Everything is in order.")
+        return 1 if faults else 0
+
+    def _faults(self) -> Iterator[str]:
+        for check in (
+            self._config,
+            self._keys,
+            self._permissions,
+            self._database,
+            self._migrations,
+            self._growth,
+        ):
+            try:
+                yield from check()
+            except (SixOrbitError, OSError, ValueError, TypeError) as error:
+                yield f"{type(error).__name__}: {error}"
+
+    def _config(self) -> Iterator[str]:
+        self.app.config.load_all()
+        # Made, each of them reads and checks its settings.
+        for room in ("logger", "http_settings", "sessions", "cookie_settings", "caches", "queue"):
+            try:
+                self.app.make(room)
+            except (SixOrbitError, ValueError, TypeError) as error:
+                yield str(error)
+        if self.app.is_production():
+            if self.app.is_debug():
+                yield "APP_DEBUG is on in production: error pages show code to everybody"
+            if self.app.config.get("session.secure") is not True:
+                yield "SESSION_SECURE_COOKIE is not true in production: set it, and serve HTTPS"
+
+    def _keys(self) -> Iterator[str]:
+        try:
+            self.app.make("signer")
+        except SixOrbitError as error:
+            yield str(error)
+
+    def _permissions(self) -> Iterator[str]:
+        storage = self.app.storage_path()
+        if not storage.is_dir() or not os.access(storage, os.W_OK):
+            yield f"{storage} cannot be written to: create it and give it to this user"
+        env = self.app.base_path(".env")
+        if env.is_file() and env.stat().st_mode & 0o004:
+            yield f"{env} can be read by everybody: chmod 640 {env}"
+
+    def _database(self) -> Iterator[str]:
+        from so.db.schema import check
+
+        connections: dict[Any, Any] = {None: "default", self.app.config.get("cache.connection"): ""}
+        for name in connections:
+            connection = self.app.make("db").connection(name)
+            for fault in check(connection):
+                yield f"database {connection.name}: {fault}"
+            skew = abs(connection.database_time() - time.time())
+            if skew > LARGEST_SKEW:
+                yield f"the clock of database {connection.name} differs by {skew:.1f} seconds"
+
+    def _migrations(self) -> Iterator[str]:
+        from so.db.migrations import Migrator
+
+        folder = self.app.base_path(self.app.config.get("database.migrations"))
+        pending = Migrator(self.app.make("db").connection(), folder).pending()
+        if pending:
+            names = ", ".join(str(getattr(one, "name", one)) for one in pending)
+            yield f"migrations are pending: {names}; run `sixorbit migrate`"
+
+    def _growth(self) -> Iterator[str]:
+        """Rows that a timer should have removed long ago, found by an index."""
+        config, now = self.app.config, self.app.clock.now()
+        late = timedelta(days=DAYS_LATE)
+        activity = now - timedelta(days=config.get("activity.prune_days", 365)) - late
+        notified = now - timedelta(days=config.get("notifications.prune_days", 30)) - late
+        idle = int((now - late).timestamp()) - 60 * int(config.get("session.lifetime", 120))
+        cache = config.get("cache.connection")
+        for connection, table, column, before, command in (
+            (None, "activity_log", "created_at", activity, "activity:prune"),
+            (None, "notifications", "read_at", notified, "notification:cleanup"),
+            (
+                config.get("session.connection"),
+                "sessions",
+                "last_activity",
+                idle,
+                "session:cleanup",
+            ),
+            (cache, "cache", "expiration", int((now - late).timestamp()), "cache:gc"),
+        ):
+            rows = self.app.make("db").table(table, connection=connection)
+            if rows.where(column, "<", before).exists():
+                yield f"{table} holds rows that are long over: run `{command}` by a timer"
+        failed = self.app.make("db").table("failed_jobs").select("id").limit(MANY_FAILED_JOBS + 1)
+        if len(failed.get()) > MANY_FAILED_JOBS:
+            yield f"more than {MANY_FAILED_JOBS} jobs have failed: look at `queue:failed`"
