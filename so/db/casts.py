@@ -194,10 +194,6 @@ class JsonCast(Cast):
         except (TypeError, ValueError):
             return False
 
-    def plain(self, value: Any) -> Any:
-        """As it is: what came from JSON is JSON."""
-        return value
-
 
 def _canonical(value: Any) -> str:
     decoded = value if isinstance(value, (dict, list)) else json.loads(value)

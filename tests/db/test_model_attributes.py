@@ -56,8 +56,10 @@ def test_an_attribute_is_read_and_set_as_attribute_and_as_item() -> None:
 def test_an_attribute_can_be_taken_away() -> None:
     customer = Customer(name="a", city="b")
 
+    customer._note = "x"
     del customer.city
     del customer["name"]
+    del customer._note
 
     assert "city" not in customer
     assert "name" not in customer
@@ -190,7 +192,8 @@ def test_an_accessor_needs_no_column() -> None:
 def test_json_changed_in_place_is_saved() -> None:
     customer = loaded(options='{"a": 1}', name="x")
 
-    customer.options["b"] = [2]
+    customer.options["b"] = []
+    customer.options["b"].append(2)
 
     assert customer.is_dirty("options")
     assert customer.get_dirty() == {"options": '{"a":1,"b":[2]}'}

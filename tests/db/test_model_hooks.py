@@ -132,6 +132,25 @@ def test_a_failing_hook_takes_the_change_back(told: Any, db: Database) -> None:
     assert box.delete()
 
 
+def test_a_failing_hook_leaves_the_version_as_it_was(told: Any, db: Database) -> None:
+    class Locked(Box):
+        table = "boxes"
+        lock_version = "uses"
+
+    box = Locked.create(name="a")
+    Recording.fails = True
+    try:
+        for fails in (lambda: box.update(name="b"), lambda: box.increment("weight")):
+            with pytest.raises(OSError, match="full"):
+                fails()
+    finally:
+        Recording.fails = False
+
+    assert box.uses == 1
+    assert box.update(name="c")
+    assert db.table("boxes").value("uses") == 2
+
+
 def test_a_failing_hook_leaves_the_outer_transaction_alone(told: Any, db: Database) -> None:
     box = Box.create(name="a")
     with db.transaction():

@@ -72,6 +72,7 @@ def test_find_by_key(users: Database) -> None:
     assert names(User.find([1, 3, 99])) == ["Ada", "Cyd"]
     assert names(User.find_many(["1", 2])) == ["Ada", "Bob"]
     assert User.find([]) == []
+    assert names(User.find([1, {"a": 1}, [2], "x"])) == ["Ada"]
     assert set(User.find(1, ["id", "age"]).get_attributes()) == {"id", "age"}
 
 
@@ -312,6 +313,24 @@ def test_bulk_update_casts_and_stamps(users: Database, clock: Any) -> None:
     assert User.where("id", 1).update({}) == 0
     assert User.where("id", 1).update({"updated_at": None}) == 1
     assert User.find(1).updated_at is None
+
+
+def test_bulk_update_takes_json_paths_and_expressions(users: Database) -> None:
+    User.where("id", 1).update({"data->n": 7})
+    User.where("id", 1).update({"age": users.raw("age + 1"), "balance": users.raw("balance * 2")})
+
+    user = User.find(1)
+    assert (user.data["n"], user.age, user.balance) == (7, 37, Decimal("72.20"))
+
+
+def test_the_newest_first_is_by_the_models_own_column(users: Database) -> None:
+    class Old(User):
+        table = "users"
+        CREATED_AT = "age"
+
+    assert Old.latest().first().id == 3
+    assert Old.oldest().first().id == 2
+    assert User.latest("id").first().id == 4
 
 
 def test_bulk_counters(users: Database, clock: Any) -> None:

@@ -76,6 +76,15 @@ def test_json_is_compact_and_keeps_its_letters() -> None:
     assert to_jsonable(parcel(name="a")) == {"name": "A", "label": "A!"}
 
 
+def test_changing_the_dict_does_not_change_the_model() -> None:
+    model = parcel(data='{"a":{"b":1}}')
+
+    model.to_dict()["data"]["a"]["b"] = 2
+
+    assert model.data == {"a": {"b": 1}}
+    assert model.is_clean()
+
+
 def test_relations_may_be_hidden_none_or_one() -> None:
     model = parcel(id=1).set_relation("owner", parcel(id=2)).set_relation("parent", None)
 

@@ -203,7 +203,7 @@ class Attributes:
             "or saved; select it, or call refresh()",
             name=name,
             obj=self,  # Python suggests the nearest of dir(self) in a traceback
-        )
+        ) from None
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._attributes})

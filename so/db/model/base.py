@@ -181,13 +181,23 @@ class Model(Serialising, metaclass=ModelMeta):
         self, related: type[Model], foreign_key: str | None = None, local_key: str | None = None
     ) -> HasOne:
         """One row of *related* holds this model's key, in `user_id` unless said otherwise."""
-        return HasOne(related, self, foreign_key or self._foreign_key(), local_key or self._key())
+        return HasOne(
+            related,
+            self,
+            foreign_key or _foreign_key(self.__class__),
+            local_key or self.primary_key,
+        )
 
     def has_many(
         self, related: type[Model], foreign_key: str | None = None, local_key: str | None = None
     ) -> HasMany:
         """Many rows of *related* hold this model's key, in `user_id` unless said otherwise."""
-        return HasMany(related, self, foreign_key or self._foreign_key(), local_key or self._key())
+        return HasMany(
+            related,
+            self,
+            foreign_key or _foreign_key(self.__class__),
+            local_key or self.primary_key,
+        )
 
     def belongs_to(
         self, related: type[Model], foreign_key: str | None = None, owner_key: str | None = None
@@ -210,8 +220,8 @@ class Model(Serialising, metaclass=ModelMeta):
             related,
             self,
             pivot or "_".join(names),
-            (foreign_key or self._foreign_key(), related_key or related()._foreign_key()),
-            (parent_key or self._key(), owner_key or related.primary_key),
+            (foreign_key or _foreign_key(self.__class__), related_key or _foreign_key(related)),
+            (parent_key or self.primary_key, owner_key or related.primary_key),
         )
 
     def has_many_through(
@@ -228,9 +238,9 @@ class Model(Serialising, metaclass=ModelMeta):
             related,
             self,
             through,
-            first_key or self._foreign_key(),
-            second_key or through()._foreign_key(),
-            (local_key or self._key(), second_local_key or through.primary_key),
+            first_key or _foreign_key(self.__class__),
+            second_key or _foreign_key(through),
+            (local_key or self.primary_key, second_local_key or through.primary_key),
         )
 
     def morph_one(
@@ -243,7 +253,7 @@ class Model(Serialising, metaclass=ModelMeta):
     ) -> MorphOne:
         """One row of *related* holds this model's type and key in `<name>_type`, `<name>_id`."""
         columns = (type or f"{name}_type", id or f"{name}_id")
-        return MorphOne(related, self, *columns, local_key or self._key())
+        return MorphOne(related, self, *columns, local_key or self.primary_key)
 
     def morph_many(
         self,
@@ -255,7 +265,7 @@ class Model(Serialising, metaclass=ModelMeta):
     ) -> MorphMany:
         """Many rows of *related* hold this model's type and key in `<name>_type`, `<name>_id`."""
         columns = (type or f"{name}_type", id or f"{name}_id")
-        return MorphMany(related, self, *columns, local_key or self._key())
+        return MorphMany(related, self, *columns, local_key or self.primary_key)
 
     def morph_to(
         self,
@@ -270,13 +280,6 @@ class Model(Serialising, metaclass=ModelMeta):
         alias = self._attributes.get(type_column)
         related = cls.for_alias(alias, cls.__module__) if alias else None
         return MorphTo(related, self, type_column, id or f"{name}_id", owner_key)
-
-    def _foreign_key(self) -> str:
-        """What other tables call this model's key: `order_line_id`."""
-        return f"{snake(type(self).__name__)}_{self.primary_key}"
-
-    def _key(self) -> str:
-        return self.primary_key
 
     # --- as an object
 
@@ -295,6 +298,11 @@ class Model(Serialising, metaclass=ModelMeta):
         key = self.get_key()
         named = "new" if key is None else f"{self.primary_key}={key!r}"
         return f"<{type(self).__name__} {named}>"
+
+
+def _foreign_key(model: type[Model]) -> str:
+    """What other tables call this model's key: `order_line_id`."""
+    return f"{snake(model.__name__)}_{model.primary_key}"
 
 
 def _is_canonical(value: Any) -> bool:

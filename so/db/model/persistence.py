@@ -159,13 +159,7 @@ class Persistence(Attributes):
         if lock is not None and self._attributes.get(lock) is None:
             self._store(lock, 1)
         self._write_back()
-        kept = self._attributes
-        try:
-            self._atomically(self._insert_row)
-        except BaseException:
-            _put(self, "_attributes", kept)
-            _put(self, "_persisted", False)
-            raise
+        self._atomically(self._insert_row)
         _put(self, "_recent", True)
         _put(self, "_changes", {})
         self._fire("created")
@@ -215,7 +209,7 @@ class Persistence(Attributes):
             self._row_is_gone()
             return False
         if lock is not None:
-            self._store(lock, dirty[lock])
+            _put(self, "_attributes", {**self._attributes, lock: dirty[lock]})
             self._confirm_version()
         self._written(written, {name: self._original.get(name) for name in dirty}, dirty)
         return True
@@ -264,10 +258,17 @@ class Persistence(Attributes):
             dirty[column] = self._attributes[column]
 
     def _atomically(self, work: Callable[[], R]) -> R:
-        if not self._writes_in_transaction:
-            return work()
-        with self._connection().transaction():
-            return work()
+        """Run *work*; if it fails, the model knows what it knew before."""
+        kept = self._attributes, self._original, self._persisted
+        try:
+            if not self._writes_in_transaction:
+                return work()
+            with self._connection().transaction():
+                return work()
+        except BaseException:
+            for name, value in zip(("_attributes", "_original", "_persisted"), kept, strict=True):
+                _put(self, name, value)
+            raise
 
     # --- delete
 
@@ -294,7 +295,6 @@ class Persistence(Attributes):
             self._row_is_gone()
         else:
             self._written(written, dict(self._original), {})
-        # Last, so that a failure in _written leaves a model that can be deleted once more.
         _put(self, "_persisted", False)
         return bool(count)
 
@@ -323,7 +323,10 @@ class Persistence(Attributes):
             )
         if not self._fire("updating"):
             return 0
-        return self._atomically(lambda: self._add_in_row(column, amount, extra))
+        count = self._atomically(lambda: self._add_in_row(column, amount, extra))
+        if count:
+            self._fire("updated")
+        return count
 
     def _add_in_row(self, column: str, amount: Any, extra: Mapping[str, Any]) -> int:
         count = self._row_query()._increment_row(column, amount, self._stored_extra(extra))
@@ -335,7 +338,6 @@ class Persistence(Attributes):
         before[column] = _less(after[column], amount)
         _put(self, "_changes", after)
         self._written("updated", before, after)
-        self._fire("updated")
         return count
 
     def _stored_extra(self, extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -262,8 +262,8 @@ class ScopedQuery(Query):
 
     def find_many(self, ids: Any, columns: Any = None) -> Any:
         """The models with these keys; missing ones are left out."""
-        keys = list(dict.fromkeys(ids))
-        return self.clone().where_key(keys).get(columns) if keys else Models()
+        keys = {key: None for one in ids if (key := key_of(self.model, one)) is not None}
+        return self.clone().where_key(list(keys)).get(columns) if keys else Models()
 
     def find_or_fail(self, id: Any, columns: Any = None) -> Any:
         """As `find`, but ModelNotFoundError if the model, or one of them, is not there."""
@@ -341,6 +341,14 @@ class ScopedQuery(Query):
         found = super().aggregate(function, columns)
         of_values = function in ("min", "max") or (function == "sum" and found is not None)
         return self._cast_value(columns, found) if of_values else found
+
+    def latest(self, column: Any = None) -> Self:
+        """The newest first, by the model's time of creation unless a column is named."""
+        return super().latest(column or self.model.CREATED_AT or "created_at")
+
+    def oldest(self, column: Any = None) -> Self:
+        """The oldest first, by the model's time of creation unless a column is named."""
+        return super().oldest(column or self.model.CREATED_AT or "created_at")
 
     # --- in parts, in the order of the key
 
