@@ -17,6 +17,7 @@ config = {
     # The cookies; over HTTPS, at path / and without a domain, __Host- comes before their names.
     "cookie": env("SESSION_COOKIE", "so_session"),
     "remember_name": env("SESSION_REMEMBER_COOKIE", "so_remember"),  # of remembered devices
+    "device_name": env("SESSION_DEVICE_COOKIE", "so_device"),  # of devices logged in from before
     "xsrf": env("SESSION_XSRF_COOKIE", "XSRF-TOKEN"),  # the token for scripts; empty: not set
     "minutes": 0 if _ends_with_browser else _lifetime,  # of the cookie; 0: with the browser
     "path": env("SESSION_PATH", "/"),

@@ -25,6 +25,7 @@ class CookieSettings:
 
     name: str = "so_session"
     remember_name: str = "so_remember"
+    device_name: str = "so_device"
     xsrf_name: str | None = "XSRF-TOKEN"
     path: str = "/"
     domain: str | None = None

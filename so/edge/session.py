@@ -18,6 +18,7 @@ from so.systems.sessions import Session, Sessions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DEVICE_MINUTES = 365 * 24 * 60
 AUTH = "auth"  # under this name the request's Auth is in scope.data
 
 
@@ -43,6 +44,7 @@ class StartSession:
         auth = self._authentication.open(
             session,
             remember_cookie=self._cookies.read(self._cookies.remember_name, request),
+            device_cookie=self._cookies.read(self._cookies.device_name, request),
             address=address,
         )
         scope.session, scope.data[AUTH] = session, auth
@@ -69,11 +71,13 @@ class StartSession:
         return change is not None
 
     def _send_remember(self, request: Request, response: Response, auth: Auth) -> bool:
-        cookies, change = self._cookies, auth.cookie_change()
+        cookies, change, device = self._cookies, auth.cookie_change(), auth.device_change()
         if change is not None:
             minutes = auth.remember_seconds / 60
             cookies.write(response, request, cookies.remember_name, change, minutes=minutes)
-        return change is not None
+        if device is not None:
+            cookies.write(response, request, cookies.device_name, device, minutes=DEVICE_MINUTES)
+        return change is not None or device is not None
 
     def _send_xsrf(self, request: Request, response: Response, session: Session) -> bool:
         """For scripts that read a cookie and send it back as X-XSRF-TOKEN."""

@@ -13,16 +13,20 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from so.errors import AuthenticationException, AuthError
+from so.errors import AuthenticationException, AuthError, BadSignature
 from so.support.clock import Clock
+from so.support.ids import short_id
 from so.support.scope import current_scope
 from so.support.signing import Signer
-from so.systems.auth.passwords import Hash, PasswordHasher
+from so.systems.auth.passwords import PasswordHasher
 from so.systems.auth.remember import Presented, RememberTokens, series_of
 from so.systems.auth.throttle import LoginThrottle, account_of
 from so.systems.auth.users import PASSWORD, Users
 
 logger = logging.getLogger("so.auth")
+
+MARK, DEVICE = "password-mark", "known-device"  # what these signatures are for
+DEVICE_DIGITS = 32
 
 
 class LoginSession(Protocol):
@@ -67,7 +71,7 @@ class Authentication:
         """
         self.users = users
         self.clock = clock or Clock()
-        self.hasher = hasher or Hash
+        self.hasher = hasher or PasswordHasher()
         self.throttle = throttle or LoginThrottle(clock=self.clock)
         self.remember = remember
         self.absolute_seconds = int(absolute_lifetime_minutes * 60)
@@ -79,23 +83,27 @@ class Authentication:
         session: LoginSession | None = None,
         *,
         remember_cookie: str | None = None,
+        device_cookie: str | None = None,
         address: str | None = None,
     ) -> Auth:
         """The `Auth` of one request; without a session nothing outlasts the request."""
-        return Auth(self, session, remember_cookie, address)
+        return Auth(self, session, remember_cookie, device_cookie, address)
 
-    def find_verified(self, credentials: Mapping[str, Any], address: str | None) -> Any:
+    def find_verified(
+        self, credentials: Mapping[str, Any], address: str | None, device_cookie: str | None = None
+    ) -> Any:
         """The user if *credentials* are right, else None; counts the attempt.
 
         Unknown user and wrong password take the same time. Raises LockoutException after too
         many failures.
         """
         account = account_of(credentials)
-        self.throttle.attempting(account, address)
+        device = self.known_device(account, device_cookie)
+        self.throttle.attempting(account, address, device)
         user = self.users.by_credentials(credentials)
         # Asked of an unknown user as well: that must not answer any sooner.
         if self.verify(user, credentials.get(PASSWORD)) and self.users.may_sign_in(user):
-            self.throttle.succeeded(account, address)
+            self.throttle.succeeded(account, address, device)
             return user
         logger.info("failed login for account %s from %s", account[:12], address)
         return None
@@ -123,8 +131,31 @@ class Authentication:
         """Changes with the user's password, tells nothing about it, and ends sessions by that."""
         stored = self.users.password_of(user) or ""
         if self._signer is not None:
-            return self._signer.mac(stored, "password-mark")
-        return hashlib.sha256(b"password-mark:" + stored.encode()).hexdigest()
+            return self._signer.mac(stored, MARK)
+        return hashlib.sha256(f"{MARK}:{stored}".encode()).hexdigest()
+
+    def mark_fits(self, user: Any, mark: object) -> bool:
+        """True if *mark* is of the user's present password, under any key that is accepted."""
+        if self._signer is None:
+            return mark == self.password_mark(user)
+        stored = self.users.password_of(user) or ""
+        return isinstance(mark, str) and self._signer.verify(stored, mark, MARK)
+
+    def known_device(self, account: str, device_cookie: str | None) -> str | None:
+        """The name of a device that *account* was logged in from; None for any other cookie."""
+        if self._signer is None or not device_cookie:
+            return None
+        try:
+            owner, _, device = self._signer.unsign(device_cookie, DEVICE).partition("-")
+        except BadSignature:
+            return None
+        return device if owner == account[:DEVICE_DIGITS] else None
+
+    def new_device(self, account: str) -> str | None:
+        """A cookie by which `known_device()` will know this device of *account*."""
+        if self._signer is None:
+            return None
+        return self._signer.sign(f"{account[:DEVICE_DIGITS]}-{short_id()}", DEVICE)
 
 
 class Auth:
@@ -135,16 +166,18 @@ class Auth:
         service: Authentication,
         session: LoginSession | None,
         remember_cookie: str | None,
+        device_cookie: str | None,
         address: str | None,
     ) -> None:
         self._service, self._session = service, session
-        self._cookie, self._address = remember_cookie, address
+        self._cookie, self._device, self._address = remember_cookie, device_cookie, address
         self._user: Any = None
         self._is_known = False
         self._is_recalled = False
         self._is_only_once = False
         self._token: Any = None
         self._new_cookie: str | None = None
+        self._new_device: str | None = None
 
     # --- who ---
 
@@ -189,22 +222,28 @@ class Auth:
         Raises LockoutException (429) after five failures a minute for the account or from the
         address.
         """
-        found = self._service.find_verified(credentials, self._address)
+        found = self._verified(credentials)
         if found is None:
             return False
         self.login(found, remember)
+        account = account_of(credentials)
+        if self._service.known_device(account, self._device) is None:
+            self._new_device = self._service.new_device(account)
         return True
 
     def validate(self, credentials: Mapping[str, Any]) -> bool:
         """True if *credentials* are right; counted like a login, logs nobody in."""
-        return self._service.find_verified(credentials, self._address) is not None
+        return self._verified(credentials) is not None
 
     def once(self, credentials: Mapping[str, Any]) -> bool:
         """Log in for this request only."""
-        found = self._service.find_verified(credentials, self._address)
+        found = self._verified(credentials)
         if found is not None:
             self.use_once(found)
         return found is not None
+
+    def _verified(self, credentials: Mapping[str, Any]) -> Any:
+        return self._service.find_verified(credentials, self._address, self._device)
 
     def use_once(self, user: Any, token: Any = None) -> None:
         """Be *user* for this request, whatever the session says."""
@@ -277,6 +316,10 @@ class Auth:
         """What to do about the remember-me cookie: a text to set, '' to take it back, or None."""
         return self._new_cookie
 
+    def device_change(self) -> str | None:
+        """A text to keep in a cookie of this browser for long, or None."""
+        return self._new_device
+
     @property
     def remember_seconds(self) -> int:
         """How long a remember-me cookie is to live."""
@@ -323,7 +366,7 @@ class Auth:
         user = service.users.by_id(key)
         if user is None or not service.users.may_sign_in(user):
             return None
-        if mark != service.password_mark(user):
+        if not service.mark_fits(user, mark):
             logger.info("session of user %s ended: the password was changed", key)
             return None
         return user
@@ -393,10 +436,11 @@ class Auth:
         identity = self._session.identity() if self._session is not None else None
         if identity is None or self._user is None:
             return identity
-        mark = self._service.password_mark(self._user)
-        if identity.get("mark") != mark and self._session is not None:
+        service = self._service
+        if not service.mark_fits(self._user, identity.get("mark")) and self._session is not None:
+            mark = service.password_mark(self._user)
             identity = {**identity, "mark": mark}
             self._session.update_identity(identity)
-            if self._service.remember is not None and identity.get("series"):
-                self._service.remember.mark(identity["series"], mark)
+            if service.remember is not None and identity.get("series"):
+                service.remember.mark(identity["series"], mark)
         return identity

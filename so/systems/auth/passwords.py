@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from so.errors import ConfigError, ServiceUnavailableException
+from so.support.current import current
 
 MAX_PASSWORD_BYTES = 4096
 # What a stored hash may ask for: a planted one must not take the server down.
@@ -182,5 +183,30 @@ def _unb64(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
-Hash = PasswordHasher()
-"""The hasher of default strength, for scripts; an application's own is `app('hash')`."""
+class ApplicationHash:
+    """`Hash.make(password)`: the running application's hasher, or one of default strength."""
+
+    def __init__(self) -> None:
+        self._default: PasswordHasher | None = None
+
+    def _hasher(self) -> PasswordHasher:
+        try:
+            found: PasswordHasher = current("hasher")
+        except RuntimeError:
+            found = self._default = self._default or PasswordHasher()
+        return found
+
+    def make(self, password: str) -> str:
+        """The hash of *password*, exactly as it is; ValueError above 4096 bytes."""
+        return self._hasher().make(password)
+
+    def check(self, password: str, hashed: str | None) -> bool:
+        """True if *hashed* was made from *password*."""
+        return self._hasher().check(password, hashed)
+
+    def needs_rehash(self, hashed: str | None) -> bool:
+        """True if *hashed* is of another strength or kind than `make()` gives now."""
+        return self._hasher().needs_rehash(hashed)
+
+
+Hash = ApplicationHash()

@@ -127,25 +127,31 @@ class LoginThrottle:
         self._per_account, self._per_address = per_account, per_address
         self._window_seconds = window_seconds
 
-    def attempting(self, account: str, address: str | None) -> None:
-        """Count an attempt at *account*; raises LockoutException instead of letting it pass."""
-        for key, most in self._limits(account, address):
+    def attempting(self, account: str, address: str | None, device: str | None = None) -> None:
+        """Count an attempt at *account*; raises LockoutException instead of letting it pass.
+
+        A *device* that the account's owner has logged in from is counted by itself, so that
+        strangers who guess at the account cannot lock him out.
+        """
+        for key, most in self._limits(account, address, device):
             if self._limiter.hit(key, self._window_seconds) > most:
                 self._refuse(key, account, address)
 
-    def succeeded(self, account: str, address: str | None) -> None:
+    def succeeded(self, account: str, address: str | None, device: str | None = None) -> None:
         """Take back what a right login has cost: its owner has come."""
-        for key, _ in self._limits(account, address):
+        for key, _ in self._limits(account, address, device):
             if key.startswith(ADDRESS):
                 # Others may be guessing from the same address: only this one attempt is undone.
                 self._limiter.hit(key, self._window_seconds, -1)
             else:
                 self._limiter.clear(key)
 
-    def _limits(self, account: str, address: str | None) -> list[tuple[str, int]]:
+    def _limits(
+        self, account: str, address: str | None, device: str | None
+    ) -> list[tuple[str, int]]:
         keys = [
             (f"{ADDRESS}{address or 'unknown'}", self._per_address),
-            (f"{ACCOUNT}{account}", self._per_account),
+            (f"{ACCOUNT}{account}:{device or ''}", self._per_account),
         ]
         return [(key, most) for key, most in keys if most]
 

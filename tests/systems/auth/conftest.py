@@ -41,13 +41,17 @@ class Browser:
         self.authentication, self.sessions = authentication, sessions
         self.session_cookie: str | None = None
         self.remember_cookie: str | None = None
+        self.device_cookie: str | None = None
         self.address = "10.0.0.1"
 
     def request(self, work: Callable[[Auth, Session], Any] | None = None) -> Any:
         """One request that does *work*; cookies are kept as the response says."""
         session = self.sessions.open(self.session_cookie)
         auth = self.authentication.open(
-            session, remember_cookie=self.remember_cookie, address=self.address
+            session,
+            remember_cookie=self.remember_cookie,
+            device_cookie=self.device_cookie,
+            address=self.address,
         )
         result = (work or (lambda auth, _: auth.user()))(auth, session)
         auth.finish()
@@ -62,6 +66,7 @@ class Browser:
         remember = auth.cookie_change()
         if remember is not None:
             self.remember_cookie = remember or None
+        self.device_cookie = auth.device_change() or self.device_cookie
 
     def login(self, remember: bool = False, password: str = "secret", email: str = "ada@x.y"):
         return self.request(

@@ -287,6 +287,48 @@ def test_a_locked_account_costs_no_password_check(
     assert Counting.checks == 5
 
 
+def test_a_stranger_guessing_at_an_account_cannot_lock_its_owner_out(
+    make_authentication: Callable[..., Authentication], sessions: Sessions
+):
+    authentication = make_authentication(signer=Signer("k" * 32))
+    owner, stranger = Browser(authentication, sessions), Browser(authentication, sessions)
+    owner.login()
+    stranger.address = "6.6.6.6"
+    for _ in range(5):
+        stranger.login(password="guess")
+    with pytest.raises(LockoutException):
+        stranger.login(password="guess")
+
+    assert owner.login() is True
+
+
+def test_a_known_device_gets_no_more_guesses_than_any_other(
+    make_authentication: Callable[..., Authentication], sessions: Sessions
+):
+    browser = Browser(make_authentication(signer=Signer("k" * 32)), sessions)
+    browser.login()
+    for number in range(5):
+        browser.address = f"10.0.1.{number}"
+        assert browser.login(password="guess") is False
+
+    browser.address = "10.0.2.1"
+    with pytest.raises(LockoutException):
+        browser.login()
+
+
+@pytest.mark.parametrize("theft", ["another account", "made up", "altered"])
+def test_a_device_of_another_account_or_made_up_is_not_known(
+    make_authentication: Callable[..., Authentication], theft: str
+):
+    service = make_authentication(signer=Signer("k" * 32))
+    mine = service.new_device("a" * 64) or ""
+    cookie = {"another account": mine, "made up": "x-y.z", "altered": mine[:-1] + "!"}[theft]
+    account = "b" * 64 if theft == "another account" else "a" * 64
+
+    assert service.known_device("a" * 64, mine)
+    assert service.known_device(account, cookie) is None
+
+
 # --- timing ---
 
 
@@ -365,6 +407,20 @@ def test_the_mark_of_a_password_depends_on_the_key(make_authentication, ada: Any
 
     assert plain.password_mark(ada) != signed.password_mark(ada)
     assert len(signed.password_mark(ada)) == 64
+
+
+def test_a_new_application_key_ends_no_session_while_the_old_one_is_accepted(
+    make_authentication: Callable[..., Authentication], sessions: Sessions
+):
+    old, new = "o" * 32, "n" * 32
+    browser = Browser(make_authentication(signer=Signer(old)), sessions)
+    browser.login()
+
+    browser.authentication = make_authentication(signer=Signer(new, old))
+    assert browser.user() is not None
+
+    browser.authentication = make_authentication(signer=Signer(new))
+    assert browser.user() is None
 
 
 def test_logins_failures_and_lockouts_are_logged_without_secrets(browser: Browser, caplog):
