@@ -177,8 +177,9 @@ class Transactions(Execution):
         elif self._dialect.releases_savepoints:
             self._command(f"release savepoint trans{self._level}")
         self._level -= 1
-        self._promote(self._on_commit)
-        self._promote(self._on_roll_back)
+        if self._on_commit or self._on_roll_back:
+            self._promote(self._on_commit)
+            self._promote(self._on_roll_back)
 
     def _commit_outermost(self) -> None:
         try:

@@ -104,6 +104,9 @@ class Dialect(Protocol):
     ) -> QueryError:
         """The driver's *error* as one of ours."""
 
+    def is_busy(self, error: BaseException) -> bool:
+        """Whether *error* says that another holds the whole database, and waiting may help."""
+
     def never_ran(self, error: BaseException | None) -> bool:
         """Whether the server told that it did not begin the statement that failed with *error*."""
 

@@ -376,6 +376,10 @@ class MySQLDialect:
             problem.index = _key_of(text)
         return problem
 
+    def is_busy(self, error: BaseException) -> bool:
+        """False: its locks are on rows, and the server does the waiting."""
+        return False
+
     def never_ran(self, error: BaseException | None) -> bool:
         """True when the server told that it did not begin the statement that failed."""
         return getattr(error, "errno", None) in _NEVER_RAN or is_read_only(error)

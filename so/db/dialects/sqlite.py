@@ -41,6 +41,8 @@ _CACHED_TEXTS: Final = 2_000
 _LONGEST_CACHED: Final = 20_000
 _HAS_DQS_SWITCH: Final = hasattr(sqlite3, "SQLITE_DBCONFIG_DQS_DML")
 _MODES: Final = {"read": "deferred", "read only": "deferred", "write": "immediate"}
+# SQLite's own waiting is off; who asks wants to know how long a statement really waits.
+_ASKS_FOR_PATIENCE: Final = re.compile(r"\s*pragma\s+(?:main\.)?busy_timeout\s*;?\s*", re.I)
 _KNOWN_MODES: Final = ("deferred", "immediate", "exclusive")
 EXACT: Final = Context(prec=200, traps=[InvalidOperation, Inexact])
 
@@ -50,10 +52,18 @@ class SQLiteSession:
 
     in_statement = False
     interleaves = True
-    __slots__ = ("_fresh", "_handle", "_texts", "_zone", "host", "opened_at", "used_at")
+    __slots__ = ("_handle", "_patience_ms", "_texts", "_zone", "host", "opened_at", "used_at")
 
-    def __init__(self, handle: sqlite3.Connection, host: str, texts: dict[str, str], zone: tzinfo):
+    def __init__(
+        self,
+        handle: sqlite3.Connection,
+        host: str,
+        texts: dict[str, str],
+        zone: tzinfo,
+        patience_ms: int,
+    ) -> None:
         self._handle = handle
+        self._patience_ms = patience_ms
         self._texts = texts
         self._zone = zone
         self.host = host
@@ -150,6 +160,8 @@ class SQLiteSession:
 
     def _text(self, sql: str) -> str:
         text = sql if _HAS_DQS_SWITCH else backtick_names(sql)
+        if _ASKS_FOR_PATIENCE.fullmatch(sql):
+            text = f"select {self._patience_ms} as timeout"
         if len(sql) <= _LONGEST_CACHED:
             if len(self._texts) >= _CACHED_TEXTS:
                 self._texts.clear()
@@ -198,7 +210,9 @@ class SQLiteDialect:
             handle = self._connect(host)
             try:
                 self._prepare(handle)
-                return SQLiteSession(handle, host, self._texts, self._zone)
+                return SQLiteSession(
+                    handle, host, self._texts, self._zone, self.config["busy_timeout"]
+                )
             except BaseException as error:
                 handle.close()
                 # Two that switch a new file to WAL at once: SQLite waits for neither.
@@ -214,7 +228,7 @@ class SQLiteDialect:
             )
         return sqlite3.connect(
             path,
-            timeout=self.lock_wait_seconds,
+            timeout=0,  # so/db/execution.py does the waiting, and fairer
             isolation_level=None,
             cached_statements=512,
             uri=is_uri,
@@ -231,9 +245,7 @@ class SQLiteDialect:
 
     def _pragmas(self) -> dict[str, Any]:
         config = self.config
-        # busy_timeout first: switching to WAL already needs a lock.
         pragmas = {
-            "busy_timeout": config["busy_timeout"],
             "foreign_keys": int(config["foreign_keys"]),
             "journal_mode": config["journal_mode"],
             "synchronous": config["synchronous"],
@@ -261,6 +273,10 @@ class SQLiteDialect:
             _name_columns(problem, str(error))
         return problem
 
+    def is_busy(self, error: BaseException) -> bool:
+        """True for a lock that will come free; a stale snapshot will not."""
+        return _is_busy(error)
+
     def never_ran(self, error: BaseException | None) -> bool:
         """False: there is no server that could say so."""
         return False
@@ -280,17 +296,22 @@ class DecimalSum:
     """`decimal_sum(column)`: the exact sum of numbers kept as text, as text; NULL of nothing."""
 
     def __init__(self) -> None:
+        self._whole: int | None = None
         self._total: Decimal | None = None
 
     def step(self, value: Any) -> None:
         """Add one value; NULL counts as nothing."""
-        if value is not None:
+        if type(value) is int:
+            self._whole = value if self._whole is None else self._whole + value
+        elif value is not None:
             number = Decimal(repr(value) if isinstance(value, float) else value)
             self._total = EXACT.add(self._total or Decimal(), number)
 
     def finalize(self) -> str | None:
         """The sum."""
-        return None if self._total is None else decimal_text(self._total)
+        if self._total is None:
+            return None if self._whole is None else str(self._whole)
+        return decimal_text(EXACT.add(self._total, Decimal(self._whole or 0)))
 
 
 def _regexp(pattern: str | None, value: Any) -> bool | None:
@@ -330,7 +351,8 @@ _CLASSES: Final[tuple[tuple[str, type[QueryError]], ...]] = (
 
 
 def _is_busy(error: BaseException) -> bool:
-    return str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+    name = str(getattr(error, "sqlite_errorname", ""))
+    return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) and name != "SQLITE_BUSY_SNAPSHOT"
 
 
 def _class_of(code: str) -> type[QueryError]:
