@@ -12,6 +12,7 @@ config = {
     "storage": env("APP_STORAGE", "storage"),  # folder for everything that is written
     "providers": [  # registered in this order, then booted
         "so.web.docs.DocsProvider",  # the guides at /docs
+        "so.web.openapi.OpenApiProvider",  # what `sixorbit openapi` asks
         "app.providers.AppProvider",
     ],
     "routes": ["app/routes.py"],  # run when the router is first needed

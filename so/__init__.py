@@ -43,6 +43,7 @@ _from(
     " method_field e",
 )
 _from("so.http.validation", "Rule")
+_from("so.http.rules", "rules responds")
 _from("so.support.markup", "Markup h")
 _from("so.systems.queue", "Job WithoutOverlapping RateLimited ThrottlesExceptions Skip queue_fake")
 _from(

@@ -109,13 +109,16 @@ class Rooms(Container):
         Model.resolve_observers_using(lambda cls: current_application().make(cls))
         for connection in settings["connections"].values():
             _make_folder(self._base, connection)
-        return Database(
+        database = Database(
             settings["connections"],
             settings.get("default", "sqlite"),
             self.clock,
             folder=self._base,
             redact=settings.get("redact"),
         )
+        if self.is_debug():
+            database.listen(_note_query)
+        return database
 
     def install_tables(self, connection: str | None = None) -> None:
         """Create the framework's tables where the systems keep theirs; harmless when they exist."""
@@ -183,8 +186,13 @@ class Rooms(Container):
             self.storage_path("logs/emergency.log"),
             self.make("logger"),
             base_path=self._base,
-            secrets=[self.config.get("app.key")],
+            queries=_queries_of_scope,
+            secrets=[self.config.get("app.key"), *self._passwords()],
         )
+
+    def _passwords(self) -> list[Any]:
+        connections = self.config.get("database.connections", {}).values()
+        return [c.get("password") for c in connections if isinstance(c, Mapping)]
 
     @property
     def errors(self) -> Any:
@@ -211,6 +219,17 @@ class Rooms(Container):
             },
         )
 
+    def _static_files(self) -> list[Any]:
+        """The middleware for `public/`, where there is such a folder."""
+        from so.http.static import StaticFiles
+
+        settings = self.config.get("static") or {}
+        root = self._base / settings.get("root", "public")
+        if not settings.get("enabled", True) or not root.is_dir():
+            return []
+        prefix, age = settings.get("prefix", "/static"), settings.get("max_age", 3600)
+        return [StaticFiles(root, prefix, max_age_seconds=age)]
+
     def _make_kernel(self) -> Any:
         from so.edge.context import RequestContext
         from so.http.kernel import Kernel
@@ -219,7 +238,11 @@ class Rooms(Container):
             self.make("router"),
             self.make("errors"),
             self.make,
-            middleware=[RequestContext, *self.config.get("app.middleware", [])],
+            middleware=[
+                RequestContext,
+                *self._static_files(),
+                *self.config.get("app.middleware", []),
+            ],
             settings=self.make("http_settings"),
             logger=self.make("logger"),
         )
@@ -493,6 +516,23 @@ CLASSES = {
     "so.systems.activity.log.ActivityLog": "activity",
     "so.systems.notifications.service.Notifications": "notifications",
 }
+
+
+MOST_QUERIES = 200  # of one request, kept for its debug page
+
+
+def _note_query(query: Any) -> None:
+    """Keep what the debug page lists with the request it was run for."""
+    scope = current_scope()
+    if scope is not None:
+        noted = scope.data.setdefault("queries", [])
+        if len(noted) < MOST_QUERIES:
+            noted.append(query)
+
+
+def _queries_of_scope() -> list[Any]:
+    scope = current_scope()
+    return [] if scope is None else scope.data.get("queries", [])
 
 
 def _of_scope(name: str) -> Any:

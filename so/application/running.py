@@ -34,5 +34,7 @@ def _provide(name: str) -> None:
     current_systems.provide(name, lambda: current_application().make(name))
 
 
-for _room in ("db", "queue", "activity", "notifications", "auth", "cache", "sessions", "hasher"):
+for _room in (
+    "db", "queue", "activity", "notifications", "auth", "cache", "sessions", "hasher", "validator",
+):  # fmt: skip
     _provide(_room)
