@@ -141,6 +141,8 @@ class Execution(Sessions):
             self._drop(session)
         elif isinstance(problem, LostConnectionError):
             self._drop(session)
+        else:
+            self._dialect.add_details(problem, session)
         self._note_death(problem)
         return problem
 

@@ -7,6 +7,7 @@ of the calling thread.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,6 +40,18 @@ class ConnectionSource(Protocol):
 
     def connection(self) -> Connection:
         """The connection to use now; ask again for each operation."""
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+def _free_locks() -> None:
+    """In a forked child: another thread of the parent may have held them, and is not here."""
+    for database in list(_databases):
+        database._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_free_locks)
 
 
 class _Opened(dict[str | None, Connection]):
@@ -82,6 +95,7 @@ class Database:
         self._lock = threading.RLock()
         self._local = threading.local()
         self._threads: weakref.WeakSet[_Opened] = weakref.WeakSet()
+        _databases.add(self)
 
     # --- connections
 

@@ -245,10 +245,12 @@ def test_a_unique_error_names_its_columns_or_index(conn):
     with pytest.raises(UniqueConstraintError) as caught:
         conn.insert("insert into teams values (2, 1, 'a')")
 
-    if _is_sqlite(conn):
-        assert caught.value.columns == ["org", "code"]
-    else:
+    assert caught.value.columns == ["org", "code"]
+    if not _is_sqlite(conn):
         assert caught.value.index == "teams_org_code"
+    with pytest.raises(UniqueConstraintError) as caught, conn.transaction():
+        conn.insert("insert into teams values (1, 2, 'b')")
+    assert caught.value.columns == ["id"]
 
 
 def test_an_error_carries_statement_bindings_connection_and_cause(conn):

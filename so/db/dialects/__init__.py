@@ -104,6 +104,9 @@ class Dialect(Protocol):
     ) -> QueryError:
         """The driver's *error* as one of ours."""
 
+    def add_details(self, problem: QueryError, session: Session) -> None:
+        """Complete *problem* with what only the database can tell."""
+
     def is_busy(self, error: BaseException) -> bool:
         """Whether *error* says that another holds the whole database, and waiting may help."""
 

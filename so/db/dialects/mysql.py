@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from random import sample
-from threading import Lock
 from typing import Any, Final
 
 import mysql.connector
 from mysql.connector.constants import ClientFlag
 
 from so.db import errortext
-from so.db.dialects import Outcome, Tuples, keep_for_ever
+from so.db.dialects import Outcome, Session, Tuples, keep_for_ever
 from so.db.options import host_list, zone_of
 from so.db.sqltext import MYSQL_TOKEN, commits_implicitly, cut
 from so.db.values import decimal_text, plain
@@ -59,6 +58,13 @@ _LOST_NETWORK: Final = (1158, 1159, 1160, 1161)
 _NOT_READY: Final = (1040, 1047, 1129, 1130, 1203)
 _READ_ONLY: Final = (1223, 1792, 1836)
 _TIMED_OUT: Final = (1317, 1969, 3024)
+_WRITTEN_TABLE: Final = re.compile(
+    r"\s*(?:insert|replace|update)\s+(?:ignore\s+)?(?:into\s+)?(?:`?\w+`?\.)?`?(\w+)`?", re.I
+)
+_COLUMNS_OF_KEY: Final = (
+    "select column_name from information_schema.statistics where table_schema = database()"
+    " and table_name = ? and index_name = ? order by seq_in_index"
+)
 # The driver's own number for anything it noticed itself.
 _GONE: Final = re.compile(r"not available|not connected|can not reconnect", re.IGNORECASE)
 _UNKNOWN_AT_COMMIT: Final = (1180,)
@@ -286,6 +292,7 @@ class MySQLDialect:
         self.splits = bool(config["read"])
         self._zone = zone_of(config["timezone"])
         self._texts: dict[Any, Any] = {}
+        self._keys: dict[tuple[str, str], list[str]] = {}
         self._health = _Health(config["retry_host_after"])
         self._roles = {role: self._settings_of(role) for role in ("read", "write")}
 
@@ -380,6 +387,22 @@ class MySQLDialect:
         """False: its locks are on rows, and the server does the waiting."""
         return False
 
+    def add_details(self, problem: QueryError, session: Session) -> None:
+        """Ask which columns the key has that a UniqueConstraintError names, once a key."""
+        if not isinstance(problem, UniqueConstraintError) or problem.index is None:
+            return
+        table = _WRITTEN_TABLE.match(problem.sql)
+        if table is None:
+            return
+        key = (table.group(1), problem.index)
+        if key not in self._keys:
+            try:
+                rows = session.rows(_COLUMNS_OF_KEY, key)
+            except self.driver_errors:
+                return
+            self._keys[key] = [str(name) for (name,) in rows]
+        problem.columns = list(self._keys[key])
+
     def never_ran(self, error: BaseException | None) -> bool:
         """True when the server told that it did not begin the statement that failed."""
         return getattr(error, "errno", None) in _NEVER_RAN or is_read_only(error)
@@ -407,11 +430,9 @@ class _Health:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._until: dict[str, float] = {}
-        self._lock = Lock()
 
     def shun(self, host: str) -> None:
-        with self._lock:
-            self._until[host] = time.monotonic() + self._seconds
+        self._until[host] = time.monotonic() + self._seconds
 
     def order(self, hosts: Iterable[str]) -> list[str]:
         now = time.monotonic()

@@ -19,7 +19,7 @@ from random import uniform
 from typing import Any, Final
 
 from so.db import errortext
-from so.db.dialects import Outcome, Tuples, keep_for_ever
+from so.db.dialects import Outcome, Session, Tuples, keep_for_ever
 from so.db.options import zone_of
 from so.db.sqltext import backtick_names
 from so.db.values import PLAIN, decimal_text, plain
@@ -272,6 +272,9 @@ class SQLiteDialect:
         if isinstance(problem, UniqueConstraintError | NotNullError):
             _name_columns(problem, str(error))
         return problem
+
+    def add_details(self, problem: QueryError, session: Session) -> None:
+        """Nothing: SQLite's messages say it all."""
 
     def is_busy(self, error: BaseException) -> bool:
         """True for a lock that will come free; a stale snapshot will not."""
