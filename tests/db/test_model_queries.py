@@ -409,6 +409,20 @@ def test_walking_through_models(users: Database) -> None:
     assert names(User.where("age", ">", 60).cursor()) == ["Cyd"]
 
 
+def test_walking_by_key_visits_every_row_though_the_condition_changes(users: Database) -> None:
+    seen: list[int] = []
+
+    def grow_up(models: Any) -> None:
+        for user in models:
+            seen.append(user.id)
+            user.update(age=0)
+
+    User.where("age", ">", 0).chunk_by_id(1, grow_up)
+    assert seen == [1, 2, 3, 4]
+    User.where("age", 0).each_by_id(lambda user: user.delete(), 2)
+    assert User.count() == 0
+
+
 def test_walking_by_a_key_of_another_name(db: Database) -> None:
     make_table(db, "items", "name varchar(9)", key="code varchar(20) primary key")
     Item.insert([{"code": c, "name": c} for c in "abcde"])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from so.db.connection import Connection
 from so.db.manager import Database
 from so.db.model import Model, relation
 from so.errors import RelationError
@@ -246,3 +247,21 @@ def test_a_class_may_be_related_to_itself(access: Database) -> None:
 def test_a_key_that_cannot_be_one_is_refused(access: Database) -> None:
     with pytest.raises(ValueError, match="'x' is not a key of Role"):
         User.find(1).roles().attach("x")
+
+
+def test_a_table_prefix_is_put_before_every_table(tmp_path: Any) -> None:
+    config = {"driver": "sqlite", "database": str(tmp_path / "p.sqlite"), "prefix": "so_"}
+    with Connection(config) as connection:
+        for table in ("users", "roles"):
+            connection.statement(f"create table so_{table} (id integer primary key, name text)")
+        connection.statement("create table so_friendships (user_id int, friend_id int)")
+        ada, bob = (User.on(connection).create(name=name) for name in ("ada", "bob"))
+        ada.friends().attach(bob)
+
+        assert names(User.on(connection).with_("friends").find(1).friends) == ["bob"]
+        assert User.on(connection).has("friends").pluck("name") == ["ada"]
+        assert User.on(connection).with_count("friends").find(1).friends_count == 1
+        assert ada.update(name="eve")
+        assert User.on(connection).where("name", "eve").update({"name": "x"}) == 1
+        assert ada.friends().update({"name": "y"}) == 1
+        assert ada.delete()
