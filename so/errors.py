@@ -81,6 +81,14 @@ class InvalidArgumentError(DatabaseError, ValueError):
     """A name or an argument does not fit: `Database connection [x] not configured.`"""
 
 
+class QueryUseError(InvalidArgumentError, RuntimeError):
+    """A query was asked for what it cannot give, such as parts of rows that have no order."""
+
+
+class UnsupportedError(DatabaseError, RuntimeError):
+    """`This database engine does not support …`: its dialect has no words for it."""
+
+
 class QueryError(DatabaseError):
     """A statement failed; carries the SQL and its bindings, secrets masked in the text.
 

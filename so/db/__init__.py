@@ -12,11 +12,13 @@ _HOMES = {
     "Collection": "so.db.rows",
     "Connection": "so.db.connection",
     "Database": "so.db.manager",
+    "Expression": "so.db.expressions",
     "Row": "so.db.rows",
     "builder": "so.db.query",
+    "raw": "so.db.expressions",
 }
 
-__all__ = ["Collection", "Connection", "Database", "Row", "builder"]
+__all__ = ["Collection", "Connection", "Database", "Expression", "Row", "builder", "raw"]
 
 
 def __getattr__(name: str) -> Any:

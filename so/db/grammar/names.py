@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.expressions import Expression
-from so.errors import InvalidArgumentError
+from so.errors import InvalidArgumentError, UnsupportedError
 
 AS = re.compile(r"\s+as\s+", re.IGNORECASE)
 _JSON_INDEX = re.compile(r"\[[^\]]+\]")
@@ -176,9 +176,9 @@ class Names:
         return steps
 
 
-def unsupported(what: str) -> RuntimeError:
+def unsupported(what: str) -> UnsupportedError:
     """The error for what a dialect lacks."""
-    return RuntimeError(f"This database engine does not support {what}.")
+    return UnsupportedError(f"This database engine does not support {what}.")
 
 
 def check_name(name: Any) -> None:

@@ -120,7 +120,7 @@ class QueryCore:
 
     def to_raw_sql(self) -> str:
         """The statement with its values written in: to read, never to run."""
-        return substitute(*self.grammar.compile_select(self._finished()), grammar=self.grammar)
+        return substitute(*self.grammar.compile_select(self._finished()))
 
     def add_binding(self, value: Any, section: str = "where") -> Self:
         """Add a value, or a list of them, to a part of the query that was written by hand."""
@@ -180,7 +180,9 @@ class QueryCore:
             result = result if changed is None else changed
         return result
 
-    def when(self, condition: Any, fn: Callback | None = None, default: Callback | None = None):  # type: ignore[no-untyped-def]
+    def when(
+        self, condition: Any, fn: Callback | None = None, default: Callback | None = None
+    ) -> Any:
         """fn(query, condition) if *condition* holds, else default(query, condition).
 
         *condition* may be a callable of the query. What the callback returns replaces the query.
@@ -188,7 +190,9 @@ class QueryCore:
         value = _settled(condition, self)
         return self._branch(fn if value else default, value)
 
-    def unless(self, condition: Any, fn: Callback | None = None, default: Callback | None = None):  # type: ignore[no-untyped-def]
+    def unless(
+        self, condition: Any, fn: Callback | None = None, default: Callback | None = None
+    ) -> Any:
         """fn(query, condition) unless *condition* holds, else default(query, condition)."""
         value = _settled(condition, self)
         return self._branch(default if value else fn, value)
@@ -322,7 +326,7 @@ def _section(name: str) -> str:
     return found
 
 
-def substitute(sql: str, bindings: Iterable[Any], *, grammar: Grammar) -> str:
+def substitute(sql: str, bindings: Iterable[Any]) -> str:
     """*sql* with each `?` outside quotes replaced by its value as a literal."""
     values = iter(bindings)
     text, quote = [], ""

@@ -13,7 +13,7 @@ from so.db.query.core import Callback
 from so.db.query.reading import Reading
 from so.db.query.shape import column_names
 from so.db.rows import Collection, value_of
-from so.errors import InvalidArgumentError
+from so.errors import InvalidArgumentError, QueryUseError
 
 
 class Walking(Reading):
@@ -84,9 +84,7 @@ class Walking(Reading):
 
     def _enforce_order(self) -> None:
         if not self.tree.orders and not self.tree.union_orders:
-            raise InvalidArgumentError(
-                "You must specify an orderBy clause when using this function."
-            )
+            raise QueryUseError("You must specify an orderBy clause when using this function.")
 
     def _chunks(self, count: int) -> Iterator[Any]:
         """The query's rows, *count* at a time, by offset; within its own limit and offset."""
@@ -299,7 +297,7 @@ def _chunk_size(size: int) -> int:
 def _id_of(row: Any, name: str) -> Any:
     value = value_of(row, name)
     if value is None:
-        raise InvalidArgumentError(
+        raise QueryUseError(
             f"The chunkById operation was aborted because the [{name}] column is not present "
             "in the query result."
         )
@@ -324,13 +322,13 @@ def _cursor_orders(tree: c.Select) -> list[c.Order]:
     orders = tree.union_orders if tree.unions else tree.orders
     found = [one for one in orders or [] if isinstance(one, c.Order)]
     if not found:
-        raise InvalidArgumentError("cursor_paginate() needs order_by() on at least one column")
+        raise QueryUseError("cursor_paginate() needs order_by() on at least one column")
     return found
 
 
 def _order_name(order: c.Order) -> str:
     if not isinstance(order.column, str):
-        raise InvalidArgumentError(
+        raise QueryUseError(
             "cursor_paginate() can continue from named columns only: select the expression "
             "under a name and order by that"
         )
@@ -386,7 +384,7 @@ def _value_in(row: Any, name: str) -> Any:
     missing = object()
     value = value_of(row, name, missing)
     if value is missing:
-        raise InvalidArgumentError(
+        raise QueryUseError(
             f"cursor_paginate() orders by {name!r}, which the query does not select"
         )
     return value
