@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -12,6 +14,7 @@ from so.http.settings import HttpSettings
 
 CHUNK_BYTES = 64 * 1024
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
+_LARGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{300}")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -108,7 +111,10 @@ def parse_json(body: bytes, settings: HttpSettings) -> Any:
             "(http.max_json_depth)."
         )
     try:
-        value = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse)
+        text = body.decode("utf-8-sig")
+        # Numbers beyond a float would become infinity, which no JSON can say again.
+        parse_float = _finite if _LARGE_NUMBER.search(body) else None
+        value = json.loads(text, parse_constant=_refuse, parse_float=parse_float)
     except UnicodeDecodeError:
         raise BadRequestException("The JSON body is not valid UTF-8.") from None
     except json.JSONDecodeError as error:
@@ -139,6 +145,13 @@ def nests_deeper(body: bytes, levels: int) -> bool:
             break
     # What does not pair up is malformed, but must not nest too deep for the parser either.
     return b"[]" in left or left.count(b"[") > levels
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is beyond a float")
+    return value
 
 
 def _refuse(name: str) -> None:

@@ -63,8 +63,8 @@ def resolve(action: object, controller: object = None, namespaces: Sequence[str]
 
 def method_of(cls: type, name: str) -> Action:
     """The method *name* of *cls*, to be called on an instance made for each request."""
-    found = inspect.getattr_static(cls, name, None)
-    # Every class can be called, by its metaclass; an invokable one defines __call__ itself.
+    # Not getattr: every class has __call__ from its metaclass; an invokable one defines its own.
+    found = next((base.__dict__[name] for base in cls.__mro__ if name in base.__dict__), None)
     if found is None or not callable(getattr(cls, name)):
         if name == "__call__":
             raise RouteActionError(
