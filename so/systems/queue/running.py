@@ -320,6 +320,8 @@ class Runner:
             job._run = run
             if self.on_start is not None:
                 self.on_start(row, payload, self.timeout(payload))
+            if row.lock_key and job.unique_until_start:
+                self.queue.settler.unlock(self.conn, row)
             self.queue.emit("before", payload, row, job)
             self._guarded(job, run)
             outcome = run.ending or Outcome("done", settled=run.completed)

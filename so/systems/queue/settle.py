@@ -134,6 +134,17 @@ class Settler:
         for text in payloads:
             self._insert_member(conn, plain(text), row, ofBatch=batch_id)
 
+    def unlock(self, conn: Any, row: Reserved) -> None:
+        """Give up the unique lock of a job that keeps it only until it starts."""
+
+        def work() -> None:
+            with conn.transaction():
+                self.queue.locks.drop_unique(conn, row.lock_key or "", row.uuid or "")
+                self.queue.store.forget_lock(conn, row)
+
+        Retry()(conn, work)
+        row.lock_key = None
+
     # --- it goes back ---
 
     def release(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:

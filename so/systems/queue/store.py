@@ -271,6 +271,12 @@ class Store:
             ).rowcount
         )
 
+    def forget_lock(self, conn: Any, row: Reserved) -> None:
+        """Note that the job owns no unique lock any more."""
+        conn.run(
+            "update jobs set lock_key = null where id = ? and worker_id = ?", (row.id, row.worker)
+        )
+
     def is_held(self, conn: Any, row: Reserved) -> bool:
         """Whether the claim still stands."""
         rows = read(
