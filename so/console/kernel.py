@@ -141,7 +141,8 @@ class Kernel:
         if not self._allowed(command):
             output.line("Command cancelled.", "comment")
             return FAILURE
-        self.app.boot()
+        if command.boots:
+            self.app.boot()
         scope = Scope("command")
         scope.causer = f"system:{name}"
         with entered(scope):

@@ -1,7 +1,8 @@
 """The signature language of commands, read once into what argparse needs.
 
 `report:email {recipient : Who} {--type=daily} {--Q|queue=} {--force} {--id=*} {rest?*}`:
-braces hold one argument or option; `?` optional, `*` many, `=` takes a value, ` : ` describes.
+braces hold one argument or option; `?` optional, `*` many, `=` takes a value, `=?` takes one or
+none (then it is "-"), ` : ` describes.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Option:
     takes_value: bool = False
     many: bool = False
     default: Any = None
+    value_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def _option(text: str, description: str) -> Option:
         short or None,
         bool(equals),
         many,
-        None if many or not default else default,
+        None if default in ("", "*", "?") else default,
+        default == "?",
     )
 
 
@@ -131,6 +134,8 @@ def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
         settings["action"] = "store_true"
     elif option.many:
         settings.update(action="append", default=None)
+    elif option.value_optional:
+        settings.update(nargs="?", const="-", default=None)
     else:
         settings["default"] = option.default
     parser.add_argument(*flags, **settings)

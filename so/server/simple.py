@@ -1,0 +1,97 @@
+"""`serve --simple`: the server of the standard library, a thread for each connection.
+
+Good for a look at an application and as a proof that it is plain WSGI; the real server is
+so/server/worker.py. What wsgiref leaves open is closed here: a body without an end, fields whose
+underscores pass for hyphens, a name lookup for each request.
+"""
+
+from __future__ import annotations
+
+import io
+import signal
+import threading
+from collections.abc import Callable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from so.errors import ServerError
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+class _Handler(WSGIRequestHandler):
+    def address_string(self) -> str:
+        return str(self.client_address[0])
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        for name in [name for name in self.headers if "_" in name]:
+            del self.headers[name]
+        return True
+
+
+class _Quiet(_Handler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def bounded(app: Callable[..., Any]) -> Callable[..., Any]:
+    """*app* with a body that ends where its Content-Length says."""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        length = environ.get("CONTENT_LENGTH") or "0"
+        size = int(length) if length.isascii() and length.isdigit() else 0
+        environ["wsgi.input"] = io.BufferedReader(_Part(environ["wsgi.input"], size))
+        return app(environ, start_response)
+
+    return application
+
+
+class _Part(io.RawIOBase):
+    """The first *size* bytes of a stream."""
+
+    def __init__(self, stream: Any, size: int) -> None:
+        self._stream = stream
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data: bytes = self._stream.read(min(self._left, len(buffer))) if self._left else b""
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
+
+
+def serve_simple(
+    app: Callable[..., Any],
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    access_log: bool = False,
+    on_listening: Callable[[list[str]], None] | None = None,
+) -> int:
+    """Serve *app* until SIGTERM or SIGINT; 0. Main thread only. ServerError without the port."""
+    try:
+        server = make_server(host, port, bounded(app), _Server, _Handler if access_log else _Quiet)
+    except OSError as error:
+        raise ServerError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    before = {
+        each: signal.signal(each, lambda *_: threading.Thread(target=server.shutdown).start())
+        for each in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        if on_listening:
+            on_listening([f"http://{host}:{server.server_port}"])
+        server.serve_forever(poll_interval=0.1)
+    finally:
+        server.server_close()
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    return 0
