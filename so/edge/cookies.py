@@ -56,7 +56,7 @@ class CookieSettings:
         believed.
         """
         header = str(request.environ.get("HTTP_COOKIE") or "")
-        if not header:
+        if name not in header:
             return None
         full = self.full_name(name, request)
         found = set(_values(header, full))
@@ -65,25 +65,30 @@ class CookieSettings:
         return found.pop() if found else None
 
     def write(
+        self, response: Response, request: Request, name: str, value: str, *, minutes: float = 0
+    ) -> None:
+        """Set the cookie *name*, or take it back if *value* is empty."""
+        minutes = minutes if value else -1
+        self._write(response, request, self.full_name(name, request), value, minutes, True)
+
+    def write_plain(
+        self, response: Response, request: Request, name: str, value: str, minutes: float = 0
+    ) -> None:
+        """Set a cookie that scripts read by its plain *name*."""
+        self._write(response, request, name, value, minutes, False)
+
+    def _write(
         self,
         response: Response,
         request: Request,
         name: str,
         value: str,
-        *,
-        minutes: float = 0,
-        httponly: bool = True,
+        minutes: float,
+        httponly: bool,
     ) -> None:
-        """Set the cookie *name*, or take it back if *value* is empty."""
+        secure = self.is_secure(request)
         response.cookie(
-            self.full_name(name, request),
-            value,
-            minutes if value else -1,
-            self.path,
-            self.domain,
-            self.is_secure(request),
-            httponly,
-            self.same_site,
+            name, value, minutes, self.path, self.domain, secure, httponly, self.same_site
         )
 
 

@@ -59,7 +59,6 @@ class StartSession:
         session.save()
         has_news = self._send_session(request, response, session)
         has_news |= self._send_remember(request, response, auth)
-        has_news |= self._send_xsrf(request, response, session)
         if has_news or session.is_stored:
             keep_private(response)
 
@@ -68,6 +67,7 @@ class StartSession:
         change = session.cookie_change(refresh=cookies.minutes > 0)
         if change is not None:
             cookies.write(response, request, cookies.name, change, minutes=cookies.minutes)
+        self._send_xsrf(request, response, session, is_due=bool(change))
         return change is not None
 
     def _send_remember(self, request: Request, response: Response, auth: Auth) -> bool:
@@ -79,25 +79,20 @@ class StartSession:
             cookies.write(response, request, cookies.device_name, device, minutes=DEVICE_MINUTES)
         return change is not None or device is not None
 
-    def _send_xsrf(self, request: Request, response: Response, session: Session) -> bool:
-        """For scripts that read a cookie and send it back as X-XSRF-TOKEN."""
+    def _send_xsrf(
+        self, request: Request, response: Response, session: Session, is_due: bool
+    ) -> None:
+        """For scripts that read a cookie and send it back as X-XSRF-TOKEN.
+
+        It goes along with the session's cookie, and where the one that came is out of date.
+        """
         name = self._cookies.xsrf_name
-        if name is None or not session.is_stored or not session.has_token():
-            return False
-        if session.token_matches(request.cookie(name)):
-            return False
-        secure, path = self._cookies.is_secure(request), self._cookies.path
-        response.cookie(
-            name,
-            session.csrf_token(),
-            self._cookies.minutes,
-            path,
-            self._cookies.domain,
-            secure,
-            httponly=False,
-            samesite=self._cookies.same_site,
-        )
-        return True
+        if not name or not session.is_stored:
+            return
+        given = request.cookie(name)
+        if is_due or (given is not None and not session.token_matches(given)):
+            value, minutes = session.csrf_token(), self._cookies.minutes
+            self._cookies.write_plain(response, request, name, value, minutes)
 
 
 def is_page(request: Request, response: Response) -> bool:

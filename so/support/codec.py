@@ -24,6 +24,7 @@ from so.errors import CodecError
 Plain = Any
 TAG, VALUE = "$", "v"
 MAX_DEPTH = 100
+_TAG_TEXT = f'"{TAG}"'
 
 
 def _compact_writer() -> Callable[[Any], str]:
@@ -91,7 +92,9 @@ class Codec:
     def decode(self, text: str | bytes) -> Any:
         """The value that `encode()` wrote; raises CodecError for anything else."""
         try:
-            return self._value(json.loads(text))
+            plain = json.loads(text)
+            # Nothing without this key has anything to turn back.
+            return plain if isinstance(text, str) and _TAG_TEXT not in text else self._value(plain)
         except CodecError:
             raise
         except (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 
 from so.errors import BadSignature, ConfigError
 
@@ -75,8 +76,13 @@ def _key_bytes(key: str | bytes) -> bytes:
 
 def _mac(key: bytes, message: str | bytes, purpose: str) -> bytes:
     raw = message.encode("utf-8", "surrogatepass") if isinstance(message, str) else message
-    derived = hmac.digest(key, b"so:" + purpose.encode(), hashlib.sha256)
-    return hmac.digest(derived, raw, hashlib.sha256)
+    return hmac.digest(_derived(key, purpose), raw, hashlib.sha256)
+
+
+@lru_cache(maxsize=256)
+def _derived(key: bytes, purpose: str) -> bytes:
+    """The key for one purpose."""
+    return hmac.digest(key, b"so:" + purpose.encode(), hashlib.sha256)
 
 
 def _encode(raw: bytes) -> str:

@@ -83,7 +83,7 @@ class Session:
         self._grace: int | None = None  # None: the id stays
         self._pending: dict[str, Any] = {}
         # Muted: what happens to this session stays in this request. Lost: it was ended meanwhile.
-        self._is_muted = self._is_lost = self._was_stored = False
+        self._is_muted = self._is_lost = self._is_renewed = False
 
     # --- values ---
 
@@ -515,19 +515,20 @@ class Session:
 
     def _made_from(self, row: StoredSession, text: str, data: Data | None) -> StoredSession:
         """What takes the place of *row*: the new text, this request's marks, the seal."""
-        made = replace(
-            row,
-            id=row.id if self._grace is None else id_of(self._own_secret()),
-            ip_address=self._ip_address,
-            user_agent=self._user_agent,
-            payload=text if self._cipher is None else str(self._cipher.encrypt(text)),
-            last_activity=int(self._clock.time()),
-            version=row.version + 1,
-            mac=None,
-            **self._pending,
+        changed = self._pending
+        made = StoredSession(
+            row.id if self._grace is None else id_of(self._own_secret()),
+            row.user_id if data is None else _user_id(data),
+            self._ip_address,
+            self._user_agent,
+            text if self._cipher is None else str(self._cipher.encrypt(text)),
+            int(self._clock.time()),
+            row.version + 1,
+            changed.get("created_at", row.created_at),
+            None,
+            changed.get("remember_series", row.remember_series),
+            changed.get("remembered_until", row.remembered_until),
         )
-        if data is not None:
-            made.user_id = _user_id(data)
         if self._signer is not None:
             made.mac = self._signer.mac(_signed_text(made), MAC_PURPOSE)
         return made
@@ -538,8 +539,13 @@ class Session:
             # One row for each remembered device: this login takes the place of the one before.
             self._store.delete_for_user(str(made.user_id), series=series, keep=made.id)
         bag.saved(made.payload if self._cipher is None else self._plain_text(made), newer)
+        before = 0 if self._row is None else self._row.last_activity
+        self._note_activity(made.last_activity, before)
         self._row, self._grace, self._pending = made, None, {}
-        self._was_stored = True
+
+    def _note_activity(self, now: int, before: int) -> None:
+        """A cookie with an end of its own is renewed as often as activity would be noted."""
+        self._is_renewed |= now - before >= self._limits.touch_seconds
 
     def _move(self, old_id: str) -> Move | None:
         """What to note about a change of id; None if the id stays."""
@@ -557,7 +563,7 @@ class Session:
             row, last_activity=now, ip_address=self._ip_address, user_agent=self._user_agent
         )
         if self._store.touch(touched):
-            self._row, self._was_stored = touched, True
+            self._row, self._is_renewed = touched, True
         else:
             self._row = self._found_again(row.id)
 
@@ -573,9 +579,10 @@ class Session:
             return None
         if self._row is None:
             return "" if self._had_cookie else None
-        for secret, is_news in ((self._secret, True), (self._presented, refresh)):
-            if secret is not None and self._was_stored and id_of(secret) == self._row.id:
-                return secret if is_news else None
+        is_due = refresh and self._is_renewed
+        for secret, is_news in ((self._secret, True), (self._presented, is_due)):
+            if is_news and secret is not None and id_of(secret) == self._row.id:
+                return secret
         return None
 
 

@@ -8,7 +8,7 @@ found it. Deciding what to do when it did not is the session's business.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -143,7 +143,7 @@ class DatabaseStore:
 
     def _one(self, connection: Connection, sql: str, id: str) -> StoredSession | None:
         rows = connection.select_tuples(sql, (id,), use_read=False)
-        return StoredSession(*_python(rows[0])) if rows else None
+        return StoredSession(*rows[0]) if rows else None
 
     def insert(self, row: StoredSession) -> None:
         """Add a row."""
@@ -241,7 +241,7 @@ class DatabaseStore:
     def _list(self, condition: str, *values: object) -> list[StoredSession]:
         sql = f"select {_LISTED} from sessions where {condition}"  # noqa: S608  # ours alone
         rows = self._db.connection().select_tuples(sql, values, use_read=False)
-        return [StoredSession(*_python(row)) for row in rows]
+        return [StoredSession(*row) for row in rows]
 
     def moved(self, old_id: str) -> Move | None:
         """Where the session called *old_id* went, following it to its last known place."""
@@ -253,7 +253,7 @@ class DatabaseStore:
             (old_id,),
             use_read=False,
         )
-        return Move(*_python(rows[0])) if rows else None
+        return Move(*rows[0]) if rows else None
 
     def expired(self, idle_since: int, now: int, limit: int) -> list[str]:
         """Up to *limit* ids of rows idle since then and not remembered any more."""
@@ -263,7 +263,7 @@ class DatabaseStore:
             use_read=False,
         )
         # By key and in key order: two cleanups, and requests, then lock rows the same way round.
-        return sorted(str(_plain(row[0])) for row in rows)
+        return sorted(row[0] for row in rows)
 
     def delete_expired(self, ids: list[str], idle_since: int) -> int:
         """Remove those of *ids* that are still idle since then."""
@@ -283,7 +283,7 @@ class DatabaseStore:
         marks = ", ".join("?" * len(rows))
         return self._write(
             f"delete from session_moves where old_id in ({marks})",  # noqa: S608  # marks only
-            sorted(str(_plain(row[0])) for row in rows),
+            sorted(row[0] for row in rows),
         )
 
 
@@ -434,12 +434,3 @@ def _values(row: StoredSession) -> tuple[Any, ...]:
         row.remember_series,
         row.remembered_until,
     )
-
-
-def _python(row: tuple[Any, ...]) -> Iterator[Any]:
-    return map(_plain, row)
-
-
-def _plain(value: Any) -> Any:
-    # MySQL's driver gives columns of a binary collation as bytes in some versions.
-    return bytes(value).decode() if isinstance(value, (bytes, bytearray)) else value
