@@ -104,14 +104,14 @@ class Rooms(Container):
         from so.db.manager import Database
         from so.db.model import Model
 
-        settings = self.config.get("database", {})
+        settings = {"connections": SQLITE, "default": "sqlite", **self.config.get("database", {})}
         pagination.resolve_page_using(_page_of_request)
         Model.resolve_observers_using(lambda cls: current_application().make(cls))
         for connection in settings["connections"].values():
             _make_folder(self._base, connection)
         database = Database(
             settings["connections"],
-            settings.get("default", "sqlite"),
+            settings["default"],
             self.clock,
             folder=self._base,
             redact=settings.get("redact"),
@@ -120,13 +120,24 @@ class Rooms(Container):
             database.listen(_note_query)
         return database
 
+    def _source(self, name: str | None) -> Any:
+        """The connection that a system is configured to use; the default one where none is."""
+        db = self.make("db")
+        return db.source(name if name in self.config.get("database.connections", ()) else None)
+
     def install_tables(self, connection: str | None = None) -> None:
         """Create the framework's tables where the systems keep theirs; harmless when they exist."""
         from so.db import schema
 
-        names = {connection} if connection else {None, self.config.get("cache.connection")}
-        for name in names:
-            schema.install(self.make("db").connection(name))
+        db = self.make("db")
+        if connection:
+            schema.install(db.connection(connection))
+            return
+        schema.install(db.connection())
+        for key in ("cache", "session", "queue"):
+            own = self._source(self.config.get(f"{key}.connection")).connection()
+            if own is not db.connection():
+                schema.install(own)
 
     def _make_job_codec(self) -> Codec:
         codec = Codec()
@@ -253,7 +264,7 @@ class Rooms(Container):
         from so.systems import cache
 
         settings = self.config.get("cache", {})
-        source = self.make("db").source(settings.get("connection"))
+        source = self._source(settings.get("connection"))
         locks = cache.DatabaseLocks(source, self.clock)
 
         def build(store: Any, shared: bool = True) -> Callable[[], Any]:
@@ -292,7 +303,7 @@ class Rooms(Container):
     def _make_limiter(self) -> Any:
         from so.systems.cache.limits import DatabaseCounters, RateLimiter
 
-        source = self.make("db").source(self.config.get("cache.connection"))
+        source = self._source(self.config.get("cache.connection"))
         return RateLimiter(
             DatabaseCounters(source, self.clock), self.config.get("cache.prefix", "so_cache")
         )
@@ -305,7 +316,7 @@ class Rooms(Container):
         settings = self.config.get("session", {})
         in_database = settings.get("driver", "database") == "database"
         return Sessions(
-            self.make("db").source(settings.get("connection")) if in_database else None,
+            self._source(settings.get("connection")) if in_database else None,
             lifetime_minutes=settings.get("lifetime", 120),
             absolute_lifetime_minutes=settings.get("absolute_lifetime", 0),
             touch_seconds=settings.get("touch_seconds", 60),
@@ -327,7 +338,7 @@ class Rooms(Container):
 
         settings = self.config.get("auth", {})
         remember = auth.RememberTokens(
-            self.make("db").source(self.config.get("session.connection")),
+            self._source(self.config.get("session.connection")),
             lifetime_days=settings.get("remember_days", 30),
             grace_seconds=settings.get("remember_grace_seconds", 10),
             clock=self.clock,
@@ -416,7 +427,7 @@ class Rooms(Container):
         connection = settings.get("connection")
         db = self.make("db")
         return Queue(
-            db.source(connection),
+            self._source(connection),
             clock=self.clock,
             default=settings.get("default", "database"),
             default_queue=settings.get("queue", "default"),
@@ -477,6 +488,7 @@ class Rooms(Container):
         )
 
 
+SQLITE = {"sqlite": {"driver": "sqlite", "database": "storage/database.sqlite"}}
 ROOMS = (
     "logger", "signer", "db", "job_codec", "cache_codec", "presence", "router", "errors",
     "validator", "http_settings", "kernel", "caches", "limiter", "sessions", "hasher",

@@ -37,10 +37,26 @@ def home():
 Router.get("/", home).name("home")
 '''
 
+_PROVIDER = '''"""What this application binds, allows and listens to."""
+
+from so import ServiceProvider
+
+
+class AppProvider(ServiceProvider):
+    """Registered by config/app.py."""
+
+    def register(self) -> None:
+        pass
+
+    def boot(self) -> None:
+        pass
+'''
+
 _FILES = {
     "app/__init__.py": '"""This application."""\n',
     "app/models.py": '"""The models of this application."""\n',
     "app/jobs.py": '"""The queued jobs of this application."""\n',
+    "app/providers.py": _PROVIDER,
     "app/routes.py": _ROUTES,
     "app/commands/.gitkeep": "",
     "database/migrations/.gitkeep": "",
