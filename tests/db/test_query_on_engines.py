@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from so.errors import QueryError, UniqueConstraintError
+from so.errors import QueryError, StatementTimeoutError, UniqueConstraintError
 from tests.db.queries import raw
 
 TABLES = {
@@ -159,6 +159,19 @@ def test_a_thousand_dimes_are_a_hundred(items):
     assert items().sum("price") == Decimal("100.00")
     assert items().avg("price") == Decimal("0.1")
     assert str(items().sum("price")) == "100.00"
+
+
+def test_steps_in_decimals_are_exact(items):
+    items().insert({"price": Decimal("0.20"), "grp": 1})
+    items().increment("price", Decimal("0.10"))
+    items().increment("price", "0.30")
+    items().decrement("price", Decimal("0.05"))
+    items().decrement("price", Decimal("-0.05"))
+    items().increment("grp", Decimal("2"))
+
+    assert items().where("price", Decimal("0.60")).count() == 1
+    assert str(items().sum("price")) == "0.60"
+    assert items().sum("grp") == 3
 
 
 def test_aggregates_of_groups_joins_unions_and_expressions(filled, empty_db):
@@ -323,6 +336,14 @@ def test_locks_are_taken_in_a_transaction(filled, empty_db):
 
 def test_a_statement_takes_a_time_limit(filled):
     assert filled().timeout(30).count() == 5
+    assert filled().timeout(30).exists() is True
+    assert len(filled().union(filled()).timeout(30).get()) == 5
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=False)
+def test_the_server_stops_what_takes_longer(filled):
+    with pytest.raises(StatementTimeoutError):
+        filled().select_raw("sleep(20)").timeout(1).get()
 
 
 # --- writing ------------------------------------------------------------------------------------

@@ -565,6 +565,22 @@ def test_dump_prints_and_dd_ends_the_program(capsys):
 
     assert capsys.readouterr().out == 'select * from "users" where "a" = ? [1]\n' * 2
 
+    assert q.dump_raw_sql() is q
+    with pytest.raises(SystemExit):
+        q.dd_raw_sql()
+
+    assert capsys.readouterr().out == 'select * from "users" where "a" = 1\n' * 2
+
+
+def test_a_query_tells_what_it_is_made_of():
+    q = base("users").select("a", raw("b + 1")).select_sub("select 1", "c")
+
+    assert q.get_columns() == ["a", "b + 1", '(select 1) as "c"']
+    assert base("users").get_columns() == []
+    assert q.get_connection() is q.runner
+    assert q.get_grammar() is q.grammar
+    assert q.clean_bindings([1, q.raw("x"), None]) == [1, None]
+
 
 def test_without_a_recorder_nothing_can_be_run():
     with pytest.raises(RuntimeError, match="no database to run 'select'"):

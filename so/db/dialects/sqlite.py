@@ -241,6 +241,7 @@ class SQLiteDialect:
             handle.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, False)
             handle.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DDL, False)
         handle.create_aggregate("decimal_sum", 1, DecimalSum)  # type: ignore[arg-type]
+        handle.create_function("decimal_add", 2, _decimal_add, deterministic=True)
         handle.create_function("regexp", 2, _regexp, deterministic=True)
 
     def _pragmas(self) -> dict[str, Any]:
@@ -315,6 +316,16 @@ class DecimalSum:
         if self._total is None:
             return None if self._whole is None else str(self._whole)
         return decimal_text(EXACT.add(self._total, Decimal(self._whole or 0)))
+
+
+def _decimal_add(left: Any, right: Any) -> Any:
+    """`decimal_add(a, b)`: the exact sum of two numbers, as text unless both are whole."""
+    if left is None or right is None:
+        return None
+    if type(left) is int and type(right) is int:
+        return left + right
+    numbers = [Decimal(repr(one) if isinstance(one, float) else one) for one in (left, right)]
+    return decimal_text(EXACT.add(*numbers))
 
 
 def _regexp(pattern: str | None, value: Any) -> bool | None:

@@ -50,9 +50,12 @@ class MySQLGrammar(Grammar):
         return f"{kind} join lateral {table} on true"
 
     def with_timeout(self, sql: str, seconds: int) -> str:
-        """An optimizer hint after the first select."""
+        """An optimizer hint after the first select; MariaDB reads the comment before it."""
         hint = rf"\1select /*+ MAX_EXECUTION_TIME({seconds * 1000}) */"
-        return _FIRST_SELECT.sub(hint, sql, count=1)
+        hinted = _FIRST_SELECT.sub(hint, sql, count=1)
+        if self.literal:
+            return hinted
+        return f"/*M! SET STATEMENT max_statement_time={seconds} FOR */ {hinted}"
 
     def null_safe(self, node: c.NullSafe, bindings: Bindings) -> str:
         """column <=> ?"""

@@ -248,6 +248,15 @@ class SQLiteGrammar(Grammar):
         bindings.append(json_scalar(value))
         return "?"
 
+    def stepped(self, column: str, sign: str, amount: Any) -> Expression:
+        """column + amount; a decimal is added by our own exact function."""
+        plain = super().stepped(column, sign, amount)
+        if self.literal or isinstance(amount, (int, float)):
+            return plain
+        text = plain.value.rpartition(" ")[2]
+        number = text if sign == "+" else text[1:] if text.startswith("-") else f"-{text}"
+        return Expression(f"decimal_add({self.wrap(column)}, '{number}')")
+
     def compile_truncate(self, table: Any) -> list[tuple[str, Bindings]]:
         """Empty the table and forget its last number."""
         *schema, name = str(table).split(".")

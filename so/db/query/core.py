@@ -147,6 +147,10 @@ class QueryCore:
                 self.add_binding(values, section)
         return self
 
+    def clean_bindings(self, bindings: Iterable[Any]) -> list[Any]:
+        """*bindings* without the Expressions, which are text and not bound."""
+        return [bindable(one) for one in bindings if not isinstance(one, Expression)]
+
     def raw(self, value: Any) -> Expression:
         """*value* as SQL; never a client's input."""
         return Expression(value)
@@ -154,6 +158,10 @@ class QueryCore:
     def get_grammar(self) -> Grammar:
         """The dialect this query is written in."""
         return self.grammar
+
+    def get_connection(self) -> Any:
+        """The connection this query runs on."""
+        return self.runner
 
     # --- hooks ----------------------------------------------------------------------------------
 

@@ -218,6 +218,16 @@ class Reading(Shape):
         print(sql, bindings)  # noqa: T201 - printing is what dump is for
         return self
 
+    def dump_raw_sql(self) -> Self:
+        """Print the statement with its values written in."""
+        print(self.to_raw_sql())  # noqa: T201 - printing is what dump is for
+        return self
+
+    def dd_raw_sql(self) -> None:
+        """Print the statement with its values written in and end the program."""
+        self.dump_raw_sql()
+        raise SystemExit(1)
+
     def dd(self) -> None:
         """Print the statement and end the program."""
         self.dump()

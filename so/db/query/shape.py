@@ -31,6 +31,14 @@ class Shape(Joins):
     def columns(self, columns: list[c.Column] | None) -> None:
         self.tree.columns = columns
 
+    def get_columns(self) -> list[str]:
+        """The columns asked for as they are written; [] for all."""
+        plain = (str, Expression)
+        return [
+            str(one) if isinstance(one, plain) else self.grammar.column(one, [])
+            for one in self.tree.columns or []
+        ]
+
     def select(self, *columns: Any) -> Self:
         """Select these columns: names, a list of them, or {name: sub-query}."""
         if self.tree.added or self.tree.replaced:

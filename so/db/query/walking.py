@@ -36,13 +36,26 @@ class Walking(Reading):
 
         *alias* is the column's name in the rows, if it is another.
         """
-        return _each_chunk(self._chunks_by_id(count, column, alias, "asc"), fn)
+        return self.ordered_chunk_by_id(count, fn, column, alias)
 
     def chunk_by_id_desc(
         self, count: int, fn: Callback, column: str = "id", alias: str | None = None
     ) -> bool:
         """`chunk_by_id` from the greatest to the least."""
-        return _each_chunk(self._chunks_by_id(count, column, alias, "desc"), fn)
+        return self.ordered_chunk_by_id(count, fn, column, alias, True)
+
+    def ordered_chunk_by_id(
+        self,
+        count: int,
+        fn: Callback,
+        column: str = "id",
+        alias: str | None = None,
+        descending: bool = False,
+    ) -> bool:
+        """`chunk_by_id` in the direction given."""
+        return _each_chunk(
+            self._chunks_by_id(count, column, alias, "desc" if descending else "asc"), fn
+        )
 
     def chunk_map(self, fn: Callback, count: int = 1000) -> Collection[Any]:
         """What fn(row) gives for every row, reading *count* rows at a time."""
@@ -103,27 +116,27 @@ class Walking(Reading):
         self, count: int, column: str, alias: str | None, direction: str
     ) -> Iterator[Any]:
         """The query's rows, *count* at a time, each part after the last row of the one before."""
-        base, left = self._grouped(), self.get_limit()
-        base.reorder()
-        step = base.for_page_after_id if direction == "asc" else base.for_page_before_id
+        base, left = self._grouped().reorder(), self.get_limit()
         last: Any = None
-        name = alias or column.rpartition(".")[2]
         while count > 0 and (left is None or left > 0):
             size = count if left is None else min(count, left)
-            page = base.clone()
-            if last is None:
-                page.order_by(column, direction).limit(size)
-            else:
-                page.tree.offset = None
-                step = page.for_page_after_id if direction == "asc" else page.for_page_before_id
-                step(size, last, column)
-            rows = page.get()
+            rows = base._part_by_id(size, last, column, direction).get()
             if rows:
-                last = _id_of(rows[-1], name)
+                last = _id_of(rows[-1], alias or column.rpartition(".")[2])
                 yield rows
             if len(rows) < size:
                 return
             left = None if left is None else left - size
+
+    def _part_by_id(self, size: int, last: Any, column: str, direction: str) -> Self:
+        """The first rows, within the query's own offset, or those after *last*."""
+        part = self.clone()
+        if last is None:
+            return part.order_by(column, direction).limit(size)
+        part.tree.offset = None
+        if direction == "asc":
+            return part.for_page_after_id(size, last, column)
+        return part.for_page_before_id(size, last, column)
 
     def _grouped(self) -> Self:
         """A copy whose conditions can be added to: an `or` among them is put in parentheses."""
