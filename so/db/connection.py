@@ -89,22 +89,23 @@ class Connection(Transactions):
         # Here and below: while nothing else is to be considered, the session is asked directly.
         direct = self._direct
         if direct is None:
-            return cast(Tuples, self._perform("rows", sql, bindings, use_read, True))
+            return cast(Tuples, self._perform("rows", sql, bindings, use_read, is_read(sql)))
         try:
             return direct.rows(sql, bindings)
         except self._errors as error:
-            call = Call("rows", sql, bindings, use_read, True)
+            call = Call("rows", sql, bindings, use_read, is_read(sql))
             return cast(Tuples, self._failed(call, direct, error))
 
     def fetch(self, sql: str, bindings: Any = _NOTHING, use_read: bool = True) -> Fetched:
         """Column names and rows of a query: what hydrating models needs."""
         direct = self._direct
         if direct is None:
-            return cast(Fetched, self._perform("fetch", sql, bindings, use_read, True))
+            repeatable = is_read(sql)  # an insert with `returning` is not
+            return cast(Fetched, self._perform("fetch", sql, bindings, use_read, repeatable))
         try:
             return direct.fetch(sql, bindings)
         except self._errors as error:
-            call = Call("fetch", sql, bindings, use_read, True)
+            call = Call("fetch", sql, bindings, use_read, is_read(sql))
             return cast(Fetched, self._failed(call, direct, error))
 
     def cursor(self, sql: str, bindings: Any = _NOTHING, use_read: bool = True) -> Iterator[Row]:
@@ -124,9 +125,9 @@ class Connection(Transactions):
         MySQL, whose protocol cannot do two things at a time.
         """
         if self._level > 0 or self._pretended is not None:
-            names, rows = self._perform("fetch_or_stream", sql, bindings, use_read, True)
+            names, rows = self._perform("fetch_or_stream", sql, bindings, use_read, is_read(sql))
             return names, iter(rows)
-        return self._open_stream(Call("stream", sql, bindings, use_read, True), size)
+        return self._open_stream(Call("stream", sql, bindings, use_read, is_read(sql)), size)
 
     # --- writing
 

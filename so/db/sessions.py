@@ -117,7 +117,7 @@ class Sessions:
         raise type(problem)("", (), self.name, error, message) from error
 
     def _give_back(self, role: str, session: Session) -> None:
-        if self._dialect.keeps_session:
+        if self._dialect.keeps_session or session.tainted:
             session.close()
         else:
             self._pool.give(self.name, role, session)

@@ -55,6 +55,11 @@ _COMMITTING: Final = frozenset(
     ("create", "alter", "drop", "rename", "truncate", "grant", "revoke", "analyze", "optimize")
     + ("repair", "lock", "install", "uninstall", "flush", "reset", "cache")
 )
+_TRACES: Final = re.compile(
+    r"\A\s*(?:set|use|lock|prepare|handler|create\s+(?:or\s+replace\s+)?temporary)\b"
+    r"|\bget_lock\s*\(",
+    re.IGNORECASE,
+)
 _DELIMITER: Final = re.compile(r"^[ \t]*delimiter[ \t]+(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -105,6 +110,11 @@ def commits_implicitly(sql: str) -> bool:
         start = re.search(first, sql, re.IGNORECASE)
         return not (start and _TEMPORARY.match(sql, start.end()))
     return True
+
+
+def leaves_traces(sql: str) -> bool:
+    """True for what changes a MySQL session for whoever uses it next: settings, locks, …"""
+    return _TRACES.search(sql) is not None
 
 
 def backtick_names(sql: str) -> str:

@@ -346,6 +346,30 @@ def test_an_inner_scope_leaves_the_transaction_of_the_outer_alone(config):
         assert database.scalar("select n from counters") == 1
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["set foreign_key_checks = 0", "select get_lock('a', 1)", "create temporary table x (a int)"],
+)
+def test_a_session_that_was_changed_is_not_handed_on(config, sql):
+    with opened({"default": config}) as database:
+        ids = []
+        for run in (database.run, database.connection().unprepared, database.run):
+            with entered(Scope()):
+                ids.append(database.scalar("select connection_id()"))
+                run(sql)
+
+        assert len(set(ids)) == 3
+
+
+def test_an_insert_that_returns_rows_is_not_taken_for_a_read(conn, config):
+    kill(config, session_id(conn))
+
+    with pytest.raises(LostConnectionError):
+        conn.select("insert into counters values (2, 0) returning id")
+
+    assert conn.select("insert into counters values (2, 0) returning id") == [{"id": 2}]
+
+
 def test_a_session_older_than_max_age_is_not_used_again(config):
     with opened({"default": {**config, "max_age": 100}}) as database:
         ids = []

@@ -33,6 +33,8 @@ class Session(Protocol):
 
     in_statement: bool
     """True from sending a statement until its answer was read."""
+    tainted: bool
+    """True once a statement changed what the next user of this session would find."""
     interleaves: bool
     """Whether other statements may run while a stream is read."""
 

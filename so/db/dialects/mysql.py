@@ -21,7 +21,7 @@ from mysql.connector.constants import ClientFlag
 from so.db import errortext
 from so.db.dialects import Outcome, Session, Tuples, keep_for_ever
 from so.db.options import host_list, zone_of
-from so.db.sqltext import MYSQL_TOKEN, commits_implicitly, cut
+from so.db.sqltext import MYSQL_TOKEN, commits_implicitly, cut, leaves_traces
 from so.db.values import decimal_text, plain
 from so.errors import (
     DeadlockError,
@@ -89,6 +89,7 @@ class MySQLSession:
         "host",
         "in_statement",
         "opened_at",
+        "tainted",
         "used_at",
     )
 
@@ -99,6 +100,7 @@ class MySQLSession:
         self._zone = zone
         self.host = host
         self.in_statement = False
+        self.tainted = False
         self.opened_at = self.used_at = time.monotonic()
 
     def rows(self, sql: str, bindings: Any) -> Tuples:
@@ -131,6 +133,7 @@ class MySQLSession:
 
     def unprepared(self, sql: str, bindings: Any) -> bool:
         """Run *sql* to the letter."""
+        self.tainted = self.tainted or leaves_traces(sql)
         self._rows(self._query(sql.encode()))
         return True
 
@@ -233,7 +236,9 @@ class MySQLSession:
     def _cut(self, sql: str, named: bool) -> tuple[list[bytes], list[str]]:
         pieces, names = cut(sql, named=named, token=MYSQL_TOKEN)
         encoded = [piece.encode() for piece in pieces], names
-        if len(sql) <= _LONGEST_CACHED:
+        if leaves_traces(sql):
+            self.tainted = True  # and not cached, so that the next session hears of it, too
+        elif len(sql) <= _LONGEST_CACHED:
             if len(self._texts) >= _CACHED_TEXTS:
                 self._texts.clear()
             self._texts[sql, named] = encoded

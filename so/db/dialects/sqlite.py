@@ -51,6 +51,7 @@ class SQLiteSession:
     """One handle, for the thread that opened it."""
 
     in_statement = False
+    tainted = False
     interleaves = True
     __slots__ = ("_handle", "_patience_ms", "_texts", "_zone", "host", "opened_at", "used_at")
 
