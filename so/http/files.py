@@ -77,7 +77,9 @@ class FileResponse(Response):
         self.status = 206
         self.headers.set("Content-Range", f"bytes {start}-{end}/{self.size}")
         self.headers.set("Content-Length", end - start + 1)
-        self.chunks = _Slice(self._file, start, end - start + 1)
+        if isinstance(self.chunks, _Slice):
+            # Not a new slice: the old one would close the file they share as it goes.
+            self.chunks.narrow(start, end - start + 1)
 
 
 class _Slice:
@@ -85,6 +87,11 @@ class _Slice:
 
     def __init__(self, file: io.BufferedReader, start: int, length: int) -> None:
         self._file = file
+        self._start = start
+        self._left = length
+
+    def narrow(self, start: int, length: int) -> None:
+        """Send these bytes instead."""
         self._start = start
         self._left = length
 
