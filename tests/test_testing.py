@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from so import DB, Application, Job, Router, dispatch
 from so.http.kernel import Kernel
 from so.http.response import JsonResponse, RedirectResponse, Response
-from so.http.router import Router
+from so.http.router import Router as PlainRouter
 from so.support import current
 from so.support.clock import Clock
 from so.support.scope import current_scope
@@ -17,7 +18,7 @@ from so.testing import Client, RefreshDatabase, Result, fake, freeze_time, trave
 
 @pytest.fixture
 def router():
-    return Router()
+    return PlainRouter()
 
 
 @pytest.fixture
@@ -408,3 +409,53 @@ def test_several_fakes_come_as_one_object(monkeypatch):
 def test_only_what_can_be_faked_is(names_):
     with pytest.raises(ValueError, match="choose from queue, notifications"), fake(*names_):
         pass
+
+
+# --- with a whole application ---------------------------------------------------------------------
+
+
+class Remind(Job):
+    def handle(self) -> None:
+        raise AssertionError("a fake queue runs nothing")
+
+
+@pytest.fixture
+def app(tmp_path):
+    config = {
+        "app": {"env": "testing", "providers": []},
+        "database": {
+            "default": "main",
+            "connections": {"main": {"driver": "sqlite", "database": str(tmp_path / "main.db")}},
+        },
+        "logging": {"default": "null"},
+    }
+    with Application(tmp_path, config) as app:
+        app.install_tables()
+        app.make("db").unprepared("create table people (id integer primary key, name text)")
+        yield app
+
+
+def test_what_requests_write_is_rolled_back_after_the_test(app):
+    def store(request):
+        with DB.transaction():
+            DB.table("people").insert({"name": request.input("name")})
+            dispatch(Remind())
+        return "stored"
+
+    Router.post("/people", store)
+
+    with RefreshDatabase(app), fake("queue") as queue:
+        Client(app).post("/people", {"name": "Ann"}).assert_see("stored")
+        assert names(app.make("db")) == ["Ann"]
+        queue.assert_pushed(Remind)
+
+    assert names(app.make("db")) == []
+
+
+def test_the_running_application_is_meant_where_none_is_given(app):
+    with RefreshDatabase(), freeze_time("2026-01-01T00:00:00+00:00"):
+        DB.table("people").insert({"name": "Bob"})
+        assert app.clock.now() == NEW_YEAR
+
+    assert names(app.make("db")) == []
+    assert not app.clock.is_frozen
