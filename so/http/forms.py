@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_to_bytes
 
 from so.errors import BadRequestException, PayloadTooLargeException
 from so.http.settings import HttpSettings
@@ -24,8 +24,13 @@ _PARAMETER = re.compile(r';\s*([\w!#$%&\'*+.^`|~-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^
 _KEY_PART = re.compile(r"\[([^\[\]]*)\]")
 
 
-def parse_urlencoded(text: str, settings: HttpSettings, what: str = "form") -> Pairs:
-    """The fields of a query or urlencoded *text*, in order; what is no UTF-8 as U+FFFD."""
+def parse_urlencoded(
+    text: str, settings: HttpSettings, what: str = "form", charset: str = "utf-8"
+) -> Pairs:
+    """The fields of a query or form, in order. *text* is bytes read as Latin-1, as WSGI has it.
+
+    What is none in *charset* comes as U+FFFD.
+    """
     if not text:
         return []
     if text.count("&") >= settings.max_form_fields:
@@ -34,17 +39,14 @@ def parse_urlencoded(text: str, settings: HttpSettings, what: str = "form") -> P
     for field in text.split("&"):
         if field:
             name, _, value = field.partition("=")
-            pairs.append((_unquoted(name), _unquoted(value)))
+            pairs.append((_unquoted(name, charset), _unquoted(value, charset)))
     return pairs
 
 
-def _unquoted(text: str) -> str:
+def _unquoted(text: str, charset: str) -> str:
     if "%" not in text and "+" not in text and text.isascii():
         return text
-    if not text.isascii():
-        # WSGI hands bytes over as Latin-1.
-        text = text.encode("latin-1", "replace").decode("utf-8", "replace")
-    return unquote_plus(text, errors="replace")
+    return decoded(unquote_to_bytes(text.replace("+", " ").encode("latin-1", "replace")), charset)
 
 
 def too_many_fields(settings: HttpSettings, what: str = "form") -> BadRequestException:
@@ -211,7 +213,7 @@ class MultipartParser:
             raise _broken("a part has no Content-Disposition: form-data with a name")
         filename = params.get("filename")
         if filename is None and "filename*" in params:
-            filename = unquote_plus(params["filename*"].rpartition("'")[2].replace("+", "%2B"))
+            filename = unquote(params["filename*"].rpartition("'")[2])
         return params["name"].replace("%22", '"'), filename, kind
 
     def _head_lines(self) -> list[bytes]:

@@ -20,7 +20,6 @@ from so.http.forms import (
     MultipartParser,
     Pairs,
     boundary_of,
-    decoded,
     nested,
     parse_header,
     parse_urlencoded,
@@ -102,8 +101,8 @@ class RequestInput(RequestBase):
         header = str(self.environ.get("CONTENT_TYPE") or "")
         if kind == URLENCODED:
             charset = parse_header(header)[1].get("charset", "utf-8")
-            text = decoded(self._read_body("max_form_bytes"), charset)
-            return parse_urlencoded_text(text, self), []
+            text = self._read_body("max_form_bytes").decode("latin-1")
+            return parse_urlencoded(text, self.settings, charset=charset), []
         if kind == MULTIPART:
             return self._parse_multipart(boundary_of(header))
         return _NOTHING
@@ -359,11 +358,6 @@ class RequestInput(RequestBase):
         found = self.file(key)
         some = found if isinstance(found, list) else [found]
         return any(isinstance(one, UploadedFile) and one.is_valid() for one in some)
-
-
-def parse_urlencoded_text(text: str, request: RequestBase) -> Pairs:
-    """The fields of an urlencoded body that is text already."""
-    return parse_urlencoded(text, request.settings)
 
 
 def _spread(keys: tuple[Any, ...]) -> list[str]:
