@@ -214,6 +214,8 @@ def test_casts_may_be_replaced_on_the_class() -> None:
     Late.casts = {"n": "int"}
 
     assert loaded(Late, n="5").n == 5
+    del Late.casts
+    assert loaded(Late, n="5").n == "5"
 
 
 # --- mass assignment

@@ -11,7 +11,12 @@ import pytest
 from so.db.manager import Database
 from so.db.model import Model, Models, SoftDeletes
 from so.db.rows import Collection
-from so.errors import ModelNotFoundError, MultipleRecordsFoundError, RecordNotFoundError
+from so.errors import (
+    ModelNotFoundError,
+    MultipleRecordsFoundError,
+    RecordNotFoundError,
+    UniqueConstraintError,
+)
 from tests.db.model_tables import STAMPS, count_of, make_table, statements
 
 
@@ -110,6 +115,7 @@ def test_or_fail_says_what_was_looked_for(users: Database) -> None:
         User.where("age", 0).first_or_fail()
     assert User.find_or_fail(1).name == "Ada"
     assert names(User.find_or_fail(["1", 2])) == ["Ada", "Bob"]
+    assert names(User.all(["id", "name"])) == ["Ada", "Bob", "Cyd", "Dan"]
 
 
 def test_first_and_sole(users: Database) -> None:
@@ -277,8 +283,6 @@ def test_create_or_first(users: Database) -> None:
 
 
 def test_a_unique_key_that_was_not_asked_for_is_still_an_error(users: Database) -> None:
-    from so.errors import UniqueConstraintError
-
     with pytest.raises(UniqueConstraintError):
         User.create_or_first({"name": "new"}, {"email": "ada@x"})
 
@@ -353,6 +357,19 @@ def test_insert_takes_rows_as_they_are(users: Database) -> None:
     assert User.count() == 9
 
 
+def test_a_long_list_goes_in_whole_or_not_at_all(users: Database) -> None:
+    rows = [{"name": "n", "email": f"{n}@y", "age": n} for n in range(3000)]
+
+    assert User.insert(rows) is True
+    assert User.count() == 3004
+    again = [{**row, "email": f"new {row['email']}"} for row in rows]
+    again[-1]["email"] = "ada@x"
+    with pytest.raises(UniqueConstraintError):
+        User.insert(again)
+    assert User.count() == 3004
+    assert User.query().insert_or_ignore(again) == 2999
+
+
 def test_upsert_keeps_timestamps(users: Database, clock: Any) -> None:
     clock.travel(60)
 
@@ -366,6 +383,8 @@ def test_upsert_keeps_timestamps(users: Database, clock: Any) -> None:
     assert (User.find(1).age, User.find(1).created_at) == (9, ada.created_at)
     User.upsert({"email": "ada@x", "age": 9}, ["email"], {"age": 11})
     assert User.find(1).age == 11
+    User.upsert({"email": "fay@x", "age": 3}, ["email"], [])
+    assert User.first_where("email", "fay@x").age == 3
 
 
 def test_truncate_and_delete(users: Database) -> None:
@@ -466,6 +485,9 @@ def test_models_of_a_join_are_of_their_class(users: Database) -> None:
 
     assert names(found) == names(asked) == ["Ada", "Cyd"]
     assert names(User.where_in("id", User.adult().select("id")).get()) == ["Ada", "Cyd", "Dan"]
+    closure = User.where_in("id", lambda q: q.from_("logins").select("user_id").where("user_id", 3))
+    assert names(closure.get()) == ["Cyd"]
+    assert User.from_sub(User.adult(), "grown").adult().where_key(1).count() == 1
 
 
 def test_a_soft_deleting_sub_query_keeps_its_scope(db: Database) -> None:

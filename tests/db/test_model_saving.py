@@ -101,7 +101,8 @@ def test_what_was_not_given_keeps_the_default_of_the_database(invoices: Database
 
 def test_a_key_may_be_given(invoices: Database) -> None:
     assert Invoice.force_create(id=70, number="A1").id == 70
-    assert Invoice.create(number="A2").id == 71
+    assert Invoice.force_create(id=None, number="A0").id == 71
+    assert Invoice.create(number="A2").id == 72
 
 
 def test_a_model_without_attributes_can_be_inserted(invoices: Database) -> None:
@@ -117,6 +118,7 @@ def test_timestamps_set_by_hand_are_kept(invoices: Database) -> None:
     invoice = Invoice.create(number="A1", created_at=then)
 
     assert (invoice.fresh().created_at, invoice.updated_at) == (then, NOON)
+    assert Invoice.create(number="A2", created_at=None).fresh().created_at is None
 
 
 def test_a_failed_insert_leaves_a_model_that_is_not_saved(invoices: Database) -> None:
@@ -249,7 +251,9 @@ def test_push_saves_what_is_loaded(invoices: Database) -> None:
 
     assert invoice.push()
     assert InvoiceLine.first().text == "b"
-    assert Invoice.first().note == "changed"
+    Invoice.query().delete()
+    invoice.note = "lost"
+    assert not invoice.push()
 
 
 # --- counters
@@ -262,6 +266,8 @@ def test_increment_adds_in_the_database(invoices: Database) -> None:
 
     assert invoice.increment("paid", 2, {"total": "7.5"}) == 1
     assert invoice.decrement("paid") == 1
+    assert invoice.increment("total", "1.25") == 1
+    assert invoice.decrement("total", "1.25") == 1
 
     assert invoice.paid == 101
     assert invoice.get_dirty() == {"note": "not saved"}
@@ -288,7 +294,7 @@ def test_increment_of_a_row_that_is_gone_is_nothing(invoices: Database) -> None:
 def test_delete_takes_the_row(invoices: Database) -> None:
     invoice = Invoice.create(number="A1")
 
-    assert invoice.delete() is True
+    assert invoice.force_delete() is True
     assert not invoice.persisted
     assert invoice.delete() is False
     assert Invoice.count() == 0

@@ -19,8 +19,10 @@ _PLACEHOLDERS_IN_A_PART = 3_500
 class BulkQuery(MakingQuery):
     """The writing half of the builder, as a model does it."""
 
+    _hook_was_asked = False
+
     def _through(self, kind: str, values: Any, perform: Callable[[], Any]) -> Any:
-        return self.model._bulk(self, kind, values, perform)
+        return perform() if self._hook_was_asked else self.model._bulk(self, kind, values, perform)
 
     # --- insert
 
@@ -149,14 +151,10 @@ class BulkQuery(MakingQuery):
         count: int = self._through("decrement", columns, lambda: self._step(columns, "-", extra))
         return count
 
-    def _increment_row(self, column: str, amount: Any, extra: Row) -> int:
-        """Add to one row's column, for the model itself, which tells `_written` of it."""
-        return self._step({column: amount}, "+", extra)
-
     def _step(self, columns: Mapping[str, Any], sign: str, extra: Row | None) -> int:
-        # The builder ends in update(); the hook has been asked already.
+        # Called by a model for its own row as well, which tells `_written` of it instead.
         query = self.clone()
-        query._through = lambda kind, values, perform: perform()  # type: ignore[method-assign]
+        query._hook_was_asked = True  # the builder ends in update(), which would ask once more
         return super(BulkQuery, query)._step(columns, sign, extra)
 
     def touch(self, column: str | None = None) -> int:

@@ -103,9 +103,9 @@ class ModelMeta(type):
         """
         return cls._query_class(cls, source)
 
-    def all(cls) -> Any:
+    def all(cls, columns: Any = None) -> Any:
         """Every model of this class, as a Collection."""
-        return cls.query().get()
+        return cls.query().get(columns)
 
     def make(cls, attributes: Mapping[str, Any] | None = None, /, **columns: Any) -> Any:
         """A new model, filled and not saved."""

@@ -244,7 +244,7 @@ class Persistence(Attributes):
     def _stamp_birth(self) -> None:
         """Set the timestamps of a new row, but those that were set by hand."""
         stamps = (self._plan.created_at, self._plan.updated_at)
-        missing = [s for s in stamps if s is not None and self._attributes.get(s) is None]
+        missing = [s for s in stamps if s is not None and s not in self._attributes]
         if missing and self.timestamps:
             now = self.fresh_timestamp()
             for column in missing:
@@ -307,15 +307,15 @@ class Persistence(Attributes):
 
         *extra* columns are set along. The model's value follows; other changes stay unsaved.
         """
-        return self._add(column, amount, extra or {})
+        return self._step("+", column, amount, extra or {})
 
     def decrement(
         self, column: str, amount: Any = 1, extra: Mapping[str, Any] | None = None
     ) -> int:
         """Subtract *amount* in the database; see `increment()`."""
-        return self._add(column, -amount, extra or {})
+        return self._step("-", column, amount, extra or {})
 
-    def _add(self, column: str, amount: Any, extra: Mapping[str, Any]) -> int:
+    def _step(self, sign: str, column: str, amount: Any, extra: Mapping[str, Any]) -> int:
         if not self._persisted:
             raise DatabaseError(
                 f"cannot increment {column!r} of a {type(self).__name__} that is not saved: "
@@ -323,19 +323,20 @@ class Persistence(Attributes):
             )
         if not self._fire("updating"):
             return 0
-        count = self._atomically(lambda: self._add_in_row(column, amount, extra))
+        count = self._atomically(lambda: self._step_in_row(sign, column, amount, extra))
         if count:
             self._fire("updated")
         return count
 
-    def _add_in_row(self, column: str, amount: Any, extra: Mapping[str, Any]) -> int:
-        count = self._row_query()._increment_row(column, amount, self._stored_extra(extra))
+    def _step_in_row(self, sign: str, column: str, amount: Any, extra: Mapping[str, Any]) -> int:
+        query = self._row_query()
+        count = query._step({column: amount}, sign, self._stored_extra(extra))
         if not count:
             return 0
         before = {name: self._original.get(name) for name in (column, *extra)}
         self._read_back([column, *extra, self._plan.updated_at, self._plan.lock_column])
         after = {name: self._original.get(name) for name in before}
-        before[column] = _less(after[column], amount)
+        before[column] = _back(after[column], sign, amount)
         _put(self, "_changes", after)
         self._written("updated", before, after)
         return count
@@ -422,11 +423,10 @@ def _name_of(source: Any) -> str:
     return source if isinstance(source, str) else connection_of(source).name
 
 
-def _less(value: Any, amount: Any) -> Any:
-    """What *value* was before *amount* was added, without binary noise; None if not a number."""
-    if type(value) is int and type(amount) is int:
-        return value - amount
+def _back(value: Any, sign: str, amount: Any) -> Any:
+    """What *value* was before the step, without binary noise; None if it is not a number."""
     if not isinstance(value, (int, float, Decimal)):
         return None
-    before = Decimal(str(value)) - Decimal(str(amount))
-    return float(before) if isinstance(value, float) else before
+    step = Decimal(str(amount))
+    before = Decimal(str(value)) - (step if sign == "+" else -step)
+    return type(value)(before)

@@ -301,9 +301,9 @@ class ScopedQuery(Query):
             raise MultipleRecordsFoundError(len(found))
         return found[0]
 
-    def all(self) -> Any:
+    def all(self, columns: Any = None) -> Any:
         """Every model the query finds."""
-        return self.get()
+        return self.get(columns)
 
     # --- values, through casts
 
