@@ -67,18 +67,29 @@ class IsNull(Node):
 
 
 class In(Node):
-    """column (not) in a list of values, or of whole numbers written into the text (`inline`)."""
+    """column (not) in a list of values, or of whole numbers written into the text (`inline`).
 
-    __slots__ = ("column", "inline", "negated", "values")
+    `plain` says that no Expression is among the values.
+    """
+
+    __slots__ = ("column", "inline", "negated", "plain", "values")
 
     def __init__(
-        self, boolean: str, column: Column, values: list[Any], negated: bool, inline: bool = False
+        self,
+        boolean: str,
+        column: Column,
+        values: list[Any],
+        negated: bool,
+        *,
+        inline: bool = False,
+        plain: bool = False,
     ) -> None:
         self.boolean = boolean
         self.column = column
         self.values = values
         self.negated = negated
         self.inline = inline
+        self.plain = plain
 
 
 class InQuery(Node):

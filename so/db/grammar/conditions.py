@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from so.db import clauses as c
-from so.db.expressions import PLAIN
 from so.db.grammar.names import Bindings, Names, unsupported
 
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2}):(\d\d)")
@@ -76,7 +75,7 @@ class Conditions(Names):
         word = "not in" if node.negated else "in"
         if node.inline:
             return f"{column} {word} ({', '.join(map(str, node.values))})"
-        if PLAIN.issuperset(map(type, node.values)):
+        if node.plain:
             bindings += node.values
             return f"{column} {word} ({', '.join(['?'] * len(node.values))})"
         return f"{column} {word} ({self.values(node.values, bindings)})"

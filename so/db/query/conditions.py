@@ -241,6 +241,8 @@ class Conditions(QueryCore):
     def where_null(self, columns: Any, boolean: str = "and", not_: bool = False) -> Self:
         """The column, or each column of a list, is null."""
         boolean = checked_boolean(boolean)
+        if type(columns) is str:
+            return self._add(c.IsNull(boolean, columns, not_))
         for column in columns if isinstance(columns, (list, tuple)) else [columns]:
             self._add(c.IsNull(boolean, self._column(column), not_))
         return self
@@ -268,7 +270,7 @@ class Conditions(QueryCore):
         """The column is one of *values*: a list, a query, or a callable that fills one."""
         boolean, column = checked_boolean(boolean), self._column(column)
         if type(values) is list and PLAIN.issuperset(map(type, values)):
-            return self._add(c.In(boolean, column, list(values), not_))
+            return self._add(c.In(boolean, column, list(values), not_, plain=True))
         if is_queryable(values):
             return self._add(c.InQuery(boolean, column, self._sub(values), not_))
         found = [self._bound(_only(one)) for one in listed(values)]

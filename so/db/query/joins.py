@@ -55,6 +55,8 @@ class Joins(MoreConditions):
             return self._new_query().where(first, operator, second).tree.conditions
         if second is None:
             operator, second = "=", operator
+        if operator == "=" and type(first) is type(second) is str:
+            return [c.CompareColumns("and", first, "=", second)]
         if second is None:
             raise InvalidArgumentError(f"join on {first!r:.60} needs a second column")
         left, right = self._column(first), self._column(second)
