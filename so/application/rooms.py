@@ -314,9 +314,13 @@ class Rooms(Container):
         from so.systems.sessions import Sessions
 
         settings = self.config.get("session", {})
-        in_database = settings.get("driver", "database") == "database"
+        driver = settings.get("driver", "database")
+        if driver not in ("database", "array"):
+            raise ConfigError(
+                f"unknown session driver {driver!r}: set SESSION_DRIVER to database or array"
+            )
         return Sessions(
-            self._source(settings.get("connection")) if in_database else None,
+            self._source(settings.get("connection")) if driver == "database" else None,
             lifetime_minutes=settings.get("lifetime", 120),
             absolute_lifetime_minutes=settings.get("absolute_lifetime", 0),
             touch_seconds=settings.get("touch_seconds", 60),

@@ -126,6 +126,21 @@ def test_encryption_that_cannot_be_had_refuses_to_start(settings: dict[str, Any]
         application.make("sessions")
 
 
+def test_a_session_driver_that_does_not_exist_is_refused_and_memory_serves_tests(
+    settings: dict[str, Any], tmp_path: Path
+):
+    settings["session"] = {"driver": "redis"}
+    with Application(tmp_path, settings) as application:
+        with pytest.raises(ConfigError, match="SESSION_DRIVER to database or array"):
+            application.make("sessions")
+        application.config.set("session.driver", "array")
+        begun = application.make("sessions").open()
+        begun.put("a", 1)
+        begun.save()
+        assert DB.table("sessions").count() == 0
+        assert sessions().active().count() == 1
+
+
 # --- commands ---
 
 

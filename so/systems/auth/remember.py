@@ -117,7 +117,7 @@ class RememberTokens:
             (series,),
             use_read=False,
         )
-        return Series(*(_plain(value) for value in rows[0])) if rows else None
+        return Series(*rows[0]) if rows else None
 
     def change(self, row: Series) -> str | None:
         """Give *row* a new validator → the cookie; None if another request was first."""
@@ -174,7 +174,3 @@ def series_of(cookie: str | None) -> str | None:
 
 def _hash(validator: str) -> str:
     return hashlib.sha256(validator.encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    return bytes(value).decode() if isinstance(value, (bytes, bytearray)) else value

@@ -166,7 +166,7 @@ class AccessTokens:
         return [self._token(row) for row in rows]
 
     def _token(self, row: tuple[Any, ...]) -> AccessToken:
-        id, owner_type, owner_id, name, token, abilities, used, ends, created = map(_text, row)
+        id, owner_type, owner_id, name, token, abilities, used, ends, created = row
         return AccessToken(
             int(id),
             owner_type,
@@ -269,10 +269,6 @@ class HasApiTokens:
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _text(value: Any) -> Any:
-    return bytes(value).decode() if isinstance(value, (bytes, bytearray)) else value
 
 
 def _abilities(text: str | None) -> list[str]:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from so.errors import CodecError, SessionError
+from so.errors import CodecError, DatabaseError, SessionError
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.ids import token as new_secret
@@ -562,7 +562,13 @@ class Session:
         touched = replace(
             row, last_activity=now, ip_address=self._ip_address, user_agent=self._user_agent
         )
-        if self._store.touch(touched):
+        try:
+            is_there = self._store.touch(touched)
+        except DatabaseError as error:
+            # What the request did is done: noting that it came is not worth failing it.
+            logger.warning("activity of session %s could not be noted: %s", row.id[:16], error)
+            return
+        if is_there:
             self._row, self._is_renewed = touched, True
         else:
             self._row = self._found_again(row.id)

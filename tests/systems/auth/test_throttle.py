@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from so.db.manager import Database
 from so.errors import LockoutException
 from so.support.clock import Clock
 from so.systems.auth import LocalLimiter, LoginThrottle, SteadyLimiter, account_of
+from so.systems.cache.limits import DatabaseCounters, RateLimiter
 
 
 def failures(throttle: LoginThrottle, account: str, address: str, times: int) -> int:
@@ -86,6 +88,17 @@ def test_parallel_attempts_get_no_more_checks_than_the_limit(clock: Clock):
         passed = sum(pool.map(lambda n: failures(throttle, "ada", f"10.0.{n}.1", 50), range(8)))
 
     assert passed == 5
+
+
+def test_parallel_attempts_against_the_shared_counters_get_no_more_either(
+    db: Database, clock: Clock
+):
+    def attempts(number: int) -> int:
+        limiter = RateLimiter(DatabaseCounters(db, clock))
+        return failures(LoginThrottle(limiter, clock=clock), "ada", f"10.0.{number}.1", 8)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempts, range(8))) == 5
 
 
 class Broken:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from so.errors import ConfigError, SessionError
+from so.errors import ConfigError, ReadOnlyError, SessionError
 from so.support.clock import Clock
 from so.support.signing import Signer
 from so.systems.sessions import Sessions, StoredSession, clean_user_agent, id_of, mask, unmask
@@ -379,6 +379,24 @@ def test_reading_writes_nothing_but_the_activity_once_a_minute(
     assert sessions.active()[0].ip_address == "10.0.0.9"
     assert session.cookie_change() is None
     assert session.cookie_change(refresh=True) == cookie
+
+
+def test_activity_that_cannot_be_noted_does_not_fail_the_request(
+    sessions: Sessions, started: Start, clock: Clock, monkeypatch, caplog
+):
+    cookie = started(a=1)
+    clock.travel(61)
+    session = sessions.open(cookie)
+    session.get("a")
+
+    def broken(row: object) -> bool:
+        raise ReadOnlyError("update")
+
+    monkeypatch.setattr(session._store, "touch", broken)
+    session.save()
+
+    assert "could not be noted" in caplog.text
+    assert session.cookie_change(refresh=True) is None
 
 
 def test_putting_the_value_that_is_there_already_writes_nothing(
