@@ -15,10 +15,12 @@ from so import (
     Request,
     Response,
     auth,
+    responds,
 )
 from so import notifications as inbox
 
 PER_PAGE = 50
+NOT_NOW = responds({409: "The invoice or order is not in the state for that."})
 
 
 def login(request: Request) -> Response:
@@ -69,6 +71,7 @@ def order(order: Order) -> Response:
     return JsonResponse.success(order.load("lines", "customer", "invoice"))
 
 
+@NOT_NOW
 def make_invoice(order: Order) -> Response:
     return JsonResponse.created(invoice_for(order, auth().user()))
 
@@ -84,16 +87,19 @@ def invoice(invoice: Invoice) -> Response:
     return JsonResponse.success(invoice.load("order", "customer"))
 
 
+@NOT_NOW
 def submit(invoice: Invoice) -> Response:
     rules.submit(invoice, auth().user())
     return JsonResponse.success(invoice)
 
 
+@NOT_NOW
 def approve(request: Request, invoice: Invoice) -> Response:
     rules.approve(invoice, auth().user(), request.string("note") or None)
     return JsonResponse.success(invoice)
 
 
+@NOT_NOW
 def reject(request: Request, invoice: Invoice) -> Response:
     rules.reject(invoice, auth().user(), request.string("note") or None)
     return JsonResponse.success(invoice)

@@ -189,6 +189,8 @@ class _Operation:
             yield {"name": shown, "in": "path", "required": True, "schema": schema}
 
     def _path_schema(self, name: str, annotation: Any) -> Schema:
+        if _is_numbered(annotation) and self.route.binding_field(name) is None:
+            return {"type": "integer"}
         schema = type_schema(annotation) or {"type": "string"}
         pattern = self.route.wheres.get(name)
         if pattern is not None and schema.get("type") == "string":
@@ -277,6 +279,12 @@ def _annotations(fn: Any) -> dict[str, Any]:
         return typing.get_type_hints(inspect.unwrap(fn))
     except Exception:
         return {}
+
+
+def _is_numbered(annotation: Any) -> bool:
+    """True for a model, known by its shape, whose key is a whole number."""
+    is_model = callable(getattr(annotation, "resolve_route_binding", None))
+    return is_model and getattr(annotation, "key_type", None) in (int, "int")
 
 
 def _query(name: str, schema: Schema, required: bool = False) -> dict[str, Any]:

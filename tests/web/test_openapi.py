@@ -31,6 +31,8 @@ class Status(enum.Enum):
 
 
 class Post:
+    key_type = "int"
+
     @classmethod
     def resolve_route_binding(cls, value, field):
         return cls()
@@ -185,6 +187,15 @@ def test_path_parameters_are_typed_by_annotation(document):
 
     assert status["schema"] == {"enum": ["open", "paid"]}
     assert (form["name"], form["schema"], form["required"]) == ("format", {"type": "string"}, True)
+
+
+def test_a_model_is_named_by_its_key_or_by_the_column_of_the_route(router):
+    router.get("/api/posts/{post}", show)
+    paths = OpenApi(router).document()["paths"]
+
+    assert paths["/api/posts/{post}"]["get"]["parameters"][0]["schema"] == {"type": "integer"}
+    by_slug = paths["/api/v1/posts/{post}"]["get"]["parameters"][0]["schema"]
+    assert by_slug == {"type": "string"}
 
 
 def test_declared_rules_become_the_body(document):
