@@ -23,14 +23,12 @@ class Command:
 
     `handle` gets what its annotations ask of the container and returns an exit code (None is 0).
     `destructive = True` asks before it runs in production, unless `--force` is given.
-    `boots = False` runs it before the providers are registered.
     """
 
     signature: str = ""
     description: str = ""
     destructive: bool = False
     hidden: bool = False
-    boots: bool = True
 
     def __init__(self) -> None:
         self.app: Application = None  # type: ignore[assignment]  # set by the kernel before handle

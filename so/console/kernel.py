@@ -141,8 +141,7 @@ class Kernel:
         if not self._allowed(command):
             output.line("Command cancelled.", "comment")
             return FAILURE
-        if command.boots:
-            self.app.boot()
+        self.app.boot()
         scope = Scope("command")
         scope.causer = f"system:{name}"
         with entered(scope):

@@ -22,7 +22,7 @@ def serve(
     fd: int | None = None,
     workers: int = 2,
     threads: int = 4,
-    factory: bool = False,
+    factory: Callable[[], Any] | None = None,
     cert: str | None = None,
     key: str | None = None,
     access_log: str | None = None,
@@ -34,9 +34,10 @@ def serve(
 ) -> int:
     """Serve *app* until SIGTERM or SIGINT; the exit code. Call it in the main thread.
 
-    *app* is a WSGI application, or "module:name" of one, or with *factory* a callable that makes
-    one in each worker, so that SIGHUP loads new code. It listens on *host* and *port*, on the Unix
-    *socket*, on the inherited descriptor *fd*, or on what systemd passed. *access_log* is a path or
+    *app* is a WSGI application, or "module:name" of one, imported in each worker. *factory* makes
+    the application of workers forked after a reload (SIGHUP), or of all when *app* is None. It
+    listens on *host* and *port*, on the Unix *socket*, on the inherited descriptor *fd*, or on what
+    systemd passed. *access_log* is a path or
     "-"; *pages* says who sees /healthz, /readyz and /metrics: loopback, everyone or off. *reload*
     names folders to watch, for development. *limits* are those of `so.server.limits.Limits`, such
     as ``head_seconds=5``. ServerError when it cannot start.

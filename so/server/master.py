@@ -1,8 +1,8 @@
 """The master process: opens the sockets, forks the workers, and keeps the count of everything.
 
-It never runs the application and never touches a connection. With a factory or an import name the
-application is made in each worker, so that a reload (SIGHUP) brings new code; the memory of what is
-loaded before the fork is shared.
+It never runs the application and never touches a connection. An application made before the fork
+shares its memory with all workers. With a factory, or an import name, workers forked after a reload
+(SIGHUP) make their own, from the code as it is then.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Options:
     fd: int | None = None
     workers: int = 2
     threads: int = 4
-    factory: bool = False
+    factory: Callable[[], Any] | None = None
     cert: str | None = None
     key: str | None = None
     access_log: str | None = None
@@ -91,7 +91,7 @@ class Master:
     """See the module."""
 
     def __init__(self, app: Any, options: Options) -> None:
-        """*app* is a WSGI application, a factory of one, or "module:name" of either."""
+        """*app* is a WSGI application, "module:name" of one, or None when there is a factory."""
         options.check()
         self._app = app
         self._options = options
@@ -149,11 +149,17 @@ class Master:
 
     # --- in the worker ---------------------------------------------------------------------------
 
+    def _application(self) -> Application:
+        factory = self._options.factory
+        if factory and (self._app is None or self._tally.reloads):
+            return _checked(factory())
+        return _checked(_import(self._app) if isinstance(self._app, str) else self._app)
+
     def _be_worker(self, lifeline: Lifeline) -> int:
         options = self._options
         try:
             setup = Setup(
-                app=load(self._app, factory=options.factory),
+                app=self._application(),
                 listeners=self._listeners,
                 limits=options.limits,
                 threads=options.threads,
@@ -167,7 +173,11 @@ class Master:
             return BOOT_FAILED
         gc.collect()
         gc.freeze()
-        return Worker(setup, lifeline).run()
+        code = Worker(setup, lifeline).run()
+        close = getattr(setup.app, "close", None)
+        if callable(close):
+            close()
+        return code
 
     # --- in the master ---------------------------------------------------------------------------
 
@@ -193,18 +203,19 @@ class Master:
         return _WATCH_SECONDS if self._watched else 1.0
 
 
-def load(app: Any, *, factory: bool) -> Application:
-    """The application meant by *app*: itself, "module:name", or, with *factory*, what it makes."""
-    if isinstance(app, str):
-        module, _, name = app.partition(":")
-        found: Any = importlib.import_module(module)
-        for part in (name or "application").split("."):
-            found = getattr(found, part)
-        app = found
-    made = app() if factory else app
-    if not callable(made):
-        raise ServerError(f"{made!r} is no WSGI application: it must be callable")
-    application: Application = made
+def _import(name: str) -> Any:
+    """The object meant by "module:name"."""
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in (path or "application").split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _checked(app: Any) -> Application:
+    if not callable(app):
+        raise ServerError(f"{app!r} is no WSGI application: it must be callable")
+    application: Application = app
     return application
 
 

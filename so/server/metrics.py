@@ -66,7 +66,7 @@ class Tally:
         self._board = board
         self._past = [0.0] * len(COUNTERS)
         self._now: dict[int, list[float]] = {}
-        self._reloads = self._exits = self._hangs = 0
+        self.reloads = self._exits = self._hangs = 0
         self._started_at = time.time()
 
     def heard(self, pid: int, values: list[float]) -> None:
@@ -82,7 +82,7 @@ class Tally:
 
     def reloaded(self) -> None:
         """A reload was asked for."""
-        self._reloads += 1
+        self.reloads += 1
 
     def publish(self, workers: int) -> None:
         """Write the sums to the board."""
@@ -92,7 +92,7 @@ class Tally:
         sums = [sum(column) for column in columns]
         for place, value in enumerate(self._past):
             sums[place] += value
-        own = [workers, self._exits, self._hangs, self._reloads, self._started_at]
+        own = [workers, self._exits, self._hangs, self.reloads, self._started_at]
         self._board.write([*sums, *own])
 
 

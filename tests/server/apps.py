@@ -269,13 +269,3 @@ def validated(environ, start_response):
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
-
-
-def make():
-    """A factory, for reloads."""
-    return application
-
-
-def broken():
-    """A factory that fails."""
-    raise RuntimeError("the application cannot be made")

@@ -19,7 +19,6 @@ from tests.server.conformance.runner import Client
 from tests.server.processes import ROOT, Server, free_port, serve_argv, serving, wait_until
 
 APP = "tests.server.apps:application"
-MAKE = "tests.server.apps:make"
 TLS = Path(__file__).parent / "tls"
 
 pytestmark = pytest.mark.xdist_group("life cycle")
@@ -145,7 +144,7 @@ def test_idle_connections_do_not_hold_up_a_stop(tmp_path):
 
 def test_a_reload_under_load_loses_nothing_and_brings_new_workers(tmp_path):
     with (
-        serving(MAKE, tmp_path / "log", factory=True, workers=2) as server,
+        serving(APP, tmp_path / "log", workers=2) as server,
         Load(server.address) as load,
     ):
         for _ in range(2):
@@ -253,12 +252,21 @@ def test_a_change_of_the_code_reloads_in_development(tmp_path):
 
 
 def test_an_application_that_cannot_be_made_ends_the_server_with_status_one(tmp_path):
-    argv = serve_argv("tests.server.apps:broken", free_port(), factory=True, workers=2)
+    argv = serve_argv("tests.server.broken_app", free_port(), workers=2)
     server = Server(argv, 0, tmp_path / "log")
 
     assert server.wait() == 1
     server.stop()
     assert "the application cannot be made" in server.log.read_text()
+
+
+@pytest.mark.parametrize("app", ["tests.server.apps:TEXT", "tests.server.apps:no.such"])
+def test_something_else_than_an_application_is_not_served(tmp_path, app):
+    server = Server(serve_argv(app, free_port()), 0, tmp_path / "log")
+
+    assert server.wait() == 1
+    server.stop()
+    assert "a worker cannot start" in server.log.read_text()
 
 
 def test_a_reload_with_broken_code_keeps_the_old_workers(tmp_path):

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from so.console.command import Command
 from so.errors import UsageError
-
-# What a request needs, loaded before the fork: the workers share that memory.
-_SHARED = (
-    "so.application", "so.db.manager", "so.db.model", "so.db.dialects.sqlite", "so.edge.groups",
-    "so.edge.session", "so.edge.csrf", "so.http.kernel", "so.http.request", "so.http.response",
-    "so.http.router", "so.http.validation", "so.server.worker", "so.systems.cache",
-    "so.systems.queue", "so.systems.sessions",
-)  # fmt: skip
 
 
 class Serve(Command):
@@ -38,8 +31,6 @@ class Serve(Command):
         " {--simple : Use the server of the standard library}"
     )
     description = "Serve the application over HTTP"
-    # Each worker makes an application of its own, so that a reload brings new code.
-    boots = False
 
     def handle(self) -> int:
         """Serve; the exit code of the server."""
@@ -47,20 +38,17 @@ class Serve(Command):
             return self._serve_simple()
         from so.server import serve
 
-        # Messages of the server go where those of the application go.
-        self.app.make("logger")
-        for name in _SHARED:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+        # Made ready before the fork: the workers share its memory.
+        self.app.make("kernel")
         return serve(
-            self._factory(),
+            self.app,
             self._text("host", "127.0.0.1"),
             self._number("port", 8000),
             socket=self._text("socket"),
             fd=self._number("fd"),
             workers=self._number("workers", 2),
             threads=self._number("threads", 4),
-            factory=True,
+            factory=self._factory(),
             cert=self._text("cert"),
             key=self._text("key"),
             access_log=self._access_log(),
@@ -74,7 +62,6 @@ class Serve(Command):
     def _serve_simple(self) -> int:
         from so.server.simple import serve_simple
 
-        self.app.boot()
         return serve_simple(
             self.app,
             self._text("host", "127.0.0.1"),
@@ -128,11 +115,14 @@ class Serve(Command):
 
 
 def fresh_application(base: Path, environment: str) -> Any:
-    """The application in *base*, read anew and ready for its first request."""
-    from so.application import Application, set_current
-    from so.config import Env
+    """The application in *base* with the code and the settings as they are now.
 
-    Env.clear()
+    For a process that already has an older one: everything that came from the folder, and the
+    framework itself, is imported anew beside it.
+    """
+    _forget_code(base)
+    from so.application import Application, set_current
+
     app = Application(base)
     app.use_environment(environment)
     set_current(app)
@@ -141,3 +131,21 @@ def fresh_application(base: Path, environment: str) -> Any:
     # Now rather than with the first request: whoever asks first should not wait for it.
     app.make("kernel")
     return app
+
+
+def _forget_code(base: Path) -> None:
+    """Forget the modules of the framework and of the application in *base*.
+
+    The server that calls this goes on with those it holds; it meets the new ones by WSGI only.
+    """
+    importlib.invalidate_caches()
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        ours = name.partition(".")[0] == "so"
+        if ours or (file and Path(file).is_relative_to(base) and not _is_installed(Path(file))):
+            del sys.modules[name]
+
+
+def _is_installed(file: Path) -> bool:
+    """Whether *file* belongs to a package of others, in an environment inside the folder."""
+    return "site-packages" in file.parts

@@ -1,0 +1,177 @@
+"""`bin/sixorbit serve` on an application of its own, as people start it."""
+
+import os
+import signal
+import socket
+import sys
+
+import pytest
+
+from tests.server.conformance.runner import Client
+from tests.server.processes import ROOT, Server, free_port, wait_until
+
+pytestmark = pytest.mark.xdist_group("serve command")
+
+ROUTES = """from so import Request, Response, Router, env
+
+
+def hello() -> Response:
+    return Response("one " + env("GREETING", "none"))
+
+
+def echo(request: Request) -> Response:
+    return Response(request.input("word", "no word"))
+
+
+Router.get("/hello", hello)
+Router.post("/echo", echo)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, text in {
+        "config/app.py": 'config = {"env": "production", "key": "k" * 40}\n',
+        "app/__init__.py": "",
+        "app/routes.py": ROUTES,
+        ".env": "GREETING=first\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def start(folder, *options: str, port: int | None = None) -> Server:
+    port = free_port() if port is None else port
+    call = "import sys; from so.console.main import main; sys.exit(main())"
+    argv = [sys.executable, "-c", call, "serve", f"--port={port}", *options]
+    return Server(
+        argv,
+        port,
+        folder / "server.log",
+        SIXORBIT_BASE=str(folder),
+        PYTHONDONTWRITEBYTECODE="1",
+        PYTHONUNBUFFERED="1",
+    )
+
+
+def ask(server: Server, raw: bytes = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n") -> str:
+    with Client(server.address) as client:
+        client.send(raw)
+        answer = client.read()
+        assert answer.status == 200, (answer, server.log.read_text())
+        return answer.body.decode()
+
+
+def test_it_serves_says_where_and_stops_with_zero(folder):
+    server = start(folder, "--workers=1", "--threads=2")
+    try:
+        server.wait_ready()
+        assert ask(server) == "one first"
+        assert f"Serving http://127.0.0.1:{server.port}" in server.log.read_text()
+    finally:
+        assert server.stop() == 0
+
+
+def test_a_reload_brings_new_code_and_new_settings(folder):
+    server = start(folder, "--workers=1")
+    try:
+        server.wait_ready()
+        assert ask(server) == "one first"
+        (folder / "app" / "routes.py").write_text(ROUTES.replace('"one "', '"two "'))
+        (folder / ".env").write_text("GREETING=second\n")
+        server.signal(signal.SIGHUP)
+
+        wait_until(lambda: ask(server) == "two second", server.log.read_text())
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "form"), [(["--access-log"], "common"), (["--access-log=-"], "json")]
+)
+def test_the_access_log_goes_to_standard_output_or_a_file(folder, options, form):
+    server = start(folder, "--workers=1", f"--access-format={form}", *options)
+    try:
+        server.wait_ready()
+        ask(server)
+        wait_until(lambda: "/hello" in server.log.read_text(), "the line")
+    finally:
+        assert server.stop() == 0
+
+
+def test_the_access_log_of_a_file_is_relative_to_the_application(folder):
+    server = start(folder, "--workers=1", "--access-log=access.log")
+    try:
+        server.wait_ready()
+        ask(server)
+        wait_until(lambda: "/hello" in (folder / "access.log").read_text(), "the line")
+    finally:
+        assert server.stop() == 0
+
+
+def test_settings_come_from_the_configuration_and_options_win(folder):
+    (folder / "config" / "server.py").write_text(
+        'config = {"workers": 3, "threads": 9, "limits": {"header_count": 4}}\n'
+    )
+    server = start(folder, "--workers=2", "--max-requests=1000", "--grace=9", "--pages=everyone")
+    try:
+        server.wait_ready()
+        assert len(server.workers()) == 2
+        with Client(server.address) as client:
+            client.send(b"GET /hello HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 4 + b"\r\n")
+            assert client.read().status == 431
+        healthz = b"GET /healthz HTTP/1.1\r\nHost: a\r\nVia: 1.1 proxy\r\n\r\n"
+        assert ask(server, healthz) == "ok\n"
+    finally:
+        assert server.stop() == 0
+
+
+def test_the_server_of_the_standard_library_serves_the_same_application(folder):
+    server = start(folder, "--simple", "--access-log")
+    try:
+        server.wait_ready()
+        assert ask(server) == "one first"
+        body = b"word=here"
+        head = (
+            b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        )
+        assert ask(server, head + b"Content-Length: 9\r\n\r\n" + body) == "here"
+        # A body without a length must not be waited for.
+        assert ask(server, head + b"\r\n") == "no word"
+        assert '"GET /hello HTTP/1.1" 200' in server.log.read_text()
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("option", ["--port=many", "--workers=-1", "--grace=1s"])
+def test_an_option_that_is_no_number_is_refused(folder, option):
+    server = start(folder, option)
+
+    assert server.wait() == 2
+    server.stop()
+    assert f"{option} is no whole number" in server.log.read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--simple"]])
+def test_a_port_in_use_is_an_error_in_one_line(folder, options):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        server = start(folder, *options, port=taken.getsockname()[1])
+
+        assert server.wait() == 1
+    server.stop()
+    assert "cannot listen on 127.0.0.1" in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_the_command_of_the_project_itself_lists_it(tmp_path):
+    argv = [sys.executable, str(ROOT / "bin" / "sixorbit"), "help", "serve"]
+    server = Server(argv, 0, tmp_path / "log", NO_COLOR="1")
+
+    assert server.wait() == 0
+    server.stop()
+    for option in ("--host", "--socket", "--fd", "--reload", "--access-log", "--simple", "--cert"):
+        assert option in server.log.read_text()
+    assert os.path.exists(ROOT / "config" / "server.py")
