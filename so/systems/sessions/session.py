@@ -10,12 +10,9 @@ Cookies, requests and who is logged in are the business of so/edge and so/system
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import logging
 import re
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,12 +23,12 @@ from so.support.codec import Codec, default_codec
 from so.support.ids import token as new_secret
 from so.support.signing import Signer
 from so.systems.sessions.bag import LOGIN, PREVIOUS, TOKEN, Bag, Data
+from so.systems.sessions.masks import fits, mask
 from so.systems.sessions.stores import Move, SessionStore, StoredSession
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 OPTIMISTIC_TRIES = 3
 MAC_PURPOSE = "session"
-TOKEN_TEXT_LIMIT = 200
 # A request that began before its session got a new id may still be running this long after.
 MOVE_NOTICE_SECONDS = 300
 
@@ -262,11 +259,7 @@ class Session:
 
     def token_matches(self, given: object) -> bool:
         """True if *given* is this session's token, masked or plain; in constant time."""
-        if not isinstance(given, str) or len(given) > TOKEN_TEXT_LIMIT or not self.has_token():
-            return False
-        own = str(self._values.get(TOKEN)).encode()
-        plain = hmac.compare_digest(given.encode("utf-8", "replace"), own)
-        return hmac.compare_digest(unmask(given).encode(), own) or plain
+        return self.has_token() and fits(given, str(self._values.get(TOKEN)))
 
     # --- login, for so/systems/auth ---
 
@@ -590,27 +583,6 @@ class Session:
             if is_news and secret is not None and id_of(secret) == self._row.id:
                 return secret
         return None
-
-
-def mask(token: str) -> str:
-    """*token* behind fresh random bytes, so that no two pages carry the same text."""
-    raw = token.encode()
-    pad = secrets.token_bytes(len(raw))
-    return base64.urlsafe_b64encode(pad + _xor(pad, raw)).decode().rstrip("=")
-
-
-def unmask(text: str) -> str:
-    """The token in *text*; '' if there is none."""
-    try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
-        return ""
-    half = len(raw) // 2
-    return _xor(raw[:half], raw[half:]).decode("latin-1") if len(raw) == 2 * half else ""
-
-
-def _xor(left: bytes, right: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(left, right, strict=True))
 
 
 def _flat(keys: tuple[str | Iterable[str], ...]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -424,6 +425,27 @@ def test_saving_twice_and_in_the_middle_of_a_request_is_safe(sessions: Sessions)
 
     assert session.cookie_change() == cookie
     assert sessions.open(cookie).get("a") == 2
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_a_request_that_is_overtaken_each_time_holds_the_row_and_gets_its_turn(
+    sessions: Sessions, started: Start, monkeypatch, rotates: bool
+):
+    cookie = started(n=1)
+    slow = sessions.open(cookie)
+    slow.increment("n")
+    if rotates:
+        slow.regenerate(destroy=False)
+    replace, lost = slow._store.replace, [1, 1, 1]
+
+    def overtaken(*arguments: Any) -> bool:
+        return False if lost and lost.pop() else replace(*arguments)
+
+    monkeypatch.setattr(slow._store, "replace", overtaken)
+    slow.save()
+
+    assert sessions.open(slow.cookie_change() or cookie).get("n") == 2
+    assert sessions.open(cookie).get("n") == 2
 
 
 # --- lifetimes ---
