@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -228,7 +231,7 @@ def test_fifty_threads_have_a_handle_of_their_own(db_config):
         connection = database.connection()
         assert connection is database.connection()
         seen.append(id(connection))
-        for n in range(40):
+        for n in range(200):
             assert database.scalar("select ?", [index * 1000 + n]) == index * 1000 + n
 
     assert in_threads(50, work) == []
@@ -300,3 +303,38 @@ def test_a_statement_alone_that_is_a_deadlocks_victim_runs_again(mysql_config):
     assert in_threads(4, work) == []
     with Connection(config) as conn:
         assert conn.select_tuples("select distinct n from queue") == [(120,)]
+
+
+_STREAMER = """
+import json, resource, sys
+from so.db.connection import Connection
+
+connection = Connection(json.loads(sys.argv[1]))
+connection.scalar("select count(*) from many")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+count = 0
+for row in connection.cursor("select * from many"):
+    count += 1
+    if count % 20000 == 0:
+        connection.update("update many set words = words where id = ?", [row.id])
+print(count, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_hundred_thousand_rows_stream_in_little_memory(db_config):
+    with Connection(db_config) as conn:
+        create(conn, "many", "id {id}, words varchar(100)")
+        conn.insert("insert into many (words) values (?)", ["x" * 100])
+        for _ in range(17):
+            conn.insert("insert into many (words) select words from many")
+
+    done = subprocess.run(
+        [sys.executable, "-c", _STREAMER, json.dumps(db_config)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    count, megabytes = map(int, done.stdout.split())
+    assert count == 2**17
+    assert megabytes < 30

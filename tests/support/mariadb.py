@@ -6,6 +6,8 @@ makes databases of its own, so several may share one server.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import random
 import shutil
@@ -20,7 +22,11 @@ from urllib.parse import urlsplit
 
 
 class ServerMissing(Exception):
-    """No server can be started here, and none was named."""
+    """No server is installed here, and none was named."""
+
+
+class ServerFailed(Exception):
+    """A server is installed, but did not start: that is no reason to skip a test."""
 
 
 @dataclass
@@ -69,7 +75,11 @@ class MariaDB:
             *self.options,
         ]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
         )
         self.wait()
 
@@ -78,13 +88,13 @@ class MariaDB:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process is not None and self.process.poll() is not None:
-                raise ServerMissing(f"mariadbd ended with {self.process.returncode}: {self.log()}")
+                raise ServerFailed(f"mariadbd ended with {self.process.returncode}: {self.log()}")
             with socket.socket() as probe:
                 probe.settimeout(1)
                 if probe.connect_ex((self.host, self.port)) == 0:
                     return
             time.sleep(0.02)
-        raise ServerMissing(f"mariadbd did not answer in {seconds} s: {self.log()}")
+        raise ServerFailed(f"mariadbd did not answer in {seconds} s: {self.log()}")
 
     def log(self) -> str:
         """The end of its error log."""
@@ -128,17 +138,28 @@ def find_or_start() -> MariaDB:
 
 def launch(*options: str) -> MariaDB:
     """A new server in a temporary folder. Raises ServerMissing where none is installed."""
+    for attempt in range(3):
+        try:
+            return _launch(list(options))
+        except ServerFailed:
+            if attempt == 2:
+                raise
+            time.sleep(1)  # a busy machine, or one that is cleaning up just now
+    raise AssertionError("unreachable")
+
+
+def _launch(options: list[str]) -> MariaDB:
     folder = Path(tempfile.mkdtemp(prefix="so-mariadb-"))
     try:
         _install(folder)
         for _ in range(5):
-            server = MariaDB("127.0.0.1", free_port(), folder=folder, options=list(options))
+            server = MariaDB("127.0.0.1", free_port(), folder=folder, options=options)
             try:
                 server.start()
-            except ServerMissing:
+            except ServerFailed:
                 continue  # another session took the port between our look and its bind
             return server
-        raise ServerMissing(f"no free port was found: {server.log()}")
+        raise ServerFailed(f"no free port was found: {server.log()}")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -158,7 +179,13 @@ def _install(folder: Path) -> None:
         timeout=120,
     )
     if done.returncode:
-        raise ServerMissing(f"mariadb-install-db failed: {done.stdout[-500:]!r}")
+        raise ServerFailed(f"mariadb-install-db failed: {done.stdout!r} {done.stderr!r}")
+
+
+def _die_with_parent() -> None:
+    """On Linux: no server stays behind when the tests are killed."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _tool(name: str) -> str:
@@ -178,4 +205,4 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise ServerMissing("no free port between 20000 and 32000")
+    raise ServerFailed("no free port between 20000 and 32000")
