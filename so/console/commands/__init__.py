@@ -102,5 +102,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "session:cleanup": ("session", "SessionCleanup", "Remove expired sessions"),
     "session:list": ("session", "SessionList", "List active sessions"),
     "session:revoke": ("session", "SessionRevoke", "End one session, or all of a user"),
+    "systemd:units": (
+        "systemd",
+        "SystemdUnits",
+        "Print or write systemd units with the paths of this installation",
+    ),
     "token:prune": ("token", "TokenPrune", "Delete expired access tokens"),
 }
