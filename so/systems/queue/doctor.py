@@ -62,15 +62,14 @@ class Doctor:
             yield from self._sqlite(conn)
             return
         base = self._queue.source.connection()
-        isolation = str(_one(conn, "select @@transaction_isolation")).upper()
+        isolation = _isolation(conn)
         if isolation != "READ-COMMITTED":
             yield Finding(
                 "isolation",
                 f"workers run at {isolation}: idle ones would block every insert; "
                 "let them have READ COMMITTED",
             )
-        theirs = str(_one(base, "select @@transaction_isolation")).upper()
-        if theirs == "SERIALIZABLE":
+        if _isolation(base) == "SERIALIZABLE":
             yield Finding(
                 "isolation",
                 "the application's connection is SERIALIZABLE: its reads of jobs block workers; "
@@ -213,6 +212,12 @@ class Doctor:
 
 def _one(conn: Any, sql: str) -> Any:
     return read(conn, sql)[0][0]
+
+
+def _isolation(conn: Any) -> str:
+    # MySQL 8 and MariaDB 11 call it transaction_isolation, older ones tx_isolation.
+    rows = read(conn, "show variables like 't%_isolation'")
+    return str(rows[0][1]).upper() if rows else ""
 
 
 def _supports_skip_locked(version: str) -> bool:

@@ -172,9 +172,12 @@ class Queue:
     def worker_connection(self) -> Any:
         """A connection for a worker's own statements, apart from what jobs do with theirs.
 
-        The caller closes it unless it is the queue's own: a database in memory has no second one.
+        The caller closes it unless it is the queue's own: a database in memory has no second one,
+        and what a test does inside a transaction is seen on its connection only.
         """
         base = self.source.connection()
+        if base.in_transaction:
+            return base
         if base.dialect.name != "sqlite":
             # Under REPEATABLE READ even an idle poll leaves gap locks that block every insert.
             settings = {**base.config, "isolation": "read committed"}

@@ -333,18 +333,18 @@ class Runner:
         return outcome
 
     def _guarded(self, job: Job, run: Run) -> None:
+        level = self.queue.source.connection().transaction_level()
         self.inside = True
         try:
             perform(self.queue, job, run)
         finally:
             self.inside = False
-            if run.row is not None:
-                self._check_transaction()
+            self._check_transaction(level)
 
-    def _check_transaction(self) -> None:
+    def _check_transaction(self, level: int) -> None:
         conn = self.queue.source.connection()
-        if conn is not self.conn and conn.in_transaction:
-            conn.roll_back(0)
+        if conn.transaction_level() > level:
+            conn.roll_back(level)
             raise QueueError(
                 "the job returned with a database transaction still open; it was rolled back: "
                 "use `with DB.transaction():`"

@@ -72,6 +72,14 @@ class Bell:
         except OSError:
             pass  # it is being rung by others already, or it has just gone
 
+    def close(self) -> None:
+        """Let the sending socket go; the next ring opens another."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    __del__ = close
+
     def listen(self) -> Ear | None:
         """A place to be rung at; None without a folder, or where it cannot be written to."""
         if self.folder is None:
@@ -87,11 +95,11 @@ class Ear:
 
     def __init__(self, folder: str) -> None:
         """Bind in *folder*, which is made if it is missing."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
         self._owner = os.getpid()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._name = f"{self._owner}-{short_id()}{_ENDING}"
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         with _address(folder, self._name) as address:
             self._socket.bind(address)
@@ -115,6 +123,9 @@ class Ear:
         ):
             sender.setblocking(False)
             sender.sendto(b"\n", address)
+
+    def __del__(self) -> None:
+        self._socket.close()
 
     def close(self) -> None:
         """Stop listening; the process that made it removes its name."""

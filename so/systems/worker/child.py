@@ -52,6 +52,7 @@ class Child:
         self.worker.after_job = self._after
         self.worker.is_paused = lambda: self._seat.paused
         self.worker.wait = self._wait
+        self.worker.on_look = self._listen
 
     def run(self) -> int:
         """Work until told otherwise; the crew is told when that was by the options themselves."""
@@ -121,12 +122,12 @@ class Child:
                 os.read(self._wake_in, 4096)
         if self._ear is not None and self._ear in ready:
             self._ear.drain()
-        while (message := self._lifeline.receive()) is not None:
-            self._hear(message)
+        self._listen()
         if not self._lifeline.parent_alive():
             self.worker.stop()
 
-    def _hear(self, message: Any) -> None:
-        failed = message.get("failed") if isinstance(message, dict) else None
-        if failed:
-            self._crew.tell_failed(failed)
+    def _listen(self) -> None:
+        while (message := self._lifeline.receive()) is not None:
+            if message.get("failed"):
+                self._crew.tell_failed(message["failed"])
+                self._lifeline.send({"told": len(message["failed"])})

@@ -139,6 +139,8 @@ class Crew:
     def _on_message(self, process: Process, message: Any) -> None:
         if "name" in message:
             process.data["name"] = message["name"]
+        elif "told" in message:
+            process.data["telling"] = None
         elif "end" in message:
             process.data["end"] = message["end"]
         elif "kill" in message:
@@ -315,6 +317,7 @@ class Crew:
         if doing is not None:
             self._done += doing.done
             self._failed += doing.failed
+        self._untold += process.data.get("telling") or []
         name = process.data.get("name")
         how = process.data.get("end")
         if name is not None and how is None:
@@ -408,9 +411,15 @@ class Crew:
 
     def _pass_on_failures(self) -> None:
         for process in self.supervisor.children:
-            if self._untold and not process.leaving and process.data.get("name"):
-                process.send({"failed": self._untold})
-                self._untold = []
+            if self._untold and self._may_tell(process):
+                process.data["telling"], self._untold = self._untold, []
+                process.send({"failed": process.data["telling"]})
+
+    def _may_tell(self, process: Process) -> bool:
+        """Whether a process is free to be asked; one that hangs would not answer."""
+        doing = self.board.of(process.slot, process.pid)
+        busy = doing is None or doing.is_busy
+        return not (busy or process.leaving or process.killed or process.data.get("telling"))
 
     def _tell_the_last_failures(self) -> None:
         """Once all workers are gone: one more process, for this alone."""

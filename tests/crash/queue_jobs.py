@@ -1,0 +1,162 @@
+"""Jobs that behave badly, and jobs that leave a trace in the table `effects`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from typing import Any
+
+from so.support.current import current
+from so.systems.queue import Job
+
+
+def connection() -> Any:
+    """The connection of the application, in whichever process this is."""
+    return current("queue").source.connection()
+
+
+def leave(mark: str) -> None:
+    """Write a row into `effects`."""
+    connection().run("insert into effects (mark, pid) values (?, ?)", (mark, os.getpid()))
+
+
+class Leaves(Job):
+    """Leaves its mark, after a while."""
+
+    tries = 3
+
+    def __init__(self, mark: str, seconds: float = 0.0) -> None:
+        self.mark, self.seconds = mark, seconds
+
+    def handle(self) -> None:
+        leave(f"start {self.mark}")
+        time.sleep(self.seconds)
+        leave(f"end {self.mark}")
+
+    def failed(self, exception: BaseException) -> None:
+        leave(f"failed {self.mark} {type(exception).__name__}")
+
+
+class Books(Job):
+    """Leaves its mark in one transaction with its removal."""
+
+    transactional = True
+    tries = 0
+    max_crashes = 1000
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+
+    def handle(self) -> None:
+        leave(self.mark)
+        time.sleep(0.001)
+
+
+class Plain(Job):
+    """Leaves its mark at least once."""
+
+    tries = 0
+    max_crashes = 1000
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+
+    def handle(self) -> None:
+        leave(self.mark)
+
+
+class Dies(Leaves):
+    """Kills its own process."""
+
+    tries = 0
+
+    def handle(self) -> None:
+        leave("start dies")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Hangs(Leaves):
+    """Does not end by itself, in one of several ways."""
+
+    tries = 1
+    timeout = 1
+
+    def handle(self) -> None:
+        leave(f"start {self.mark}")
+        getattr(self, f"by_{self.mark}")()
+
+    def by_sleep(self) -> None:
+        time.sleep(600)
+
+    def by_loop(self) -> None:
+        while True:
+            pass
+
+    def by_regex(self) -> None:
+        re.match(r"(a+)+$", "a" * 60 + "b")
+
+    def by_c_loop(self) -> None:
+        sum(range(10**13))
+
+    def by_catching(self) -> None:
+        while True:
+            with contextlib.suppress(BaseException):
+                time.sleep(600)
+
+    def by_child(self) -> None:
+        with subprocess.Popen(["sleep", "999"]) as child:
+            leave(f"child {child.pid}")
+            child.wait()
+
+    def by_socket(self) -> None:
+        with socket.socket() as server, socket.socket() as client:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            client.connect(server.getsockname())
+            client.recv(1)
+
+    def by_lock(self) -> None:
+        with connection().separate() as other, other.transaction():
+            other.run("update effects set pid = 1 where mark = 'start lock'")
+            connection().run("update effects set pid = 2 where mark = 'start lock'")
+
+
+class Leaks(Leaves):
+    """Keeps ten megabytes."""
+
+    kept: list[bytes] = []
+
+    def handle(self) -> None:
+        self.kept.append(os.urandom(10_000_000))
+        leave(self.mark)
+
+
+class ShowsSockets(Leaves):
+    """Leaves the inodes of the sockets and database files that its process has open."""
+
+    def handle(self) -> None:
+        connection()
+        for number in os.listdir("/proc/self/fd"):
+            try:
+                target = os.readlink(f"/proc/self/fd/{number}")
+            except OSError:
+                continue
+            if target.startswith("socket:"):
+                leave(f"{self.mark} {target}")
+
+
+class Cancellable(Leaves):
+    """Says how far it is until somebody stops it."""
+
+    timeout = 30
+
+    def handle(self) -> None:
+        leave(f"start {self.mark}")
+        for number in range(10_000):
+            self.progress(number, 10_000, "Waiting for the end")
+            time.sleep(0.02)
