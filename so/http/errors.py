@@ -101,7 +101,7 @@ class ErrorHandler:
         try:
             self._report(exc)
         except Exception as failure:
-            self._emergency("report", exc, failure)
+            self._emergency("report", exc, failure, request_id())
 
     def _report(self, exc: BaseException) -> None:
         if isinstance(exc, self._silent):
@@ -126,26 +126,25 @@ class ErrorHandler:
 
     def render(self, request: Any, exc: BaseException) -> Response:
         """The response for *exc*; never raises, whatever the renderers do."""
+        id_ = request_id()
         try:
-            response = self._respond(request, exc)
-            response.header(REQUEST_ID_HEADER, request_id(request))
+            response = self._respond(request, exc, id_)
         except Exception as failure:
-            self._emergency("render", exc, failure)
+            self._emergency("render", exc, failure, id_)
             response = Response(SERVER_ERROR, 500, {"Content-Type": "text/plain; charset=utf-8"})
-            response.header(REQUEST_ID_HEADER, request_id(request))
-        return response
+        return response.header(REQUEST_ID_HEADER, id_)
 
-    def _respond(self, request: Any, exc: BaseException) -> Response:
+    def _respond(self, request: Any, exc: BaseException, id_: str) -> Response:
         custom = self._custom(request, exc)
         if custom is not None:
             return as_response(custom, status_of(exc), request)
         if expects_json(request):
             return self._json(request, exc)
         if isinstance(exc, ValidationException):
-            return self._back_with_errors(request, exc)
+            return self._back_with_errors(request, exc, id_)
         if isinstance(exc, AuthenticationException):
             return _to_login(request, exc)
-        return self._page(request, exc)
+        return self._page(request, exc, id_)
 
     def _custom(self, request: Any, exc: BaseException) -> Any:
         own = getattr(exc, "render", None)
@@ -198,15 +197,13 @@ class ErrorHandler:
             ],
         }
 
-    def _page(self, request: Any, exc: BaseException) -> Response:
+    def _page(self, request: Any, exc: BaseException, id_: str) -> Response:
         status = status_of(exc)
         if self.debug and status >= 500:
             masker = self._masker(request)
-            page = debug_page(
-                exc, status, request, self._run(), masker, self.base_path, request_id(request)
-            )
+            page = debug_page(exc, status, request, self._run(), masker, self.base_path, id_)
         else:
-            page = plain_page(status, self._message(request, exc), request_id(request))
+            page = plain_page(status, self._message(request, exc), id_)
         response = Response.html(page, status).with_headers(headers_of(exc))
         response.header("Cache-Control", "no-store")
         response.header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
@@ -219,13 +216,12 @@ class ErrorHandler:
         except Exception:
             return []
 
-    def _back_with_errors(self, request: Any, exc: ValidationException) -> Response:
+    def _back_with_errors(self, request: Any, exc: ValidationException, id_: str) -> Response:
         target = previous_url(request)
         if target is None:
             # A GET that does not pass its own rules would be sent back to itself for ever.
-            return Response.html(
-                plain_page(exc.status, exc.message, request_id(request), exc.errors), exc.status
-            )
+            page = plain_page(exc.status, exc.message, id_, exc.errors)
+            return Response.html(page, exc.status)
         return RedirectResponse(target, 302).with_errors(exc.errors).with_input()
 
     def _masker(self, request: Any) -> Masker:
@@ -238,11 +234,11 @@ class ErrorHandler:
 
     # --- the last resort ------------------------------------------------------------------------
 
-    def _emergency(self, doing: str, exc: BaseException, failure: BaseException) -> None:
+    def _emergency(self, doing: str, exc: BaseException, failure: BaseException, id_: str) -> None:
         """Keep both tracebacks where nothing of ours is needed: a file, else standard error."""
         when = datetime.now(UTC).isoformat(timespec="milliseconds")
         text = (
-            f"[{when}] request={request_id()} the error handler failed to {doing} an exception\n"
+            f"[{when}] request={id_} the error handler failed to {doing} an exception\n"
             f"{_traceback(failure)}--- while handling ---\n{_traceback(exc)}\n"
         )
         try:
@@ -276,15 +272,10 @@ def phrase(status: int) -> str:
         return "Error"
 
 
-def request_id(request: Any = None) -> str:
-    """The id under which this unit of work stands in the log."""
+def request_id() -> str:
+    """The id under which this unit of work stands in the log; a new one outside of any."""
     scope = current_scope()
-    if scope is not None:
-        return scope.request_id
-    known = getattr(request, "_error_id", None)
-    if known is None:
-        known = short_id()
-    return str(known)
+    return short_id() if scope is None else scope.request_id
 
 
 def expects_json(request: Any) -> bool:

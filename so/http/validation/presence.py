@@ -57,10 +57,12 @@ def identifier(name: str) -> str:
 
 def target(table: Any, column: str | None = None) -> Target:
     """The target for `[connection.]table` or a model class, and a column."""
-    own = getattr(table, "table", None)
-    if isinstance(table, type):
-        table = own() if callable(own) else own or getattr(table, "table_name", None)
     connection, _, name = str(table).rpartition(".")
+    if isinstance(table, type):
+        # A model is met by its shape: where its rows are, it says itself.
+        name = str(getattr(table, "table", table.__name__))
+        own = getattr(table, "connection", None)
+        connection = own if isinstance(own, str) else ""
     return Target(
         identifier(name),
         identifier(column) if column and column != "NULL" else "",
