@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from app.importing import COLUMNS
 from app.models import Customer, Order, OrderLine, Product, User
-from so import DB, Hash, without_activity
+from so import DB, Hash, app, without_activity
 
 DEMO_PASSWORD = "demo-password"  # noqa: S105  # printed by `make run`; the demo's own
 USERS = (
@@ -43,8 +43,9 @@ def seed(orders: int = 150, seed: int = 1) -> None:
         password = Hash.make(DEMO_PASSWORD)
         for name, email, role in USERS:
             User.force_create(name=name, email=email, password=password, role=role)
-        products = [Product.create(row) for row in _products(chance)]
-        customers = [Customer.create(row) for row in _customers(chance)]
+        Product.insert(list(_products(chance)))
+        Customer.insert(list(_customers(chance)))
+        products, customers = (list(m.order_by("id").get()) for m in (Product, Customer))
         clerk = User.first_where("role", "clerk")
         for number in range(1, orders + 1):
             _order(chance, number, chance.choice(customers), clerk, products)
@@ -59,7 +60,7 @@ def _products(chance: random.Random) -> Iterator[dict[str, Any]]:
                 yield {
                     "sku": f"SKU-{number:04d}", "name": f"{name}, {size}", "category": category,
                     "price": Decimal(chance.randrange(150, 25_000)) / 100,
-                    "stock": chance.randrange(5, 400), "reorder_level": 20,
+                    "stock": chance.randrange(5, 400), "reorder_level": 20, **_stamps(),
                 }  # fmt: skip
 
 
@@ -68,8 +69,13 @@ def _customers(chance: random.Random) -> Iterator[dict[str, Any]]:
         name = f"{first} {second}"
         yield {
             "number": f"C-{number:05d}", "name": name, "city": chance.choice(CITIES),
-            "email": f"office@{first.lower()}-{second.lower()}.example",
+            "email": f"office@{first.lower()}-{second.lower()}.example", **_stamps(),
         }  # fmt: skip
+
+
+def _stamps() -> dict[str, Any]:
+    now = app("clock").now()
+    return {"created_at": now, "updated_at": now}
 
 
 def _order(
@@ -98,7 +104,7 @@ def write_orders(file: TextIO, lines: int, seed: int = 1, bad_every: int = 0) ->
     """A CSV of *lines* order lines for the import; every *bad_every*-th is wrong (0: none)."""
     chance = random.Random(seed)  # noqa: S311  # believable, not secret
     skus = len(SIZES) * sum(map(len, CATEGORIES.values()))
-    customers = [row["name"] for row in _customers(random.Random(1))]  # noqa: S311
+    customers = [f"{first} {second}" for first in FIRST for second in SECOND]
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     order, left, line_no = 0, 0, 0

@@ -124,19 +124,26 @@ class DemoRun(Command):
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, _stop)
         script = [sys.executable, str(self.app.base_path("bin/sixorbit"))]
-        children = [
-            subprocess.Popen([*script, "serve", f"--host={host}", f"--port={port}"]),  # noqa: S603
-            subprocess.Popen([*script, "queue:work", "--queue=default,reports"]),  # noqa: S603
-        ]
+
+        def start(*words: str) -> subprocess.Popen[bytes]:
+            # A session of its own: Ctrl-C reaches this process alone, which ends the others in order.
+            return subprocess.Popen([*script, *words], start_new_session=True)  # noqa: S603
+
+        server = start("serve", f"--host={host}", f"--port={port}")
+        children = [server, start("queue:work", "--queue=default,reports")]
         try:
-            _wait_until_it_answers(host, port, children)
+            _wait_until_it_answers(host, port, server)
             self.success(f"\nSixOrbit demo ERP: http://{host}:{port}")
             for name, email, role in USERS:
                 self.line(f"  {role:<10} {email:<24} {DEMO_PASSWORD}   {name}")
             self.line("Guides: /docs   Stop: Ctrl-C\n")
-            while all(child.poll() is None for child in children):
+            while server.poll() is None:
                 time.sleep(0.2)
-            self.error("A part of the demo has stopped; stopping the rest.")
+                if children[1].poll() is not None:
+                    self.warn("The worker has ended; starting another one.")
+                    time.sleep(1)
+                    children[1] = start("queue:work", "--queue=default,reports")
+            self.error("The web server has stopped; stopping the worker.")
             return 1
         except KeyboardInterrupt:
             self.line("Stopping …")
@@ -164,12 +171,12 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
             child.kill()
 
 
-def _wait_until_it_answers(host: str, port: int, children: list[subprocess.Popen[bytes]]) -> None:
+def _wait_until_it_answers(host: str, port: int, server: subprocess.Popen[bytes]) -> None:
     import http.client
 
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if any(child.poll() is not None for child in children):
+        if server.poll() is not None:
             raise CommandError("the demo could not start: see the message above")
         connection = http.client.HTTPConnection(host, port, timeout=2)
         try:

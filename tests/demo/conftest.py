@@ -1,0 +1,67 @@
+"""The demo ERP on each engine, seeded, in a storage folder of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from so.application import Application
+from so.console.kernel import Kernel
+from so.testing import Client
+from tests.acceptance.conftest import OWN, cache_config
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "demo-password"
+
+
+@pytest.fixture
+def demo(db_config, tmp_path, _sqlite_template, monkeypatch):
+    for key in list(os.environ):
+        if key.startswith(OWN):
+            monkeypatch.delenv(key)
+    settings = {
+        "app": {"key": "k" * 40, "env": "testing", "storage": str(tmp_path)},
+        "database": {
+            "default": "main",
+            "connections": {
+                "main": db_config,
+                "locks": cache_config(db_config, tmp_path, _sqlite_template),
+            },
+        },
+        "cache": {"connection": "locks"},
+        "queue": {"wake_path": str(tmp_path / "queue")},
+        "auth": {"scrypt": {"ln": 4, "r": 1, "p": 1}},
+        "logging": {"default": "null", "channels": {"null": {"driver": "null"}}},
+    }
+    with Application(ROOT, settings) as app:
+        kernel = Kernel(app)
+        assert kernel.call("demo:seed --orders=12") == 0, kernel.output()
+        yield app
+
+
+@pytest.fixture
+def person(demo):
+    """A client that is logged in as the user with a role."""
+
+    def log_in(role):
+        client = Client(demo, headers={"Sec-Fetch-Site": "same-origin"})
+        given = {"email": f"{role}@demo.example", "password": PASSWORD}
+        client.post("/login", data=given).assert_status(302)
+        return client
+
+    return log_in
+
+
+@pytest.fixture
+def program(demo):
+    """A client with an API token of the user with a role."""
+
+    def log_in(role):
+        client = Client(demo)
+        given = {"email": f"{role}@demo.example", "password": PASSWORD}
+        token = client.post("/api/v1/login", json=given).json("data.token")
+        return Client(demo, headers={"Authorization": f"Bearer {token}"})
+
+    return log_in
