@@ -22,7 +22,7 @@ from so.http.body import check_length
 from so.http.middleware import Layer, Make, Stage, pipeline
 from so.http.request import OVERRIDES, Request
 from so.http.request_base import Environ
-from so.http.response import TEXT, Response, encoded
+from so.http.response import TEXT, Response, as_bytes, encoded
 from so.http.results import to_response
 from so.http.router import Router
 from so.http.routing.invocation import BindingNotFound, not_found
@@ -127,6 +127,8 @@ class Kernel:
     def whole(request: Request, response: Response) -> list[bytes]:
         """The body of a response that is no stream, its length noted."""
         body = response.body
+        if type(body) is not bytes:  # middleware may have assigned text
+            body = response.body = as_bytes(body)
         if response.status in _BODILESS:
             response.headers.discard("Content-Type")
             response.headers.discard("Content-Length")

@@ -55,10 +55,21 @@ class HttpSettings:
 
     @classmethod
     def from_config(
-        cls, http: Mapping[str, Any], proxies: Mapping[str, Any] | None = None, **extra: Any
+        cls,
+        http: Mapping[str, Any],
+        proxies: Mapping[str, Any] | None = None,
+        base_path: str | Path = ".",
+        **extra: Any,
     ) -> HttpSettings:
-        """From `config/http.py` and `config/trustedproxy.py`; ConfigError for an unknown name."""
+        """From `config/http.py` and `config/trustedproxy.py`; ConfigError for an unknown name.
+
+        Folders are taken from *base_path*.
+        """
         given = {**http, **extra}
+        if "disks" in given:
+            given["disks"] = {name: Path(base_path, at) for name, at in given["disks"].items()}
+        if given.get("upload_dir"):
+            given["upload_dir"] = str(Path(base_path, given["upload_dir"]))
         if proxies:
             given["trusted_proxies"] = tuple(proxies.get("proxies") or ())
             given["trusted_headers"] = tuple(proxies.get("headers") or FORWARDED)

@@ -161,6 +161,7 @@ class UploadedFile:
         """A file object over the content; the same one at each call, `seek(0)` to start again."""
         if self._stream is None:
             self._stream = self._open()
+            weakref.finalize(self, self._stream.close)
         return self._stream
 
     def _open(self) -> BinaryIO:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +112,18 @@ def test_a_body_has_its_length_and_some_statuses_have_none() -> None:
         assert (answer.body, answer.header("Content-Length")) == (b"", None)
         assert answer.header("Content-Type") is None
     assert serve(JsonResponse.no_content).body == b""
+
+
+def test_a_body_that_middleware_assigned_as_text_goes_out_as_bytes() -> None:
+    def louder(request: Request, next: Any) -> Any:
+        response = next(request)
+        response.body = "é!"
+        return response
+
+    router = Router()
+    router.get("/", lambda: "x").middleware(louder)
+
+    assert Client(router).get("/").body == "é!".encode()
 
 
 # --- scope ----------------------------------------------------------------------------------------
@@ -429,8 +442,13 @@ def test_settings_come_from_configuration_and_a_misspelt_name_is_refused() -> No
     from so.errors import ConfigError
 
     found = HttpSettings.from_config(
-        {"max_parts": 7}, {"proxies": ["10.0.0.0/8"], "headers": ["for"]}, default_disk="x"
+        {"max_parts": 7, "disks": {"x": "a", "y": "/b"}, "upload_dir": "tmp"},
+        {"proxies": ["10.0.0.0/8"], "headers": ["for"]},
+        "/base",
+        default_disk="x",
     )
+    assert found.disks == {"x": Path("/base/a"), "y": Path("/b")}
+    assert found.upload_dir == "/base/tmp"
 
     assert (found.max_parts, found.trusted_proxies, found.trusted_headers, found.default_disk) == (
         7,

@@ -88,6 +88,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Show sizes, waiting times, throughput, workers and progress",
     ),
     "queue:work": ("queue", "QueueWork", "Process queued jobs"),
+    "route:list": ("route", "RouteList", "List all registered routes"),
     "schedule:list": ("schedule", "ScheduleList", "Show what recurs, and when next"),
     "schedule:run": (
         "schedule",
