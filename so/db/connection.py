@@ -216,12 +216,15 @@ class Connection(Transactions):
         """This connection: a Connection serves wherever a source of connections is asked for."""
         return self
 
-    def separate(self) -> Connection:
+    def separate(self, **changes: Any) -> Connection:
         """A new connection to the same database, for work outside this one's transaction.
 
-        The caller closes it. On SQLite it waits for this connection's own write transaction like
+        The caller closes it. *changes* are settings that it has otherwise, such as
+        `read_timeout=3600`. On SQLite it waits for this connection's own write transaction like
         any stranger would.
         """
+        if changes:
+            return Connection({**self.config, **changes}, self.name, self.clock, hooks=self._hooks)
         return Connection(
             {}, self.name, self.clock, dialect=self._dialect, hooks=self._hooks, pool=self._pool
         )
@@ -273,13 +276,13 @@ class Connection(Transactions):
         if self._log is not None:
             self._log = []
 
-    def get_query_log(self) -> list[dict[str, Any]]:
+    def get_query_log(self) -> list[Row]:
         """The statements kept: `{"query", "bindings", "time"}` each, secrets masked."""
-        return [entry.to_dict() for entry in self._log or ()]
+        return [entry.to_row() for entry in self._log or ()]
 
-    def get_raw_query_log(self) -> list[dict[str, Any]]:
+    def get_raw_query_log(self) -> list[Row]:
         """The statements kept, with their values written in: `{"raw_query", "time"}` each."""
-        return [{"raw_query": bound(e.sql, e.bindings), "time": e.time_ms} for e in self._log or ()]
+        return [Row(raw_query=bound(e.sql, e.bindings), time=e.time_ms) for e in self._log or ()]
 
     @contextmanager
     def without_query_log(self) -> Iterator[Self]:
@@ -292,13 +295,13 @@ class Connection(Transactions):
             self._log = kept
             self._refresh()
 
-    def pretend(self, fn: Callable[..., object]) -> list[dict[str, Any]]:
+    def pretend(self, fn: Callable[..., object]) -> list[Row]:
         """What *fn* would run, as in `get_query_log()`. Nothing is executed, reads are empty."""
         outer, self._pretended = self._pretended, []
         self._refresh()
         try:
             fn(self) if takes_connection(fn) else fn()
-            return [entry.to_dict() for entry in self._pretended]
+            return [entry.to_row() for entry in self._pretended]
         finally:
             self._pretended = outer
             self._refresh()

@@ -407,11 +407,11 @@ class Database:
         """See Connection.flush_query_log()."""
         self.connection().flush_query_log()
 
-    def get_query_log(self) -> list[dict[str, Any]]:
+    def get_query_log(self) -> list[Row]:
         """See Connection.get_query_log()."""
         return self.connection().get_query_log()
 
-    def get_raw_query_log(self) -> list[dict[str, Any]]:
+    def get_raw_query_log(self) -> list[Row]:
         """See Connection.get_raw_query_log()."""
         return self.connection().get_raw_query_log()
 
@@ -419,7 +419,7 @@ class Database:
         """See Connection.without_query_log()."""
         return self.connection().without_query_log()
 
-    def pretend(self, fn: Callable[..., object]) -> list[dict[str, Any]]:
+    def pretend(self, fn: Callable[..., object]) -> list[Row]:
         """See Connection.pretend()."""
         return self.connection().pretend(fn)
 

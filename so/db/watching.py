@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from so.db.rows import Row
+
 if TYPE_CHECKING:
     from so.db.connection import Connection
 
@@ -34,9 +36,9 @@ class LoggedQuery:
     bindings: Any
     time_ms: float
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_row(self) -> Row:
         """As `get_query_log()` lists it, under Laravel's names."""
-        return {"query": self.sql, "bindings": self.bindings, "time": self.time_ms}
+        return Row(query=self.sql, bindings=self.bindings, time=self.time_ms)
 
 
 @dataclass(slots=True)

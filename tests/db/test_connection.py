@@ -422,3 +422,12 @@ def test_many_different_statements_do_not_pile_up(sqlite):
 
 def _is_sqlite(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
+
+
+def test_a_separate_connection_may_have_other_settings(conn):
+    key = "busy_timeout" if _is_sqlite(conn) else "read_timeout"
+
+    with conn.separate(**{key: 77}) as other:
+        assert other.config[key] == 77
+        assert other.scalar("select count(*) from people") == 2
+    assert conn.config[key] != 77

@@ -10,6 +10,9 @@ from so.db.manager import Database
 from so.db.migrations import Migrator
 from so.errors import CommandError
 
+_LONGEST_STATEMENT_SECONDS = 86_400
+"""An `alter table` of a large table says nothing for hours."""
+
 _TEMPLATE = """\
 -- {title}
 
@@ -54,7 +57,10 @@ class _Migrate(Command):
     def migrator(self, database: Database) -> Migrator:
         """For the connection and folder in question."""
         folder = self.app.base_path(self.app.config.get("database.migrations"))
-        return Migrator(database.connection(self.option("connection")), Path(folder))
+        connection = database.connection(self.option("connection"))
+        if connection.dialect.name == "mysql":
+            connection = connection.separate(read_timeout=_LONGEST_STATEMENT_SECONDS)
+        return Migrator(connection, Path(folder))
 
     def number(self, name: str) -> int | None:
         """The option *name* as a count of at least 1, or None."""
