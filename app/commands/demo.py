@@ -126,7 +126,7 @@ class DemoRun(Command):
         script = [sys.executable, str(self.app.base_path("bin/sixorbit"))]
 
         def start(*words: str) -> subprocess.Popen[bytes]:
-            # A session of its own: Ctrl-C reaches this process alone, which ends the others in order.
+            # A session of its own: Ctrl-C reaches this process alone, which ends the others.
             return subprocess.Popen([*script, *words], start_new_session=True)  # noqa: S603
 
         server = start("serve", f"--host={host}", f"--port={port}")
