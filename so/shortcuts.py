@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from so.db.manager import Database
     from so.http.request import Request
-    from so.http.routing import Route
+    from so.http.routing.route import Route
     from so.systems.queue import Batch, PendingBatch, PendingChain, PendingDispatch
 
 __all__ = ["DB", "Gate", "Router", "app", "set_current"]

@@ -14,7 +14,7 @@ FILES = {
     "config/app.py": 'config = {"env": "production", "key": "bench" * 8, "name": "bench"}\n',
     "config/logging.py": 'config = {"default": "stderr", "level": "warning"}\n',
     "app/__init__.py": "",
-    "app/routes.py": '''from so import JsonResponse, Request, Response, Router
+    "app/routes.py": """from so import JsonResponse, Request, Response, Router
 
 PLAIN = b"Hello, World"
 BIG = (b"0123456789abcdef" * 640)[:10240]
@@ -40,7 +40,7 @@ Router.get("/plain", plain)
 Router.get("/json/{id}", show).where_number("id")
 Router.post("/echo", echo)
 Router.get("/big", big)
-''',
+""",
 }
 
 

@@ -1,0 +1,37 @@
+"""`so.wsgi:application`, for other WSGI servers: `gunicorn so.wsgi:application`.
+
+The application's folder is SIXORBIT_BASE, or the working directory. It is made at the first
+request or the first time it is asked for, so that importing this module costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from so.application import Application, set_current
+
+_made: list[Application] = []
+_lock = threading.Lock()
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """The WSGI callable of the application in SIXORBIT_BASE."""
+    if not _made:
+        with _lock:
+            if not _made:
+                _made.append(_make())
+    return _made[0](environ, start_response)
+
+
+def _make() -> Application:
+    base = os.path.abspath(os.environ.get("SIXORBIT_BASE") or os.getcwd())
+    if base not in sys.path:
+        sys.path.insert(0, base)
+    app = Application(base)
+    set_current(app)
+    app.boot()
+    return app
