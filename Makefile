@@ -49,10 +49,10 @@ fuzz: setup ## random builder chains on both engines: make fuzz N=100000
 	$(BIN)/python -m tests.fuzz.run $(N)
 
 chaos: setup ## the queue under SIGKILL, SIGSTOP and database restarts, at full size
-	$(BIN)/python -m pytest -q tests/chaos --chaos
+	SIXORBIT_CHAOS=1 $(BIN)/python -m pytest -q -s tests/chaos
 
 cluster: setup ## workers on a three-node Galera cluster on this machine
-	$(BIN)/python -m pytest -q tests/cluster --cluster
+	SIXORBIT_TEST_CLUSTER=1 $(BIN)/python -m pytest -q tests/cluster
 
 conformance: setup ## the score of the web server on the raw-socket cases
 	$(BIN)/python -m pytest -q tests/server/conformance

@@ -70,6 +70,13 @@ class Plain(Job):
         leave(self.mark)
 
 
+class Tracked(Plain):
+    """Leaves its mark with the id of its row, at least once."""
+
+    def handle(self) -> None:
+        leave(f"{self.mark} {self.job_id}")
+
+
 class Dies(Leaves):
     """Kills its own process."""
 

@@ -26,6 +26,7 @@ _INSERT = (
 )
 _ROW = "(?, ?, 0, ?, ?, ?, ?, ?)"
 _GALERA_WINDOW = 64
+CLUSTER_TRIES = 5
 
 
 @dataclass(slots=True)
@@ -90,6 +91,12 @@ class Store:
         self._bulk: dict[int, str] = {1: _INSERT + _ROW}
         self._sqlite_claims: dict[int, str] = {}
 
+    def look_for_cluster(self, conn: Any) -> None:
+        """Claim at random if several nodes of a Galera cluster may be written to."""
+        if self.dialect == "mysql":
+            rows = read(conn, "show status like 'wsrep_cluster_size'")
+            self.randomise = bool(rows) and int(rows[0][1]) > 1
+
     # --- storing ---
 
     def insert(self, conn: Any, job: Stored) -> int:
@@ -114,9 +121,18 @@ class Store:
         """Reserve up to *count* due jobs of *queue* under the name *claim*, for *lease* seconds."""
         if self.dialect == "sqlite":
             return self._claim_sqlite(conn, queue, count, claim, now, lease)
-        ids = self._pick(conn, queue, count, now)
-        if not ids:
-            return []
+        for _ in range(CLUSTER_TRIES if self.randomise else 1):
+            ids = self._pick(conn, queue, count, now)
+            if not ids:
+                return []
+            rows = self._reserve(conn, ids, claim, now, lease)
+            if rows:
+                return rows
+        return []
+
+    def _reserve(
+        self, conn: Any, ids: list[int], claim: str, now: int, lease: int
+    ) -> list[Reserved]:
         conn.run(
             # crashes first: MySQL assigns from left to right, and reserved_at still tells here
             "update jobs set crashes = crashes + (reserved_at is not null), "  # noqa: S608 - question marks only

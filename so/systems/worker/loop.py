@@ -68,6 +68,7 @@ class Worker:
         self.name = worker_name()
         self.conn = queue.worker_connection()
         self.store = queue.store
+        self.store.look_for_cluster(self.conn)
         self.retry = Retry(on_retry=self._on_retry)
         self.runner = Runner(queue, self.conn, self.options.limits)
         self.runner.on_start = self._on_start
@@ -316,6 +317,8 @@ class Worker:
 
     def _process(self, row: Reserved) -> None:
         started = time.perf_counter()
+        if row.crashes:
+            log.warning("queue: crash: job %s runs again, %s crash(es) so far", row.id, row.crashes)
         self.current, self.current_since = row, time.monotonic()
         if self.leftovers is not None and self.leftovers.keeps_leases:
             self.leftovers.watch()

@@ -1,0 +1,324 @@
+"""queue:* and schedule:*, as they are typed, in a small application on both engines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from so.application import Application
+from so.console.kernel import Kernel
+from so.systems.queue import Queue
+from tests.systems.queue.jobs import DIARY, Fails, Note, NoteAttempt
+
+ROOT = Path(__file__).resolve().parents[2]
+JOBS = """
+from so import Job
+
+
+class Touch(Job):
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def handle(self) -> None:
+        open(self.path, "a").write("x")
+"""
+PLAN = """
+from app.jobs import Touch
+
+
+def define(schedule):
+    schedule.job(Touch("recurring")).every_minute()
+    schedule.command("queue:flush").daily_at("02:00").timezone("Europe/Berlin")
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path, db_config: dict[str, Any]) -> Iterator[Application]:
+    """An application with one module of jobs and a schedule."""
+    DIARY.clear()
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__init__.py").write_text("")
+    (tmp_path / "app" / "jobs.py").write_text(JOBS)
+    (tmp_path / "app" / "schedule.py").write_text(PLAN)
+    settings = {
+        "app": {"key": "k" * 40, "env": "testing", "providers": []},
+        "database": {"default": "main", "connections": {"main": db_config}},
+        "queue": {"wake_path": "bells", "tries": 1},
+    }
+    before, path = dict(sys.modules), list(sys.path)
+    with Application(tmp_path, settings) as found:
+        yield found
+    sys.path[:] = path
+    for name in set(sys.modules) - set(before):
+        if name == "app" or name.startswith("app."):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def queue(app: Application) -> Queue:
+    found: Queue = app.make("queue")
+    return found
+
+
+@pytest.fixture
+def kernel(app: Application) -> Kernel:
+    return Kernel(app)
+
+
+def run(kernel: Kernel, line: str, code: int = 0) -> str:
+    assert kernel.call(line) == code, kernel.output()
+    return kernel.output()
+
+
+def test_queue_work_as_the_feature_list_prints_it(queue: Queue, kernel: Kernel) -> None:
+    Note.dispatch("a")
+
+    text = run(kernel, "queue:work --sleep=3 --tries=3 --once")
+
+    assert DIARY == ["a"]
+    assert "Note default attempt 1 RUNNING" in text
+    assert "DONE" in text
+    run(kernel, "queue:work --queue=high-priority --once")
+    run(kernel, "queue:work --stop-when-empty --workers=0 --json")
+
+
+def test_queue_work_serves_queues_by_rank_and_takes_limits(queue: Queue, kernel: Kernel) -> None:
+    for name in ("low", "high", "other"):
+        queue.push(Note(name), name)
+    queue.push(Fails(), "high")
+
+    run(
+        kernel,
+        "queue:work --queue=high,low --workers=0 --stop-when-empty --tries=1 --timeout=0 "
+        "--backoff=1,2 --memory=0 --max-time=60 --max-jobs=9 --rest=0 -q",
+    )
+
+    assert DIARY[0] == "high"
+    assert "other" not in DIARY
+    assert "low" in DIARY
+
+
+@pytest.mark.parametrize(
+    "options", ["--workers=many", "--sleep=-1", "--backoff=soon", "--timeout=x"]
+)
+def test_queue_work_refuses_what_is_no_number(kernel: Kernel, options: str) -> None:
+    assert "is no number" in run(kernel, f"queue:work --once {options}", 2)
+
+
+def test_queue_work_says_what_does_not_fit(app: Application, kernel: Kernel) -> None:
+    app.config.set("queue.lease_seconds", 1)
+
+    assert "lease_seconds is 1" in run(kernel, "queue:work --once", 1)
+
+
+def test_failed_jobs_are_listed_retried_forgotten_flushed(queue: Queue, kernel: Kernel) -> None:
+    assert "No failed jobs" in run(kernel, "queue:failed")
+    for text in ("a", "b", "c"):
+        job = Fails(text)
+        job.tries = 1
+        queue.push(job)
+    run(kernel, "queue:work --workers=0 --stop-when-empty")
+
+    assert "ValueError: c" in run(kernel, "queue:failed")
+    listed = json.loads(run(kernel, "queue:failed --json --queue=default"))
+    assert [item["reason"] for item in listed] == [
+        "ValueError: c",
+        "ValueError: b",
+        "ValueError: a",
+    ]
+    (group,) = json.loads(run(kernel, "queue:failed --groups --json"))
+    assert group["count"] == 3
+    assert group["fingerprint"] in run(kernel, "queue:failed --groups")
+
+    assert "1 failed job(s) put back" in run(kernel, f"queue:retry {listed[0]['uuid']}")
+    assert "1 failed job(s) put back" in run(
+        kernel, f"queue:retry --range={listed[1]['id']}-{listed[1]['id']}"
+    )
+    assert "deleted" in run(kernel, f"queue:forget {listed[2]['id']}")
+    run(kernel, "queue:forget unknown", 1)
+    run(kernel, "queue:retry unknown", 1)
+    run(kernel, "queue:retry", 2)
+    run(kernel, "queue:retry --range=x", 2)
+    run(kernel, "queue:work --workers=0 --stop-when-empty --tries=1")
+    assert "2 failed job(s) put back" in run(kernel, "queue:retry all")
+    run(kernel, "queue:work --workers=0 --stop-when-empty")
+    assert "0 failed job(s) deleted" in run(kernel, "queue:flush --hours=1")
+    assert "0 failed job(s) deleted" in run(kernel, "queue:prune-failed --hours=1")
+    assert "are kept" in run(kernel, "queue:prune-failed --hours=0")
+    assert "2 failed job(s) put back" in run(kernel, "queue:retry --queue=default")
+    assert "0 failed job(s) put back" in run(kernel, f"queue:retry --group={group['fingerprint']}")
+    assert "0 failed job(s) deleted" in run(kernel, "queue:flush")
+
+
+def test_batches_are_retried_and_pruned(app: Application, queue: Queue, kernel: Kernel) -> None:
+    job = Fails()
+    job.tries = 1
+    found = queue.batch([job]).name("Import").dispatch()
+    run(kernel, "queue:work --workers=0 --stop-when-empty")
+
+    assert "1 failed job(s) of batch" in run(kernel, f"queue:retry-batch {found.id}")
+    assert "There is no batch x" in run(kernel, "queue:retry-batch x", 1)
+    run(kernel, "queue:work --workers=0 --stop-when-empty")
+    app.clock.travel(7200)
+    assert "1 batch(es) deleted" in run(kernel, "queue:prune-batches --hours=1 --unfinished=1")
+
+
+def test_waiting_jobs_are_cleared_and_cancelled(queue: Queue, kernel: Kernel) -> None:
+    queue.push(Note("a"))
+    queue.push(Note("b"), "low")
+    job_id = queue.push(Note("c"), "other")
+
+    text = run(kernel, "queue:clear --queue=default,low --force")
+    assert "1 job(s) of the queue 'default'" in text
+    assert "1 job(s) of the queue 'low'" in text
+    assert "was waiting and is removed" in run(kernel, f"queue:cancel {job_id}")
+    assert "There is no job" in run(kernel, "queue:cancel 4711 x", 1)
+
+
+def test_a_running_job_is_asked_to_stop(queue: Queue, kernel: Kernel) -> None:
+    from so.systems.worker import Worker
+
+    job_id = queue.push(Note("a"))
+    Worker(queue)._claim(1)
+
+    assert "has been asked to stop" in run(kernel, f"queue:cancel {job_id}")
+
+
+def test_the_monitor_alerts_above_its_maximum(queue: Queue, kernel: Kernel) -> None:
+    queue.bulk([Note("a"), Note("b")])
+
+    assert "OK" in run(kernel, "queue:monitor default,low --max=2")
+    assert "ALERT" in run(kernel, "queue:monitor default --max=1", 1)
+    (found,) = json.loads(run(kernel, "queue:monitor default --max=1 --json", 1))
+    assert found == {"queue": "default", "size": 2, "ok": False}
+
+
+def test_the_status_shows_queues_workers_and_progress(
+    app: Application, queue: Queue, kernel: Kernel
+) -> None:
+    from so.systems.queue import Job
+
+    class Posts(Job):
+        def handle(self) -> None:
+            self.progress(1, 4, "Posting")
+            DIARY.append((run(kernel, "queue:status"), run(kernel, "queue:status --json")))
+
+    queue.control.beat(
+        queue.source.connection(),
+        {
+            "id": "w1",
+            "host": "erp1",
+            "pid": 7,
+            "queues": ["default"],
+            "processes": 2,
+            "state": "running",
+            "generation": 0,
+            "done": 0,
+            "failed": 0,
+            "started_at": int(app.clock.time()),
+            "current": [{"id": 1, "job": "Posts", "queue": "default", "seconds": 2}],
+        },
+    )
+    queue.push(Posts())
+    run(kernel, "queue:work --workers=0 --once")
+
+    text, plain = DIARY[0]
+    status = json.loads(plain)
+    assert "25 % Posting" in text
+    assert "erp1" in text
+    assert status["queues"][0]["name"] == "default"
+    assert status["workers"][0]["id"] == "w1"
+    assert status["progress"][0]["percent"] == 25
+    assert status["failed"] == 0
+    assert "so_queue_pending" in run(kernel, "queue:metrics")
+
+
+def test_the_doctor_speaks_plainly(queue: Queue, kernel: Kernel) -> None:
+    assert "good health" in run(kernel, "queue:doctor")
+    queue.push(NoteAttempt())
+
+    assert "unserved" in run(kernel, "queue:doctor", 1)
+    (finding,) = json.loads(run(kernel, "queue:doctor --json", 1))
+    assert finding["name"] == "unserved"
+
+
+def test_pause_resume_and_restart(queue: Queue, kernel: Kernel) -> None:
+    queue.push(Note("a"))
+    assert "Paused: default" in run(kernel, "queue:pause default --for=60")
+    assert "Paused: all queues" in run(kernel, "queue:pause")
+    run(kernel, "queue:work --once --workers=0")
+    assert DIARY == []
+    assert "Going on: default" in run(kernel, "queue:resume default")
+    assert "Going on: all queues" in run(kernel, "queue:resume")
+    assert "nothing was paused" in run(kernel, "queue:resume")
+    run(kernel, "queue:work --once --workers=0")
+    assert DIARY == ["a"]
+    assert "ends after its job" in run(kernel, "queue:restart")
+
+
+def test_the_schedule_is_listed_and_run(app: Application, queue: Queue, kernel: Kernel) -> None:
+    assert "0 2 * * *" in run(kernel, "schedule:list")
+    rows = json.loads(run(kernel, "schedule:list --json"))
+    assert [row["kind"] for row in rows] == ["job", "command"]
+
+    assert "queued app.jobs.Touch" in run(kernel, "schedule:run")
+    assert queue.size() == 1
+    run(kernel, "schedule:run")
+    assert queue.size() == 1
+
+
+def test_a_scheduled_command_runs_and_a_failing_one_is_told(
+    app: Application, queue: Queue, kernel: Kernel
+) -> None:
+    schedule = queue.schedule
+    schedule.command("queue:flush").every_minute()
+    schedule.command("queue:forget nothing").every_minute()
+
+    text = run(kernel, "schedule:run", 1)
+    assert "ran queue:flush" in text
+    assert "queue:forget nothing: FAILED" in text
+
+
+def test_a_whole_worker_runs_the_jobs_of_the_application(
+    app: Application, queue: Queue, tmp_path: Path, db_config: dict[str, Any]
+) -> None:
+    """`queue:work` and `schedule:work` as processes, in an application of their own."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "database.py").write_text(
+        f"config = {{'default': 'main', 'connections': {{'main': {db_config!r}}}}}"
+    )
+    (tmp_path / "config" / "queue.py").write_text("config = {'wake_path': 'bells'}")
+    start = "import sys; from so.console.main import main; sys.exit(main())"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "SIXORBIT_BASE": str(tmp_path)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", start, *words],
+            cwd=tmp_path,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for words in (["queue:work", "--sleep=3", "--tries=3"], ["schedule:work"])
+    ]
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "recurring").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (tmp_path / "recurring").exists()
+    finally:
+        texts = []
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+            texts.append(process.communicate(timeout=60)[0].decode())
+    assert [process.returncode for process in processes] == [0, 0], texts
+    assert "app.jobs.Touch default attempt 1 DONE" in texts[0]
