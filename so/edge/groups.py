@@ -1,21 +1,18 @@
-"""The names under which the middleware of this room is known, the default groups, the order."""
+"""The names under which the middleware of this room is known, the default groups, the order.
+
+Names only: an application that uses no sessions loads none of their modules.
+"""
 
 from __future__ import annotations
 
-from so.edge.authenticate import Authenticate, Authorize, RedirectIfAuthenticated
-from so.edge.context import RequestContext
-from so.edge.csrf import VerifyCsrf
-from so.edge.session import StartSession
-from so.edge.throttle import Throttle
-
-ALIASES: dict[str, type] = {
-    "context": RequestContext,
-    "session": StartSession,
-    "csrf": VerifyCsrf,
-    "auth": Authenticate,
-    "guest": RedirectIfAuthenticated,
-    "throttle": Throttle,
-    "can": Authorize,
+ALIASES: dict[str, str] = {
+    "context": "so.edge.context.RequestContext",
+    "session": "so.edge.session.StartSession",
+    "csrf": "so.edge.csrf.VerifyCsrf",
+    "auth": "so.edge.authenticate.Authenticate",
+    "guest": "so.edge.authenticate.RedirectIfAuthenticated",
+    "throttle": "so.edge.throttle.Throttle",
+    "can": "so.edge.authenticate.Authorize",
 }
 
 GROUPS: dict[str, list[str]] = {
@@ -23,13 +20,13 @@ GROUPS: dict[str, list[str]] = {
     "api": ["throttle:60,1"],
 }
 
-PRIORITY: list[type] = [
-    RequestContext,
-    StartSession,
-    VerifyCsrf,
-    Authenticate,
-    RedirectIfAuthenticated,
+PRIORITY: list[str] = [
+    "context",
+    "session",
+    "csrf",
+    "auth",
+    "guest",
     # After the login, so that users are counted as such and not by the address of their office.
-    Throttle,
-    Authorize,
+    "throttle",
+    "can",
 ]

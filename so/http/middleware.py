@@ -135,6 +135,8 @@ class MiddlewareRegistry:
 
     def _sorted(self, layers: list[Layer]) -> list[Layer]:
         """Those named in the priority take each other's places in its order; the others stay."""
+        if len(layers) < 2:
+            return layers  # and nothing that is merely named is imported
         rank: dict[Any, int] = {}
         for at, one in enumerate(self.priority):
             rank.setdefault(self._layer(one).target if isinstance(one, str) else one, at)
