@@ -57,13 +57,8 @@ def rules(
             data = _validated(declared)
             if not wants:
                 return fn(*args, **kwargs)
-            given = seen.bind(*args, **kwargs).arguments
-            ordered = {
-                name: data if name == into else given[name]
-                for name in whole.parameters
-                if name == into or name in given
-            }
-            call = inspect.BoundArguments(whole, OrderedDict(ordered))
+            given = {**seen.bind(*args, **kwargs).arguments, into: data}
+            call = _in_order(whole, given)
             return fn(*call.args, **call.kwargs)
 
         validated.__signature__ = seen  # type: ignore[attr-defined]  # what the router shall fill
@@ -84,6 +79,12 @@ def responds(answers: Mapping[int, Any]) -> Callable[[Fn], Fn]:
         return fn
 
     return decorate
+
+
+def _in_order(signature: inspect.Signature, given: Mapping[str, Any]) -> inspect.BoundArguments:
+    """*given* by name as a call of *signature*, which may take some by position only."""
+    ordered = OrderedDict((name, given[name]) for name in signature.parameters if name in given)
+    return inspect.BoundArguments(signature, ordered)
 
 
 def declared_rules(fn: Any) -> Declared | None:

@@ -45,6 +45,7 @@ main h3{font-size:1.12rem;margin:1.8rem 0 .4rem}
 .anchor{color:var(--line);opacity:0;font-weight:400}:is(h1,h2,h3,h4):hover .anchor{opacity:1}
 code,pre,kbd{font-family:ui-monospace,"SF Mono",Menlo,Consolas,monospace;font-size:.88em}
 :not(pre)>code{background:var(--tint);border-radius:4px;padding:.1em .35em;overflow-wrap:anywhere}
+td code{overflow-wrap:normal}
 pre{background:var(--tint);border:1px solid var(--line);border-radius:8px;padding:.9rem 1.1rem;
 overflow-x:auto;line-height:1.5}
 .c{color:var(--c);font-style:italic}.s{color:var(--s)}.k{color:var(--k)}.n{color:var(--n)}

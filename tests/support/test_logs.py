@@ -366,4 +366,5 @@ def test_the_shipped_configuration_opens_every_channel(tmp_path):
     config = Config(Path(__file__).parents[2] / "config").get("logging")
 
     for channel in config["channels"]:
-        logs.configure(config | {"default": channel}, NAME, tmp_path)
+        logger = logs.configure(config | {"default": channel}, NAME, tmp_path)
+        assert logger.handlers
