@@ -4,7 +4,7 @@ set -eu
 need=""
 command -v mariadbd >/dev/null 2>&1 || command -v mysqld >/dev/null 2>&1 || test -x /usr/sbin/mariadbd || test -x /usr/sbin/mysqld || need="$need mariadb-server"
 command -v systemd-analyze >/dev/null 2>&1 || need="$need systemd"
-test -x /usr/bin/chromium || command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || need="$need chromium"
+test -x /usr/bin/chromium || command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || need="$need chromium chromium-driver"
 test -z "$need" && exit 0
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     echo "installing:$need"
