@@ -17,5 +17,4 @@ config = {
     ],
     "routes": ["app/routes.py"],  # run when the router is first needed
     "middleware": [],  # around every request, outermost first
-    "disks": {"local": "storage/app"},  # folders of `file.store(…, disk)`
 }

@@ -222,12 +222,9 @@ class Rooms(Container):
         return HttpSettings.from_config(
             self.config.get("http", {}),
             self.config.get("trustedproxy", {}),
+            self._base,
             validate=lambda *args: self.make("validator").validate(*args),
             make_list=Collection,
-            disks={
-                name: self._base / path
-                for name, path in self.config.get("app.disks", {"local": "storage/app"}).items()
-            },
         )
 
     def _static_files(self) -> list[Any]:

@@ -66,8 +66,8 @@ class HttpSettings:
         Folders are taken from *base_path*.
         """
         given = {**http, **extra}
-        if "disks" in given:
-            given["disks"] = {name: Path(base_path, at) for name, at in given["disks"].items()}
+        disks = given.get("disks") or DEFAULTS.disks
+        given["disks"] = {name: Path(base_path, at) for name, at in disks.items()}
         if given.get("upload_dir"):
             given["upload_dir"] = str(Path(base_path, given["upload_dir"]))
         if proxies:
