@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
 from datetime import UTC, datetime
@@ -33,7 +32,7 @@ def parse_http_date(text: str) -> int | None:
     day, _, year, hour, minute, second = (int(g) if g.isdigit() else 0 for g in match.groups())
     month = _MONTHS.index(match.group(2)) + 1
     try:
-        datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+        begun = datetime(year, month, day, hour, minute, tzinfo=UTC)
     except ValueError:
         return None
-    return calendar.timegm((year, month, day, hour, minute, second))
+    return int(begun.timestamp()) + second if second <= 60 else None

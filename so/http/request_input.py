@@ -11,7 +11,6 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, Self, TypeVar
-from zoneinfo import ZoneInfo
 
 from so.errors import BadRequestException
 from so.http import dots
@@ -317,7 +316,11 @@ class RequestInput(RequestBase):
             found = datetime.strptime(text, fmt) if fmt else datetime.fromisoformat(text)  # noqa: DTZ007
         except ValueError:
             raise BadRequestException(f"The field {key} is not a valid date.") from None
-        return found.replace(tzinfo=ZoneInfo(tz)) if tz and found.tzinfo is None else found
+        if not tz or found.tzinfo is not None:
+            return found
+        from zoneinfo import ZoneInfo  # a megabyte that few requests need
+
+        return found.replace(tzinfo=ZoneInfo(tz))
 
     def enum(self, key: str, cls: type[E], default: E | None = None) -> E | None:
         """The member of *cls* with that value; *default* if there is none."""
