@@ -242,7 +242,7 @@ class Rooms(Container):
         from so.edge.context import RequestContext
         from so.http.kernel import Kernel
 
-        return Kernel(
+        kernel = Kernel(
             self.make("router"),
             self.make("errors"),
             self.make,
@@ -254,6 +254,8 @@ class Rooms(Container):
             settings=self.make("http_settings"),
             logger=self.make("logger"),
         )
+        kernel.boot()  # a misspelt middleware is found now, not at the request that needs it
+        return kernel
 
     # --- cache and limits ---
 
