@@ -111,7 +111,8 @@ def server(engine: str) -> Iterator[MariaDB | None]:
         yield None
         return
     try:
-        found = launch()
+        # what was committed must survive the kill, else the loss is the server's
+        found = launch("--innodb-flush-log-at-trx-commit=1")
     except ServerMissing as missing:
         pytest.skip(f"NO MARIADB SERVER: {missing}")
     yield found

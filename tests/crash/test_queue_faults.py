@@ -317,7 +317,7 @@ def test_claiming_at_random_takes_each_job_once(db: Database, engine: str, clock
 def own_server() -> Iterator[MariaDB]:
     """A server that a test may kill."""
     try:
-        server = launch()
+        server = launch("--innodb-flush-log-at-trx-commit=1")
     except ServerMissing as missing:
         if os.environ.get("CI", "").lower() == "true":
             raise

@@ -24,6 +24,7 @@ _LONGEST_ADDRESS = 100
 _ENDING = ".bell"
 BUSY_SECONDS = 10.0
 SQLITE_PAUSES = (0.02, 0.05)
+RUNG_PAUSES = (0.05, 0.1)
 MYSQL_FIRST_PAUSE = 0.05
 MYSQL_LONGEST_PAUSE = 1.0
 
@@ -152,8 +153,14 @@ def _address(folder: str, name: str) -> Any:
 class Watch:
     """The glance: whether a job waits, as cheaply as the engine allows."""
 
-    def __init__(self, store: Store, conn: Any, clock: Clock, longest: float) -> None:
-        """*conn* is used by nobody else; *longest* is the longest pause between two looks."""
+    def __init__(
+        self, store: Store, conn: Any, clock: Clock, longest: float, *, has_bell: bool = False
+    ) -> None:
+        """*conn* is used by nobody else; *longest* is the longest pause between two looks.
+
+        With a bell the glance is for what the bell does not tell, and may be less frequent.
+        """
+        self._pauses = RUNG_PAUSES if has_bell else SQLITE_PAUSES
         self._store = store
         self._conn = conn
         self._clock = clock
@@ -195,7 +202,7 @@ class Watch:
         """Seconds until the next look."""
         if self._is_sqlite:
             busy = time.monotonic() - self._active_at < BUSY_SECONDS
-            return min(SQLITE_PAUSES[0 if busy else 1], self._longest)
+            return min(self._pauses[0 if busy else 1], self._longest)
         pause = min(self._pause, self._longest)
         self._pause = min(self._pause * 1.5, MYSQL_LONGEST_PAUSE)
         return pause

@@ -210,6 +210,7 @@ class Crew:
                 self.queue.worker_connection(),
                 self.queue.clock,
                 self.options.sleep_seconds,
+                has_bell=self.ear is not None,
             )
         idle = any(not doing.is_busy for doing in self._doings())
         if idle and not self.board.paused:

@@ -59,7 +59,11 @@ class Single:
         self._beat_at = 0.0
         self._ear = None if options.once else queue.bell.listen()
         self._watch = Watch(
-            queue.store, queue.worker_connection(), queue.clock, options.sleep_seconds
+            queue.store,
+            queue.worker_connection(),
+            queue.clock,
+            options.sleep_seconds,
+            has_bell=self._ear is not None,
         )
         self._wake_in, self._wake_out = os.pipe()
         self._stack = StackFile()
