@@ -9,8 +9,6 @@ import io
 import os
 import re
 import secrets
-import shutil
-import tempfile
 import unicodedata
 import weakref
 from pathlib import Path
@@ -48,6 +46,8 @@ class Spool:
     def to_disk(self) -> Path:
         """The temporary file with everything written so far."""
         if self.path is None:
+            import tempfile  # only when a file is this large
+
             handle, name = tempfile.mkstemp(prefix="so-upload-", dir=self._folder)
             file = cast(BinaryIO, os.fdopen(handle, "w+b"))
             file.write(cast(io.BytesIO, self._file).getvalue())
@@ -231,6 +231,8 @@ class UploadedFile:
         beside = target.with_name(f".{secrets.token_hex(8)}.part")
         try:
             with self._spool.open() as source, beside.open("xb") as copy:
+                import shutil
+
                 shutil.copyfileobj(source, copy, 1024 * 1024)
             os.replace(beside, target)
         except OSError:
