@@ -17,20 +17,23 @@ from so.errors import QueueError, RecordNotFoundError
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.current import current, provide
-from so.support.scope import UNSET, Scope, current_scope
+from so.support.scope import Scope
 from so.systems.queue.batches import Batch, Batches, PendingBatch
+from so.systems.queue.carrying import captured, restored
 from so.systems.queue.control import Control
 from so.systems.queue.failed import FailedJobs
+from so.systems.queue.grouping import Grouping
 from so.systems.queue.job import JOBS, Job, blueprint_of
 from so.systems.queue.locks import Locks, lock_name
 from so.systems.queue.metrics import Metrics
-from so.systems.queue.payload import Payload, Writer, _write, due_at, plain
+from so.systems.queue.payload import Payload, Writer, _write, due_at
 from so.systems.queue.pending import PendingChain, PendingDispatch
 from so.systems.queue.progress import Progress, ProgressTable
+from so.systems.queue.removal import Removal
 from so.systems.queue.running import HOPELESS, Run, perform
 from so.systems.queue.schedules import Schedule
 from so.systems.queue.settle import Settler
-from so.systems.queue.sqltools import Retry, marks, read
+from so.systems.queue.sqltools import read
 from so.systems.queue.store import Reserved, Store, Stored
 from so.systems.queue.waking import Bell
 
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("so.queue")
 SYNC = "sync"
-CLEAR_CHUNK = 500
 _QUEUE_NAME_LENGTH = 64
 
 
@@ -101,14 +103,14 @@ class Queue:
         self.registry = registry
         self.after_commit = after_commit
         self.bell = Bell(wake_folder)
-        self._writer = Writer(self.codec)
-        self._capture = capture or self._captured
-        self._restore = restore or self._restored
+        self.writer = Writer(self.codec)
+        self._capture = capture or captured
+        self._restore = restore or restored
         self._defer = defer
         self._limiter = limiter
         self._limits: dict[str, Callable[[Job], Any]] = {}
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
-        self._fakes: list[QueueFake] = []
+        self.fakes: list[QueueFake] = []
         self._parts: _Parts | None = None
         self._schedule: Schedule | None = None
         self._timezone = timezone
@@ -202,20 +204,20 @@ class Queue:
 
     def dispatch_sync(self, job: Job) -> Any:
         """Run *job* here and now; what it raises is raised."""
-        return self._run_now(PendingDispatch(self, job)._taken(), None)
+        return self.run_now(PendingDispatch(self, job)._taken(), None)
 
     def bulk(self, jobs: Iterable[Job], queue: str | None = None) -> int:
         """Queue many jobs with few statements, all or none; how many."""
         members = list(jobs)
-        if self._fakes or self.default != self.connection_name:
+        if self.fakes or self.default != self.connection_name:
             for job in members:
                 self.push(job, queue)
             return len(members)
-        now, context = self.clock.time(), self._context()
+        now, context = self.clock.time(), self.context()
         plain_ones: list[Stored] = []
         unique_ones: list[tuple[Job, Stored]] = []
         for job in members:
-            stored = self._stored(job, queue, job.delay, now, context, None)
+            stored = self.stored(job, queue, job.delay, now, context, None)
             if self._lock_of(job) is None:
                 plain_ones.append(stored)
             else:
@@ -227,7 +229,7 @@ class Queue:
                 self.store.insert_many(conn, plain_ones)
                 for job, stored in unique_ones:
                     self._insert_unique(conn, job, stored, now)
-            self._wake_after(conn)
+            self.wake_after(conn)
 
         self._deferred(insert, None)
         return len(members)
@@ -243,8 +245,8 @@ class Queue:
         extra: Mapping[str, Any] | None = None,
     ) -> int | None:
         """Store *job*, or run it where the connection is "sync"; what dispatching comes down to."""
-        if self._fakes:
-            self._fakes[-1].record(job, self._queue_of(job, queue), delay)
+        if self.fakes:
+            self.fakes[-1].record(job, self.queue_of(job, queue), delay)
             return None
         name = connection or self.default
         if name in self.others:
@@ -257,7 +259,7 @@ class Queue:
         if name != self.connection_name:
             known = ", ".join(sorted({self.connection_name, SYNC, *self.others}))
             raise QueueError(f"there is no queue connection {name!r}: use one of {known}")
-        stored = self._stored(job, queue, delay, self.clock.time(), self._context(), extra)
+        stored = self.stored(job, queue, delay, self.clock.time(), self.context(), extra)
         job_id: int | None = self._deferred(lambda: self._insert(job, stored), after_commit)
         return job_id
 
@@ -277,7 +279,7 @@ class Queue:
         else:
             with conn.transaction():
                 job_id = self._insert_unique(conn, job, stored, self.clock.time())
-        self._wake_after(conn)
+        self.wake_after(conn)
         return job_id
 
     def _insert_unique(self, conn: Any, job: Job, stored: Stored, now: float) -> int | None:
@@ -305,7 +307,7 @@ class Queue:
                 return None
         return lock_name("unique", type(job).alias, str(job.unique_id()))
 
-    def _stored(
+    def stored(
         self,
         job: Job,
         queue: str | None,
@@ -314,10 +316,11 @@ class Queue:
         context: str,
         extra: Mapping[str, Any] | None,
     ) -> Stored:
-        uuid, text = self._writer.write(job, now, context, extra)
+        """The row of *job*, not yet inserted."""
+        uuid, text = self.writer.write(job, now, context, extra)
         batch_id = extra.get("batchId") if extra else None
         return Stored(
-            self._queue_of(job, queue),
+            self.queue_of(job, queue),
             text,
             int(now) if delay is None else due_at(delay, now),
             int(now),
@@ -326,7 +329,8 @@ class Queue:
             batch_id,
         )
 
-    def _queue_of(self, job: Job, queue: str | None) -> str:
+    def queue_of(self, job: Job, queue: str | None) -> str:
+        """The queue that *job* goes to when *queue* is asked for; QueueError for a bad name."""
         name = queue or job.queue
         if queue is None and name == "default":
             name = self.default_queue
@@ -340,7 +344,8 @@ class Queue:
         """Ring the workers of this machine."""
         self.bell.ring()
 
-    def _wake_after(self, conn: Any) -> None:
+    def wake_after(self, conn: Any) -> None:
+        """Ring the workers, after the transaction that *conn* may be in."""
         if self.bell.folder is None:
             return
         if conn.in_transaction:
@@ -354,12 +359,13 @@ class Queue:
         self, job: Job, after_commit: bool | None, extra: Mapping[str, Any] | None
     ) -> None:
         if after_commit and self.source.connection().in_transaction:
-            self.source.connection().after_commit(lambda: self._run_now(job, extra))
+            self.source.connection().after_commit(lambda: self.run_now(job, extra))
         else:
-            self._run_now(job, extra)
+            self.run_now(job, extra)
 
-    def _run_now(self, job: Job, extra: Mapping[str, Any] | None) -> Any:
-        _, text = self._writer.write(job, self.clock.time(), "{}", extra)
+    def run_now(self, job: Job, extra: Mapping[str, Any] | None) -> Any:
+        """Run *job* in this process; what it raises is raised, after its `failed()`."""
+        _, text = self.writer.write(job, self.clock.time(), "{}", extra)
         payload = Payload.read(text)
         run = Run(self, payload, None, None)
         job._run = run
@@ -405,114 +411,16 @@ class Queue:
         return self.batches.find(self.source.connection(), self, batch_id)
 
     def start_chain(self, pending: PendingChain) -> int | None:
-        """Store a chain: the first job, with the others inside its payload."""
-        first, *rest = pending.jobs
-        if self._fakes:
-            self._fakes[-1].record_chain(pending.jobs)
-            return None
-        if (pending.connection_name or self.default) == SYNC:
-            self._chain_now(pending)
-            return None
-        now, context = self.clock.time(), self._context()
-        extra: dict[str, Any] = {
-            "chained": [self._inner(job, now, context, pending.queue_name) for job in rest]
-        }
-        if pending.catches:
-            extra["chainCatch"] = [
-                self._inner(job, now, context, pending.queue_name) for job in pending.catches
-            ]
-        return self.send(
-            first,
-            queue=self._own_queue(first, pending.queue_name),
-            delay=pending.delay_of_first if pending.delay_of_first is not None else first.delay,
-            connection=pending.connection_name,
-            after_commit=first.after_commit,
-            extra=extra,
-        )
-
-    def _chain_now(self, pending: PendingChain) -> None:
-        try:
-            for job in pending.jobs:
-                self._run_now(job, None)
-        except Exception as error:
-            for job in pending.catches:
-                if hasattr(job, "reason"):
-                    job.reason = f"{type(error).__name__}: {error}"
-                self._run_now(job, None)
-            raise
-
-    def _own_queue(self, job: Job, fallback: str | None) -> str | None:
-        return fallback if job.queue == "default" else None
-
-    def _inner(
-        self, job: Job, now: float, context: str, queue: str | None, **more: Any
-    ) -> dict[str, Any]:
-        """The payload of a job that waits inside another's."""
-        name = self._queue_of(job, self._own_queue(job, queue))
-        extra = {"onQueue": name, **more}
-        if job.delay is not None:
-            extra["delay"] = max(0, due_at(job.delay, now) - int(now))
-        _, text = self._writer.write(job, now, context, extra)
-        return plain(text)
+        """Store a chain: the first job, with the others inside its payload; its id."""
+        return self.parts.grouping.start_chain(pending)
 
     def start_batch(self, pending: PendingBatch) -> Batch:
         """Store a batch and its members in one transaction."""
-        if self._fakes:
-            return self._fakes[-1].record_batch(pending)
-        if pending.connection_name in self.others:
-            return self.others[str(pending.connection_name)].start_batch(pending)
-        now, context = self.clock.time(), self._context()
-        callbacks = {
-            event: [self._inner(job, now, context, pending.queue_name) for job in jobs]
-            for event, jobs in pending.callbacks.items()
-        }
-        options = {**pending.options, "callbacks": callbacks, "queue": pending.queue_name}
-        conn = self.source.connection()
-        with conn.transaction():
-            batch_id = self.batches.create(conn, pending.label, 0, options, now)
-            self._add_members(conn, batch_id, pending.jobs, pending.queue_name)
-        self._wake_after(conn)
-        found = self.find_batch(batch_id)
-        assert found is not None
-        if (pending.connection_name or self.default) == SYNC:
-            self._drain_batch(batch_id)
-            found = found.fresh() or found
-        return found
+        return self.parts.grouping.start_batch(pending)
 
     def add_to_batch(self, batch_id: str, jobs: list[Any]) -> None:
         """Add *jobs* to the batch; raises QueueError if it is gone."""
-        conn = self.source.connection()
-        rows = read(conn, "select options from job_batches where id = ?", (batch_id,))
-        options = plain(rows[0][0]) if rows else {}
-        with conn.transaction():
-            self._add_members(conn, batch_id, jobs, options.get("queue"))
-        self._wake_after(conn)
-
-    def _add_members(self, conn: Any, batch_id: str, jobs: list[Any], queue: str | None) -> None:
-        now, context = self.clock.time(), self._context()
-        stored: list[Stored] = []
-        total = 0
-        for member in jobs:
-            links = member if isinstance(member, (list, tuple)) else [member]
-            if not links:
-                continue
-            extra: dict[str, Any] = {"batchId": batch_id}
-            if len(links) > 1:
-                extra["chained"] = [
-                    self._inner(job, now, context, queue, batchId=batch_id) for job in links[1:]
-                ]
-            total += len(links)
-            name = self._own_queue(links[0], queue)
-            stored.append(self._stored(links[0], name, links[0].delay, now, context, extra))
-        if total:
-            self.batches.grow(conn, batch_id, total)
-            self.store.insert_many(conn, stored)
-
-    def _drain_batch(self, batch_id: str) -> None:
-        """Run the members at once, for the connection "sync"; their failures only count."""
-        from so.systems.queue.inline import drain
-
-        drain(self, batch_id)
+        self.parts.grouping.add_to_batch(batch_id, jobs)
 
     # --- asking ---
 
@@ -559,61 +467,11 @@ class Queue:
 
     def cancel(self, job_id: int) -> str | None:
         """Cancel a job: "removed" if it had not started, "asked" if it runs, None if it is gone."""
-        conn = self.source.connection()
-        retry = Retry()
-
-        def work() -> str | None:
-            now = int(self.clock.time())
-            with conn.transaction():
-                asked = conn.affecting_statement(
-                    "update jobs set cancelled_at = ? where id = ? and reserved_at is not null "
-                    "and available_at > ?",
-                    (now, job_id, now),
-                )
-                if asked:
-                    return "asked"
-                return "removed" if self._remove(conn, "id = ?", (job_id,), 1) else None
-
-        return retry(conn, work)
+        return self.parts.removal.cancel(job_id)
 
     def clear(self, queue: str | None = None) -> int:
         """Delete every job of *queue* that is not running; how many."""
-        conn, total = self.source.connection(), 0
-        while True:
-            removed = Retry()(conn, lambda: self._clear_some(conn, self._named(queue)))
-            total += removed
-            if removed < CLEAR_CHUNK:
-                return total
-
-    def _clear_some(self, conn: Any, queue: str) -> int:
-        with conn.transaction():
-            return self._remove(
-                conn,
-                "queue = ? and (reserved_at is null or available_at <= ?)",
-                (queue, int(self.clock.time())),
-                CLEAR_CHUNK,
-            )
-
-    def _remove(self, conn: Any, where: str, values: tuple[Any, ...], limit: int) -> int:
-        """Delete jobs that will not run, with their locks; their batches count them as ended."""
-        rows = read(
-            conn,
-            f"select id, uuid, lock_key, batch_id from jobs where {where} "  # noqa: S608 - fixed words
-            f"order by id limit {int(limit)}",
-            values,
-        )
-        if not rows:
-            return 0
-        ids = [row[0] for row in rows]
-        gone = conn.affecting_statement(f"delete from jobs where id in ({marks(len(ids))})", ids)  # noqa: S608 - question marks only
-        now = self.clock.time()
-        for _, uuid, lock_key, batch_id in rows:
-            if lock_key:
-                self.locks.drop_unique(conn, lock_key, uuid or "")
-            if batch_id:
-                self.batches.cancel(conn, batch_id, now)
-                self.batches.succeeded(conn, batch_id, uuid or "", now)
-        return int(gone)
+        return self.parts.removal.clear(self._named(queue))
 
     # --- hooks ---
 
@@ -693,21 +551,10 @@ class Queue:
 
     # --- what a job takes over from its dispatcher ---
 
-    def _context(self) -> str:
+    def context(self) -> str:
+        """What a job dispatched here takes over, as JSON."""
         found = self._capture()
         return self.codec.encode(dict(found)) if found else "{}"
-
-    def _captured(self) -> Mapping[str, Any]:
-        scope = current_scope()
-        if scope is None:
-            return {}
-        found: dict[str, Any] = {"request_id": scope.request_id}
-        if scope.batch is not None:
-            found["batch"] = scope.batch
-        causer = scope.user if scope.causer is UNSET else scope.causer
-        if causer is not None or scope.causer is None:
-            found["causer"] = causer
-        return found
 
     def restore_context(self, scope: Scope, context: Mapping[str, Any]) -> None:
         """Give a job's scope what its dispatcher passed on; a causer who is gone is none."""
@@ -721,11 +568,6 @@ class Queue:
             context = decoded
         self._restore(scope, context)
 
-    def _restored(self, scope: Scope, context: Mapping[str, Any]) -> None:
-        scope.batch = context.get("batch")
-        if "causer" in context:
-            scope.causer = context["causer"]
-
     # --- testing ---
 
     @contextlib.contextmanager
@@ -734,11 +576,11 @@ class Queue:
         from so.systems.queue.fake import QueueFake
 
         double = QueueFake(self)
-        self._fakes.append(double)
+        self.fakes.append(double)
         try:
             yield double
         finally:
-            self._fakes.remove(double)
+            self.fakes.remove(double)
 
 
 class _Parts:
@@ -750,6 +592,8 @@ class _Parts:
         self.batches = Batches(dialect)
         self.progress = ProgressTable(dialect)
         self.settler = Settler(queue)
+        self.grouping = Grouping(queue)
+        self.removal = Removal(queue)
         self.failed = FailedJobs(queue)
         self.control = Control(queue, dialect)
         self.metrics = Metrics(queue, dialect)

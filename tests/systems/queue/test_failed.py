@@ -278,7 +278,7 @@ def test_a_cancelled_member_counts_as_ended_in_its_batch(queue: Queue, db: Datab
 
 
 def test_clearing_leaves_running_jobs_alone(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("so.systems.queue.queue.CLEAR_CHUNK", 2)
+    monkeypatch.setattr("so.systems.queue.removal.CLEAR_CHUNK", 2)
     for word in "abcdef":
         queue.push(Note(word))
     queue.push(Note("other"), "other")
