@@ -171,7 +171,6 @@ class Master:
         except Exception:
             log.exception("a worker cannot start")
             return BOOT_FAILED
-        gc.collect()
         gc.freeze()
         code = Worker(setup, lifeline).run()
         close = getattr(setup.app, "close", None)

@@ -57,7 +57,9 @@ class Crew:
         self._turn = threading.Lock()
         self._orders: SimpleQueue[Any] = SimpleQueue()
         self._waiting: deque[Any] = deque()
+        # Threads without a job: those that wait for an order, and those not started yet.
         self._free = self._count
+        self._parked = 0
         self._leader = -1
         self._inline_since = 0.0
         self._stalled = 0.0
@@ -65,10 +67,7 @@ class Crew:
         self._over = False
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._dozing = False
-        self._threads = [
-            threading.Thread(target=self._work, args=(number,), name=f"so-{number}", daemon=True)
-            for number in range(self._count)
-        ]
+        self._threads: list[threading.Thread] = []
 
     @property
     def size(self) -> int:
@@ -93,21 +92,33 @@ class Crew:
 
     def ident(self, number: int) -> int | None:
         """The system's name for thread *number*."""
-        return self._threads[number].ident
+        return self._threads[number].ident if number < len(self._threads) else None
 
     def start(self) -> None:
-        """Start the threads; one of them leads."""
+        """Start a thread that leads; the others are started when there is something to do."""
         with self._turn:
-            self._free -= 1
-        self._orders.put(LEAD)
-        for thread in self._threads:
-            thread.start()
+            self._order(LEAD)
+
+    def _order(self, order: Any) -> None:
+        """Give *order* to a free thread; under the lock, when there is one."""
+        self._free -= 1
+        self._orders.put(order)
+        if self._parked:
+            self._parked -= 1
+            return
+        number = len(self._threads)
+        thread = threading.Thread(
+            target=self._work, args=(number,), name=f"so-{number}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
 
     def finish(self) -> None:
         """Let all threads go, once they are done with what they do."""
-        self._over = True
-        for _ in self._threads:
-            self._orders.put(None)
+        with self._turn:
+            self._over = True
+            for _ in self._threads:
+                self._orders.put(None)
         self._bell.put(None)
 
     def is_leader(self, number: int) -> bool:
@@ -126,8 +137,7 @@ class Crew:
             return self._run_here(job, number)
         with self._turn:
             if self._free:
-                self._free -= 1
-                self._orders.put(job)
+                self._order(job)
                 return False
             if len(self._waiting) >= self._queue_limit:
                 return None
@@ -175,6 +185,7 @@ class Crew:
             if self._waiting:
                 return self._waiting.popleft()
             self._free += 1
+            self._parked += 1
         return self._orders.get()
 
     # --- the watch -------------------------------------------------------------------------------
@@ -212,6 +223,5 @@ class Crew:
                 return
             self._inline_since = 0.0
             self._stalled += (1 - self._stalled) * _STALL_WEIGHT
-            self._free -= 1
             self._leader = -1
-            self._orders.put(LEAD)
+            self._order(LEAD)
