@@ -20,7 +20,9 @@ config = {
     "max_header_bytes": env.int("HTTP_MAX_HEADER_BYTES", 64 * 1024),  # all header fields together
     "max_headers": env.int("HTTP_MAX_HEADERS", 100),  # header fields
     "max_uri_bytes": env.int("HTTP_MAX_URI_BYTES", 8 * 1024),  # path and query
-    "spool_bytes": env.int("HTTP_SPOOL_BYTES", 256 * 1024),  # uploads up to here stay in memory
+    "spool_bytes": env.int(
+        "HTTP_SPOOL_BYTES", 256 * 1024
+    ),  # a form's files up to here stay in memory
     "upload_dir": env("HTTP_UPLOAD_DIR", None),  # where larger ones wait; None: the system's
     "disks": {  # where request.file(…).store(folder, disk) keeps files, from the project's folder
         "local": env("STORAGE_LOCAL", "storage/app"),

@@ -14,6 +14,7 @@ from so.http.settings import HttpSettings
 
 CHUNK_BYTES = 64 * 1024
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
+_OPENS = ord("[")
 _LARGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{300}")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -131,20 +132,21 @@ def parse_json(body: bytes, settings: HttpSettings) -> Any:
 def nests_deeper(body: bytes, levels: int) -> bool:
     """True if lists and objects in the JSON text *body* nest deeper than *levels*.
 
-    Counted before parsing, so that no parser runs out of stack. Strings are cut out, then each
-    pass removes the innermost pairs: as many passes as there are levels.
+    Counted before parsing, so that no parser runs out of stack: strings are cut out, and of what
+    is left only the brackets matter.
     """
     if body.count(b"[") + body.count(b"{") <= levels:
         return False
     outside = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
-    left = b"".join(outside).translate(_TO_SQUARE, _NOT_BRACKETS)
-    for _ in range(levels):
-        before = len(left)
-        left = left.replace(b"[]", b"")
-        if len(left) == before:
-            break
-    # What does not pair up is malformed, but must not nest too deep for the parser either.
-    return b"[]" in left or left.count(b"[") > levels
+    depth = 0
+    for bracket in b"".join(outside).translate(_TO_SQUARE, _NOT_BRACKETS):
+        if bracket == _OPENS:
+            depth += 1
+            if depth > levels:
+                return True
+        elif depth:
+            depth -= 1
+    return False
 
 
 def _finite(text: str) -> float:

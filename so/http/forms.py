@@ -163,6 +163,7 @@ class MultipartParser:
         self._ended = False
         self._parts = 0
         self._text_bytes = 0
+        self._memory_left = settings.spool_bytes  # for all files of the form together
 
     def parse(self) -> tuple[Pairs, Pairs]:
         """(fields, files), each as (name, value); an empty file input is left out."""
@@ -246,7 +247,7 @@ class MultipartParser:
         return decoded(bytes(value), charset)
 
     def _file(self, filename: str, kind: str) -> UploadedFile | None:
-        spool = Spool(self._settings.spool_bytes, self._settings.upload_dir)
+        spool = Spool(self._memory_left, self._settings.upload_dir)
         try:
             for chunk in self._content():
                 spool.write(chunk)
@@ -258,6 +259,8 @@ class MultipartParser:
         if not filename and not spool.size:
             spool.discard()
             return None
+        if spool.path is None:
+            self._memory_left -= spool.size
         return UploadedFile(spool, filename, parse_header(kind)[0], self._settings)
 
     def _content(self) -> Iterable[bytes]:

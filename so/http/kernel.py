@@ -33,7 +33,7 @@ from so.support.scope import Scope, current_scope, enter, leave
 
 StartResponse = Callable[..., Any]
 
-_BODILESS = frozenset((204, 205, 304))
+_BODILESS = frozenset((204, 304))
 _is_text = str.__instancecheck__
 
 

@@ -45,7 +45,7 @@ class Request(RequestInput, RequestUrl):
         files: Mapping[str, Any] | None = None,
         environ: Mapping[str, Any] | None = None,
     ) -> Request:
-        """A request made by hand: *data* is a dict of fields or raw bytes, *json* any value,
+        """A request made by hand: *data* is a dict or list of fields or bytes, *json* any value,
         *files* maps names to paths, bytes, (name, content[, type]) or lists of those.
         """
         return cls(make_environ(uri, method, data, json, headers, cookies, files, environ))

@@ -43,7 +43,7 @@ class HttpSettings:
     max_header_bytes: int = 64 * 1024  # all header fields together
     max_headers: int = 100  # header fields
     max_uri_bytes: int = 8 * 1024  # path and query
-    spool_bytes: int = 256 * 1024  # an uploaded file up to here stays in memory
+    spool_bytes: int = 256 * 1024  # the files of a form stay in memory up to here
     upload_dir: str | None = None  # where larger ones wait; None: the system's temporary folder
     disks: Mapping[str, str | Path] = field(default_factory=lambda: {"local": "storage/app"})
     default_disk: str = "local"

@@ -87,6 +87,8 @@ def _body(data: Any, json: Any, files: Mapping[str, Any] | None) -> tuple[bytes,
         return _multipart(data or {}, files)
     if isinstance(data, Mapping):
         return _urlencoded(data).encode(), URLENCODED
+    if isinstance(data, (list, tuple)):
+        return urlencode(data).encode(), URLENCODED
     if isinstance(data, str):
         return data.encode(), ""
     return bytes(data or b""), ""
@@ -150,7 +152,7 @@ def _file(given: Any) -> tuple[str, bytes, str]:
         return name, _bytes(content), rest[0] if rest else kind
     if isinstance(given, (str, Path)):
         return Path(given).name, Path(given).read_bytes(), kind
-    return "file", _bytes(given), kind
+    return Path(str(getattr(given, "name", "file"))).name, _bytes(given), kind
 
 
 def _bytes(content: Any) -> bytes:

@@ -198,6 +198,15 @@ def test_a_file_one_byte_over_its_limit_is_refused_and_leaves_nothing_behind(
     assert os.listdir(tmp_path) == []
 
 
+def test_many_small_files_together_do_not_stay_in_memory_either(tmp_path: Any) -> None:
+    data = body(*(part(f"f{n}", b"x" * 100, "f") for n in range(10)))
+
+    _, files = parse(data, spool_bytes=250, upload_dir=str(tmp_path))
+
+    assert len(os.listdir(tmp_path)) == 8
+    assert all(file.read() == b"x" * 100 for _, file in files)
+
+
 def test_an_upload_far_larger_than_memory_allows_costs_little_of_it() -> None:
     # A process of its own, so that nothing else moves the mark of its highest memory.
     script = textwrap.dedent("""

@@ -385,4 +385,6 @@ def test_a_request_made_by_hand_sends_what_a_client_would() -> None:
     }
     assert Request.create("/x?a=1", data={"b": "é"}).query() == {"a": "1", "b": "é"}
     assert Request.create("/", "POST", data="text").body() == b"text"
+    pairs = Request.create("/", "POST", data=[("a", "1"), ("a", "2")])
+    assert pairs.input_list("a") == ["1", "2"]
     assert Request.create("//x").environ["PATH_INFO"] == "//x"

@@ -47,7 +47,7 @@ class Route:
         group: Attributes,
     ) -> None:
         self._router = router
-        self.methods = tuple(methods)
+        self.methods = list(methods)
         self.action = action
         self.handler = handler
         self.middleware_list: list[Any] = list(group.middleware)
