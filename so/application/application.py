@@ -6,11 +6,11 @@ no signal handler and no global logging, and keeps no global but the current-app
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Token
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from so import __version__
 from so.application.rooms import Rooms
 from so.application.running import defaults, running
-from so.config import Config, Env
+from so.application.settings import settings_of
+from so.config import Env
 from so.container import ServiceProvider
 from so.errors import ConfigError
 from so.support.clock import Clock
@@ -27,6 +28,10 @@ from so.support.clock import Clock
 if TYPE_CHECKING:
     from so.http.request import Request
     from so.http.response import Response
+
+
+PACKAGE = "app"  # what an application calls its own code
+_exchange = threading.RLock()
 
 
 class Application(Rooms):
@@ -37,19 +42,19 @@ class Application(Rooms):
     ) -> None:
         """The application in *base_path* (`.env`, `config/`, `app/`), *config* laid over its own.
 
-        Raises ConfigError for a folder that does not exist.
+        A topic without a file in `config/` has the framework's settings. Raises ConfigError for a
+        folder that does not exist.
         """
         super().__init__()
         self._base = Path(base_path or Path.cwd()).resolve()
         if not self._base.is_dir():
             raise ConfigError(f"{self._base} is no folder: create one with `sixorbit new`")
-        Env.load(self._base / ".env")
-        self.config = Config(self._base / "config")
-        if config:
-            self.config.merge(config)
+        self.dotenv = Env.read(self._base / ".env") or {}
+        self.config = settings_of(self._base, self.dotenv, config or {})
         self.clock = Clock()
         self._providers: dict[type[ServiceProvider], ServiceProvider] = {}
         self._booted = False
+        self._apart: dict[str, ModuleType] = {}
         self._tokens: list[Token[Application | None]] = []
         self._wsgi: Callable[..., Iterable[bytes]] | None = None
         self._bind_rooms()
@@ -76,10 +81,12 @@ class Application(Rooms):
         """The framework's version."""
         return __version__
 
-    def environment(self, *names: str) -> Any:
-        """The environment's name; with *names*, whether it is one of them."""
+    def environment(self, *names: str | Iterable[str]) -> Any:
+        """The environment's name; with *names* (or one list of them), whether it is one of them."""
         here = self.config.get("app.env", "production")
-        return here in names if names else here
+        if not names:
+            return here
+        return any(here == one if isinstance(one, str) else here in one for one in names)
 
     def use_environment(self, name: str) -> None:
         """Run as *name* instead of what APP_ENV says."""
@@ -159,33 +166,35 @@ class Application(Rooms):
     # --- the application's own modules ---
 
     def import_module(self, name: str) -> ModuleType:
-        """Import *name* from this application's folder.
-
-        The first application of a process imports its modules under their own names. A second
-        one in another folder cannot share them and gets modules of its own.
-        """
-        file = self._base.joinpath(*name.split("."))
-        if not (file.is_dir() or file.with_suffix(".py").is_file()):
+        """Import *name*, from this application's folder if it is there."""
+        with self.own_modules():
             return importlib.import_module(name)
-        known = sys.modules.get(name.partition(".")[0])
+
+    @contextmanager
+    def own_modules(self) -> Iterator[None]:
+        """Let imports in the block find this application's package `app`.
+
+        The first application of a process keeps it under that name. Another one, in another
+        folder, has modules of its own; they stand there for the block alone, so what they import
+        of each other must be imported while they are loaded, not later inside a function.
+        """
+        known = sys.modules.get(PACKAGE)
         if known is None or self._base in [Path(p).parent for p in _folders_of(known)]:
             if str(self._base) not in sys.path:
                 sys.path.insert(0, str(self._base))
-            return importlib.import_module(name)
-        return self._import_apart(name, file)
-
-    def _import_apart(self, name: str, file: Path) -> ModuleType:
-        mark = hashlib.sha256(str(self._base).encode()).hexdigest()[:12]
-        full = f"{name}@{mark}"
-        if full not in sys.modules:
-            path = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
-            spec = importlib.util.spec_from_file_location(full, path)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"cannot load {path}")
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[full] = module
-            spec.loader.exec_module(module)
-        return sys.modules[full]
+            yield
+            return
+        with _exchange:
+            theirs = _taken_out()
+            sys.modules.update(self._apart)
+            sys.path.insert(0, str(self._base))
+            importlib.invalidate_caches()
+            try:
+                yield
+            finally:
+                sys.path.remove(str(self._base))
+                self._apart = _taken_out()
+                sys.modules.update(theirs)
 
     def discover(self, folder: str) -> list[ModuleType]:
         """Import every module of `app/<folder>/`, or the one module `app/<folder>.py`."""
@@ -220,6 +229,12 @@ class Application(Rooms):
     def terminate(self, request: Request, response: Response) -> None:
         """Run what middleware put off until the response had been sent."""
         self.make("kernel").terminate(request, response)
+
+
+def _taken_out() -> dict[str, ModuleType]:
+    """The modules of the package `app`, removed from sys.modules."""
+    names = [n for n in sys.modules if n == PACKAGE or n.startswith(f"{PACKAGE}.")]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 def _folders_of(module: ModuleType) -> list[str]:

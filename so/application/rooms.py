@@ -7,8 +7,8 @@ for, so a command that needs no database never loads one.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ class Rooms(Container):
         def is_production(self) -> bool: ...
         def storage_path(self, path: str | Path = "") -> Path: ...
         def import_module(self, name: str) -> Any: ...
+        def own_modules(self) -> AbstractContextManager[None]: ...
 
     def _bind_rooms(self) -> None:
         self.instance("app", self)
@@ -49,6 +50,12 @@ class Rooms(Container):
         self.bind("session", lambda: _of_scope("session"))
         self.bind("cache", lambda: self.make("caches").store())
         self.bind("auth", self._auth_here)
+
+    def __getattr__(self, name: str) -> Any:
+        """A room by its name: `app.db`, `app.errors`, and whatever a provider bound."""
+        if name.startswith("_") or not self.bound(name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self.make(name)
 
     def get_alias(self, abstract: Any) -> Any:
         """A class of the framework stands for the room of its kind, imported or not."""
@@ -106,7 +113,7 @@ class Rooms(Container):
 
         settings = {"connections": SQLITE, "default": "sqlite", **self.config.get("database", {})}
         pagination.resolve_page_using(_page_of_request)
-        Model.resolve_observers_using(lambda cls: current_application().make(cls))
+        Model.resolve_observers_using(_make_observer)
         for connection in settings["connections"].values():
             _make_folder(self._base, connection)
         database = Database(
@@ -154,11 +161,6 @@ class Rooms(Container):
 
         return DatabasePresence(self.make("db"))
 
-    @property
-    def presence(self) -> Any:
-        """What answers the validation rules `unique` and `exists`."""
-        return self.make("presence")
-
     # --- http ---
 
     def _make_router(self) -> Any:
@@ -166,7 +168,9 @@ class Rooms(Container):
         from so.http.router import Router
 
         router = Router(
-            root=self.config.get("app.url") or "", signer=self.make("signer"), clock=self.clock
+            root=self.config.get("app.url") or "",
+            signer=lambda: self.make("signer"),
+            clock=self.clock,
         )
         for name, middleware in groups.ALIASES.items():
             router.registry.alias(name, middleware)
@@ -181,11 +185,10 @@ class Rooms(Container):
     def _load_routes(self, router: Any) -> None:
         mark = running.set(self)  # type: ignore[arg-type]  # an Application
         try:
-            for name in self.config.get("app.routes", ["app/routes.py"]):
-                if (self._base / name).is_file():
-                    if str(self._base) not in sys.path:
-                        sys.path.insert(0, str(self._base))
-                    router.group(self._base / name)
+            with self.own_modules():
+                for name in self.config.get("app.routes", ["app/routes.py"]):
+                    if (self._base / name).is_file():
+                        router.group(self._base / name)
         finally:
             running.reset(mark)
 
@@ -204,11 +207,6 @@ class Rooms(Container):
     def _passwords(self) -> list[Any]:
         connections = self.config.get("database.connections", {}).values()
         return [c.get("password") for c in connections if isinstance(c, Mapping)]
-
-    @property
-    def errors(self) -> Any:
-        """What renders and reports exceptions: `app.errors.renderable(cls, fn)`."""
-        return self.make("errors")
 
     def _make_validator(self) -> Any:
         from so.http.validation.validator import Validation
@@ -500,7 +498,7 @@ ROOMS = (
 )  # fmt: skip
 # Which room a class asks for, by name: looking it up imports nothing.
 CLASSES = {
-    "so.application.Application": "app",
+    "so.application.application.Application": "app",
     "so.config.Config": "config",
     "so.container.Container": "app",
     "so.support.clock.Clock": "clock",
@@ -556,6 +554,15 @@ def _of_scope(name: str) -> Any:
     if found is None:
         raise RuntimeError(f"there is no {name} here: it exists while a request is answered")
     return found
+
+
+def _make_observer(cls: type) -> Any:
+    """An observer by the running application's container; plainly, where none is running."""
+    try:
+        app = current_application()
+    except RuntimeError:
+        return cls()
+    return app.make(cls)
 
 
 def _page_of_request(name: str) -> Any:

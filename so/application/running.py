@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from so.config import Env
 from so.support import current as current_systems
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ def set_current(app: Application | None) -> None:
     """Make *app* the current application here and for new threads; None for none at all."""
     defaults[:] = [] if app is None else [app]
     running.set(app)
+
+
+def _dotenv() -> Mapping[str, str]:
+    found = running.get() or (defaults[-1] if defaults else None)
+    return {} if found is None else found.dotenv
+
+
+Env.follow(_dotenv)
 
 
 def _provide(name: str) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import logging
+import urllib.error
 import urllib.request
 from typing import Any, Protocol
 
@@ -131,8 +132,12 @@ class WebhookChannel:
             mac = hmac.new(self._secret.encode(), body, hashlib.sha256).hexdigest()
             headers["X-Signature"] = f"sha256={mac}"
         request = urllib.request.Request(str(url), body, headers)  # noqa: S310  # checked above
-        with urllib.request.urlopen(request, timeout=self._timeout):  # noqa: S310
-            pass
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout):  # noqa: S310
+                pass
+        except urllib.error.HTTPError as error:
+            error.close()  # the answer keeps its socket open otherwise
+            raise NotificationError(f"{url} answered {error.code} {error.reason}") from error
 
 
 class LogChannel:

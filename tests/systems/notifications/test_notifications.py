@@ -33,7 +33,7 @@ from so.systems.notifications import (
 
 class User(Notifiable, Model):
     table = "people"
-    type_alias = "user"
+    type_alias = "told_user"
     timestamps = False
     guarded = []
 
