@@ -7,6 +7,7 @@ import time
 from urllib.parse import quote, unquote
 
 from so.http.dates import http_date
+from so.http.headers import readable
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")
@@ -27,18 +28,8 @@ def parse_cookies(header: str) -> dict[str, str]:
         value = value.strip()
         if len(value) > 1 and value[0] == value[-1] == '"':
             value = value[1:-1]
-        found[name] = unquote(value, errors="replace") if "%" in value else _decoded(value)
+        found[name] = unquote(value, errors="replace") if "%" in value else readable(value)
     return found
-
-
-def _decoded(value: str) -> str:
-    """Raw bytes beyond ASCII reach us as Latin-1; most are UTF-8."""
-    if value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return value
 
 
 def cookie_header(

@@ -1,6 +1,7 @@
-"""Header fields of a response: names without case, several values, nothing that could split one.
+"""Header fields: names without case, several values, nothing that could split a response.
 
-Values are kept as WSGI wants them (bytes read as Latin-1), text beyond ASCII as its UTF-8.
+Values are kept as WSGI wants them (bytes read as Latin-1), text beyond ASCII as its UTF-8;
+`readable` turns those of a request back into text.
 """
 
 from __future__ import annotations
@@ -163,3 +164,13 @@ def _wire(name: str, value: object) -> str:
 
 def _text(wire: str) -> str:
     return wire if wire.isascii() else wire.encode("latin-1").decode("utf-8", "replace")
+
+
+def readable(value: str) -> str:
+    """A value as received, as text: bytes beyond ASCII are UTF-8 if they can be, else Latin-1."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from so.http.cookies import parse_cookies
+from so.http.headers import readable
 from so.http.settings import DEFAULTS, HttpSettings
 
 Environ = dict[str, Any]
@@ -104,13 +105,3 @@ class RequestBase:
     def has_cookie(self, name: str) -> bool:
         """True if the client sent the cookie."""
         return name in self.cookies
-
-
-def readable(value: str) -> str:
-    """A header value as text: bytes beyond ASCII are UTF-8 if they can be, else Latin-1."""
-    if value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return value

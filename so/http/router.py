@@ -34,7 +34,7 @@ class Router(Verbs):
         self,
         *,
         root: str | Callable[[], str] = "",
-        signer: Signer | None = None,
+        signer: Signer | Callable[[], Signer] | None = None,
         clock: Clock | None = None,
         controllers: Sequence[str] = ("app.controllers",),
     ) -> None:
@@ -88,25 +88,6 @@ class Router(Verbs):
     def permanent_redirect(self, uri: str, to: str) -> Route:
         """Redirect *uri* to *to* with status 301."""
         return self.redirect(uri, to, 301)
-
-    def resource(
-        self,
-        name: str,
-        controller: Any,
-        only: str | Iterable[str] | None = None,
-        except_: str | Iterable[str] | None = None,
-        names: str | Mapping[str, str] | None = None,
-        parameters: str | Mapping[str, str] | None = None,
-        middleware: Any = None,
-    ) -> list[Route]:
-        """The routes index, create, store, show, edit, update and destroy of *controller*.
-
-        *only* and *except_* choose among them; *names* replaces the first part of all their names,
-        or some names one by one; *parameters* replaces `{id}`, for a nested name each part.
-        """
-        return resources.register(
-            self, name, controller, only, except_, names, parameters, middleware
-        )
 
     def group(
         self,

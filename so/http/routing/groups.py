@@ -105,6 +105,7 @@ class Registrar(Verbs):
     def __init__(self, router: Router, attributes: Mapping[str, Any] | None = None) -> None:
         self._router = router
         self._given = dict(attributes or {})
+        self.controllers = router.controllers
 
     def prefix(self, prefix: str) -> Registrar:
         """Put *prefix* in front of every URI."""
@@ -142,22 +143,6 @@ class Registrar(Verbs):
         """One route with these attributes."""
         with self._router.group(self._given):
             return self._router.match(methods, uri, action)
-
-    def resource(
-        self,
-        name: str,
-        controller: Any,
-        only: str | Iterable[str] | None = None,
-        except_: str | Iterable[str] | None = None,
-        names: str | Mapping[str, str] | None = None,
-        parameters: str | Mapping[str, str] | None = None,
-        middleware: Any = None,
-    ) -> list[Route]:
-        """A resource with these attributes."""
-        with self._router.group(self._given):
-            return self._router.resource(
-                name, controller, only, except_, names, parameters, middleware
-            )
 
     def _with(self, key: str, value: Any) -> Registrar:
         return Registrar(self._router, {**self._given, key: value})

@@ -14,8 +14,8 @@ from so.http.routing.template import PLACEHOLDER
 from so.http.routing.urls import encode
 
 if TYPE_CHECKING:
-    from so.http.router import Router
     from so.http.routing.route import Route
+    from so.http.routing.verbs import Verbs
 
 # name of the action: (methods, what follows the collection's URI; {} is the item)
 ACTIONS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -30,23 +30,22 @@ ACTIONS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 def register(
-    router: Router,
+    registrar: Verbs,
     name: str,
     controller: Any,
-    only: str | Iterable[str] | None,
-    except_: str | Iterable[str] | None,
+    actions: Iterable[str],
     names: str | Mapping[str, str] | None,
     parameters: str | Mapping[str, str] | None,
     middleware: Any,
 ) -> list[Route]:
-    """The routes of resource *name*; `Router.resource` describes the options."""
+    """The routes of resource *name*; `Verbs.resource` describes the options."""
     if isinstance(controller, str):
-        controller = find_class(controller, router.controllers)
+        controller = find_class(controller, registrar.controllers)
     collection, item = _uris(name, parameters)
     found = []
-    for action in _chosen(only, except_):
+    for action in actions:
         methods, rest = ACTIONS[action]
-        route = router.match(
+        route = registrar.match(
             methods, collection + rest.replace("{}", f"{{{item}}}"), [controller, action]
         )
         found.append(route.name(_route_name(name, action, names)).middleware(middleware))
@@ -69,7 +68,8 @@ def _singular(noun: str) -> str:
     return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
 
 
-def _chosen(only: str | Iterable[str] | None, except_: str | Iterable[str] | None) -> list[str]:
+def chosen(only: str | Iterable[str] | None, except_: str | Iterable[str] | None) -> list[str]:
+    """The actions meant by *only* and *except_*; RouteDefinitionError for one there is not."""
     wanted = _names(ACTIONS if only is None else only)
     left_out = _names(except_ or ())
     for name in [*wanted, *left_out]:

@@ -41,7 +41,7 @@ class UrlGenerator:
         self,
         router: Router,
         root: str | Callable[[], str],
-        signer: Signer | None,
+        signer: Signer | Callable[[], Signer] | None,
         clock: Clock | None,
     ) -> None:
         self._router = router
@@ -178,6 +178,8 @@ class UrlGenerator:
                 "signed URLs need a key: set APP_KEY (run `sixorbit key:generate`), or give the "
                 "Router a signer"
             )
+        if not isinstance(self.signer, Signer):
+            self.signer = self.signer()
         return self.signer
 
 

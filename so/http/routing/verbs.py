@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from so.http.routing import resources
+
 if TYPE_CHECKING:
     from so.http.routing.route import Route
 
@@ -15,7 +17,10 @@ ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Verbs:
-    """get, post, put, patch, delete, options, any, api_resource."""
+    """get, post, put, patch, delete, options, any, resource, api_resource."""
+
+    controllers: tuple[str, ...]
+    """Packages where a bare class name is looked for."""
 
     def match(self, methods: str | Iterable[str], uri: str, action: object) -> Route:
         """Serve *uri* for each of *methods* by *action*."""
@@ -31,8 +36,13 @@ class Verbs:
         parameters: str | Mapping[str, str] | None = None,
         middleware: Any = None,
     ) -> list[Route]:
-        """The seven routes of a resource."""
-        raise NotImplementedError
+        """The routes index, create, store, show, edit, update and destroy of *controller*.
+
+        *only* and *except_* choose among them; *names* replaces the first part of all their names,
+        or some names one by one; *parameters* replaces `{id}`, for a nested name each part.
+        """
+        chosen = resources.chosen(only, except_)
+        return resources.register(self, name, controller, chosen, names, parameters, middleware)
 
     def get(self, uri: str, action: object) -> Route:
         """Serve GET (and HEAD) of *uri* by *action*."""
