@@ -305,8 +305,9 @@ def test_claiming_at_random_takes_each_job_once(db: Database, engine: str, clock
     queue = Queue(db, clock=clock)
     DIARY.clear()
     queue.bulk(Note(n) for n in range(100))
-    queue.store.randomise = True
     worker = Worker(queue)
+    assert not queue.store.randomise
+    queue.store.randomise = True
     worker.run_all()
 
     assert sorted(DIARY) == list(range(100))

@@ -120,8 +120,10 @@ class QueueWork(QueueCommand):
 
     def _load_jobs(self) -> None:
         """Import the modules that define jobs: only classes that are defined are run."""
+        import so.edge.delivery  # noqa: F401 - the framework's own job, of queued notifications
+
         self.app.boot()
-        for folder in ("jobs", "notifications"):
+        for folder in ("models", "jobs", "notifications"):
             self.app.discover(folder)
 
     def _is_silent_stream(self) -> bool:

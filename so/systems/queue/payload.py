@@ -35,6 +35,7 @@ _RARE_OPTIONS = (
     ("fail_on_timeout", "failOnTimeout"),
 )
 _OPTION_NAMES = {name for name, _ in (*_OPTIONS, *_RARE_OPTIONS)}
+_NUMBERS = ("maxTries", "maxExceptions", "maxCrashes", "timeout", "retryUntil")
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -173,6 +174,7 @@ class Payload:
             )
         if not isinstance(fields.get("job"), str) or not fields["job"]:
             raise InvalidPayloadError("the payload names no job: it needs a field `job`")
+        _check(fields)
         return cls(text, fields)
 
     @property
@@ -216,6 +218,25 @@ class Payload:
         data = self.fields.get("data")
         # Without a tag anywhere there is nothing for the codec to do.
         return codec.decode(_write(data)) if '"$"' in self.text else data
+
+
+def _check(fields: Mapping[str, Any]) -> None:
+    """Refuse settings of a wrong kind: what a hand wrote must not stop a worker later on."""
+    for name in _NUMBERS:
+        if not _is_number(fields.get(name)):
+            raise InvalidPayloadError(f"the payload's {name} is {fields[name]!r}: give a number")
+    backoff = fields.get("backoff")
+    parts = backoff if isinstance(backoff, list) else [backoff]
+    if not isinstance(backoff, dict) and not all(map(_is_number, parts)):
+        raise InvalidPayloadError(f"the payload's backoff is {backoff!r}: give seconds")
+    for name in ("chained", "chainCatch"):
+        for link in fields.get(name) or ():
+            if not (isinstance(link, dict) and link.get("uuid") and link.get("job")):
+                raise InvalidPayloadError(f"the payload's {name} holds something that is no job")
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
 def _fits(cls: type[Job], args: list[Any], kwargs: dict[str, Any]) -> bool:

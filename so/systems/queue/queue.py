@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
-from so.errors import QueueError, RecordNotFoundError
+from so.errors import CodecError, QueueError, RecordNotFoundError
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.current import current, provide
@@ -171,11 +171,12 @@ class Queue:
             self._schedule = Schedule(self, self._timezone)
         return self._schedule
 
-    def worker_connection(self) -> Any:
+    def worker_connection(self, *, quick: bool = False) -> Any:
         """A connection for a worker's own statements, apart from what jobs do with theirs.
 
         The caller closes it unless it is the queue's own: a database in memory has no second one,
-        and what a test does inside a transaction is seen on its connection only.
+        and what a test does inside a transaction is seen on its connection only. A *quick* one
+        gives up soon where the database does not answer: for who has other things to see to.
         """
         base = self.source.connection()
         if base.in_transaction:
@@ -183,9 +184,13 @@ class Queue:
         if base.dialect.name != "sqlite":
             # Under REPEATABLE READ even an idle poll leaves gap locks that block every insert.
             settings = {**base.config, "isolation": "read committed"}
+            if quick:
+                settings |= {"connect_timeout": 2, "read_timeout": 5}
             return Connection(settings, base.name, base.clock)
         if str(base.config["database"]) in ("", ":memory:"):
             return base
+        if quick:
+            return Connection({**base.config, "busy_timeout": 200}, base.name, base.clock)
         return base.separate()
 
     # --- dispatching ---
@@ -231,7 +236,7 @@ class Queue:
                     self._insert_unique(conn, job, stored, now)
             self.wake_after(conn)
 
-        self._deferred(insert, None)
+        self._deferred(insert, True if any(job.after_commit for job in members) else None)
         return len(members)
 
     def send(
@@ -563,10 +568,13 @@ class Queue:
         if any(isinstance(value, dict) for value in context.values()):
             decoded: dict[str, Any] = {}
             for key, value in context.items():
-                with contextlib.suppress(RecordNotFoundError):
+                with contextlib.suppress(RecordNotFoundError, CodecError):
                     decoded[key] = self.codec.decode(_write(value))
             context = decoded
-        self._restore(scope, context)
+        try:
+            self._restore(scope, context)
+        except Exception:
+            log.exception("queue: what a job takes over from its dispatcher cannot be restored")
 
     # --- testing ---
 

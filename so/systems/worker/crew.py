@@ -16,7 +16,7 @@ import socket
 import time
 from typing import Any
 
-from so.errors import DatabaseError, TimeoutExceeded, WorkerLost
+from so.errors import DatabaseError, LockTimeoutError, TimeoutExceeded, WorkerLost
 from so.support import systemd
 from so.support.ids import short_id
 from so.support.lifeline import Lifeline
@@ -131,7 +131,7 @@ class Crew:
 
     def _connection(self) -> Any:
         if self._conn is None:
-            self._conn = self.queue.worker_connection()
+            self._conn = self.queue.worker_connection(quick=True)
         return self._conn
 
     # --- what children and signals say ---
@@ -166,6 +166,9 @@ class Crew:
         if now >= self._silenced_until:
             try:
                 self._talk_to_database(now)
+            except LockTimeoutError:
+                # A job's own long transaction, on SQLite: nobody else can claim anything either.
+                self._silenced_until = time.monotonic() + LONGEST_TICK
             except DatabaseError as error:
                 self._silenced_until = time.monotonic() + 1.0
                 log.warning("queue: the crew cannot reach its database: %s", error)
@@ -207,7 +210,7 @@ class Crew:
         if self._watch is None:
             self._watch = Watch(
                 self.queue.store,
-                self.queue.worker_connection(),
+                self.queue.worker_connection(quick=True),
                 self.queue.clock,
                 self.options.sleep_seconds,
                 has_bell=self.ear is not None,
@@ -240,8 +243,13 @@ class Crew:
             if name is None or process.killed:
                 continue
             held = store.held_by(conn, self.options.queues, f"{name}/", now, lease)
-            if held:
-                store.extend(conn, [row.id for row in held], f"{name}/", now + lease)
+            ids = {row.id for row in held}
+            doing = self.board.of(process.slot, process.pid)
+            if doing is not None and doing.is_busy:
+                # Known even when its lease ran out while the database was away.
+                ids.add(doing.job_id)
+            if ids:
+                store.extend(conn, sorted(ids), f"{name}/", now + lease)
 
     def _beat(self) -> None:
         conn = self._connection()

@@ -392,9 +392,9 @@ class Worker:
             return
         self._looked_at = now
         self.store.forget_marks()
-        if self.on_look is not None:
-            self.on_look()
         try:
+            if self.on_look is not None:
+                self.on_look()
             self._rested = self.queue.control.paused(self.conn)
         except DatabaseError as error:
             log.warning("queue: cannot look for pauses: %s", error)

@@ -250,8 +250,16 @@ class Single:
                 self._watch.note_activity()
                 return
             self.worker.look()
-            if not self._paused and self._watch.look(self.worker.open_queues()):
+            if not self._paused and self._is_due():
                 return
+
+    def _is_due(self) -> bool:
+        try:
+            return self._watch.look(self.worker.open_queues())
+        except DatabaseError as error:
+            log.warning("queue: cannot look for work: %s", error)
+            time.sleep(ALARM_SECONDS)
+            return False
 
 
 def _descendants(pid: int) -> list[int]:

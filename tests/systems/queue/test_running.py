@@ -346,6 +346,9 @@ def test_hooks_are_told_and_an_error_in_one_stops_nothing(
             '{"job": "tests.systems.queue.jobs.Note", "data": {"wrong": 1}}',
             "InvalidPayloadError: the arguments do not fit",
         ),
+        ('{"job": "x", "maxTries": "three"}', "InvalidPayloadError: the payload's maxTries is"),
+        ('{"job": "x", "backoff": ["a"]}', "InvalidPayloadError: the payload's backoff is"),
+        ('{"job": "x", "chained": [1]}', "InvalidPayloadError: the payload's chained holds"),
         (
             '{"job": "tests.systems.queue.jobs.Note", "data": "text"}',
             "InvalidPayloadError: the payload's data is str",
@@ -635,6 +638,23 @@ def test_a_causer_who_is_gone_is_none(db: Database, clock: Clock) -> None:
 
     assert scope.causer is UNSET
     assert scope.batch == "b"
+    queue.restore_context(scope, {"causer": {"$": "nobody", "v": 1}})
+    assert scope.causer is UNSET
+
+
+def test_a_context_that_cannot_be_restored_stops_nothing(
+    db: Database, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("no scope")
+
+    DIARY.clear()
+    queue = Queue(db, clock=clock, capture=lambda: {"request_id": "r"}, restore=broken)
+    queue.push(Note("a"))
+    Worker(queue).run_one()
+
+    assert DIARY == ["a"]
+    assert "cannot be restored" in caplog.text
 
 
 @pytest.mark.parametrize(
