@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from so.container import Container  # noqa: E402
+from so.container import Container
 
 ROUNDS, SECONDS = 5, 0.2
 

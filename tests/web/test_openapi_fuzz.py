@@ -1,7 +1,4 @@
-"""The demo's API, fuzzed from its own document: no 5xx, and no status the document lacks.
-
-Needs schemathesis (requirements-fuzz.txt); skipped without it.
-"""
+"""The demo's API, fuzzed from its own document: no 5xx, and no status the document lacks."""
 
 from __future__ import annotations
 
@@ -9,12 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 from so.application import Application
 from so.testing import Client
-
-schemathesis = pytest.importorskip("schemathesis", reason="pip install -r requirements-fuzz.txt")
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = 25  # of valid and as many of invalid requests, for each operation
