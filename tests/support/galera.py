@@ -123,6 +123,7 @@ class Cluster:
             "--no-defaults",
             "--user=mysql",
             f"--datadir={node.folder / 'data'}",
+            f"--tmpdir={node.folder}",
             f"--socket={node.folder / 's.sock'}",
             f"--pid-file={node.folder / 'pid'}",
             f"--port={node.port}",

@@ -29,6 +29,9 @@ class ServerFailed(Exception):
     """A server is installed, but did not start: that is no reason to skip a test."""
 
 
+_AS_ROOT = ["--user=root"] if os.getuid() == 0 else []  # it refuses to be root unless told
+
+
 @dataclass
 class MariaDB:
     """A running server; root without a password."""
@@ -56,11 +59,15 @@ class MariaDB:
     def start(self) -> None:
         """Start (again) on the same folder and port, and wait until it answers."""
         assert self.folder is not None
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
         command = [
             _tool("mariadbd"),
             "--no-defaults",
-            "--user=root",
+            *_AS_ROOT,
             f"--datadir={self.folder / 'data'}",
+            # Its own: a server that starts deletes the temporary tables it finds, others' too.
+            f"--tmpdir={temporary}",
             f"--socket={self.folder / 's.sock'}",
             f"--pid-file={self.folder / 'pid'}",
             f"--port={self.port}",
@@ -170,7 +177,7 @@ def _install(folder: Path) -> None:
         [
             _tool("mariadb-install-db"),
             "--no-defaults",
-            "--user=root",
+            *_AS_ROOT,
             f"--datadir={folder / 'data'}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
