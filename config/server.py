@@ -16,10 +16,10 @@ config = {
     "limits": {
         # one request
         "request_line_bytes": env.int("SERVER_REQUEST_LINE_BYTES", 8192),  # beyond: 414
-        "header_bytes": env.int("SERVER_HEADER_BYTES", 32768),  # all fields together; beyond: 431
-        "header_count": env.int("SERVER_HEADER_COUNT", 128),  # fields; beyond: 431
+        "header_bytes": env.int("SERVER_HEADER_BYTES", 65536),  # all fields together; beyond: 431
+        "header_count": env.int("SERVER_HEADER_COUNT", 100),  # fields; beyond: 431
         "body_bytes": env.int("SERVER_BODY_BYTES", 536_870_912),  # beyond: 413
-        "chunk_line_bytes": env.int("SERVER_CHUNK_LINE_BYTES", 1024),  # size and extensions
+        "chunk_line_bytes": env.int("SERVER_CHUNK_LINE_BYTES", 4096),  # size and extensions
         "trailer_bytes": env.int("SERVER_TRAILER_BYTES", 8192),  # all trailers together
         "trailer_count": env.int("SERVER_TRAILER_COUNT", 32),  # trailer fields
         # memory

@@ -15,10 +15,10 @@ class Limits:
 
     # One request.
     request_line_bytes: int = 8192
-    header_bytes: int = 32768
-    header_count: int = 128
+    header_bytes: int = 65536
+    header_count: int = 100
     body_bytes: int = 512 * 1024 * 1024
-    chunk_line_bytes: int = 1024
+    chunk_line_bytes: int = 4096
     trailer_bytes: int = 8192
     trailer_count: int = 32
     # What is kept in memory before it goes to a file.

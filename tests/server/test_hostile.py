@@ -4,6 +4,7 @@ Sizes are small here; `python -m tests.server.siege` does the same at full size 
 """
 
 import contextlib
+import resource
 import socket
 
 import pytest
@@ -145,4 +146,40 @@ def test_when_all_connections_are_busy_new_ones_wait_their_turn(tmp_path):
         hello(server)
         assert [client.read().body for client in busy] == [b"slept"] * 4
         for client in busy:
+            client.link.close()
+
+
+def test_when_memory_and_file_are_full_the_application_waits_for_its_client(tmp_path):
+    limits = {"response_memory_bytes": 10_000, "response_file_bytes": 100_000}
+    with (
+        serving(APP, tmp_path / "log", workers=1, **limits) as server,
+        Client(server.address) as client,
+    ):
+        client.send(b"GET /big?300 HTTP/1.1\r\nHost: a\r\n\r\n")
+        hello(server)
+        assert len(client.read().body) == 300 * 65536
+
+
+def test_an_application_does_not_wait_for_ever(tmp_path):
+    limits = {"response_memory_bytes": 10_000, "response_file_bytes": 100_000}
+    with (
+        serving(APP, tmp_path / "log", workers=1, write_seconds=0.5, **limits) as server,
+        Client(server.address) as client,
+    ):
+        client.send(b"GET /big?3000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: connections(server) == 0, "the end of the connection")
+        with pytest.raises((Wrong, EOFError)):
+            client.read()
+
+
+def test_a_server_short_of_descriptors_goes_on(tmp_path):
+    """Idle connections are closed to make room; what is served already is not disturbed."""
+    with serving(APP, tmp_path / "log", workers=1) as server:
+        (worker,) = server.workers()
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (24, 24))
+        idle = [Client(server.address) for _ in range(60)]
+        for _ in range(5):
+            hello(server)
+        assert "cannot accept a connection" in server.log.read_text()
+        for client in idle:
             client.link.close()

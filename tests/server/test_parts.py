@@ -1,0 +1,126 @@
+"""Small parts of the server by themselves, where a process would not show more."""
+
+import os
+import socket
+import tempfile
+
+import pytest
+
+from so.errors import ServerError
+from so.server.access_log import AccessLog
+from so.server.limits import Limits
+from so.server.listen import describe
+from so.server.metrics import COUNTERS, GAUGES, Board, Tally
+from so.server.outgoing import Budget, Outgoing
+from so.server.pages import metrics_text
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def drain(outgoing: Outgoing, ours: socket.socket, theirs: socket.socket) -> bytes:
+    theirs.setblocking(False)
+    found = b""
+    while outgoing:
+        outgoing.flush(ours)
+        found += theirs.recv(10_000_000)
+    return found
+
+
+def test_memory_comes_first_then_a_file_in_the_order_of_adding(pair):
+    budget = Budget(1000)
+    outgoing = Outgoing(Limits.of(response_memory_bytes=10), budget)
+    for piece in (b"12345", b"67890", b"abc", b"d"):
+        outgoing.add(piece)
+
+    assert drain(outgoing, *pair) == b"1234567890abcd"
+    assert budget.take(1000)
+
+
+def test_a_budget_that_others_have_used_up_sends_all_to_the_file(pair):
+    budget = Budget(10)
+    first, second = Outgoing(Limits(), budget), Outgoing(Limits(), budget)
+    first.add(b"1234567890")
+    second.add(b"abc")
+
+    assert drain(second, *pair) == b"abc"
+    first.clear()
+    assert budget.take(10)
+
+
+def test_a_file_that_shrinks_is_a_broken_connection(pair):
+    closed = []
+    with tempfile.TemporaryFile() as file:
+        file.write(b"abc")
+        file.flush()
+        outgoing = Outgoing(Limits(), Budget(10))
+        outgoing.add_file(file, 0, 9, lambda: closed.append(True))
+
+        with pytest.raises(OSError, match="shorter than it was"):
+            drain(outgoing, *pair)
+
+        outgoing.clear()
+    assert closed == [True]
+
+
+def test_an_access_log_that_cannot_be_opened_is_said(tmp_path):
+    with pytest.raises(ServerError, match="cannot write the access log"):
+        AccessLog(str(tmp_path / "no" / "access.log"))
+    with pytest.raises(ServerError, match="unknown access log format 'xml'"):
+        AccessLog("-", "xml")
+
+
+def test_an_access_log_that_cannot_be_written_does_no_harm(tmp_path):
+    log = AccessLog(str(tmp_path / "access.log"))
+    os.close(log._fd)
+    log._lines.append("a line")
+
+    log.flush()
+    log.flush()
+
+
+def test_the_counts_of_the_dead_stay_and_their_gauges_go():
+    board = Board()
+    tally = Tally(board)
+    values = [1.0] * len(COUNTERS) + [5.0] * len(GAUGES)
+    tally.heard(1, values)
+    tally.heard(2, values)
+    tally.exited(1, hung=True)
+    tally.reloaded()
+    tally.publish(workers=1)
+
+    found = board.read()
+    assert (found["requests_2xx"], found["connections"]) == (2.0, 5.0)
+    assert (found["workers"], found["worker_exits"], found["worker_hangs"]) == (1.0, 1.0, 1.0)
+
+    tally.exited(2, hung=False)
+    tally.publish(workers=0)
+    assert (board.read()["requests_2xx"], board.read()["connections"]) == (2.0, 0.0)
+
+
+def test_metrics_are_text_every_line_of_which_is_a_sample_or_a_comment():
+    for line in metrics_text(Board().read()).splitlines():
+        name, _, value = line.rpartition(" ")
+        assert line.startswith("# ") or (name and float(value) >= 0)
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "tls", "text"),
+    [
+        (socket.AF_INET, ("127.0.0.1", 0), False, "http://127.0.0.1:"),
+        (socket.AF_INET6, ("::1", 0), True, "https://[::1]:"),
+    ],
+)
+def test_a_listener_is_described_as_an_address_to_open(family, address, tls, text):
+    with socket.socket(family) as listener:
+        try:
+            listener.bind(address)
+        except OSError:
+            pytest.skip(f"this machine has no {address[0]}")
+
+        assert describe(listener, tls=tls).startswith(text)
