@@ -72,7 +72,7 @@ class Grouping:
         extra = {"onQueue": name, **more}
         if job.delay is not None:
             extra["delay"] = max(0, due_at(job.delay, now) - int(now))
-        _, text = self._queue.writer.write(job, now, context, extra)
+        _, text = self._queue.writer.write(job, self._queue.writer.tail(now, context), extra)
         return plain(text)
 
     def start_batch(self, pending: PendingBatch) -> Batch:

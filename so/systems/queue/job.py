@@ -77,7 +77,8 @@ class Blueprint:
             p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         )
         self.handle_wants = len(inspect.signature(cls.handle).parameters) > 1
-        self.texts: dict[Any, str] = {}
+        self.has_more = self.has_retry_until or self.has_tags
+        self.settings: tuple[Any, str] | None = None
 
     def data(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The constructor's arguments as the payload keeps them."""

@@ -62,10 +62,6 @@ class PendingDispatch:
         self.after = False
         return self
 
-    def _with_queue(self, name: str | None) -> Self:
-        self.queue_name = name or self.queue_name
-        return self
-
     def _taken(self) -> Job:
         """The job, which then is not sent."""
         self._sent = True

@@ -26,7 +26,7 @@ from so.systems.queue.grouping import Grouping
 from so.systems.queue.job import JOBS, Job, blueprint_of
 from so.systems.queue.locks import Locks, lock_name
 from so.systems.queue.metrics import Metrics
-from so.systems.queue.payload import Payload, Writer, _write, due_at
+from so.systems.queue.payload import Payload, Writer, _write, due_at, uuids
 from so.systems.queue.pending import PendingChain, PendingDispatch
 from so.systems.queue.progress import Progress, ProgressTable
 from so.systems.queue.removal import Removal
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("so.queue")
 SYNC = "sync"
+_PLACING = frozenset(("queue", "delay", "unique_for", "unique_until_start"))
 _QUEUE_NAME_LENGTH = 64
 
 
@@ -201,11 +202,20 @@ class Queue:
 
     def push(self, job: Job, queue: str | None = None) -> int | None:
         """Queue *job* now; its id."""
-        return PendingDispatch(self, job)._with_queue(queue).send()
+        if not isinstance(job, Job):
+            raise QueueError(f"cannot dispatch {job!r}: give an instance of a Job subclass")
+        return self.send(
+            job,
+            queue=queue,
+            delay=job.delay,
+            connection=job.connection,
+            after_commit=job.after_commit,
+        )
 
     def later(self, delay: Any, job: Job, queue: str | None = None) -> int | None:
         """Queue *job* for *delay* from now: seconds, a timedelta or a datetime; its id."""
-        return PendingDispatch(self, job)._with_queue(queue).delay(delay).send()
+        job.delay = delay
+        return self.push(job, queue)
 
     def dispatch_sync(self, job: Job) -> Any:
         """Run *job* here and now; what it raises is raised."""
@@ -218,26 +228,49 @@ class Queue:
             for job in members:
                 self.push(job, queue)
             return len(members)
-        now, context = self.clock.time(), self.context()
-        plain_ones: list[Stored] = []
-        unique_ones: list[tuple[Job, Stored]] = []
-        for job in members:
-            stored = self.stored(job, queue, job.delay, now, context, None)
-            if self._lock_of(job) is None:
-                plain_ones.append(stored)
-            else:
-                unique_ones.append((job, stored))
+        plain_ones, others = self._sorted(members, queue)
 
         def insert() -> None:
             conn = self.source.connection()
             with conn.transaction():
-                self.store.insert_many(conn, plain_ones)
-                for job, stored in unique_ones:
-                    self._insert_unique(conn, job, stored, now)
+                self.store.insert_bulk(conn, plain_ones, int(now))
+                for job, stored in others:
+                    self._insert(job, stored, conn)
             self.wake_after(conn)
 
+        now = self.clock.time()
         self._deferred(insert, True if any(job.after_commit for job in members) else None)
         return len(members)
+
+    def _sorted(
+        self, jobs: list[Job], queue: str | None
+    ) -> tuple[dict[str, list[str]], list[tuple[Job, Stored]]]:
+        """Those due at once by queue, as payload and uuid in turn; the others one by one."""
+        now, context = self.clock.time(), self.context()
+        tail = self.writer.tail(now, context)
+        by_class: dict[type[Job], list[str] | None] = {}
+        plain_ones: dict[str, list[str]] = {}
+        others: list[tuple[Job, Stored]] = []
+        for job, uuid in zip(jobs, uuids(len(jobs)), strict=True):
+            cls = type(job)
+            if cls not in by_class:
+                by_class[cls] = self._pile(job, queue, plain_ones)
+            pile = by_class[cls]
+            if pile is None or not _PLACING.isdisjoint(vars(job)):
+                others.append((job, self.stored(job, queue, job.delay, now, context, None)))
+            else:
+                pile += (self.writer.write(job, tail, None, uuid)[1], uuid)
+        return plain_ones, others
+
+    def _pile(self, job: Job, queue: str | None, piles: dict[str, list[str]]) -> list[str] | None:
+        """Where jobs of this class are collected; None if each has to be looked at by itself."""
+        if not isinstance(job, Job):
+            raise QueueError(f"cannot dispatch {job!r}: give an instance of a Job subclass")
+        cls = type(job)
+        if cls.delay is not None or self._lock_of(job) is not None:
+            return None
+        asked = queue or (self.default_queue if cls.queue == "default" else cls.queue)
+        return piles.setdefault(self.queue_of(job, asked), [])
 
     def send(
         self,
@@ -265,7 +298,7 @@ class Queue:
             known = ", ".join(sorted({self.connection_name, SYNC, *self.others}))
             raise QueueError(f"there is no queue connection {name!r}: use one of {known}")
         stored = self.stored(job, queue, delay, self.clock.time(), self.context(), extra)
-        job_id: int | None = self._deferred(lambda: self._insert(job, stored), after_commit)
+        job_id: int | None = self._deferred(lambda: self._store_now(job, stored), after_commit)
         return job_id
 
     def _deferred(self, insert: Callable[[], Any], after_commit: bool | None) -> Any:
@@ -277,15 +310,17 @@ class Queue:
         defer(lambda: found.append(insert()))
         return found[0] if found else None
 
-    def _insert(self, job: Job, stored: Stored) -> int | None:
+    def _store_now(self, job: Job, stored: Stored) -> int | None:
         conn = self.source.connection()
-        if self._lock_of(job) is None:
-            job_id: int | None = self.store.insert(conn, stored)
-        else:
-            with conn.transaction():
-                job_id = self._insert_unique(conn, job, stored, self.clock.time())
+        job_id = self._insert(job, stored, conn)
         self.wake_after(conn)
         return job_id
+
+    def _insert(self, job: Job, stored: Stored, conn: Any) -> int | None:
+        if self._lock_of(job) is None:
+            return self.store.insert(conn, stored)
+        with conn.transaction():
+            return self._insert_unique(conn, job, stored, self.clock.time())
 
     def _insert_unique(self, conn: Any, job: Job, stored: Stored, now: float) -> int | None:
         name = self._lock_of(job)
@@ -322,7 +357,7 @@ class Queue:
         extra: Mapping[str, Any] | None,
     ) -> Stored:
         """The row of *job*, not yet inserted."""
-        uuid, text = self.writer.write(job, now, context, extra)
+        uuid, text = self.writer.write(job, self.writer.tail(now, context), extra)
         batch_id = extra.get("batchId") if extra else None
         return Stored(
             self.queue_of(job, queue),
@@ -370,7 +405,7 @@ class Queue:
 
     def run_now(self, job: Job, extra: Mapping[str, Any] | None) -> Any:
         """Run *job* in this process; what it raises is raised, after its `failed()`."""
-        _, text = self.writer.write(job, self.clock.time(), "{}", extra)
+        _, text = self.writer.write(job, self.writer.tail(self.clock.time(), "{}"), extra)
         payload = Payload.read(text)
         run = Run(self, payload, None, None)
         job._run = run
