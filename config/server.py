@@ -35,6 +35,8 @@ config = {
         "body_seconds": env.float("SERVER_BODY_SECONDS", 30),  # between two pieces of a body: 408
         "keep_alive_seconds": env.float("SERVER_KEEP_ALIVE_SECONDS", 75),  # idle between requests
         "write_seconds": env.float("SERVER_WRITE_SECONDS", 30),  # a client reads nothing so long
+        "slowest_bytes_per_second": env.int("SERVER_SLOWEST_BYTES_PER_SECOND", 256),  # of a body or
+        # response that takes longer than a minute; slower: given up
         "request_seconds": env.float("SERVER_REQUEST_SECONDS", 300),  # no answer: the process is
         # replaced; 0: no limit
         "grace_seconds": env.float("SERVER_GRACE_SECONDS", 30),  # what runs has so long at a stop

@@ -28,7 +28,8 @@ class AccessLog:
         """*target* is a path, or "-" for standard output; *form* one of FORMATS."""
         if form not in FORMATS:
             raise ServerError(f"unknown access log format {form!r}: use {' or '.join(FORMATS)}")
-        self._form = self._json if form == "json" else self._common
+        self._is_json = form == "json"
+        self._form = self._json if self._is_json else self._common
         self._lines: list[str] = []
         self._second = 0
         self._stamp = ""
@@ -44,6 +45,15 @@ class AccessLog:
         """Note one finished exchange."""
         self._lines.append(self._form(connection, exchange, seconds))
 
+    def add_refusal(self, connection: Connection, status: int) -> None:
+        """Note that what came was no request."""
+        address = connection.base.get("REMOTE_ADDR", "")
+        if self._is_json:
+            entry = {"time": round(time.time(), 6), "client": address, "status": status}
+            self._lines.append(json.dumps(entry, separators=(",", ":")) + "\n")
+        else:
+            self._lines.append(f'{address or "-"} - - [{self._time()}] "-" {status} 0 "-" "-" 0\n')
+
     def flush(self) -> None:
         """Write what has been collected."""
         if self._lines:
@@ -58,7 +68,7 @@ class AccessLog:
                     # A log that can't be written must not stop the server.
                     return
 
-    def _common(self, connection: Connection, exchange: Exchange, seconds: float) -> str:
+    def _time(self) -> str:
         second = int(time.time())
         if second != self._second:
             at = time.gmtime(second)
@@ -67,6 +77,9 @@ class AccessLog:
                 f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
             )
             self._second = second
+        return self._stamp
+
+    def _common(self, connection: Connection, exchange: Exchange, seconds: float) -> str:
         head = exchange.head
         fields = head.fields
         address = connection.base.get("REMOTE_ADDR") or "-"
@@ -74,7 +87,7 @@ class AccessLog:
         agent = _safe(fields.get("HTTP_USER_AGENT", "-"))
         request = f"{head.method} {_safe(head.target)} HTTP/1.{head.minor}"
         return (
-            f'{address} - - [{self._stamp}] "{request}" '
+            f'{address} - - [{self._time()}] "{request}" '
             f'{exchange.code} {exchange.sent} "{referer}" "{agent}" {seconds:.6f}\n'
         )
 

@@ -70,6 +70,7 @@ class Connection:
 
     __slots__ = (
         "base",
+        "begun",
         "body",
         "broken",
         "closes",
@@ -79,6 +80,7 @@ class Connection:
         "fd",
         "head",
         "link",
+        "moved",
         "outgoing",
         "parser",
         "queued",
@@ -98,6 +100,9 @@ class Connection:
         self.state = READING
         # When the present state began, or, for bodies and writing, last made progress.
         self.since = now
+        # When the body or the writing began, and how much of the response was written since.
+        self.begun = now
+        self.moved = 0
         # What the poller watches it for; 0: not at all.
         self.events = 0
         # Waiting for its turn to have the next of several requests taken out of the parser.

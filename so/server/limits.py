@@ -31,6 +31,8 @@ class Limits:
     body_seconds: float = 30.0
     keep_alive_seconds: float = 75.0
     write_seconds: float = 30.0
+    # A body or response that is slower than this after a minute is given up.
+    slowest_bytes_per_second: int = 256
     # How long the application may take before the worker is replaced; 0: for ever.
     request_seconds: float = 300.0
     # How long an orderly stop may take.

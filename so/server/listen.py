@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import stat
+from typing import Any
 
 from so.errors import ServerError
 from so.support import systemd
@@ -27,7 +28,7 @@ def open_listeners(
     elif path:
         found = [_bind_path(path)]
     else:
-        found = [_bind_address(host, port)]
+        found = _bind_address(host, port)
     for listener in found:
         listener.setblocking(False)
         if listener.family != socket.AF_UNIX:
@@ -57,21 +58,40 @@ def _adopt(number: int) -> socket.socket:
     return listener
 
 
-def _bind_address(host: str, port: int) -> socket.socket:
+def _bind_address(host: str, port: int) -> list[socket.socket]:
+    """One socket for each address *host* stands for: localhost may be 127.0.0.1 and ::1."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise ServerError(
             f"cannot listen on {host!r}: {error}; give an address of this machine"
         ) from error
-    family, kind, protocol, _, address = found[0]
+    bound: list[socket.socket] = []
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        if bound and port == 0:
+            address = (address[0], bound[0].getsockname()[1], *address[2:])
+        try:
+            bound.append(_bind(family, kind, protocol, address))
+        except OSError as error:
+            # A name may stand for an address this machine does not have, as long as one is there.
+            if bound and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                continue
+            for listener in bound:
+                listener.close()
+            raise ServerError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
+    return bound
+
+
+def _bind(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6 and address[0] != "::":
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     try:
         listener.bind(address)
-    except OSError as error:
+    except OSError:
         listener.close()
-        raise ServerError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
+        raise
     return listener
 
 

@@ -11,12 +11,15 @@ nothing of sockets: a request is an opaque job here.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
+
+log = logging.getLogger("so.server")
 
 # A request the leader runs itself for longer than this costs it the lead.
 STALL_SECONDS = 0.002
@@ -149,8 +152,7 @@ class Crew:
         if self._dozing:
             self._dozing = False
             self._bell.put(None)
-        self._run(job, number)
-        self._finished += 1
+        self._do(job, number)
         with self._turn:
             if self._leader == number:
                 self._inline_since = 0.0
@@ -158,6 +160,14 @@ class Crew:
                 return True
         self._settle(job)
         return False
+
+    def _do(self, job: Any, number: int) -> None:
+        try:
+            self._run(job, number)
+        except Exception:
+            # Whatever it was: the job must be settled, and the thread must go on.
+            log.exception("a request broke the server's own code")
+        self._finished += 1
 
     # --- the threads -----------------------------------------------------------------------------
 
@@ -174,8 +184,7 @@ class Crew:
 
     def _serve(self, job: Any, number: int) -> None:
         begun = time.monotonic()
-        self._run(job, number)
-        self._finished += 1
+        self._do(job, number)
         stalled = time.monotonic() - begun > STALL_SECONDS
         self._stalled += (stalled - self._stalled) * _STALL_WEIGHT
         self._settle(job)

@@ -55,6 +55,8 @@ _ACCEPTS_A_ROUND = 4
 _SWEEP_SECONDS = 0.5
 _BEAT_SECONDS = 1.0
 _LINGER_SECONDS = 2.0
+# From when on a body or a response has to keep a certain pace.
+_DRIP_SECONDS = 60.0
 # An idle connection that was busy this lately may have its next request on the way when the worker
 # stops: it is answered rather than cut off.
 _LAST_CALL_SECONDS = 1.0
@@ -260,7 +262,9 @@ class Worker:
 
     def _read_wake_ups(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            if any(self._wake_in.recv(4096)):
+            # Numbers of signals, and zeros that only wake.
+            found = self._wake_in.recv(4096)
+            if signal.SIGTERM in found or signal.SIGINT in found:
                 self._drain()
 
     def _wake(self) -> None:
@@ -380,7 +384,7 @@ class Worker:
     def _begin_body(self, connection: Connection, head: Head) -> None:
         connection.body = Body(self.limits.body_memory_bytes)
         connection.state = BODY
-        connection.since = self._now
+        connection.since = connection.begun = self._now
         if head.expects_continue and not connection.parser.has_input:
             with contextlib.suppress(OSError):
                 connection.link.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -465,6 +469,8 @@ class Worker:
         connection.expects_end = head is not None and not head.keep_alive
         if connection.outgoing:
             connection.state = WRITING
+            connection.begun = self._now
+            connection.moved = 0
             self._write(connection)
         elif connection.closes:
             self._close_politely(connection)
@@ -483,7 +489,8 @@ class Worker:
 
     def _write(self, connection: Connection) -> None:
         try:
-            if connection.outgoing.flush(connection.link):
+            if moved := connection.outgoing.flush(connection.link):
+                connection.moved += moved
                 connection.since = self._now
         except OSError:
             self._drop(connection)
@@ -502,6 +509,8 @@ class Worker:
         self._counts[metrics.REFUSED] += 1
         connection.closes = True
         connection.head = None
+        if self._access:
+            self._access.add_refusal(connection, fault.status)
         self._answer(connection, _answer(fault.status, f"{fault.reason}\n"))
 
     def _close_politely(self, connection: Connection) -> None:
@@ -568,22 +577,34 @@ class Worker:
             self._resume_accepting()
 
     def _check_time(self, connection: Connection, seconds: float) -> None:
-        limits, state = self.limits, connection.state
+        """*seconds* is how long the connection has been in its state, or made no progress in it."""
+        state = connection.state
         if state == READING:
-            if connection.parser.is_idle:
-                allowed = _LAST_CALL_SECONDS if self.is_draining else limits.keep_alive_seconds
-                if seconds >= allowed:
-                    self._drop(connection)
-            elif seconds >= limits.head_seconds:
+            self._check_reading(connection, seconds)
+        elif state == BODY:
+            moved = connection.body.size if connection.body else 0
+            if seconds >= self.limits.body_seconds or self._drips(connection, moved):
                 self._time_out(connection)
-        elif state == BODY and seconds >= limits.body_seconds:
-            self._time_out(connection)
-        elif (state == WRITING and seconds >= limits.write_seconds) or (
-            state == LINGERING and seconds >= _LINGER_SECONDS
-        ):
+        elif state == WRITING:
+            if seconds >= self.limits.write_seconds or self._drips(connection, connection.moved):
+                self._drop(connection)
+        elif state == LINGERING and seconds >= _LINGER_SECONDS:
             self._drop(connection)
         elif state == APPLICATION and connection.exchange and connection.exchange.overdue:
             self._give_up(connection)
+
+    def _check_reading(self, connection: Connection, seconds: float) -> None:
+        if connection.parser.is_idle:
+            limit = _LAST_CALL_SECONDS if self.is_draining else self.limits.keep_alive_seconds
+            if seconds >= limit:
+                self._drop(connection)
+        elif seconds >= self.limits.head_seconds:
+            self._time_out(connection)
+
+    def _drips(self, connection: Connection, moved: int) -> bool:
+        """Whether it moves, but so slowly that it only means to hold the connection."""
+        seconds = self._now - connection.begun - _DRIP_SECONDS
+        return seconds > 0 and moved < seconds * self.limits.slowest_bytes_per_second
 
     def _time_out(self, connection: Connection) -> None:
         self._counts[metrics.TIMEOUTS] += 1

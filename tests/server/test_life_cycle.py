@@ -347,8 +347,11 @@ def test_each_request_is_one_line_of_the_access_log(tmp_path, form):
     ):
         client.send(get("/?evil=%22%0a", 'User-Agent: a "b" \\ \xe9'))
         client.read()
-        wait_until(lambda: "evil" in file.read_text(), "the line")
+        client.send(b"G@T / HTTP/1.1\r\n\r\n")
+        assert client.read().status == 400
+        wait_until(lambda: "400" in file.read_text(), "the lines")
 
+    assert ('"status":400' if form == "json" else '"-" 400') in file.read_text()
     lines = [line for line in file.read_text().splitlines() if "evil" in line]
     assert len(lines) == 1
     if form == "json":

@@ -9,10 +9,11 @@ import pytest
 from so.errors import ServerError
 from so.server.access_log import AccessLog
 from so.server.limits import Limits
-from so.server.listen import describe
+from so.server.listen import describe, open_listeners
 from so.server.metrics import COUNTERS, GAUGES, Board, Tally
 from so.server.outgoing import Budget, Outgoing
 from so.server.pages import metrics_text
+from so.server.worker import Worker
 
 
 @pytest.fixture
@@ -124,3 +125,37 @@ def test_a_listener_is_described_as_an_address_to_open(family, address, tls, tex
             pytest.skip(f"this machine has no {address[0]}")
 
         assert describe(listener, tls=tls).startswith(text)
+
+
+def test_a_name_may_stand_for_several_addresses(monkeypatch):
+    stream = (socket.SOCK_STREAM, 0, "")
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda *_, **__: [
+            (socket.AF_INET, *stream, ("127.0.0.1", 0)),
+            (socket.AF_INET, *stream, ("127.0.0.2", 0)),
+            # An address of nobody, RFC 5737.
+            (socket.AF_INET, *stream, ("192.0.2.1", 0)),
+        ],
+    )
+
+    found = open_listeners("localhost", 0, None, None, 5)
+
+    names = [listener.getsockname() for listener in found]
+    assert [name[0] for name in names] == ["127.0.0.1", "127.0.0.2"]
+    assert names[0][1] == names[1][1]
+    for listener in found:
+        listener.close()
+
+
+def test_what_moves_too_slowly_is_given_up_after_a_minute():
+    worker = Worker.__new__(Worker)
+    worker.limits = Limits()
+    worker._now = 1000.0
+    connection = type("Connection", (), {"begun": 1000.0 - 60 - 10})()
+
+    assert worker._drips(connection, moved=10 * 256 - 1)
+    assert not worker._drips(connection, moved=10 * 256)
+    connection.begun = 1000.0 - 60
+    assert not worker._drips(connection, moved=0)
