@@ -451,6 +451,10 @@ class Rooms(Container):
             mask=settings.get("mask"),
             causer=self._causer,
             clock=self.clock,
+            integrity_mode=settings.get("integrity"),
+            keys=[settings.get("key"), *settings.get("previous_keys", [])],
+            seal_delay_seconds=settings.get("seal_delay_seconds", 0.1),
+            rows_per_seal=settings.get("rows_per_seal", 1000),
         )
 
     def _causer(self) -> Any:

@@ -40,13 +40,54 @@ create table if not exists activity_log (
     subject_label varchar(191) null default null,  -- outlives the subject
     causer_label varchar(191) null default null,   -- outlives the causer
     context longtext null default null,            -- JSON: request, job or command it came from
+    salt char(32) character set ascii collate ascii_bin null default null, -- makes the digest of the content unguessable; null once erased
+    row_mac char(64) character set ascii collate ascii_bin null default null, -- HMAC over the other columns but id and seal_no
+    key_id char(16) character set ascii collate ascii_bin null default null, -- which key row_mac was made with
+    seal_no bigint unsigned null default null,     -- the seal the row belongs to; 0: refused by the sealer
     primary key (id),
     unique key activity_log_uid_unique (uid),
     key activity_log_subject_index (subject_type, subject_id, id),
     key activity_log_causer_index (causer_type, causer_id, id),
     key activity_log_log_name_index (log_name, id),
     key activity_log_batch_uuid_index (batch_uuid),
-    key activity_log_created_at_index (created_at)
+    key activity_log_created_at_index (created_at),
+    key activity_log_seal_no_index (seal_no, id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists activity_seals (
+    seal_no bigint unsigned not null,              -- 1, 2, 3 … without a gap
+    first_id bigint unsigned null default null,    -- of its rows; null in a seal of none
+    last_id bigint unsigned null default null,
+    row_count int unsigned not null,
+    merkle_root char(64) character set ascii collate ascii_bin not null, -- over the leaves of its rows, by id
+    prev_hash char(64) character set ascii collate ascii_bin not null, -- seal_hash of the seal before
+    seal_hash char(64) character set ascii collate ascii_bin not null, -- SHA-256 over the columns above and key_id to sealed_by
+    seal_mac char(64) character set ascii collate ascii_bin not null, -- HMAC over seal_hash
+    key_id char(16) character set ascii collate ascii_bin not null,
+    sealed_at char(26) character set ascii collate ascii_bin not null, -- UTC
+    sealed_by varchar(64) not null,                -- host:process
+    pruned_at char(26) character set ascii collate ascii_bin null default null, -- UTC, when the last of its rows was pruned
+    prune_uid char(32) character set ascii collate ascii_bin null default null, -- the certificate in activity_log
+    prune_mac char(64) character set ascii collate ascii_bin null default null, -- HMAC over this pruning
+    primary key (seal_no)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists activity_tombstones (
+    activity_id bigint unsigned not null,          -- of the row that was pruned
+    seal_no bigint unsigned not null,
+    leaf_hash char(64) character set ascii collate ascii_bin not null, -- stands for the row in its seal
+    cert_uid char(32) character set ascii collate ascii_bin not null, -- the certificate in activity_log
+    mac char(64) character set ascii collate ascii_bin not null, -- HMAC over the columns above
+    primary key (activity_id),
+    key activity_tombstones_seal_no_index (seal_no, activity_id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+create table if not exists activity_erasures (
+    activity_id bigint unsigned not null,          -- of the row whose personal values were erased
+    content_hash char(64) character set ascii collate ascii_bin not null, -- digest of the content that was there
+    cert_uid char(32) character set ascii collate ascii_bin not null, -- the certificate in activity_log
+    mac char(64) character set ascii collate ascii_bin not null, -- HMAC over the columns above and the content now
+    primary key (activity_id)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 -- == queue: jobs waiting and running, failed jobs, batches ======================================

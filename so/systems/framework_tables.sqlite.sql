@@ -38,7 +38,11 @@ create table if not exists activity_log (
     uid char(32) null default null,                -- made by the application, never used twice
     subject_label varchar(191) null default null,  -- outlives the subject
     causer_label varchar(191) null default null,   -- outlives the causer
-    context text null default null                 -- JSON: request, job or command it came from
+    context text null default null,                -- JSON: request, job or command it came from
+    salt char(32) null default null,               -- makes the digest of the content unguessable; null once erased
+    row_mac char(64) null default null,            -- HMAC over the other columns but id and seal_no
+    key_id char(16) null default null,             -- which key row_mac was made with
+    seal_no integer null default null              -- the seal the row belongs to; 0: refused by the sealer
 );
 create unique index if not exists activity_log_uid_unique on activity_log (uid);
 create index if not exists activity_log_subject_index on activity_log (subject_type, subject_id, id);
@@ -46,6 +50,40 @@ create index if not exists activity_log_causer_index on activity_log (causer_typ
 create index if not exists activity_log_log_name_index on activity_log (log_name, id);
 create index if not exists activity_log_batch_uuid_index on activity_log (batch_uuid);
 create index if not exists activity_log_created_at_index on activity_log (created_at);
+create index if not exists activity_log_seal_no_index on activity_log (seal_no, id);
+
+create table if not exists activity_seals (
+    seal_no integer not null primary key,          -- 1, 2, 3 … without a gap
+    first_id integer null default null,            -- of its rows; null in a seal of none
+    last_id integer null default null,
+    row_count integer not null,
+    merkle_root char(64) not null,                 -- over the leaves of its rows, by id
+    prev_hash char(64) not null,                   -- seal_hash of the seal before
+    seal_hash char(64) not null,                   -- SHA-256 over the columns above and key_id to sealed_by
+    seal_mac char(64) not null,                    -- HMAC over seal_hash
+    key_id char(16) not null,
+    sealed_at char(26) not null,                   -- UTC
+    sealed_by varchar(64) not null,                -- host:process
+    pruned_at char(26) null default null,          -- UTC, when the last of its rows was pruned
+    prune_uid char(32) null default null,          -- the certificate in activity_log
+    prune_mac char(64) null default null           -- HMAC over this pruning
+);
+
+create table if not exists activity_tombstones (
+    activity_id integer not null primary key,      -- of the row that was pruned
+    seal_no integer not null,
+    leaf_hash char(64) not null,                   -- stands for the row in its seal
+    cert_uid char(32) not null,                    -- the certificate in activity_log
+    mac char(64) not null                          -- HMAC over the columns above
+);
+create index if not exists activity_tombstones_seal_no_index on activity_tombstones (seal_no, activity_id);
+
+create table if not exists activity_erasures (
+    activity_id integer not null primary key,      -- of the row whose personal values were erased
+    content_hash char(64) not null,                -- digest of the content that was there
+    cert_uid char(32) not null,                    -- the certificate in activity_log
+    mac char(64) not null                          -- HMAC over the columns above and the content now
+);
 
 -- == queue: jobs waiting and running, failed jobs, batches ======================================
 

@@ -10,11 +10,33 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "migrate": ("migrate", "Migrate", "Apply the pending migrations"),
     "new": ("new", "New", "Create a new application in a directory"),
     "openapi": ("docs", "OpenApi", "Write the OpenAPI document of the routes"),
+    "activity:anchor": (
+        "activity",
+        "ActivityAnchor",
+        "Write down the newest seal outside the database",
+    ),
+    "activity:erase": (
+        "activity",
+        "ActivityErase",
+        "Take a person's values out of the trail, which still verifies",
+    ),
+    "activity:export": (
+        "activity",
+        "ActivityExport",
+        "Write the trail as CSV, JSON or JSON lines",
+    ),
     "activity:prune": (
         "activity",
         "ActivityPrune",
         "Delete activity log rows older than so many days",
     ),
+    "activity:seal": ("activity", "ActivitySeal", "Seal the committed rows of the trail"),
+    "activity:stats": (
+        "activity",
+        "ActivityStats",
+        "Show what the trail holds, by log, event and subject",
+    ),
+    "activity:verify": ("activity", "ActivityVerify", "Check that nobody changed the trail"),
     "cache:clear": ("cache", "CacheClear", "Clear all cache entries"),
     "cache:forget": ("cache", "CacheForget", "Remove one cache entry"),
     "cache:gc": ("cache", "CacheGc", "Remove every expired cache entry"),

@@ -1,9 +1,12 @@
-"""`activity:*`: prune and look at the trail."""
+"""`activity:*`: seal, verify, anchor, prune, export and erase the trail."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from so.console.command import Command
-from so.errors import UsageError
+from so.errors import IntegrityError, UsageError
 
 
 def whole_days(text: object, option: str) -> int:
@@ -12,6 +15,74 @@ def whole_days(text: object, option: str) -> int:
     if not (given.isascii() and given.isdecimal() and int(given) >= 1):
         raise UsageError(f"--{option} must be a whole number from 1, not {given!r}")
     return int(given)
+
+
+class ActivityAnchor(Command):
+    """Run by a timer; the file belongs on another machine."""
+
+    signature = "activity:anchor {file : Where to append number, hash and time of the newest seal}"
+    description = "Write down the newest seal outside the database"
+
+    def handle(self) -> int:
+        """Append a line, unless it is there already."""
+        log = self.app.make("activity")
+        if log.sealer is not None:
+            log.sealer.seal()
+        line = log.anchor(self.argument("file"))
+        self.info(line or "There is no seal yet.")
+        return 0
+
+
+class ActivityErase(Command):
+    """For a person who wants to be forgotten."""
+
+    signature = "activity:erase {person : TYPE:ID, such as user:42} {--force : Do not ask}"
+    description = "Take a person's values out of the trail, which still verifies"
+
+    def handle(self) -> int:
+        """Ask, erase, and print the count."""
+        from so.systems.activity.exporting import reference
+
+        kind, id = reference(self.argument("person"))
+        question = f"Erase every personal value of {kind}:{id} from the trail, for good?"
+        if not self.option("force") and not self.confirm(question):
+            self.warn("Nothing was erased.")
+            return 1
+        personal = self.app.config.get("activity.personal")
+        count = self.app.make("activity").erase(kind, id, personal)
+        self.info(f"The values of {kind}:{id} were erased from {count} activity rows.")
+        return 0
+
+
+class ActivityExport(Command):
+    """For auditors; the export is itself logged."""
+
+    signature = (
+        "activity:export {--format=csv : csv, json or jsonl} {--from= : First day or moment, UTC}"
+        " {--to= : Last day or moment, UTC} {--log= : Only this log}"
+        " {--subject= : Only TYPE:ID} {--causer= : Only by TYPE:ID}"
+        " {--output= : A file instead of the terminal}"
+    )
+    description = "Write the trail as CSV, JSON or JSON lines"
+
+    def handle(self) -> int:
+        """Stream it."""
+        pieces = self.app.make("activity").export(
+            self.option("format"),
+            since=self.option("from"),
+            until=self.option("to"),
+            log=self.option("log"),
+            subject=self.option("subject"),
+            causer=self.option("causer"),
+        )
+        output = self.option("output")
+        if not output:
+            self.output.stream.writelines(pieces)
+            return 0
+        with Path(output).open("w", encoding="utf-8", newline="") as file:
+            file.writelines(pieces)
+        self.info(f"Wrote {output}.")
+        return 0
 
 
 class ActivityPrune(Command):
@@ -31,3 +102,100 @@ class ActivityPrune(Command):
         verb = "would be deleted" if dry else "deleted"
         self.info(f"{count} activity rows older than {days} days {verb}.")
         return 0
+
+
+class ActivitySeal(Command):
+    """The backstop, once a minute: what the sealers of the web servers and workers left."""
+
+    signature = "activity:seal {--adopt : Sign rows that were written without a key, as they are}"
+    description = "Seal the committed rows of the trail"
+
+    def handle(self) -> int:
+        """Seal, and print the counts; 1 when a row was refused."""
+        log = self.app.make("activity")
+        if self.option("adopt"):
+            self.info(f"{log.adopt()} rows adopted.")
+        if log.sealer is None:
+            raise IntegrityError("nothing is sealed: set AUDIT_KEY, and activity.integrity to seal")
+        heartbeat = self.app.config.get("activity.heartbeat_seconds", 86_400)
+        done = log.sealer.seal(recheck=True, heartbeat_seconds=heartbeat)
+        self.info(f"{done.rows} rows in {done.seals} seals.")
+        if done.refused:
+            self.error(f"{done.refused} rows were refused: run activity:verify.")
+        return 1 if done.refused else 0
+
+
+class ActivityStats(Command):
+    """What fills the table."""
+
+    signature = "activity:stats"
+    description = "Show what the trail holds, by log, event and subject"
+
+    def handle(self) -> int:
+        """Print the figures."""
+        found = self.app.make("activity").stats()
+        if self.wants_json:
+            self.json(found)
+            return 0
+        for title in ("logs", "events", "subjects"):
+            self.table(
+                (title, "rows", "bytes", "first", "last"),
+                [
+                    [row[key] for key in ("name", "rows", "bytes", "first", "last")]
+                    for row in found[title]
+                ],
+            )
+        for name in ("rows", "unsealed", "refused", "seals", "pruned_seals", "erased"):
+            self.line(f"{name}: {found[name]}")
+        return 0
+
+
+class ActivityVerify(Command):
+    """Exit 0 clean, 1 tampered, 2 cannot check, 3 unsealed backlog."""
+
+    signature = (
+        "activity:verify {--since-last : Only what came since the last clean run}"
+        " {--full : All of it, as without options} {--subject= : Only the rows of TYPE:ID}"
+        " {--anchor= : Compare with what activity:anchor wrote}"
+    )
+    description = "Check that nobody changed the trail"
+
+    def handle(self) -> int:
+        """Check, and name each fault."""
+        try:
+            report = self._report()
+        except (IntegrityError, OSError) as error:
+            if self.wants_json:
+                self.json({"exit_code": 2, "cannot_check": [str(error)]})
+            else:
+                self.error(f"Cannot check: {error}")
+            return 2
+        if self.wants_json:
+            self.json(report.to_dict())
+        else:
+            self._print(report)
+        return int(report.exit_code)
+
+    def _report(self) -> Any:
+        if self.option("full") and self.option("since-last"):
+            raise UsageError("give either --full or --since-last")
+        anchor = self.option("anchor")
+        settings = self.app.config.get("activity", {})
+        return self.app.make("activity").verify(
+            since_last=bool(self.option("since-last")),
+            subject=self.option("subject"),
+            anchors=Path(anchor).read_text("utf-8").splitlines() if anchor else (),
+            backlog_seconds=settings.get("backlog_seconds", 300),
+            heartbeat_seconds=settings.get("heartbeat_seconds", 86_400),
+        )
+
+    def _print(self, report: Any) -> None:
+        for fault in report.faults:
+            self.error(f"{fault.kind}: {fault.text}")
+        for text in (*report.cannot_check, *report.stale):
+            self.warn(text)
+        counts = (
+            f"{report.rows} rows in {report.seals} seals, {report.unsealed} unsealed, "
+            f"{report.pruned} pruned, {report.erased} erased"
+        )
+        self.info(f"{'Clean' if report.is_clean else 'Checked'}: {counts}.")

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
-from so.errors import ActivityError
+from so.errors import IntegrityError
 from so.support.clock import Clock
-from so.support.codec import to_jsonable
-from so.support.ids import uuid
-from so.support.scope import current_scope
 from so.systems.activity.context import current_batch, current_causer, is_silent
+from so.systems.activity.integrity import Integrity, SealSoon, integrity
 from so.systems.activity.masking import Mask
 from so.systems.activity.model import Activity
 from so.systems.activity.pending import PendingActivity
+from so.systems.activity.rows import COLUMNS, PROOF, Reference, check, context, reference, written
 
-COLUMNS = (
-    "log_name", "description", "subject_type", "subject_id", "causer_type", "causer_id",
-    "properties", "event", "batch_uuid", "created_at", "updated_at", "uid", "subject_label",
-    "causer_label", "context",
-)  # fmt: skip
-_ROW = f"({', '.join('?' * len(COLUMNS))})"
-_INSERT = f"insert into activity_log ({', '.join(COLUMNS)}) values "  # noqa: S608  # constants
-LONGEST = {"log_name": 255, "event": 255, "subject_id": 64, "causer_id": 64}  # characters
-LONGEST_LABEL = 191
-ROWS_PER_STATEMENT = 60  # 15 values each: below the placeholders of any SQLite
+if TYPE_CHECKING:
+    from so.systems.activity.report import Report
+    from so.systems.activity.sealing import Sealer
+
+ROWS_PER_STATEMENT = 50  # 18 values each: below the placeholders of any SQLite
 
 
 class ActivityLog:
@@ -43,14 +37,36 @@ class ActivityLog:
         mask: Iterable[str] | None = None,
         causer: Callable[[], Any] = current_causer,
         clock: Clock | None = None,
+        integrity_mode: str | None = None,
+        keys: Sequence[str | None] = (),
+        seal_delay_seconds: float | None = 0.1,
+        rows_per_seal: int = 1000,
     ) -> None:
-        """*mask*: patterns of names whose values are written as `***`; None for the usual ones."""
+        """*mask*: patterns of names whose values are written as `***`; None for the usual ones.
+
+        *integrity_mode* is off, mac or seal; None for seal if there are *keys* (the newest first,
+        older ones are still checked with), else off. Sealing starts *seal_delay_seconds* after a
+        commit; None leaves it to `seal()`. Raises ConfigError for a mode without its key.
+        """
         self.db = db
         self.enabled = enabled
         self.default_log = default_log
         self.mask = Mask(mask)
         self.clock = clock or Clock()
         self._causer = causer
+        self.integrity: Integrity | None = integrity(integrity_mode, keys)
+        self.sealer: Sealer | None = None
+        self.soon: SealSoon | None = None
+        columns = COLUMNS if self.integrity is None else (*COLUMNS, *PROOF)
+        self._columns = columns
+        self._values = f"({', '.join('?' * len(columns))})"
+        self._insert = f"insert into activity_log ({', '.join(columns)}) values {self._values}"  # noqa: S608
+        if self.integrity is not None and self.integrity.seals:
+            from so.systems.activity.sealing import Sealer
+
+            self.sealer = Sealer(db, self.integrity.ring, self.clock, rows_per_seal=rows_per_seal)
+            if seal_delay_seconds is not None:
+                self.soon = SealSoon(self.sealer.seal, seal_delay_seconds)
 
     @property
     def is_on(self) -> bool:
@@ -65,13 +81,24 @@ class ActivityLog:
         """Who is acting now."""
         return self._causer()
 
-    def write(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+    # --- writing
+
+    def write(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
         """Insert *rows*, each with what `row()` gave; the id of the last one."""
+        columns = self._columns
+        for row in rows:
+            check(row)
+            if self.integrity is not None:
+                self.integrity.sign(row, connection)
         id = 0
         for at in range(0, len(rows), ROWS_PER_STATEMENT):
             part = rows[at : at + ROWS_PER_STATEMENT]
-            bindings = [row[column] for row in part for column in COLUMNS]
-            id = connection.insert_get_id(_INSERT + ", ".join([_ROW] * len(part)), bindings)
+            bindings = [row[column] for row in part for column in columns]
+            more = f", {self._values}" * (len(part) - 1)
+            id = connection.insert_get_id(self._insert + more, bindings)
+        if self.soon is not None:
+            soon = self.soon
+            connection.after_commit(lambda: soon.wake(connection))
         return id
 
     def row(
@@ -80,21 +107,19 @@ class ActivityLog:
         *,
         log_name: str | None = None,
         event: str | None = None,
-        subject: Any = None,
-        subject_key: Any = None,
+        subject: Reference,
         causer: Any,
         properties: Mapping[str, Any],
         created_at: Any = None,
     ) -> dict[str, Any]:
-        """The values of one row; ActivityError for what does not fit its column."""
-        subject_type, subject_id, subject_label = reference(subject, subject_key)
+        """The values of one row; *subject* is what `reference()` gives."""
         causer_type, causer_id, causer_label = reference(causer)
         now = created_at or self.clock.now()
-        row = {
+        return {
             "log_name": log_name or self.default_log,
             "description": description,
-            "subject_type": subject_type,
-            "subject_id": subject_id,
+            "subject_type": subject[0],
+            "subject_id": subject[1],
             "causer_type": causer_type,
             "causer_id": causer_id,
             "properties": written(properties),
@@ -102,115 +127,131 @@ class ActivityLog:
             "batch_uuid": current_batch(),
             "created_at": now,
             "updated_at": now,
-            "uid": uuid().replace("-", ""),
-            "subject_label": subject_label,
+            "uid": os.urandom(16).hex(),
+            "subject_label": subject[2],
             "causer_label": causer_label,
-            "context": written(_context()),
+            "context": context(),
         }
-        for column, most in LONGEST.items():
-            value = row[column]
-            if isinstance(value, str) and len(value) > most:
-                raise ActivityError(f"{column} {value[:40]!r}… is longer than {most} characters")
-        return row
 
-    def prune(
-        self, days: int, *, log: str | None = None, dry_run: bool = False, batch: int = 1000
-    ) -> int:
-        """Delete rows older than *days*, *batch* at a time while others write; how many.
-
-        Raises ActivityError, and deletes nothing, unless *days* is a whole number from 1.
-        """
-        if isinstance(days, bool) or not isinstance(days, int) or days < 1:
-            raise ActivityError(f"days must be a whole number from 1, not {days!r}")
-        until = self.clock.now().timestamp() - days * 86_400
-        query = self._older_than(until, log)
-        if dry_run:
-            return int(query.count())
-        count = 0
-        while True:
-            ids = self._older_than(until, log).order_by("created_at").limit(batch).pluck("id")
-            if not ids:
-                return count
-            connection = self.db.connection()
-            count += connection.table("activity_log").where_in("id", sorted(ids)).delete()
-
-    def _older_than(self, until: float, log: str | None) -> Any:
-        from datetime import UTC, datetime
-
-        moment = datetime.fromtimestamp(until, UTC)
-        query = self.db.connection().table("activity_log").where("created_at", "<", moment)
-        return query.where("log_name", log) if log else query
+    def certify(self, event: str, description: str, properties: Mapping[str, Any]) -> str:
+        """Write an entry of the log `audit`, whether or not logging is on; its uid."""
+        row = self.row(
+            description,
+            log_name="audit",
+            event=event,
+            subject=(None, None, None),
+            causer=self.causer(),
+            properties=properties,
+        )
+        self.write(self.db.connection(), [row])
+        return str(row["uid"])
 
     def find(self, connection: Connection, id: int) -> Activity:
         """The saved Activity with that id."""
         found: Activity = Activity.on(connection).find(id)
         return found
 
+    # --- care
 
-def reference(who: Any, key: Any = None) -> tuple[str | None, str | None, str | None]:
-    """(type, id, label) of a model, of 'system:x', or of nobody."""
-    if who is None:
-        return None, None, None
-    if isinstance(who, str):
-        kind, colon, name = who.partition(":")
-        if not (colon and kind and name):
-            raise ActivityError(f"{who!r} is no causer: give a model, 'system:name' or None")
-        return kind, name[: LONGEST["causer_id"]], who[:LONGEST_LABEL]
-    alias = getattr(who, "type_alias", None) or (
-        who.__name__ if isinstance(who, type) else type(who).__name__
-    )
-    found = key if key is not None else (None if isinstance(who, type) else who.get_key())
-    return str(alias), None if found is None else str(found), _label(who)
+    def prune(
+        self, days: int, *, log: str | None = None, dry_run: bool = False, batch: int = 1000
+    ) -> int:
+        """Delete rows older than *days*, *batch* at a time while others write; how many.
 
+        Raises ActivityError, and deletes nothing, unless *days* is a whole number from 1. Sealed
+        rows leave tombstones and a certificate; IntegrityError at one that was tampered with.
+        """
+        from so.systems.activity import pruning
 
-def _label(model: Any) -> str | None:
-    """What people call the model: kept in the row, so that it outlives the model."""
-    if isinstance(model, type):
-        return None
-    held = model.get_attributes() if hasattr(model, "get_attributes") else {}
-    for column in ("number", "name", "title", "sku", "email"):
-        if isinstance(held.get(column), str):
-            return str(held[column])[:LONGEST_LABEL]
-    return None
+        return pruning.prune(self, days, name=log, dry_run=dry_run, batch=batch)
 
+    def erase(self, kind: str, id: str, personal: Iterable[str] | None = None) -> int:
+        """Take the values of the person *kind*:*id* out of the trail; how many rows changed."""
+        from so.systems.activity import erasing
 
-def _context() -> dict[str, Any]:
-    scope = current_scope()
-    if scope is None:
-        return {}
-    context: dict[str, Any] = {"source": scope.kind, "request_id": scope.request_id}
-    request = scope.request
-    if request is not None:
-        agent = request.user_agent()
-        context |= {"ip": request.ip(), "url": request.url(), "user_agent": agent and agent[:500]}
-    for name in ("job", "command"):
-        if name in scope.data:
-            context[name] = scope.data[name]
-    if scope.kind == "command" and isinstance(scope.causer, str):
-        context.setdefault("command", scope.causer.partition(":")[2])
-    return {key: value for key, value in context.items() if value is not None}
+        return erasing.erase(self, kind, id, erasing.PERSONAL if personal is None else personal)
 
+    def export(self, format: str = "csv", **selection: str | None) -> Iterator[str]:
+        """The trail as text, piece by piece; that it was exported is logged."""
+        from so.systems.activity import exporting
 
-def written(value: Any) -> str:
-    """*value* as JSON text that can always be stored: bytes and bad Unicode do not stop a save."""
-    return json.dumps(_storable(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        where, bindings = exporting.conditions(**selection)
+        given = {name: value for name, value in selection.items() if value}
+        pieces = exporting.export(self.db.connection(), format, where, bindings)
+        if self.is_on:
+            self.certify("exported", "Exported the trail", {"format": format, **given})
+        return pieces
 
+    def stats(self) -> dict[str, Any]:
+        """Rows and bytes by log, event and subject; what is sealed."""
+        from so.systems.activity import exporting
 
-def _storable(value: Any) -> Any:
-    if value is None or type(value) in (int, bool):
-        return value
-    if type(value) is str:
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return value.encode("utf-8", "backslashreplace").decode()
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _storable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_storable(item) for item in value]
-    if isinstance(value, (bytes, bytearray)):
-        return {"$b64": base64.b64encode(value).decode()}
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else repr(value)
-    return _storable(to_jsonable(value))
+        return exporting.stats(self.db.connection())
+
+    # --- proof
+
+    def adopt(self) -> int:
+        """Sign the rows that were written before there was a key, as they are now; how many.
+
+        Once, when integrity is switched on: what happened to them before, nobody can tell.
+        """
+        from so.systems.activity import adopting
+
+        return adopting.adopt(self, self._integrity())
+
+    def verify(
+        self,
+        *,
+        since_last: bool = False,
+        subject: str | None = None,
+        anchors: Iterable[str] = (),
+        backlog_seconds: float = 300,
+        heartbeat_seconds: float | None = None,
+    ) -> Report:
+        """Check the trail; a clean run is noted in it, for the next with *since_last*.
+
+        *subject* is TYPE:ID. IntegrityError without a key.
+        """
+        from so.systems.activity.exporting import reference as parsed
+        from so.systems.activity.verifying import Verifier
+
+        integrity = self._integrity()
+        verifier = Verifier(
+            self.db.connection(),
+            integrity.ring,
+            self.clock,
+            seals=integrity.seals,
+            backlog_seconds=backlog_seconds,
+            heartbeat_seconds=heartbeat_seconds,
+        )
+        pair = parsed(subject) if subject else None
+        report = verifier.run(since_last=since_last, subject=pair, anchors=anchors)
+        if report.is_clean and pair is None:
+            mark = {"seal": report.last_seal, "hash": report.last_hash, "rows": report.rows}
+            self.certify("verified", "Verified the trail", mark)
+        return report
+
+    def anchor(self, file: str | Path) -> str | None:
+        """Append number, hash and time of the newest seal to *file*; None if there is none.
+
+        The file belongs on another machine: what it says cannot be unsaid in this database.
+        """
+        if self.sealer is None:
+            raise IntegrityError("there is nothing to anchor: set activity.integrity to seal")
+        head = self.sealer.head(self.db.connection())
+        if head.seal_no == 0:
+            return None
+        line = f"{head.seal_no} {head.seal_hash} {head.sealed_at}"
+        path = Path(file)
+        known = path.read_text("utf-8").splitlines() if path.is_file() else []
+        if line not in known[-1:]:
+            with path.open("a", encoding="utf-8") as out:
+                out.write(line + "\n")
+        return line
+
+    def _integrity(self) -> Integrity:
+        if self.integrity is None:
+            raise IntegrityError(
+                "the trail is not signed: set AUDIT_KEY, and activity.integrity to mac or seal"
+            )
+        return self.integrity

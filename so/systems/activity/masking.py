@@ -7,6 +7,8 @@ from typing import Any
 
 from so.support.masking import MASK, SECRET_NAMES
 
+ERASED = "[erased]"  # stands where a personal value was
+
 
 class Mask:
     """Replaces values by `***` under names that contain a pattern, at any depth."""

@@ -10,6 +10,7 @@ from so.support.current import current
 from so.systems.activity import timeline
 from so.systems.activity.context import is_unaudited
 from so.systems.activity.model import Activity
+from so.systems.activity.rows import reference
 
 if TYPE_CHECKING:
     from so.systems.activity.log import ActivityLog
@@ -222,7 +223,7 @@ def _row(model: Any, log: ActivityLog, event: str, changes: Mapping[str, Any]) -
         model.get_description_for_event(event),
         log_name=model.log_name,
         event=event,
-        subject=model,
+        subject=reference(model),
         causer=log.causer(),
         properties=properties,
     )
@@ -317,7 +318,7 @@ def _summarise(cls: Any, log: ActivityLog, query: Any, kind: str, result: Any) -
         f"{kind} on {cls.table}",
         log_name=cls.log_name,
         event=kind,
-        subject=cls,
+        subject=reference(cls),
         causer=log.causer(),
         properties=properties,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.support.scope import UNSET
 from so.systems.activity.model import Activity
+from so.systems.activity.rows import reference
 
 if TYPE_CHECKING:
     from so.systems.activity.log import ActivityLog
@@ -83,7 +84,7 @@ class PendingActivity:
             self._filled(description, who),
             log_name=self._log_name,
             event=self._event,
-            subject=self._subject,
+            subject=reference(self._subject),
             causer=who,
             properties=log.mask.apply(self._properties),
             created_at=self._at,

@@ -9,9 +9,11 @@ from typing import Any
 
 from so.errors import ActivityError
 from so.support.masking import MASK
+from so.systems.activity.masking import ERASED
 from so.systems.activity.model import Activity
 
 ENDS = ("deleted", "force_deleted")
+UNKNOWN = (MASK, ERASED)  # what the trail does not hold
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def as_of(model: Any, moment: datetime) -> Any:
 def _model(model: Any, attributes: Mapping[str, Any]) -> Any:
     old = type(model)()
     for name, value in attributes.items():
-        if value != MASK and "." not in name:
+        if value not in UNKNOWN and "." not in name:
             old.set_attribute(name, value)
     return old
 
@@ -95,11 +97,11 @@ def revert_to(model: Any, which: Any) -> bool:
         for name, value in version.attributes.items()
         if "." not in name and name != model.primary_key and now.get(name) != value
     }
-    masked = [name for name, value in version.attributes.items() if value == MASK]
+    masked = [name for name, value in version.attributes.items() if value in UNKNOWN]
     touched = [name for name in masked if name in changed or _changed_since(model, name, version)]
     if touched:
         raise ActivityError(
-            f"cannot revert {', '.join(touched)}: the trail does not hold masked values"
+            f"cannot revert {', '.join(touched)}: the trail does not hold masked or erased values"
         )
     for name, value in changed.items():
         model.set_attribute(name, value)

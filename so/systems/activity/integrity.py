@@ -1,0 +1,128 @@
+"""`Integrity`: signs rows as they are written, and has committed rows sealed soon after."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from typing import Any
+
+from so.db.connection import Connection
+from so.db.options import zone_of
+from so.db.values import plain
+from so.errors import ActivityError, ConfigError
+from so.systems.activity import framing
+from so.systems.activity.keys import ROW, KeyRing
+
+MODES = ("off", "mac", "seal")
+_zone = lru_cache(maxsize=16)(zone_of)
+
+
+class Integrity:
+    """`mode` is mac (rows are signed) or seal (and folded into seals); `ring` has the keys."""
+
+    def __init__(self, mode: str, ring: KeyRing) -> None:
+        self.mode = mode
+        self.ring = ring
+
+    @property
+    def seals(self) -> bool:
+        """True if rows are folded into seals."""
+        return self.mode == "seal"
+
+    def sign(self, row: dict[str, Any], connection: Connection) -> None:
+        """Add salt, key_id and row_mac; ActivityError for a value that no column could hold."""
+        zone = _zone(connection.config["timezone"])
+        for column in ("created_at", "updated_at"):
+            row[column] = _moment(row[column], zone)
+        row["salt"] = os.urandom(16).hex()
+        row["key_id"] = self.ring.key_id
+        content = framing.content_hash(row["salt"], [row[name] for name in framing.CONTENT])
+        message = framing.row_frame([row[name] for name in framing.FRAMED], content)
+        row["row_mac"] = self.ring.mac(message, ROW)
+
+
+def _moment(value: Any, zone: tzinfo) -> Any:
+    """The very text that the database will hold: that is what is signed."""
+    if isinstance(value, datetime):
+        return plain(value, zone)
+    if value is None:
+        return None
+    try:
+        return plain(datetime.fromisoformat(value), zone)
+    except (TypeError, ValueError) as error:
+        raise ActivityError(f"{value!r} is no moment: give a datetime") from error
+
+
+def integrity(mode: str | None, keys: Sequence[str | None]) -> Integrity | None:
+    """The integrity that the settings ask for; None for off, the default without a key.
+
+    Raises ConfigError for an unknown mode, and for mac or seal without a key.
+    """
+    given = [key for key in keys if key]
+    wanted = mode or ("seal" if given else "off")
+    if wanted not in MODES:
+        raise ConfigError(f"unknown activity.integrity {mode!r}: use one of {', '.join(MODES)}")
+    if wanted == "off":
+        return None
+    if not given or not keys[0]:
+        raise ConfigError(f"activity.integrity is {wanted!r}, but there is no AUDIT_KEY: set it")
+    return Integrity(wanted, KeyRing(*given))
+
+
+class SealSoon:
+    """Seals what was committed a moment ago, in a thread that ends when nothing is left.
+
+    One thread a process serves a burst of commits; it has a connection of its own, so no business
+    transaction waits for it. What it misses (the process ends, the lock is taken), the next burst
+    or `activity:seal` picks up.
+    """
+
+    def __init__(self, seal: Callable[[Connection], object], delay_seconds: float) -> None:
+        self._seal = seal
+        self._delay = delay_seconds
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Connection] = {}
+        self._thread: threading.Thread | None = None
+
+    def wake(self, connection: Connection) -> None:
+        """Have the database of *connection* sealed soon; costs the caller next to nothing."""
+        # A database in memory is not there for another connection.
+        if connection.config["database"] == ":memory:" or connection.name in self._waiting:
+            return
+        with self._lock:
+            self._waiting[connection.name] = connection
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="so-seal", daemon=True)
+                self._thread.start()
+
+    def wait(self, timeout_seconds: float = 10.0) -> None:
+        """Until the thread that runs now has ended."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        while True:
+            threading.Event().wait(self._delay)
+            with self._lock:
+                waiting, self._waiting = self._waiting, {}
+                if not waiting:
+                    self._thread = None
+                    return
+            for connection in waiting.values():
+                self._seal_one(connection)
+
+    def _seal_one(self, connection: Connection) -> None:
+        try:
+            with connection.separate() as own:
+                self._seal(own)
+        except Exception:
+            logging.getLogger("so.activity").warning("sealing failed", exc_info=True)

@@ -1,0 +1,140 @@
+"""The values of one row: who, what, where from, and JSON that can always be stored."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from so.errors import ActivityError
+from so.support.codec import to_jsonable
+from so.support.scope import Scope, current_scope
+
+COLUMNS = (
+    "log_name", "description", "subject_type", "subject_id", "causer_type", "causer_id",
+    "properties", "event", "batch_uuid", "created_at", "updated_at", "uid", "subject_label",
+    "causer_label", "context",
+)  # fmt: skip
+PROOF = ("salt", "row_mac", "key_id")
+LONGEST = {
+    "log_name": 255, "event": 255, "subject_type": 255, "causer_type": 255, "subject_id": 64,
+    "causer_id": 64, "batch_uuid": 36,
+}  # fmt: skip
+LONGEST_LABEL = 191
+LONGEST_DESCRIPTION = 65_535  # bytes
+LABELS = ("number", "name", "title", "sku", "email")
+Reference = tuple[str | None, str | None, str | None]
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def check(row: dict[str, Any]) -> None:
+    """Make every text storable; ActivityError for one that does not fit its column."""
+    for column, most in LONGEST.items():
+        value = row[column]
+        if value is not None:
+            if type(value) is not str or not value.isascii():
+                value = row[column] = clean(str(value))
+            if len(value) > most:
+                raise ActivityError(f"{column} {value[:40]!r}… is longer than {most} characters")
+    description = row["description"]
+    if not (type(description) is str and description.isascii()):
+        description = row["description"] = clean(str(description))
+    if len(description) > LONGEST_DESCRIPTION // 4:
+        size = len(description.encode())
+        if size > LONGEST_DESCRIPTION:
+            raise ActivityError(
+                f"the description {description[:40]!r}… has {size} bytes, more than "
+                f"{LONGEST_DESCRIPTION}: put long texts into the properties"
+            )
+
+
+def clean(text: str) -> str:
+    """*text* without lone surrogates, which no database takes: they become escapes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def reference(who: Any, key: Any = None) -> Reference:
+    """(type, id, label) of a model, of 'system:x', or of nobody."""
+    if who is None:
+        return None, None, None
+    if isinstance(who, str):
+        kind, colon, name = who.partition(":")
+        if not (colon and kind and name):
+            raise ActivityError(f"{who!r} is no causer: give a model, 'system:name' or None")
+        return kind, name[: LONGEST["causer_id"]], clean(who[:LONGEST_LABEL])
+    alias = getattr(who, "type_alias", None) or (
+        who.__name__ if isinstance(who, type) else type(who).__name__
+    )
+    found = key if key is not None else (None if isinstance(who, type) else who.get_key())
+    return str(alias), None if found is None else str(found), _label(who)
+
+
+def _label(model: Any) -> str | None:
+    """What people call the model: kept in the row, so that it outlives the model."""
+    if isinstance(model, type):
+        return None
+    held = model.get_attributes() if hasattr(model, "get_attributes") else {}
+    for column in LABELS:
+        value = held.get(column)
+        if isinstance(value, str):
+            return clean(value[:LONGEST_LABEL])
+    return None
+
+
+def context() -> str:
+    """Where this happens, as JSON; worked out once a request or job."""
+    scope = current_scope()
+    if scope is None:
+        return "{}"
+    if scope.kind not in ("request", "job"):
+        return written(_context(scope))
+    known = scope.data.get("activity.context")
+    if known is None:
+        known = scope.data["activity.context"] = written(_context(scope))
+    return str(known)
+
+
+def _context(scope: Scope) -> dict[str, Any]:
+    found: dict[str, Any] = {"source": scope.kind, "request_id": scope.request_id}
+    request = scope.request
+    if request is not None:
+        agent = request.user_agent()
+        found |= {"ip": request.ip(), "url": request.url(), "user_agent": agent and agent[:500]}
+    for name in ("job", "command"):
+        if name in scope.data:
+            found[name] = scope.data[name]
+    if scope.kind == "command" and isinstance(scope.causer, str):
+        found.setdefault("command", scope.causer.partition(":")[2])
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def written(value: Any) -> str:
+    """*value* as JSON text that can always be stored: bytes and bad Unicode do not stop a save."""
+    try:
+        text = _encode(value)
+        if not text.isascii():
+            text.encode()  # a lone surrogate would only be refused by the database
+    except (TypeError, ValueError):  # also UnicodeEncodeError
+        return _encode(_storable(value))
+    return text
+
+
+def _storable(value: Any) -> Any:
+    if value is None or type(value) in (int, bool):
+        return value
+    if type(value) is str:
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(str(key)): _storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_storable(item) for item in value]
+    if isinstance(value, (bytes, bytearray)):
+        return {"$b64": base64.b64encode(value).decode()}
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else repr(value)
+    return _storable(to_jsonable(value))
