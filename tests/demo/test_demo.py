@@ -131,6 +131,13 @@ def test_an_order_is_taken_through_the_form(person):
     assert OrderLine.order_by_desc("id").first().quantity == 3
 
 
+@pytest.mark.parametrize("items", [1e308, True, "x", ["x"], {"a": "x"}, None])
+def test_an_order_whose_items_are_no_lines_is_refused(person, items):
+    answer = person("clerk").post("/orders", json={"customer_id": 1, "items": items})
+
+    answer.assert_invalid("items")
+
+
 def test_approving_writes_the_trail_and_tells_the_owner(program, invoice):
     manager = program("manager")
     answer = manager.post(f"/api/v1/invoices/{invoice.id}/approve", json={"note": "fine"})
