@@ -34,6 +34,8 @@ _from("so.db.model", "Model relation SoftDeletes HasUuids")
 _from("so.db.rows", "Row Collection")
 _from("so.db.connection", "Connection")
 _from("so.db.manager", "Database")
+_from("so.db.expressions", "Expression")
+_from("so.db.query", "Query")
 _from("so.http.request", "Request")
 _from("so.http.response", "Response JsonResponse RedirectResponse")
 _from("so.http.uploads", "UploadedFile")
@@ -45,7 +47,10 @@ _from(
 _from("so.http.validation", "Rule")
 _from("so.http.rules", "rules responds")
 _from("so.support.markup", "Markup h")
-_from("so.systems.queue", "Job WithoutOverlapping RateLimited ThrottlesExceptions Skip queue_fake")
+_from(
+    "so.systems.queue",
+    "Job WithoutOverlapping RateLimited ThrottlesExceptions Skip Batch queue_fake",
+)
 _from(
     "so.systems.activity",
     "LogsActivity Activity causer activity_batch without_activity unaudited",
@@ -56,6 +61,7 @@ _from(
 )
 _from("so.systems.cache", "Limit Lock")
 _from("so.systems.auth", "Hash HasApiTokens")
+_from("so.server", "serve")
 _from("so.console.command", "Command command")
 _from(
     "so.errors",
@@ -72,6 +78,7 @@ _from(
     " UrlGenerationError UploadError InvalidRuleError CacheTypeError LockTimeout"
     " NotificationFailed",
 )
+__all__ = [*_NAMES, "config", "db"]
 
 
 class _Callable(ModuleType):
@@ -108,9 +115,9 @@ def __getattr__(name: str) -> Any:
 def _nearest(name: str) -> str:
     import difflib
 
-    close = difflib.get_close_matches(name, _NAMES, 1)
+    close = difflib.get_close_matches(name, __all__, 1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def __dir__() -> list[str]:
-    return sorted({*_NAMES, "__version__"})
+    return sorted({*__all__, "__version__"})

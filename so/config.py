@@ -2,8 +2,8 @@
 
 The real environment wins over `.env`. A config file is a small Python module with one dict named
 `config`; files are read once, when the first of their keys is asked for. This module keeps no
-global but the loaded environment: which Config is the application's is decided in
-so/application.py.
+global but what `Env.load` and `Env.set` were given: an application's own `.env` and Config live
+in so/application, so that several may live in one process.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import CodeType
 from typing import Any, NoReturn
 
-from so.errors import ConfigError, EnvSyntaxError, MissingEnvError
+from so.errors import ConfigError, EnvSyntaxError, MissingEnvError, SixOrbitError
 
 _MISSING: Any = object()
 
@@ -32,10 +34,16 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
 class Env:
-    """The process environment together with the `.env` files loaded so far."""
+    """The process environment together with the `.env` files loaded so far.
+
+    Looked up in this order: `Env.set`, the real environment, the `.env` of the application whose
+    settings are being read, or else of the running one, and what `Env.load` read.
+    """
 
     _loaded: dict[str, str] = {}
     _own: dict[str, str] = {}
+    _reading: ContextVar[Mapping[str, str] | None] = ContextVar("so_env", default=None)
+    _running: Callable[[], Mapping[str, str]] = dict
     _lock = threading.Lock()
 
     @classmethod
@@ -45,20 +53,50 @@ class Env:
         A key of the real environment keeps its value unless *override*. Raises EnvSyntaxError
         naming file and line, or ConfigError when a *required* file is missing.
         """
-        file = Path(path)
-        if not file.is_file():
+        values = cls.read(path)
+        if values is None:
             if required:
-                raise ConfigError(f"environment file {file} does not exist: copy .env.example")
+                raise ConfigError(f"environment file {path} does not exist: copy .env.example")
             return False
-        text = file.read_bytes().decode("utf-8-sig")
-        values = _Parser(text, str(file), cls._lookup).parse()
         with cls._lock:
             (cls._own if override else cls._loaded).update(values)
         return True
 
     @classmethod
+    def read(cls, path: str | Path) -> dict[str, str] | None:
+        """What a `.env` file says, without making it the environment; None if there is none."""
+        try:
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                text = file.read()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read environment file {path}: {error}") from error
+        return _Parser(text, str(path), cls._lookup).parse()
+
+    @classmethod
+    @contextmanager
+    def of(cls, values: Mapping[str, str]) -> Iterator[None]:
+        """Let `env()` see *values*, an application's `.env`, for the block."""
+        token = cls._reading.set(values)
+        try:
+            yield
+        finally:
+            cls._reading.reset(token)
+
+    @classmethod
+    def follow(cls, running: Callable[[], Mapping[str, str]]) -> None:
+        """Ask *running* for the `.env` of the application that runs where `env()` is called."""
+        cls._running = staticmethod(running)
+
+    @classmethod
+    def _sources(cls) -> tuple[Mapping[str, str], ...]:
+        reading = cls._reading.get()
+        return cls._own, os.environ, cls._running() if reading is None else reading, cls._loaded
+
+    @classmethod
     def _lookup(cls, key: str) -> str | None:
-        for source in (cls._own, os.environ, cls._loaded):
+        for source in cls._sources():
             if key in source:
                 return source[key]
         return None
@@ -85,7 +123,10 @@ class Env:
     @classmethod
     def all(cls) -> dict[str, str]:
         """Every key with its raw text."""
-        return {**cls._loaded, **os.environ, **cls._own}
+        found: dict[str, str] = {}
+        for source in reversed(cls._sources()):
+            found.update(source)
+        return found
 
     @classmethod
     def clear(cls) -> None:
@@ -247,20 +288,40 @@ def _closing_quote(text: str) -> int:
 class Config:
     """Nested settings under dotted keys: `config.get("database.connections.mysql.host")`."""
 
-    def __init__(self, source: str | Path | Mapping[str, Any] | None = None) -> None:
-        """Over a folder of `*.py` and `*.json` files, or over a dict."""
+    def __init__(
+        self,
+        source: str | Path | Mapping[str, Any] | None = None,
+        dotenv: Mapping[str, str] | None = None,
+    ) -> None:
+        """Over a folder of `*.py` and `*.json` files, or over a dict.
+
+        *dotenv* is what `env()` in those files sees below the real environment.
+        """
         self._items: dict[str, Any] = {}
         self._files: dict[str, Path] = {}
+        self._dotenv = dotenv
         self._lock = threading.RLock()
         if isinstance(source, Mapping):
             self._items = copy.deepcopy(dict(source))
         elif source is not None:
             self._files = _config_files(Path(source))
 
+    def fall_back_on(self, folder: str | Path, leave_out: tuple[str, ...] = ()) -> None:
+        """Read the files of *folder* as well, for the topics that have no file here."""
+        with self._lock:
+            for name, file in _config_files(Path(folder)).items():
+                if name not in leave_out and name not in self._items:
+                    self._files.setdefault(name, file)
+
     # --- reading ---
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value at *key*; *default* (called if callable) only when there is none."""
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value at *key*; *default* (called if callable) only when there is none.
+
+        A list of keys, or a dict of key → default, gives several (`get_many`).
+        """
+        if not isinstance(key, str):
+            return self.get_many(key)
         value = self._find(key)
         if value is _MISSING:
             return default() if callable(default) else default
@@ -290,6 +351,8 @@ class Config:
         head, *rest = key.split(".")
         if head in self._files:
             self._load(head)
+        if key in self._items:
+            return self._items[key]
         value: Any = self._items.get(head, _MISSING)
         for part in rest:
             value = _step(value, part)
@@ -300,7 +363,11 @@ class Config:
             file = self._files.get(name)
             if file is None:
                 return
-            loaded = _read_config(file)
+            if self._dotenv is None:
+                loaded = _read_config(file)
+            else:
+                with Env.of(self._dotenv):
+                    loaded = _read_config(file)
             over = self._items.get(name)
             self._items[name] = _merged(loaded, over) if isinstance(over, Mapping) else loaded
             del self._files[name]
@@ -364,9 +431,12 @@ class Config:
         _put(place, last, value)
 
     def merge(self, values: Mapping[str, Any]) -> None:
-        """Lay the nested dict *values* over what is there."""
+        """Lay the nested dict *values* over what is there; a dotted key sets one value."""
         with self._lock:
             for name, over in values.items():
+                if "." in name:
+                    self._set(name, copy.deepcopy(over))
+                    continue
                 if name in self._files:
                     self._load(name)
                 here = self._items.get(name)
@@ -419,8 +489,11 @@ def _read_config(file: Path) -> dict[str, Any]:
             names: dict[str, Any] = {"__name__": f"config.{file.stem}", "__file__": str(file)}
             exec(_compiled[mark], names)  # noqa: S102  # the application's own file
             values = names.get("config")
-    except (SyntaxError, NameError, ImportError, ValueError) as error:
-        raise ConfigError(f"cannot read {file}: {error}") from error
+    except SixOrbitError:
+        raise
+    except Exception as error:
+        what = str(error) or type(error).__name__
+        raise ConfigError(f"cannot read {file}: {what}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{file} defines no dict named `config`: write `config = {{...}}`")
     return values

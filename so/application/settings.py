@@ -26,8 +26,20 @@ def settings_of(base: Path, dotenv: Mapping[str, str], given: Mapping[str, Any])
             given = _over(_OF_AN_APPLICATION, given)
         # Which databases there are is for an application to say.
         config.fall_back_on(shipped, leave_out=("database",))
+    _make_way(config, given)
     config.merge(given)
     return config
+
+
+def _make_way(config: Config, given: Mapping[str, Any]) -> None:
+    """Forget a connection that is given with another driver: their settings do not mix."""
+    connections = (given.get("database") or {}).get("connections") or {}
+    for name, connection in connections.items():
+        here = config.get(f"database.connections.{name}")
+        if isinstance(here, Mapping) and isinstance(connection, Mapping):
+            drivers = {one.get("driver", here.get("driver")) for one in (here, connection)}
+            if len(drivers) > 1 and drivers != {"mysql", "mariadb"}:
+                config.set(f"database.connections.{name}", None)
 
 
 def framework_folder() -> Path | None:

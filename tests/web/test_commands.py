@@ -15,6 +15,7 @@ PROVIDERS = ["so.web.docs.DocsProvider", "so.web.openapi.OpenApiProvider"]
 CONFIG = {
     "app": {"providers": PROVIDERS, "name": "Acme", "env": "testing", "debug": True},
     "database": {"default": "memory", "connections": {"memory": ":memory:"}},
+    "docs": {"order": []},
     "logging": {"default": "null"},
 }
 
