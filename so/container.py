@@ -105,7 +105,7 @@ class Container:
         with self._lock:
             self._aliases.pop(abstract, None)
             self._instances.pop(abstract, None)
-            self._scoped.pop(abstract, None)
+            self._scope().pop(abstract, None)
             self._bindings[abstract] = Binding(concrete, lifetime)
             self._changed()
         if abstract in self._resolved:
@@ -124,38 +124,37 @@ class Container:
 
     def alias(self, abstract: Abstract, alias: Abstract) -> None:
         """Let *alias* mean *abstract*; raises ValueError if that would go round in a circle."""
-        if abstract == alias or self.get_alias(abstract) == alias:
+        if alias in self._aliases_from(abstract):
             raise ValueError(f"[{_name(alias)}] is aliased to itself.")
         with self._lock:
             self._aliases[alias] = abstract
             self._changed()
 
-    def extend(self, abstract: Abstract, fn: Callable[[Any, Container], Any]) -> None:
+    def extend(self, abstract: Abstract, fn: Callable[..., Any]) -> None:
         """Pass every *abstract* through `fn(obj, container)`, in the order of the calls."""
         abstract = self.get_alias(abstract)
         with self._lock:
             if abstract in self._instances:
-                self._instances[abstract] = fn(self._instances[abstract], self)
+                self._instances[abstract] = _answer(fn, self._instances[abstract], self)
             else:
                 self._extenders.setdefault(abstract, []).append(fn)
             self._changed()
         if abstract in self._resolved:
             self._fire_rebound(abstract)
 
-    def tag(self, abstracts: Any, *tags: str) -> None:
+    def tag(self, abstracts: Any, *tags: Any) -> None:
         """Put one abstract, or a list of them, under each of *tags*."""
-        many = abstracts if isinstance(abstracts, (list, tuple)) else [abstracts]
-        for name in tags:
-            self._tags.setdefault(name, []).extend(many)
+        for tag in tags:
+            for name in _listed(tag):
+                self._tags.setdefault(name, []).extend(_listed(abstracts))
 
     def tagged(self, tag: str) -> Tagged:
         """The objects under *tag*, made as they are asked for, anew in each iteration."""
-        return Tagged(self, self._tags.get(tag, []))
+        return Tagged(self, self._tags.setdefault(tag, []))
 
     def when(self, concrete: Any) -> ContextualBuilder:
         """Begin `when(X).needs(Y).give(Z)`: what X, or each of several, gets for Y."""
-        many = concrete if isinstance(concrete, (list, tuple)) else [concrete]
-        return ContextualBuilder(self, list(many))
+        return ContextualBuilder(self, list(_listed(concrete)))
 
     def add_contextual_binding(self, concrete: Abstract, needs: Abstract, given: Any) -> None:
         """What `when(concrete).needs(needs).give(given)` does."""
@@ -218,7 +217,7 @@ class Container:
         if callbacks:
             obj = self.make(abstract)
             for callback in callbacks:
-                callback(self, obj)
+                _answer(callback, self, obj)
 
     # --- asking ---
 
@@ -238,6 +237,7 @@ class Container:
 
     def is_shared(self, abstract: Abstract) -> bool:
         """True if every `make` gives the same object (within a scope, for scoped ones)."""
+        abstract = self.get_alias(abstract)
         binding = self._bindings.get(abstract)
         return abstract in self._instances or (
             binding is not None and binding.lifetime != "transient"
@@ -253,6 +253,13 @@ class Container:
             abstract = self._aliases[abstract]
         return abstract
 
+    def _aliases_from(self, abstract: Abstract) -> list[Abstract]:
+        """*abstract*, what it is an alias of, and so on."""
+        found = [abstract]
+        while found[-1] in self._aliases:
+            found.append(self._aliases[found[-1]])
+        return found
+
     def get_bindings(self) -> dict[Abstract, Binding]:
         """All bindings by their abstract."""
         return self._bindings
@@ -266,7 +273,7 @@ class Container:
 
     def __delitem__(self, abstract: Abstract) -> None:
         with self._lock:
-            for store in (self._bindings, self._instances, self._scoped, self._aliases):
+            for store in (self._bindings, self._instances, self._scope(), self._aliases):
                 store.pop(abstract, None)
             self._resolved.discard(abstract)
             self._changed()
@@ -275,8 +282,10 @@ class Container:
 
     def forget_instance(self, abstract: Abstract) -> None:
         """Drop the stored object; a singleton is then made anew."""
+        abstract = self.get_alias(abstract)
         with self._lock:
-            self._instances.pop(self.get_alias(abstract), None)
+            self._instances.pop(abstract, None)
+            self._scope().pop(abstract, None)
             self._changed()
 
     def forget_instances(self) -> None:
@@ -329,9 +338,14 @@ class Container:
         """`make(abstract, params)`."""
         return self.make(abstract, params)
 
-    def build(self, cls: type[T]) -> T:
-        """A new *cls*, whatever is bound under it."""
-        return cast("T", self._construct(cls, {}))
+    def build(self, concrete: Any) -> Any:
+        """A new object of the class *concrete*, whatever is bound under it.
+
+        A callable is called as a bound one would be.
+        """
+        if isinstance(concrete, type):
+            return self._construct(concrete, {})
+        return _answer(concrete, self, {})
 
     def get(self, abstract: Abstract) -> Any:
         """`make`, but EntryNotFoundError for what is neither bound nor a class."""
@@ -381,7 +395,7 @@ class Container:
             raise CircularDependencyError(_chain((*stack, abstract)))
         stack.append(abstract)
         try:
-            return fn(*(self, params)[: arity(fn)])
+            return _answer(fn, self, params)
         finally:
             stack.pop()
 
@@ -394,7 +408,7 @@ class Container:
 
     def _scope(self) -> dict[Abstract, Any]:
         scope = current_scope()
-        return self._scoped if scope is None else scope.instances
+        return self._scoped if scope is None else scope.instances.setdefault(self, {})
 
     # --- plans ---
 
@@ -422,6 +436,10 @@ class Container:
         elif isinstance(concrete, type):
             if concrete is not abstract and self.bound(concrete):
                 plan = self._compile(concrete, (*stack, abstract))
+            elif concrete in BUILT_IN and binding is not None:
+                plan = concrete
+            elif concrete is Container:
+                plan = _constant(self)
             else:
                 plan = self._compile_class(concrete, stack)
         else:
@@ -492,12 +510,12 @@ class Container:
 
     def _finished(self, abstract: Abstract, obj: Any) -> Any:
         for extender in self._extenders.get(abstract, ()):
-            obj = extender(obj, self)
+            obj = _answer(extender, obj, self)
         for when in ("during", "after"):
             for wanted, callback in self._hooks[when]:
                 is_kind = isinstance(wanted, type) and isinstance(obj, wanted)
                 if wanted is None or wanted == abstract or is_kind:
-                    callback(*(obj, self)[: arity(callback)])
+                    _answer(callback, obj, self)
         self._resolved.add(abstract)
         return obj
 
@@ -516,7 +534,7 @@ class Container:
                 and issubclass(abstract, wanted)
             )
             if wanted is None or wanted == abstract or is_kind:
-                callback(*(abstract, params, self)[: arity(callback)])
+                _answer(callback, abstract, params, self)
 
     # --- parameters ---
 
@@ -533,11 +551,13 @@ class Container:
         for parameter, hint in parameters(target):
             if parameter.kind is parameter.VAR_KEYWORD:
                 continue
+            given = params.get(parameter.name, _NOTHING)
             if parameter.kind is parameter.VAR_POSITIONAL:
-                args += [_constant(item) for item in self._variadic(parameter, hint, context)]
+                items = self._variadic(parameter, hint, context) if given is _NOTHING else given
+                args += [_constant(item) for item in _listed(items)]
                 continue
-            if parameter.name in params:
-                plan = _constant(params[parameter.name])
+            if given is not _NOTHING:
+                plan = _constant(given)
             else:
                 plan = self._parameter(parameter, hint, context, stack)
             if parameter.kind is parameter.KEYWORD_ONLY:
@@ -604,9 +624,12 @@ class Container:
             needs = self._contextual.get(owner)
             if not needs:
                 continue
-            for key in (f"${name}", wanted, self.get_alias(wanted)):
-                if key is not None and key in needs:
-                    return needs[key]
+            if f"${name}" in needs:
+                return _as_value(needs[f"${name}"])
+            if wanted is not None:
+                for need, given in needs.items():
+                    if self.get_alias(wanted) == self.get_alias(need):
+                        return given
         return _NOTHING
 
     def _plan_of_given(self, given: Any, stack: tuple[Abstract, ...]) -> Plan:
@@ -616,7 +639,7 @@ class Container:
             items = [self._plan_of_given(item, stack) for item in given]
             return lambda: [item() for item in items]
         if inspect.isroutine(given):
-            return lambda: given(*(self,)[: arity(given)])
+            return lambda: _answer(given, self)
         if isinstance(given, _Lazy):
             return lambda: given.read(self)
         return _constant(given)
@@ -638,7 +661,7 @@ class Container:
         if self._methods:
             bound = self._methods.get(_method_key(fn))
             if bound is not None:
-                return bound(*(fn.__self__, self)[: arity(bound)])
+                return _answer(bound, fn.__self__, self)
         args, kwargs = self._arguments(fn, owner, tuple(self._stack()), params or {})
         return fn(*(a() for a in args), **{k: v() for k, v in kwargs.items()})
 
@@ -654,9 +677,9 @@ class Container:
         if isinstance(target, (list, tuple)):
             owner, method = target
             obj = self.make(owner) if isinstance(owner, (type, str)) else owner
-            return getattr(obj, method), type(obj)
+            return _method(obj, method), type(obj)
         if isinstance(target, type):
-            return getattr(self.make(target), default_method or "__call__"), target
+            return _method(self.make(target), default_method or "__call__"), target
         if inspect.isfunction(target):
             cls = class_of_method(target)
             return (target, target) if cls is None else (target.__get__(self.make(cls)), cls)
@@ -729,14 +752,35 @@ class ServiceProvider:
     boot: Callable[..., object] = lambda self: None  # any injected parameters
 
 
+def _answer(fn: Callable[..., Any], *offered: Any) -> Any:
+    """What *fn* returns, given as many of *offered* as it takes."""
+    return fn(*offered[: arity(fn)])
+
+
 def _constant(value: Any) -> Plan:
     return lambda: value
+
+
+def _as_value(given: Any) -> Any:
+    """What was given for a parameter by its name: text and lists are what they are."""
+    return _Lazy(lambda _: given) if isinstance(given, (str, list, tuple)) else given
 
 
 def _contexts(context: Abstract) -> Iterator[Abstract]:
     yield context
     if isinstance(context, type):
         yield from context.__mro__[1:-1]
+
+
+def _method(obj: Any, name: str) -> Any:
+    found = getattr(obj, name, None)
+    if not callable(found):
+        raise BindingResolutionError(f"Method {type(obj).__name__}.{name} does not exist.")
+    return found
+
+
+def _listed(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (list, tuple, set, frozenset)) else [value]
 
 
 def _method_key(target: Any) -> str:
@@ -746,8 +790,11 @@ def _method_key(target: Any) -> str:
         owner, method = target
         cls = owner if isinstance(owner, type) else type(owner)
         return f"{cls.__name__}@{method}"
+    if inspect.isfunction(target):
+        home = class_of_method(target)
+        return "" if home is None else f"{home.__name__}@{target.__name__}"
     owner = getattr(target, "__self__", None)
-    return f"{type(owner).__name__}@{target.__name__}" if owner is not None else ""
+    return "" if owner is None else f"{type(owner).__name__}@{target.__name__}"
 
 
 # --- words for messages ---------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 import threading
 from typing import Optional
 
@@ -452,3 +453,259 @@ def test_a_name_bound_to_another_name_is_followed(container):
 
     assert type(container.make("storage")) is SqlRepository
     assert type(container.make("storage", {"x": 1})) is SqlRepository
+
+
+# --- what strangers tried -------------------------------------------------------------------------
+
+
+def test_a_circle_of_aliases_is_refused_wherever_it_closes(container):
+    container.instance("a", 1)
+    container.alias("a", "b")
+    container.alias("b", "c")
+
+    for abstract, alias in (("c", "a"), ("c", "b"), ("b", "a")):
+        with pytest.raises(ValueError, match="aliased to itself"):
+            container.alias(abstract, alias)
+    assert container.make("c") == 1
+
+
+def test_questions_about_an_alias_are_answered_for_what_it_stands_for(container):
+    container.singleton("a", lambda: object())
+    container.alias("a", "b")
+
+    assert container.is_shared("b")
+    assert not container.resolved("b")
+    container.make("a")
+    assert container.resolved("b")
+    container.forget_instance("b")
+    container.when(Service).needs("b").give(SqlRepository)
+    container.alias("a", Repository)
+    assert type(container.make(Service).repository) is SqlRepository
+
+
+def test_every_callback_gets_as_much_as_it_takes(container):
+    seen = []
+    container.bind("x", lambda: 1)
+    container.extend("x", lambda value: value + 1)
+    container.instance("y", 1)
+    container.extend("y", lambda value: value + 1)
+    container.make("x")
+    container.rebinding("x", lambda: seen.append("rebound"))
+
+    container.bind("x", lambda: 5)
+
+    assert seen == ["rebound"]
+    assert (container.make("x"), container.make("y")) == (6, 2)
+
+
+def test_tags_may_be_lists_and_are_looked_up_when_iterated(container):
+    letters = container.tagged("letters")
+
+    container.tag(Repository, ["letters", "all"])
+
+    assert [type(one) for one in letters] == [Repository]
+    assert len(container.tagged("all")) == 1
+
+
+def test_what_is_given_by_name_is_the_value_itself(container):
+    class Report:
+        def __init__(self, name: str, sizes: list, kind: Repository, made: int) -> None:
+            self.all = (name, sizes, made)
+            self.kind = kind
+
+    container.instance("cache", object())
+    report = container.when(Report)
+    report.needs("$name").give("cache")
+    report.needs("$sizes").give((1, 2))
+    report.needs("$kind").give(SqlRepository)
+    report.needs("$made").give(lambda: 3)
+
+    assert container.make(Report).all == ("cache", (1, 2), 3)
+    assert type(container.make(Report).kind) is SqlRepository
+
+
+def test_variadic_parameters_may_be_given_in_every_way(container):
+    class All:
+        def __init__(self, *parts: Repository) -> None:
+            self.parts = parts
+
+    container.when(All).needs(Repository).give(SqlRepository)
+    assert [type(p) for p in container.make(All).parts] == [SqlRepository]
+    container.when(All).needs(Repository).give([Repository, SqlRepository])
+    assert [type(p) for p in container.make(All).parts] == [Repository, SqlRepository]
+    assert container.make(All, parts=[1, 2]).parts == (1, 2)
+
+
+def test_a_method_that_is_not_there_cannot_be_called(container):
+    for target in ([Controller, "nothing"], "controller@nothing", [Controller, "__doc__"]):
+        container.bind("controller", Controller)
+        with pytest.raises(BindingResolutionError, match=r"Method Controller\.\w+ does not exist"):
+            container.call(target)
+
+
+def test_partial_functions_get_what_the_function_asks_for(container):
+    def work(times: int, service: Service) -> tuple[int, type]:
+        return times, type(service)
+
+    assert container.call(functools.partial(work, 3)) == (3, Service)
+
+
+def test_static_and_class_methods_are_called(container):
+    class Tools:
+        @staticmethod
+        def plain(service: Service) -> type:
+            return type(service)
+
+        @classmethod
+        def of_class(cls, service: Service) -> tuple[type, type]:
+            return cls, type(service)
+
+    assert container.call(Tools.plain) is container.call([Tools, "plain"]) is Service
+    assert container.call(Tools.of_class) == container.call([Tools, "of_class"]) == (Tools, Service)
+
+
+def test_bind_method_takes_every_form_of_a_key(container):
+    controller = Controller(Service(Repository()))
+    for key in ("Controller@show", [Controller, "show"], [controller, "show"], Controller.show):
+        fresh = Container()
+        fresh.bind_method(key, lambda obj: type(obj).__name__)
+        assert fresh.call([controller, "show"]) == "Controller"
+        assert fresh.call(controller.show) == "Controller"
+
+
+def test_build_makes_a_new_one_whatever_is_bound(container):
+    kept = container.instance(Repository, Repository())
+
+    assert container.build(Repository) is not kept
+    assert container.build(lambda c: c.make(Repository)) is kept
+    with pytest.raises(BindingResolutionError, match="not instantiable"):
+        container.build(Gateway)
+
+
+def test_get_tells_unknown_names_from_things_that_cannot_be_made(container):
+    with pytest.raises(EntryNotFoundError, match=r"\[nothing\]"):
+        container.get("nothing")
+    with pytest.raises(BindingResolutionError, match="not instantiable"):
+        container.get(Gateway)
+    assert isinstance(container.get(Repository), Repository)
+
+
+def test_classes_that_take_their_arguments_when_created(container):
+    class Created:
+        service: Service
+
+        def __new__(cls, service: Service) -> Created:
+            made = object.__new__(cls)
+            made.service = service
+            return made
+
+    Created.__new__.__annotations__["service"] = Service
+
+    assert isinstance(container.make(Created).service, Service)
+
+
+def test_a_builtin_class_can_be_bound_and_the_container_asks_for_itself(container):
+    class Factory:
+        def __init__(self, container: Container) -> None:
+            self.container = container
+
+    container.bind("settings", dict)
+
+    assert container.make("settings") == {}
+    assert container.make(Factory).container is container
+
+
+def test_binding_a_scoped_name_again_takes_effect_within_the_scope(container):
+    with entered(Scope("request")):
+        container.scoped("x", lambda: 1)
+        assert container.make("x") == 1
+        container.scoped("x", lambda: object())
+        first = container.make("x")
+        container.forget_instance("x")
+        assert container.make("x") not in (1, first)
+        del container["x"]
+        assert "x" not in container
+
+
+def test_two_containers_share_nothing_within_one_scope(container):
+    other = Container()
+    container.scoped("x", lambda: 1)
+    other.scoped("x", lambda: 2)
+
+    with entered(Scope("request")):
+        assert (container.make("x"), other.make("x")) == (1, 2)
+
+
+def test_a_name_bound_to_a_name_and_parameters_on_the_way(container):
+    container.bind("short", "long")
+    container.bind("long", Controller)
+    container.bind(Repository, SqlRepository)
+
+    assert container.make("short", page=3).page == 3
+    assert type(container.make(Repository, {"unused": 1})) is SqlRepository
+    assert container.make("long", {"page": 4}).page == 4
+    with pytest.raises(BindingResolutionError, match=r"\[nothing\] does not exist"):
+        container.make("nothing", page=1)
+
+
+def test_flush_forgets_everything(container):
+    container.singleton("a", lambda: 1)
+    container.alias("a", "b")
+    container.make("a")
+    container.tag("a", "t")
+    container.resolving(lambda obj: None)
+
+    container.flush()
+
+    assert (container.get_bindings(), list(container.tagged("t"))) == ({}, [])
+    assert not container.resolved("a")
+    container.instance("c", 1)
+    container.forget_instances()
+    assert not container.bound("c")
+
+
+def test_a_constructor_that_fails_leaves_the_container_as_it_was(container):
+    def fail(c: Container) -> None:
+        raise KeyError("mine")
+
+    container.singleton("x", fail)
+    for _ in range(2):
+        with pytest.raises(KeyError, match="mine"):
+            container.make("x")
+    with pytest.raises(BindingResolutionError, match=r"while building \[Shop\]\.$"):
+        container.make(Shop)
+
+
+def test_a_default_does_not_hide_an_error_of_the_constructor(container):
+    class Broken:
+        def __init__(self) -> None:
+            raise RuntimeError("mine")
+
+    class Shop:
+        def __init__(self, broken: Broken | None = None) -> None: ...
+
+    with pytest.raises(RuntimeError, match="mine"):
+        container.make(Shop)
+
+
+def test_a_parameter_without_annotation_is_unresolvable(container):
+    class Foo:
+        def __init__(self, thing) -> None: ...
+
+    with pytest.raises(BindingResolutionError, match=r"resolving \[thing\] in class Foo"):
+        container.make(Foo)
+    with pytest.raises(BindingResolutionError, match=r"resolving \[thing\] in <lambda>"):
+        container.call(lambda thing: thing)
+
+
+def test_callbacks_of_a_class_are_for_what_is_made_of_it(container):
+    seen = []
+    container.before_resolving(Repository, lambda abstract, params: seen.append(params))
+    container.resolving(Repository, lambda obj: seen.append(type(obj)))
+    container.bind("mine", SqlRepository)
+
+    container.make("mine")
+    container.make(SqlRepository, {"unused": 1})
+    container.make(Service)
+
+    assert seen == [SqlRepository, {"unused": 1}, SqlRepository, {}, Repository]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import collections.abc
+import functools
 import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Union
 
 Parameters = list[tuple[inspect.Parameter, Any]]
@@ -40,7 +41,9 @@ def parameters(target: Any) -> Parameters:
 
 
 def _of_constructor(cls: Any) -> Parameters:
-    return [] if cls.__init__ is object.__init__ else _read(cls.__init__, drop_self=True)
+    if cls.__init__ is not object.__init__:
+        return _read(cls.__init__, drop_self=True)
+    return [] if cls.__new__ is object.__new__ else _read(cls.__new__, drop_self=True)
 
 
 def _read(source: Any, *, drop_self: bool) -> Parameters:
@@ -50,12 +53,20 @@ def _read(source: Any, *, drop_self: bool) -> Parameters:
         return []  # built in C without a signature: call it without arguments
     if drop_self:
         found = found[1:]
+    source = _written(source)
     hinted = source if inspect.isroutine(source) else getattr(source, "__call__", source)  # noqa: B004
     try:
         hints = typing.get_type_hints(hinted)
     except Exception:
         hints = {p.name: _local_hint(source, p.annotation) for p in found}
     return [(p, hints.get(p.name, p.annotation)) for p in found]
+
+
+def _written(source: Any) -> Any:
+    """The function as it was written, inside any `functools.partial`."""
+    while isinstance(source, functools.partial):
+        source = source.func
+    return source
 
 
 def _local_hint(source: Any, annotation: Any) -> Any:
@@ -65,9 +76,25 @@ def _local_hint(source: Any, annotation: Any) -> Any:
     fn = inspect.unwrap(getattr(source, "__func__", source))
     namespace = {**getattr(fn, "__globals__", {}), **_closure(fn)}
     try:
-        return eval(annotation, namespace)  # noqa: S307  # the code's own annotation
+        return eval(annotation, namespace, _Siblings(fn))  # noqa: S307  # the code's own annotation
     except Exception:
         return annotation
+
+
+class _Siblings(dict[str, Any]):
+    """Classes defined in the same function as *fn*'s class: no module knows them by name."""
+
+    def __init__(self, fn: Any) -> None:
+        super().__init__()
+        head, local, _ = getattr(fn, "__qualname__", "").rpartition("<locals>.")
+        self._place = (getattr(fn, "__module__", None), head + local)
+
+    def __missing__(self, name: str) -> Any:
+        module, place = self._place
+        for cls in classes_named(name) if place else ():
+            if cls.__module__ == module and cls.__qualname__ == place + name:
+                return cls
+        raise KeyError(name)
 
 
 def _closure(fn: Any) -> dict[str, Any]:
@@ -117,10 +144,14 @@ def class_of_method(fn: types.FunctionType) -> type | None:
             found = getattr(found, part, None)
         return found if isinstance(found, type) else None
     name = path.rpartition(".")[2]  # a class inside a function: no module knows it by name
+    return next((cls for cls in classes_named(name) if vars(cls).get(fn.__name__) is fn), None)
+
+
+def classes_named(name: str) -> Iterator[type]:
+    """Every class of that name there is, the newest of several first where that can be told."""
     todo: list[type] = [object]
     while todo:
         cls = todo.pop()
-        if cls.__name__ == name and vars(cls).get(fn.__name__) is fn:
-            return cls
+        if cls.__name__ == name:
+            yield cls
         todo.extend(type.__subclasses__(cls))
-    return None
