@@ -32,9 +32,8 @@ def frame(values: Iterable[Any]) -> bytes:
         if value is None:
             parts.append(b"-")
         else:
-            raw = text(value).encode("utf-8", "surrogatepass")
-            parts.append(b"%d:" % len(raw))
-            parts.append(raw)
+            raw = (value if type(value) is str else text(value)).encode("utf-8", "surrogatepass")
+            parts.append(b"%d:%b" % (len(raw), raw))
     return b"".join(parts)
 
 

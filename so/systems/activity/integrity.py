@@ -6,19 +6,17 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime, tzinfo
-from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from so.db.connection import Connection
-from so.db.options import zone_of
-from so.db.values import plain
-from so.errors import ActivityError, ConfigError
+from so.errors import ConfigError
 from so.systems.activity import framing
 from so.systems.activity.keys import ROW, KeyRing
 
+_content = itemgetter(*framing.CONTENT)
+_framed = itemgetter(*framing.FRAMED)
 MODES = ("off", "mac", "seal")
-_zone = lru_cache(maxsize=16)(zone_of)
 
 
 class Integrity:
@@ -33,28 +31,12 @@ class Integrity:
         """True if rows are folded into seals."""
         return self.mode == "seal"
 
-    def sign(self, row: dict[str, Any], connection: Connection) -> None:
-        """Add salt, key_id and row_mac; ActivityError for a value that no column could hold."""
-        zone = _zone(connection.config["timezone"])
-        for column in ("created_at", "updated_at"):
-            row[column] = _moment(row[column], zone)
-        row["salt"] = os.urandom(16).hex()
+    def sign(self, row: dict[str, Any]) -> None:
+        """Add key_id and row_mac to *row*, whose values are as the database will hold them."""
         row["key_id"] = self.ring.key_id
-        content = framing.content_hash(row["salt"], [row[name] for name in framing.CONTENT])
-        message = framing.row_frame([row[name] for name in framing.FRAMED], content)
+        content = framing.content_hash(row["salt"], _content(row))
+        message = framing.row_frame(_framed(row), content)
         row["row_mac"] = self.ring.mac(message, ROW)
-
-
-def _moment(value: Any, zone: tzinfo) -> Any:
-    """The very text that the database will hold: that is what is signed."""
-    if isinstance(value, datetime):
-        return plain(value, zone)
-    if value is None:
-        return None
-    try:
-        return plain(datetime.fromisoformat(value), zone)
-    except (TypeError, ValueError) as error:
-        raise ActivityError(f"{value!r} is no moment: give a datetime") from error
 
 
 def integrity(mode: str | None, keys: Sequence[str | None]) -> Integrity | None:

@@ -8,7 +8,7 @@ from typing import Any
 from so.errors import ConfigError
 from so.support.signing import Signer
 
-ROW, SEAL, TOMBSTONE, PRUNING, ERASURE = (
+PURPOSES = ROW, SEAL, TOMBSTONE, PRUNING, ERASURE = (
     "activity-row", "activity-seal", "activity-tombstone", "activity-pruning", "activity-erasure",
 )  # fmt: skip
 
@@ -26,25 +26,32 @@ class KeyRing:
             signers = [Signer(each) for each in (key, *previous)]
         except ConfigError as error:
             raise ConfigError(f"AUDIT_KEY cannot be used: {error}") from error
-        self._newest = signers[0]
-        self._signers = {_id(signer): signer for signer in reversed(signers)}
         self.key_id = _id(signers[0])
+        # Derived once here: deriving for every row would cost as much as the MAC itself.
+        self._keys = {
+            _id(signer): {purpose: signer.mac(b"", purpose).encode() for purpose in PURPOSES}
+            for signer in signers
+        }
+        self._newest = self._keys[self.key_id]
 
     def knows(self, key_id: Any) -> bool:
         """True if what that key signed can be checked."""
-        return key_id in self._signers
+        return key_id in self._keys
 
     def mac(self, message: bytes, purpose: str) -> str:
         """The MAC of *message* under the newest key."""
-        return self._newest.mac(message, purpose)
+        return hmac.digest(self._newest[purpose], message, "sha256").hex()
 
     def check(self, message: bytes, mac: Any, purpose: str, key_id: Any = None) -> bool:
         """True if *mac* was made over *message* by the key *key_id*, or by any without one."""
         if not isinstance(mac, str) or not mac.isascii():
             return False
-        signer = self._signers.get(key_id)
-        signers = self._signers.values() if key_id is None else [signer] if signer else []
-        return any(hmac.compare_digest(one.mac(message, purpose), mac) for one in signers)
+        rings = self._keys.values() if key_id is None else (self._keys.get(key_id, {}),)
+        return any(
+            hmac.compare_digest(hmac.digest(ring[purpose], message, "sha256").hex(), mac)
+            for ring in rings
+            if ring
+        )
 
 
 def _id(signer: Signer) -> str:

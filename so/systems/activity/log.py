@@ -16,7 +16,7 @@ from so.systems.activity.integrity import Integrity, SealSoon, integrity
 from so.systems.activity.masking import Mask
 from so.systems.activity.model import Activity
 from so.systems.activity.pending import PendingActivity
-from so.systems.activity.rows import COLUMNS, PROOF, Reference, check, context, reference, written
+from so.systems.activity.rows import COLUMNS, PROOF, Reference, context, reference, settle, written
 
 if TYPE_CHECKING:
     from so.systems.activity.report import Report
@@ -86,10 +86,11 @@ class ActivityLog:
     def write(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
         """Insert *rows*, each with what `row()` gave; the id of the last one."""
         columns = self._columns
+        zone = connection.config["timezone"]
         for row in rows:
-            check(row)
+            settle(row, zone)
             if self.integrity is not None:
-                self.integrity.sign(row, connection)
+                self.integrity.sign(row)
         id = 0
         for at in range(0, len(rows), ROWS_PER_STATEMENT):
             part = rows[at : at + ROWS_PER_STATEMENT]
@@ -115,6 +116,7 @@ class ActivityLog:
         """The values of one row; *subject* is what `reference()` gives."""
         causer_type, causer_id, causer_label = reference(causer)
         now = created_at or self.clock.now()
+        random = os.urandom(32).hex()  # one call for both: it is a system call
         return {
             "log_name": log_name or self.default_log,
             "description": description,
@@ -127,10 +129,11 @@ class ActivityLog:
             "batch_uuid": current_batch(),
             "created_at": now,
             "updated_at": now,
-            "uid": os.urandom(16).hex(),
+            "uid": random[:32],
             "subject_label": subject[2],
             "causer_label": causer_label,
             "context": context(),
+            "salt": random[32:],
         }
 
     def certify(self, event: str, description: str, properties: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -11,6 +11,7 @@ from so.systems.activity import timeline
 from so.systems.activity.context import is_unaudited
 from so.systems.activity.model import Activity
 from so.systems.activity.rows import reference
+from so.systems.activity.tracking import differing, tracking
 
 if TYPE_CHECKING:
     from so.systems.activity.log import ActivityLog
@@ -86,7 +87,7 @@ class LogsActivity:
         log: ActivityLog = current("activity")
         if not log.is_on:
             return
-        changes = _Changes(self, log).of(event, before, after)
+        changes = tracking(type(self), log.mask).changes(self, event, before, after)
         if changes is None:
             return
         model: Any = self
@@ -124,96 +125,6 @@ class LogsActivity:
                 _summarise(cls, log, query, kind, result)
                 return result
             return _bulk_change(cls, log, query, kind, perform)
-
-
-# --- what of a change is logged ------------------------------------------------------------------
-
-
-class _Changes:
-    """Turns stored values before and after into the properties of a row."""
-
-    def __init__(self, model: Any, log: ActivityLog) -> None:
-        self._model = model
-        self._plan = model._plan
-        self._log = log
-        self._hidden = {*model.hidden, *model.log_mask}
-
-    def of(
-        self, event: str, before: Mapping[str, Any], after: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
-        """`{"attributes": …, "old": …}`; None when nothing of it is tracked."""
-        attributes: dict[str, Any] | None
-        old: dict[str, Any] | None
-        if event in ("created", "restored"):  # back to life: all of it, as when it was made
-            attributes, old = self._plain({**self._model._attributes, **after}), None
-        elif event in ("deleted", "force_deleted"):
-            attributes, old = None, self._plain({**self._model._original, **before})
-        else:
-            attributes, old = self._plain(after), self._plain(before)
-            if not self._model.log_only_dirty:
-                attributes = {**self._plain(self._model._attributes), **attributes}
-                old = {**attributes, **old}
-        if not attributes and not old and not self._model.log_empty:
-            return None
-        found: dict[str, Any] = {}
-        if attributes is not None:
-            found["attributes"] = attributes
-        if old is not None:
-            found["old"] = old
-        return found
-
-    def _plain(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        plain = {}
-        for name in self._tracked(values):
-            if name in values:
-                plain[name] = self._value(name, values)
-            elif "." in name:
-                found = self._dotted(name, values)
-                if found is not None:
-                    plain[name] = found[0]
-        return plain
-
-    def _tracked(self, values: Mapping[str, Any]) -> Iterable[str]:
-        wanted = self._model.log_attributes
-        names = [n for n in wanted if n != "*"]
-        if "*" in wanted:
-            bookkeeping = {self._plan.created_at, self._plan.updated_at, self._plan.lock_column}
-            names = [n for n in values if n not in bookkeeping] + [n for n in names if "." in n]
-        return [n for n in names if n not in self._model.log_attributes_except]
-
-    def _value(self, name: str, values: Mapping[str, Any]) -> Any:
-        value = values[name]
-        if value is None:
-            return None
-        if name in self._hidden or self._log.mask.hides(name):
-            return "***"
-        cast = self._plan.casts.get(name)
-        if cast is not None:
-            value = cast.get(self._model, name, value, values)
-        return self._log.mask.apply(value, self._hidden)
-
-    def _dotted(self, name: str, values: Mapping[str, Any]) -> tuple[Any] | None:
-        head, _, rest = name.partition(".")
-        if head in self._plan.relations:
-            return self._related(head, rest, values)
-        if head not in values:
-            return None
-        value = self._value(head, values)
-        for part in rest.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        return (value,)
-
-    def _related(self, relation: str, path: str, values: Mapping[str, Any]) -> tuple[Any] | None:
-        """A value of what a belongs_to pointed at, then; nothing if the key was not touched."""
-        definition = self._model.related(relation)
-        column = getattr(definition, "foreign_key", None)
-        if column is None or column not in values:
-            return None
-        owner = getattr(definition, "owner_key", "id")
-        related = definition.model.where(owner, values[column]).first()
-        for part in path.split("."):
-            related = None if related is None else getattr(related, part, None)
-        return (related,)
 
 
 def _row(model: Any, log: ActivityLog, event: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,19 +168,15 @@ def _compared(
     cls: Any, log: ActivityLog, event: str, before: dict[str, Any], after: dict[str, Any]
 ) -> list[dict[str, Any]]:
     model = cls().set_raw_attributes({**before, **after}, sync=True)
+    tracked = tracking(cls, log.mask)
     if event in ("deleted", "force_deleted"):
-        changes = _Changes(model, log).of(event, before, {})
+        changes = tracked.changes(model, event, before, {})
     else:
-        changed = [name for name in after if not _same(cls, name, before.get(name), after[name])]
-        changes = _Changes(model, log).of(
-            event, {n: before.get(n) for n in changed}, {n: after[n] for n in changed}
+        changed = list(differing(cls, before, after))
+        changes = tracked.changes(
+            model, event, {n: before.get(n) for n in changed}, {n: after[n] for n in changed}
         )
     return [] if changes is None else [_row(model, log, event, changes)]
-
-
-def _same(cls: Any, name: str, first: Any, second: Any) -> bool:
-    cast = cls._plan.casts.get(name)
-    return bool(first == second if cast is None else cast.same(first, second))
 
 
 def _present(cls: Any, query: Any, keys: list[Any]) -> dict[Any, dict[str, Any]]:
@@ -282,7 +189,7 @@ def _bulk_insert(cls: Any, log: ActivityLog, query: Any, values: Any) -> bool:
     given = [values] if isinstance(values, Mapping) else list(values or [])
     if not given:
         return True
-    connection, key = query.runner, cls.primary_key
+    connection, key, tracked = query.runner, cls.primary_key, tracking(cls, log.mask)
     size = max(1, 900 // max(1, len(given[0])))
     rows = []
     for at in range(0, len(given), size):
@@ -291,7 +198,7 @@ def _bulk_insert(cls: Any, log: ActivityLog, query: Any, values: Any) -> bool:
         for new_key, row in zip(_new_keys(connection, part, key), part, strict=True):
             stored = dict(row) if new_key is None else {**row, key: new_key}
             model = cls().set_raw_attributes(stored, sync=True)
-            changes = _Changes(model, log).of("created", {}, stored)
+            changes = tracked.changes(model, "created", {}, stored)
             if changes is not None and "created" in cls.log_events:
                 rows.append(_row(model, log, "created", changes))
     log.write(connection, rows)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+from so.db.options import zone_of
+from so.db.values import datetime_text
 from so.errors import ActivityError
 from so.support.codec import to_jsonable
 from so.support.scope import Scope, current_scope
@@ -25,11 +29,18 @@ LONGEST_LABEL = 191
 LONGEST_DESCRIPTION = 65_535  # bytes
 LABELS = ("number", "name", "title", "sku", "email")
 Reference = tuple[str | None, str | None, str | None]
+_zone = lru_cache(maxsize=16)(zone_of)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
-def check(row: dict[str, Any]) -> None:
-    """Make every text storable; ActivityError for one that does not fit its column."""
+def settle(row: dict[str, Any], zone_name: str) -> None:
+    """Make every value what the database will hold; ActivityError for one that does not fit.
+
+    Moments become text in the connection's zone: that very text is signed.
+    """
+    created, updated = row["created_at"], row["updated_at"]
+    row["created_at"] = _moment(created, zone_name)
+    row["updated_at"] = row["created_at"] if updated is created else _moment(updated, zone_name)
     for column, most in LONGEST.items():
         value = row[column]
         if value is not None:
@@ -47,6 +58,16 @@ def check(row: dict[str, Any]) -> None:
                 f"the description {description[:40]!r}… has {size} bytes, more than "
                 f"{LONGEST_DESCRIPTION}: put long texts into the properties"
             )
+
+
+def _moment(value: Any, zone_name: str) -> str | None:
+    if value is None:
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise ActivityError(f"{value!r} is no moment: give a datetime") from error
+    return datetime_text(moment, _zone(zone_name))
 
 
 def clean(text: str) -> str:
@@ -78,7 +99,7 @@ def _label(model: Any) -> str | None:
     """What people call the model: kept in the row, so that it outlives the model."""
     if isinstance(model, type):
         return None
-    held = model.get_attributes() if hasattr(model, "get_attributes") else {}
+    held = getattr(model, "_attributes", None) or {}
     for column in LABELS:
         value = held.get(column)
         if isinstance(value, str):

@@ -1,0 +1,156 @@
+"""What of a change is logged: worked out once a class, applied to every row.
+
+A `Tracking` knows for each column whether it is tracked, masked or cast. It is made anew when an
+attribute of the class is replaced (the model then has another plan) or the log has another mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from so.support.masking import MASK
+from so.systems.activity.masking import Mask
+
+PLAIN = frozenset((int, str, float, bool))
+BORN = ("created", "restored")  # back to life: all of it, as when it was made
+GONE = ("deleted", "force_deleted")
+_SKIPPED, _MASKED, _AS_IT_IS, _CAST = range(4)
+_MOST_NAMES = 500
+
+
+class Tracking:
+    """Turns stored values before and after a change of one class into the properties of a row."""
+
+    def __init__(self, cls: Any, mask: Mask) -> None:
+        self.plan = cls._plan
+        self.mask = mask
+        self._only_dirty = cls.log_only_dirty
+        self._empty = cls.log_empty
+        self._hidden = frozenset((*cls.hidden, *cls.log_mask))
+        self._except = frozenset(cls.log_attributes_except)
+        self._all = "*" in cls.log_attributes
+        named = [n for n in cls.log_attributes if n != "*" and n not in self._except]
+        self._dotted = [n for n in named if "." in n]
+        self._named = named
+        self._bookkeeping = {
+            self.plan.created_at, self.plan.updated_at, self.plan.lock_column
+        }  # fmt: skip
+        self._treatments: dict[str, int] = {}
+
+    def changes(
+        self, model: Any, event: str, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """`{"attributes": …, "old": …}`; None when nothing of it is tracked."""
+        attributes: dict[str, Any] | None
+        old: dict[str, Any] | None
+        if event in BORN:
+            attributes, old = self._plain(model, {**model._attributes, **after}), None
+        elif event in GONE:
+            attributes, old = None, self._plain(model, {**model._original, **before})
+        else:
+            attributes, old = self._plain(model, after), self._plain(model, before)
+            if not self._only_dirty:
+                attributes = {**self._plain(model, model._attributes), **attributes}
+                old = {**attributes, **old}
+        if not attributes and not old and not self._empty:
+            return None
+        found: dict[str, Any] = {}
+        if attributes is not None:
+            found["attributes"] = attributes
+        if old is not None:
+            found["old"] = old
+        return found
+
+    def _plain(self, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+        plain: dict[str, Any] = {}
+        for name in values if self._all else self._named:
+            if name in values:
+                treatment = self._treatments.get(name)
+                if treatment is None:
+                    treatment = self._treatment(name)
+                if treatment == _SKIPPED:
+                    continue
+                value = values[name]
+                if treatment == _AS_IT_IS and type(value) in PLAIN:
+                    plain[name] = value
+                else:
+                    plain[name] = self._treated(model, name, treatment, values)
+            elif not self._all:
+                self._add_dotted(plain, model, name, values)
+        if self._all:
+            for name in self._dotted:
+                self._add_dotted(plain, model, name, values)
+        return plain
+
+    def _treatment(self, name: str) -> int:
+        if name in self._except or (self._all and name in self._bookkeeping):
+            found = _SKIPPED
+        elif name in self._hidden or self.mask.hides(name):
+            found = _MASKED
+        else:
+            found = _CAST if name in self.plan.casts else _AS_IT_IS
+        if len(self._treatments) < _MOST_NAMES:
+            self._treatments[name] = found
+        return found
+
+    def _treated(self, model: Any, name: str, treatment: int, values: Mapping[str, Any]) -> Any:
+        value = values[name]
+        if value is None:
+            return None
+        if treatment == _MASKED:
+            return MASK
+        if treatment == _CAST:
+            value = self.plan.casts[name].get(model, name, value, values)
+        return self.mask.apply(value, self._hidden)
+
+    def _add_dotted(
+        self, plain: dict[str, Any], model: Any, name: str, values: Mapping[str, Any]
+    ) -> None:
+        head, dot, rest = name.partition(".")
+        if not dot:
+            return
+        if head in self.plan.relations:
+            self._add_related(plain, model, name, values)
+        elif head in values:
+            value = self._treated(model, head, self._treatment(head), values)
+            for part in rest.split("."):
+                value = value.get(part) if isinstance(value, Mapping) else None
+            plain[name] = value
+
+    @staticmethod
+    def _add_related(
+        plain: dict[str, Any], model: Any, name: str, values: Mapping[str, Any]
+    ) -> None:
+        """A value of what a belongs_to pointed at, then; nothing if the key was not touched."""
+        relation, _, path = name.partition(".")
+        definition = model.related(relation)
+        column = getattr(definition, "foreign_key", None)
+        if column is None or column not in values:
+            return
+        owner = getattr(definition, "owner_key", "id")
+        related: Any = definition.model.where(owner, values[column]).first()
+        for part in path.split("."):
+            related = None if related is None else getattr(related, part, None)
+        plain[name] = related
+
+
+_known: WeakKeyDictionary[Any, Tracking] = WeakKeyDictionary()
+
+
+def tracking(cls: Any, mask: Mask) -> Tracking:
+    """The Tracking of a model class."""
+    found = _known.get(cls)
+    if found is None or found.plan is not cls._plan or found.mask is not mask:
+        found = _known[cls] = Tracking(cls, mask)
+    return found
+
+
+def differing(cls: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[str]:
+    """The columns that differ, as their casts compare."""
+    casts = cls._plan.casts
+    for name in after:
+        first, second, cast = before.get(name), after[name], casts.get(name)
+        if not (first == second if cast is None else cast.same(first, second)):
+            yield name
