@@ -267,10 +267,11 @@ create table if not exists cache (
     expiration bigint not null,                    -- unix seconds
     -- added:
     fresh_until bigint null default null,          -- unix seconds; usable but stale after that
-    created_at bigint not null default 0,          -- unix seconds; the oldest go first
+    created_at bigint not null default 0,          -- unix seconds; 0 unless the oldest are to go first
+    bytes bigint not null default 0,               -- of value, likewise
     primary key (`key`),
     key cache_expiration (expiration),
-    key cache_created_at (created_at)
+    key cache_created_at (created_at, bytes)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 create table if not exists cache_locks (

@@ -257,10 +257,11 @@ create table if not exists cache (
     expiration integer not null,                   -- unix seconds
     -- added:
     fresh_until integer null default null,         -- unix seconds; usable but stale after that
-    created_at integer not null default 0          -- unix seconds; the oldest go first
-);
+    created_at integer not null default 0,         -- unix seconds; 0 unless the oldest are to go first
+    bytes integer not null default 0               -- of value, likewise
+) without rowid;
 create index if not exists cache_expiration on cache (expiration);
-create index if not exists cache_created_at on cache (created_at);
+create index if not exists cache_created_at on cache (created_at, bytes) where created_at > 0;
 
 create table if not exists cache_locks (
     "key" varchar(255) not null primary key,

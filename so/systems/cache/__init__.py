@@ -8,25 +8,30 @@ Which stores there are and how they are called is decided in so/application.py.
 
 from so.systems.cache.cache import Cache, cached
 from so.systems.cache.database import DatabaseStore
-from so.systems.cache.files import FileStore
-from so.systems.cache.limits import Limit, RateLimiter
+from so.systems.cache.files import FileLocks, FileStore
+from so.systems.cache.limits import DatabaseCounters, Limit, MemoryCounters, RateLimiter
 from so.systems.cache.locks import DatabaseLocks, Lock, MemoryLocks, Semaphore
 from so.systems.cache.memory import ArrayStore, NullStore, TieredStore
 from so.systems.cache.stores import Caches
+from so.systems.cache.tags import TaggedCache
 
 __all__ = [
     "ArrayStore",
     "Cache",
     "Caches",
+    "DatabaseCounters",
     "DatabaseLocks",
     "DatabaseStore",
+    "FileLocks",
     "FileStore",
     "Limit",
     "Lock",
+    "MemoryCounters",
     "MemoryLocks",
     "NullStore",
     "RateLimiter",
     "Semaphore",
+    "TaggedCache",
     "TieredStore",
     "cached",
 ]

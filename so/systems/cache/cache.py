@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
-import random
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from so.errors import CacheError, CacheTypeError, CodecError
+from so.errors import CacheError, CacheTypeError, CodecError, DatabaseError
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
-from so.support.ids import short_id
 from so.support.scope import current_scope
-from so.systems.cache.entry import NEVER, Entry, Store, expiration_of, stored_key
-from so.systems.cache.locks import Lock, Locks, MemoryLocks, Semaphore
+from so.systems.cache.entry import (
+    LARGEST_NUMBER,
+    LONGEST_PLAIN,
+    MISSING,
+    NEVER,
+    Entry,
+    Store,
+    checked_prefix,
+    expiration_of,
+    stored_key,
+    summed,
+)
+from so.systems.cache.locks import Lock, Locks, Semaphore, waited
+from so.systems.cache.tags import TaggedCache
+from so.systems.cache.turns import Turns
 
 Ttl = float | timedelta | datetime | None
-MISSING: Any = object()
+NOTED_EVERY = (100, 10_000)  # reads until they are noted with the next write, or by themselves
 _log = logging.getLogger("so.cache")
 
 
@@ -39,26 +50,40 @@ class Cache:
         codec: Codec | None = None,
         compute_seconds: float = 60,
     ) -> None:
-        """*compute_seconds*: how long `remember` lets one process compute before another may."""
-        self.store = store
-        self.prefix = f"{prefix}:"
-        self.locks = locks or MemoryLocks(store.clock)
-        self.hits = 0
+        """*locks*: those of the store without. *codec*: what values may be.
+
+        *compute_seconds*: how long `remember` lets one process compute before another may.
+        """
+        self.backend = store
+        self.prefix = checked_prefix(prefix)
+        self.locks = locks or store.own_locks()
+        self.compute_seconds = compute_seconds
+        self.hits = 0  # of this process, as are misses
         self.misses = 0
+        self.stores: Callable[[str | None], Cache] | None = None  # set by Caches
+        self._noted = (0, 0)  # how many of them the store knows of
         self._codec = codec or default_codec
-        self._compute_seconds = compute_seconds
-        self._computing: dict[str, threading.Lock] = {}
+        self._turns = Turns()
+        self._plain = LONGEST_PLAIN - len(self.prefix.encode())
 
     @property
     def clock(self) -> Clock:
         """The clock that times are measured by."""
-        return self.store.clock
+        return self.backend.clock
+
+    def store(self, name: str | None = None) -> Cache:
+        """Another cache of the same application by name; the default one without."""
+        if self.stores is None:
+            raise CacheError(f"this cache stands alone: there is no store {name!r} beside it")
+        return self.stores(name)
 
     # --- reading ---
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value under *key*; *default* (called if callable) if there is none."""
-        value = self._value(self.store.get(self._stored(key)))
+        entry = self.backend.get(self.stored(key))
+        value = MISSING if entry is None else self._value(entry)
+        self.count(value is not MISSING)
         if value is MISSING:
             return default() if callable(default) else default
         return value
@@ -66,19 +91,18 @@ class Cache:
     def many(self, keys: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
         """Several values in one statement; a dict of key → default, or None for what is missing."""
         defaults = keys if isinstance(keys, Mapping) else dict.fromkeys(keys)
-        stored = {key: self._stored(key) for key in defaults}
-        found = self.store.many(stored.values())
-        result = {}
-        for key, default in defaults.items():
-            value = self._value(found.get(stored[key]))
-            if value is MISSING:
-                value = default() if callable(default) else default
-            result[key] = value
+        result = self.peek(defaults)
+        missed = [key for key, value in result.items() if value is MISSING]
+        self.misses += len(missed)
+        self.hits += len(result) - len(missed)
+        for key in missed:
+            default = defaults[key]
+            result[key] = default() if callable(default) else default
         return result
 
     def has(self, key: str) -> bool:
         """True if there is a value, even None."""
-        return self._value(self.store.get(self._stored(key))) is not MISSING
+        return self.get(key, MISSING) is not MISSING
 
     def missing(self, key: str) -> bool:
         """True if there is no value."""
@@ -88,7 +112,7 @@ class Cache:
 
     def ttl(self, key: str) -> int | None:
         """Seconds left; None for a value without end and for no value."""
-        entry = self.store.get(self._stored(key))
+        entry = self.entry(key)
         if entry is None or entry.expiration >= NEVER:
             return None
         return max(0, int(entry.expiration - self.clock.time()))
@@ -97,19 +121,26 @@ class Cache:
 
     def put(self, key: str, value: Any, ttl: Ttl = None) -> bool:
         """Store *value* under *key*, replacing what was there."""
-        return self.put_many({key: value}, ttl)
+        expiration = expiration_of(ttl, self.clock)
+        if not expiration:
+            self.forget(key)
+            return True
+        self.backend.put({self.stored(key): Entry(self.encode(value), expiration)})
+        self._note_now_and_then()
+        return True
 
     set = put
 
     def put_many(self, values: Mapping[str, Any], ttl: Ttl = None) -> bool:
         """Store all of *values* in one statement."""
         expiration = expiration_of(ttl, self.clock)
-        if expiration <= self.clock.time():
+        if not expiration:
             self.forget_many(values)
             return True
-        self.store.put(
-            {self._stored(k): Entry(self._text(v), expiration) for k, v in values.items()}
+        self.backend.put(
+            {self.stored(k): Entry(self.encode(v), expiration) for k, v in values.items()}
         )
+        self._note_now_and_then()
         return True
 
     def forever(self, key: str, value: Any) -> bool:
@@ -119,13 +150,15 @@ class Cache:
     def add(self, key: str, value: Any, ttl: Ttl = None) -> bool:
         """Store *value* only if there is none; whether it was stored. Atomic."""
         expiration = expiration_of(ttl, self.clock)
-        if expiration <= self.clock.time():
+        if not expiration:
             return False
-        return self.store.add(self._stored(key), Entry(self._text(value), expiration))
+        return self.backend.add(self.stored(key), Entry(self.encode(value), expiration))
 
     def pull(self, key: str, default: Any = None) -> Any:
         """The value under *key*, removed; only one caller gets it."""
-        value = self._value(self.store.pull(self._stored(key)))
+        entry = self.backend.pull(self.stored(key))
+        value = MISSING if entry is None else self._value(entry)
+        self.count(value is not MISSING)
         if value is MISSING:
             return default() if callable(default) else default
         return value
@@ -133,38 +166,48 @@ class Cache:
     def touch(self, key: str, ttl: Ttl = None) -> bool:
         """Give a live value a new time to live; False if there is none."""
         expiration = expiration_of(ttl, self.clock)
-        if expiration <= self.clock.time():
+        if not expiration:
             return self.forget(key)
-        return self.store.touch(self._stored(key), expiration)
+        return self.backend.touch(self.stored(key), expiration)
 
     def forget(self, key: str) -> bool:
         """Remove *key*; whether there was a value."""
-        return self.store.forget([self._stored(key)]) > 0
+        return self.backend.forget([self.stored(key)]) > 0
 
     def forget_many(self, keys: Iterable[str]) -> int:
         """Remove *keys*; how many values there were."""
-        return self.store.forget([self._stored(key) for key in keys])
+        return self.backend.forget([self.stored(key) for key in keys])
 
     def flush(self) -> None:
-        """Remove everything under this prefix, and nothing else; locks and limits stay."""
-        self.store.flush(self.prefix)
+        """Remove everything under this prefix, and nothing else; locks and limits stay.
+
+        What `stats()` counts begins anew.
+        """
+        self.backend.flush(self.prefix)
+        self.hits = self.misses = 0
+        self._noted = (0, 0)
 
     clear = flush
 
     def increment(self, key: str, by: int = 1) -> int:
         """Add *by* to an integer, 0 if missing; the new value. Atomic; the end stays.
 
-        Raises CacheTypeError if the value is not an integer.
+        Raises CacheTypeError if the value is not an integer or the sum has more than 64 bits.
         """
-        if isinstance(by, bool) or not isinstance(by, int):
-            raise CacheTypeError(f"cannot add {by!r} to {key!r}: give an integer")
-        number = self.store.increment(self._stored(key), by)
+        if isinstance(by, bool) or not isinstance(by, int) or abs(by) > LARGEST_NUMBER:
+            raise CacheTypeError(f"cannot add {by!r} to {key!r}: give an integer of 64 bits")
+        number = self.backend.increment(self.stored(key), by)
         if number is None:
-            raise CacheTypeError(f"the value under {key!r} is not an integer")
+            entry = self.entry(key)
+            is_number = entry is not None and summed(entry.text, 0) is not None
+            problem = f"plus {by} has more than 64 bits" if is_number else "is not an integer"
+            raise CacheTypeError(f"the value under {key!r} {problem}; it was left as it is")
         return number
 
     def decrement(self, key: str, by: int = 1) -> int:
         """Take *by* from an integer; see `increment`."""
+        if isinstance(by, bool) or not isinstance(by, int):
+            raise CacheTypeError(f"cannot take {by!r} from {key!r}: give an integer")
         return self.increment(key, -by)
 
     # --- computing once ---
@@ -185,12 +228,18 @@ class Cache:
         and then compute themselves. *cache_if* says whether a value is stored; None is stored for
         *none_ttl*, if given.
         """
-        value = self._value(self.store.get(self._stored(key)))
+        value = self.get(key, MISSING)
         if value is not MISSING:
             return value
-        return self._computed_once(
-            key, lambda: self._compute(key, ttl, fn, cache_if, none_ttl), wait
-        )
+
+        def compute() -> Any:
+            value = fn()
+            end = self.ttl_for(value, ttl, cache_if, none_ttl)
+            if end is not MISSING:
+                self.put(key, value, end)
+            return value
+
+        return self.computed_once(key, lambda: self.peek([key])[key], compute, wait)
 
     def remember_forever(self, key: str, fn: Callable[[], Any], **options: Any) -> Any:
         """`remember` without an end."""
@@ -206,10 +255,12 @@ class Cache:
         In between, it is given as it is while one caller computes the next: after the response
         inside a request, at once elsewhere.
         """
-        entry = self.store.get(self._stored(key))
-        value = self._value(entry)
+        entry = self.entry(key)
+        value = MISSING if entry is None else self._value(entry)
+        self.count(value is not MISSING)
         if value is MISSING or entry is None:
-            return self._computed_once(key, lambda: self._refresh(key, ttl, fn), wait)
+            compute = functools.partial(self._refresh, key, ttl, fn)
+            return self.computed_once(key, lambda: self.peek([key])[key], compute, wait)
         if entry.fresh_until is not None and entry.fresh_until <= self.clock.time():
             return self._serve_stale(key, ttl, fn, value)
         return value
@@ -236,57 +287,53 @@ class Cache:
     def _refresh(self, key: str, ttl: tuple[float, float], fn: Callable[[], Any]) -> Any:
         fresh, usable = ttl
         value = fn()
-        fresh_until = expiration_of(fresh, self.clock)
-        entry = Entry(self._text(value), expiration_of(usable, self.clock), fresh_until)
-        self.store.put({self._stored(key): entry})
+        expiration = expiration_of(usable, self.clock)
+        entry = Entry(self.encode(value), expiration, expiration_of(fresh, self.clock))
+        if expiration:
+            self.backend.put({self.stored(key): entry})
         return value
 
-    def _compute(
+    def ttl_for(
         self,
-        key: str,
-        ttl: Any,
-        fn: Callable[[], Any],
+        value: Any,
+        ttl: Ttl | Callable[[Any], Ttl],
         cache_if: Callable[[Any], bool] | None,
-        none_ttl: Any,
+        none_ttl: Ttl,
     ) -> Any:
-        value = fn()
+        """How long `remember` keeps *value*; MISSING for not at all."""
         if cache_if is not None and not cache_if(value):
-            return value
+            return MISSING
         if value is None and none_ttl is not MISSING:
-            ttl = none_ttl
-        self.put(key, value, ttl(value) if callable(ttl) else ttl)
-        return value
+            return none_ttl
+        return ttl(value) if callable(ttl) else ttl
 
-    def _computed_once(self, key: str, compute: Callable[[], Any], wait: float) -> Any:
-        """What *compute* gives, here or in whichever process got there first."""
+    def computed_once(
+        self, key: str, read: Callable[[], Any], compute: Callable[[], Any], wait: float
+    ) -> Any:
+        """What *read* gives as soon as it is not MISSING, or *compute*, here or elsewhere."""
         deadline = self.clock.monotonic() + wait
-        inside = self._computing.setdefault(key, threading.Lock())
-        free = inside.acquire(timeout=wait)
-        try:
+        with self._turns.taken(key, wait) as at_once:
+            value = MISSING if at_once else read()
             lock = self._compute_lock(key)
-            pause = 0.005
-            while True:
-                value = self._value(self.store.get(self._stored(key)))
-                if value is not MISSING:
-                    return value
-                if lock.acquire():
-                    break
-                if self.clock.monotonic() >= deadline:
-                    return compute()
-                self.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
-                pause = min(pause * 1.5, 0.1)
+
+            def decided() -> bool:
+                nonlocal value
+                if value is not MISSING or lock.acquire():
+                    return True
+                value = read()
+                return value is not MISSING
+
+            in_time = waited(decided, self.clock, deadline - self.clock.monotonic())
+            if value is not MISSING or not in_time:
+                return compute() if value is MISSING else value
             try:
-                value = self._value(self.store.get(self._stored(key)))
+                value = read()
                 return compute() if value is MISSING else value
             finally:
                 lock.release()
-        finally:
-            if free:
-                inside.release()
-            self._computing.pop(key, None)
 
     def _compute_lock(self, key: str) -> Lock:
-        return self.lock(f"remember:{key}", self._compute_seconds)
+        return self.lock(f"\x1fcompute:{key}", self.compute_seconds)
 
     # --- tags ---
 
@@ -301,169 +348,103 @@ class Cache:
 
     def lock(self, name: str, seconds: float = 0, owner: str | None = None) -> Lock:
         """The lock *name*, which ends by itself after *seconds* (0: only by a release)."""
-        return Lock(self.locks, self._stored(name), seconds, owner)
+        return Lock(self.locks, self.stored(name), seconds, owner)
 
     def restore_lock(self, name: str, owner: str) -> Lock:
-        """The lock *name* as *owner* holds it, to be released elsewhere."""
-        return self.lock(name, 0, owner)
+        """The lock *name* as *owner* holds it, to be released or refreshed elsewhere."""
+        return Lock(self.locks, self.stored(name), None, owner)
 
     def semaphore(self, name: str, limit: int, seconds: float) -> Semaphore:
         """At most *limit* holders of *name* at once, each for *seconds* at most."""
-        return Semaphore(self.locks, self._stored(name), limit, seconds)
+        return Semaphore(self.locks, self.stored(name), limit, seconds)
 
     # --- housekeeping ---
 
     def gc(self, batch: int = 1000) -> int:
         """Remove every expired row of values and locks, *batch* at a time; how many."""
-        return self.store.gc(batch) + self.locks.gc(batch)
+        return self.backend.gc(batch) + self.locks.gc(batch)
 
     def stats(self) -> dict[str, Any]:
-        """Hits and misses of this process, entries and bytes of the store."""
-        entries, size = self.store.size()
-        return {"hits": self.hits, "misses": self.misses, "entries": entries, "bytes": size}
+        """Hits and misses since the last flush, of every process; entries and bytes."""
+        if not self.backend.durable:
+            entries, size = self.backend.size(self.prefix)
+            return {"hits": self.hits, "misses": self.misses, "entries": entries, "bytes": size}
+        self._note()
+        rows = self.backend.many([self.stored(name) for name in _COUNTERS])
+        counts = [rows.get(self.stored(name), Entry("0", NEVER)).text for name in _COUNTERS]
+        entries, size = self.backend.size(self.prefix)
+        return {
+            "hits": int(counts[0]),
+            "misses": int(counts[1]),
+            "entries": entries - len(rows),
+            "bytes": size - sum(len(row.text) for row in rows.values()),
+        }
+
+    def count(self, hit: bool) -> None:
+        """Count one read."""
+        if hit:
+            self.hits += 1
+        else:
+            self.misses += 1
+        if not (self.hits + self.misses) % NOTED_EVERY[1]:
+            self._note()
+
+    def _note_now_and_then(self) -> None:
+        if self.hits + self.misses - sum(self._noted) >= NOTED_EVERY[0]:
+            self._note()
+
+    def _note(self) -> None:
+        """Add what this process has counted since to what the store knows."""
+        if not self.backend.durable:
+            return
+        now, before = (self.hits, self.misses), self._noted
+        self._noted = now
+        try:
+            for name, new, old in zip(_COUNTERS, now, before, strict=True):
+                if new > old:
+                    self.backend.increment(self.stored(name), new - old)
+        except (DatabaseError, OSError) as error:
+            _log.debug("hits and misses were not noted: %s", error)
 
     def close(self) -> None:
-        """Let go of what the store holds open."""
-        self.store.close()
+        """Note what was counted, and let go of what the store holds open."""
+        self._note()
+        self.backend.close()
 
     # --- values ---
 
-    def _stored(self, key: str) -> str:
+    def stored(self, key: str) -> str:
+        """*key* as the store knows it."""
+        if type(key) is str and len(key) <= self._plain and key.isascii():
+            return self.prefix + key
         return stored_key(self.prefix, key)
 
-    def _text(self, value: Any) -> str:
+    def entry(self, key: str) -> Entry | None:
+        """What the store keeps under *key*, not counted as a read."""
+        return self.backend.get(self.stored(key))
+
+    def peek(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Several values, MISSING for what is missing; not counted as reads."""
+        stored = {key: self.stored(key) for key in keys}
+        found = self.backend.many(stored.values())
+        value = self._value
+        return {
+            key: value(found[name]) if name in found else MISSING for key, name in stored.items()
+        }
+
+    def encode(self, value: Any) -> str:
+        """*value* as it is stored; raises CodecError for what cannot be."""
         return self._codec.encode(value)
 
-    def _value(self, entry: Entry | None) -> Any:
-        if entry is None:
-            self.misses += 1
-            return MISSING
+    def _value(self, entry: Entry) -> Any:
         try:
-            value = self._codec.decode(entry.text)
+            return self._codec.decode(entry.text)
         except CodecError as error:
             _log.warning("a cache entry cannot be read and counts as missing: %s", error)
-            self.misses += 1
             return MISSING
-        self.hits += 1
-        return value
 
 
-class TaggedCache:
-    """The part of a cache under some tags.
-
-    Every tag has a version of its own; an entry remembers the versions of its tags and is missing
-    as soon as one of them has changed, so a flush costs one write whatever the tag holds. A value
-    carries the versions from before it was computed: one that a flush overtook is never fresh.
-    """
-
-    def __init__(self, cache: Cache, names: list[str]) -> None:
-        self._cache = cache
-        self._names = names
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value under *key* if none of its tags was flushed since."""
-        value = self._read(key)[0]
-        if value is MISSING:
-            return default() if callable(default) else default
-        return value
-
-    def has(self, key: str) -> bool:
-        """True if there is a value."""
-        return self._read(key)[0] is not MISSING
-
-    def put(self, key: str, value: Any, ttl: Ttl = None) -> bool:
-        """Store *value* under *key* and these tags."""
-        return self._store(key, value, ttl, self._versions())
-
-    def forever(self, key: str, value: Any) -> bool:
-        """Store *value* without an end."""
-        return self.put(key, value)
-
-    def forget(self, key: str) -> bool:
-        """Remove *key*."""
-        return self._cache.forget(self._name(key))
-
-    def remember(self, key: str, ttl: Ttl, fn: Callable[[], Any], *, wait: float = 10.0) -> Any:
-        """The value under *key*, computed once when there is none."""
-        value, versions = self._read(key)
-        if value is not MISSING:
-            return value
-
-        def compute() -> Any:
-            again, before = self._read(key)
-            if again is not MISSING:
-                return again
-            before = before or self._versions()
-            made = fn()
-            self._store(key, made, ttl, before)
-            return made
-
-        if versions is None:
-            self._versions()
-        return self._locked(key, compute, wait)
-
-    def _locked(self, key: str, compute: Callable[[], Any], wait: float) -> Any:
-        lock = self._cache._compute_lock(self._name(key))
-        clock = self._cache.clock
-        deadline = clock.monotonic() + wait
-        while not lock.acquire():
-            value = self._read(key)[0]
-            if value is not MISSING:
-                return value
-            if clock.monotonic() >= deadline:
-                return compute()
-            clock.sleep(random.uniform(0.005, 0.05))  # noqa: S311  # jitter
-        try:
-            return compute()
-        finally:
-            lock.release()
-
-    def remember_forever(self, key: str, fn: Callable[[], Any]) -> Any:
-        """`remember` without an end."""
-        return self.remember(key, None, fn)
-
-    def increment(self, key: str, by: int = 1) -> int:
-        """Add *by* to an integer under these tags."""
-        return self._cache.increment(f"{self._name(key)}@{'.'.join(self._versions())}", by)
-
-    def decrement(self, key: str, by: int = 1) -> int:
-        """Take *by* from an integer under these tags."""
-        return self.increment(key, -by)
-
-    def flush(self) -> None:
-        """End every entry that has one of these tags."""
-        for name in self._names:
-            self._cache.forever(_tag_key(name), short_id())
-
-    def _name(self, key: str) -> str:
-        return f"tagged:{'|'.join(self._names)}:{key}"
-
-    def _read(self, key: str) -> tuple[Any, list[str] | None]:
-        """The value, and the present versions of the tags (None if one has none yet)."""
-        name = self._name(key)
-        tag_keys = [_tag_key(tag) for tag in self._names]
-        found = self._cache.many({**dict.fromkeys([*tag_keys, name], None)})
-        versions = [found[tag] for tag in tag_keys]
-        if None in versions:
-            return MISSING, None
-        stored = found[name]
-        fits = isinstance(stored, dict) and stored.get("versions") == versions
-        return (stored["value"] if fits else MISSING), versions
-
-    def _versions(self) -> list[str]:
-        keys = [_tag_key(name) for name in self._names]
-        found = self._cache.many(keys)
-        for key in [key for key in keys if found[key] is None]:
-            self._cache.add(key, short_id())
-            found[key] = self._cache.get(key)
-        return [str(found[key]) for key in keys]
-
-    def _store(self, key: str, value: Any, ttl: Ttl, versions: list[str]) -> bool:
-        return self._cache.put(self._name(key), {"versions": versions, "value": value}, ttl)
-
-
-def _tag_key(name: str) -> str:
-    return f"tag:{name}"
+_COUNTERS = ("\x1fhits", "\x1fmisses")
 
 
 def cached(
@@ -477,9 +458,15 @@ def cached(
 
     def decorate(fn: Callable[..., Any]) -> Any:
         base = key or f"{fn.__module__}.{fn.__qualname__}"
+        signature = inspect.signature(fn)
 
         def name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-            return f"{base}:{default_codec.encode([list(args), dict(sorted(kwargs.items()))])}"
+            # However an argument is given, it is the same call.
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return (
+                f"{base}:{cache().encode([list(bound.args), dict(sorted(bound.kwargs.items()))])}"
+            )
 
         @functools.wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:

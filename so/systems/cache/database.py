@@ -7,61 +7,69 @@ cannot tell "held" from "taken".
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
-from so.errors import ConcurrencyError
 from so.support.clock import Clock
-from so.systems.cache.entry import NEVER, Entry
+from so.systems.cache.entry import LARGEST_NUMBER, NEVER, Entry, after, summed
+from so.systems.cache.locks import DatabaseLocks
+from so.systems.cache.sharing import clock_of, retried
 
-T = TypeVar("T")
-ATTEMPTS = 8  # of one statement that another one got in the way of
 CHUNK = 500  # keys to a statement
-NOT_AN_INTEGER = (1 << 62) + 20_260_115  # a sentinel; no counter gets there
-SIGNED = 1 << 63
+CHUNK_BYTES = 4_000_000  # of values to a statement; servers limit what they take at once
+REFUSED = 1 << 63  # what MySQL answers instead of a number; no counter gets there
+EVICTED_AT_ONCE = 100  # rows
 
 _SQL: dict[str, dict[str, str]] = {
     "sqlite": {
         "key": '"key"',
-        "get": 'select value, expiration, fresh_until from cache where "key" = ?'
-        " and expiration > ?",
-        "put": 'insert into cache ("key", value, expiration, fresh_until, created_at) values {rows}'
+        "put": 'insert into cache ("key", value, expiration, fresh_until{more}) values {rows}'
         ' on conflict ("key") do update set value = excluded.value, expiration ='
-        " excluded.expiration, fresh_until = excluded.fresh_until,"
-        " created_at = excluded.created_at",
-        "add": 'insert into cache ("key", value, expiration, fresh_until, created_at)'
-        ' values (?, ?, ?, ?, ?) on conflict ("key") do update set value = excluded.value,'
+        " excluded.expiration, fresh_until = excluded.fresh_until{noted}",
+        "noted": ", created_at = excluded.created_at, bytes = excluded.bytes",
+        "add": 'insert into cache ("key", value, expiration, fresh_until, created_at, bytes)'
+        ' values (?, ?, ?, ?, ?, ?) on conflict ("key") do update set value = excluded.value,'
         " expiration = excluded.expiration, fresh_until = excluded.fresh_until, created_at ="
-        " excluded.created_at where cache.expiration <= ? returning 1",
-        # "key", by, never, now, then now, by, now, now again
-        "increment": 'insert into cache ("key", value, expiration, created_at) values (?, ?, ?, ?)'
-        ' on conflict ("key") do update set value = case when cache.expiration > ?'
-        " then cast(cast(cache.value as integer) + cast(? as integer) as text)"
-        " else excluded.value end, expiration = case when cache.expiration > ?"
-        " then cache.expiration else excluded.expiration end where cache.expiration <= ?"
-        " or cast(cast(cache.value as integer) as text) = cache.value returning value",
+        " excluded.created_at, bytes = excluded.bytes where cache.expiration <= ? returning 1",
+        # Touches no index, as most counting is of what is there.
+        "count": "update cache set value = cast(value as integer) + ?"  # noqa: S608  # constants
+        ' where "key" = ? and expiration > ? and cast(cast(value as integer) as text) = value'
+        f" and cast(value as integer) + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
+        " and typeof(cast(value as integer) + ?) = 'integer' returning value",
+        "begin": 'insert into cache ("key", value, expiration) values (?, ?, ?)'
+        ' on conflict ("key") do update set value = excluded.value, expiration ='
+        " excluded.expiration, fresh_until = null where cache.expiration <= ? returning value",
         "pull": 'delete from cache where "key" = ? returning value, expiration, fresh_until',
+        "size": "length(cast(value as blob))",
     },
     "mysql": {
         "key": "`key`",
-        "get": "select value, expiration, fresh_until from cache where `key` = ?"
-        " and expiration > ?",
-        "put": "insert into cache (`key`, value, expiration, fresh_until, created_at) values {rows}"
+        "put": "insert into cache (`key`, value, expiration, fresh_until{more}) values {rows}"
         " on duplicate key update value = values(value), expiration = values(expiration),"
-        " fresh_until = values(fresh_until), created_at = values(created_at)",
+        " fresh_until = values(fresh_until){noted}",
+        "noted": ", created_at = values(created_at), bytes = values(bytes)",
         # last_insert_id: 1 stored, 2 held by a live entry
-        "add": "insert into cache (`key`, value, expiration, fresh_until, created_at)"
-        " values (?, if(last_insert_id(1), ?, null), ?, ?, ?) on duplicate key update"
+        "add": "insert into cache (`key`, value, expiration, fresh_until, created_at, bytes)"
+        " values (?, if(last_insert_id(1), ?, null), ?, ?, ?, ?) on duplicate key update"
         " value = if(expiration <= ?, if(last_insert_id(1), values(value), value),"
         " if(last_insert_id(2), value, value)),"
         " fresh_until = if(expiration <= ?, values(fresh_until), fresh_until),"
         " created_at = if(expiration <= ?, values(created_at), created_at),"
+        " bytes = if(expiration <= ?, values(bytes), bytes),"
         " expiration = if(expiration <= ?, values(expiration), expiration)",
+        # Both branches of `if` stay unread unless taken, so nothing overflows on the way.
+        "increment": "insert into cache (`key`, value, expiration)"  # noqa: S608  # constants
+        " values (?, cast(last_insert_id(?) as signed), ?) on duplicate key update"
+        " value = if(expiration > ?, if(value regexp '^-?[0-9]{1,19}$' and"
+        f" cast(value as decimal(20)) + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER},"
+        " cast(last_insert_id(cast(value as signed) + ?) as signed),"
+        f" if(last_insert_id({REFUSED}), value, value)), cast(last_insert_id(?) as signed)),"
+        " fresh_until = if(expiration > ?, fresh_until, null),"
+        " expiration = if(expiration > ?, expiration, ?)",
+        "size": "length(value)",
     },
 }  # fmt: skip
 
@@ -69,83 +77,100 @@ _SQL: dict[str, dict[str, str]] = {
 class DatabaseStore:
     """Entries in the table `cache` of *db*, which should be a connection of the cache's own."""
 
+    durable = True
+
     def __init__(
         self, db: ConnectionSource, clock: Clock | None = None, *, max_bytes: int = 0
     ) -> None:
         """*max_bytes* of stored values, the oldest going first; 0 for no limit."""
         self.db = db
-        self.clock = clock or Clock()
+        self.clock = clock_of(db, clock)
         self.max_bytes = max_bytes
+        self._dialect = db.connection().dialect.name
+        self._sql = sql = _SQL[self._dialect]
+        self._key = name = sql["key"]
+        more, noted = (", created_at, bytes", sql["noted"]) if max_bytes else ("", "")
+        self._row = "(?, ?, ?, ?, ?, ?)" if max_bytes else "(?, ?, ?, ?)"
+        self._put = sql["put"].format(more=more, noted=noted, rows="{rows}")
+        self._put_one = self._put.format(rows=self._row)
+        self._get = (
+            f"select value, expiration, fresh_until from cache where {name} = ? and expiration > ?"  # noqa: S608  # constants
+        )
         self._written = 0  # bytes since the size was last looked at
+        self._over = 0  # bytes that are to go
 
-    # --- reading ---
+    def own_locks(self) -> DatabaseLocks:
+        """Locks in the same database."""
+        return DatabaseLocks(self.db, self.clock)
+
+    # --- reading: from the writer, because a replica may not know yet what was just written ---
 
     def get(self, key: str) -> Entry | None:
         """The live entry under *key*."""
-        connection = self.db.connection()
-        sql = _SQL[connection.dialect.name]["get"]
-        rows = connection.select_tuples(sql, (key, int(self.clock.time())))
-        return Entry(*rows[0]) if rows else None
+        bindings = (key, int(self.clock.time()))
+        rows = self.db.connection().select_tuples(self._get, bindings, False)
+        return Entry._make(rows[0]) if rows else None
 
     def many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """The live entries among *keys*; one statement for 500 keys."""
         connection = self.db.connection()
-        name = _SQL[connection.dialect.name]["key"]
         now, found = int(self.clock.time()), {}
+        make = Entry._make
         for part in _chunks(keys):
             marks = ", ".join("?" * len(part))
             rows = connection.select_tuples(
-                f"select {name}, value, expiration, fresh_until from cache"  # noqa: S608  # marks
-                f" where {name} in ({marks}) and expiration > ?",
+                f"select {self._key}, value, expiration, fresh_until from cache"  # noqa: S608  # marks
+                f" where {self._key} in ({marks}) and expiration > ?",
                 (*part, now),
+                False,
             )
-            found.update({_text(row[0]): Entry(*row[1:]) for row in rows})
+            for row in rows:
+                found[_text(row[0])] = make(row[1:])
         return found
 
     # --- writing ---
 
     def put(self, entries: Mapping[str, Entry]) -> None:
         """Store all of *entries*; one statement for 500 of them."""
-        now = int(self.clock.time())
+        if len(entries) == 1 and not self.max_bytes:
+            for key, entry in entries.items():
+                retried(self.db, _execute, self._put_one, (key, *entry))
+            return
         # In the order of the keys, so that two writers never wait for each other in a circle.
-        for part in _chunks(sorted(entries)):
+        for part, size in _portions(entries):
             bindings: list[Any] = []
             for key in part:
-                entry = entries[key]
-                bindings += (key, entry.text, entry.expiration, entry.fresh_until, now)
-                self._written += len(entry.text)
-            self._run(self._put_rows, bindings, len(part))
-        if self.max_bytes and self._written > self.max_bytes // 20:
-            self._evict()
+                bindings += (key, *entries[key], *self._noted(entries[key]))
+            rows = ", ".join([self._row] * len(part))
+            retried(self.db, _execute, self._put.format(rows=rows), bindings)
+            self._keep_within_bounds(size)
 
-    def _put_rows(self, connection: Connection, bindings: list[Any], count: int) -> None:
-        rows = ", ".join(["(?, ?, ?, ?, ?)"] * count)
-        connection.run(self._sql(connection, "put").format(rows=rows), bindings)
+    def _noted(self, entry: Entry) -> tuple[int, ...]:
+        """When it was written and its size, where the oldest are to go first."""
+        return (int(self.clock.time()), _size(entry)) if self.max_bytes else ()
 
     def add(self, key: str, entry: Entry) -> bool:
         """Store *entry* unless a live one is there."""
         now = int(self.clock.time())
-        bindings = [key, entry.text, entry.expiration, entry.fresh_until, now]
-
-        def work(connection: Connection) -> bool:
-            if connection.dialect.name == "sqlite":
-                return bool(connection.run(self._sql(connection, "add"), [*bindings, now]).rows)
-            answer = connection.run(self._sql(connection, "add"), [*bindings, *[now] * 4])
-            return answer.last_id == 1
-
-        return self._run(work)
+        bindings = [key, *entry, *(self._noted(entry) or (0, 0))]
+        if self._dialect == "sqlite":
+            stored = bool(retried(self.db, _rows, self._sql["add"], [*bindings, now]))
+        else:
+            stored = retried(self.db, _last_id, self._sql["add"], [*bindings, *[now] * 5]) == 1
+        if stored:
+            self._keep_within_bounds(_size(entry))
+        return stored
 
     def forget(self, keys: Iterable[str]) -> int:
         """Remove *keys*; how many live ones there were."""
         removed, now = 0, int(self.clock.time())
         for part in _chunks(sorted(set(keys))):
-            removed += self._run(self._forget, part, now)
+            removed += retried(self.db, self._forget, part, now)
         return removed
 
     def _forget(self, connection: Connection, keys: list[str], now: int) -> int:
-        name = _SQL[connection.dialect.name]["key"]
         marks = ", ".join("?" * len(keys))
-        where = f"{name} in ({marks})"
+        where = f"{self._key} in ({marks})"
         live = connection.affecting_statement(
             f"delete from cache where {where} and expiration > ?",  # noqa: S608  # marks only
             (*keys, now),
@@ -156,144 +181,133 @@ class DatabaseStore:
 
     def pull(self, key: str) -> Entry | None:
         """Remove the live entry under *key* and give it; two callers never get the same."""
-        now = int(self.clock.time())
-
-        def work(connection: Connection) -> Entry | None:
-            if connection.dialect.name == "sqlite":
-                rows = connection.run(self._sql(connection, "pull"), [key]).rows
-                entry = Entry(*rows[0]) if rows else None
-                return entry if entry and entry.expiration > now else None
-            entry = self.get(key)
-            gone = entry and connection.affecting_statement(
-                "delete from cache where `key` = ? and value = ? and expiration = ?",
-                (key, entry.text, entry.expiration),
-            )
-            return entry if gone else None
-
-        return self._run(work)
+        if self._dialect == "sqlite":
+            rows = retried(self.db, _rows, self._sql["pull"], [key])
+            entry = Entry._make(rows[0]) if rows else None
+            return entry if entry and entry.expiration > int(self.clock.time()) else None
+        while (entry := self.get(key)) is not None:
+            sql = "delete from cache where `key` = ? and value = ? and expiration = ?"
+            if retried(self.db, _execute, sql, (key, entry.text, entry.expiration)):
+                return entry
+        return None
 
     def touch(self, key: str, expiration: int) -> bool:
         """Let the live entry under *key* end at *expiration*."""
+        sql = f"update cache set expiration = ? where {self._key} = ? and expiration > ?"  # noqa: S608
         bindings = (expiration, key, int(self.clock.time()))
-
-        def work(connection: Connection) -> bool:
-            name = self._sql(connection, "key")
-            sql = f"update cache set expiration = ? where {name} = ? and expiration > ?"  # noqa: S608
-            return connection.affecting_statement(sql, bindings) > 0
-
-        return self._run(work)
+        return retried(self.db, _execute, sql, bindings) > 0
 
     def increment(self, key: str, by: int) -> int | None:
-        """Add *by* to the integer under *key*; None if it is no integer."""
-        now = int(self.clock.time())
-
-        def work(connection: Connection) -> int | None:
-            if connection.dialect.name == "sqlite":
-                bindings = [key, str(by), NEVER, now, now, by, now, now]
-                rows = connection.run(self._sql(connection, "increment"), bindings).rows
-                return int(rows[0][0]) if rows else None
-            return self._increment_mysql(connection, key, by, now)
-
-        return self._run(work)
-
-    @staticmethod
-    def _increment_mysql(connection: Connection, key: str, by: int, now: int) -> int | None:
-        answer = connection.run(
-            "insert into cache (`key`, value, expiration, created_at)"
-            " values (?, cast(last_insert_id(?) as signed), ?, ?) on duplicate key update"
-            " value = if(expiration > ?, if(value regexp '^-?[0-9]+$',"
-            " cast(last_insert_id(cast(value as signed) + ?) as signed),"
-            " if(last_insert_id(?), value, value)), cast(last_insert_id(?) as signed)),"
-            " expiration = if(expiration > ?, expiration, ?)",
-            (key, by, NEVER, now, now, by, NOT_AN_INTEGER, by, now, NEVER),
-        )
-        number = answer.last_id - 2 * SIGNED if answer.last_id >= SIGNED else answer.last_id
-        return None if number == NOT_AN_INTEGER else number
+        """Add *by* to the integer under *key*; None if it is no integer, or the sum too large."""
+        if self._dialect == "mysql":
+            now = int(self.clock.time())
+            bindings = (key, by, NEVER, now, by, by, by, now, now, NEVER)
+            number = int(retried(self.db, _last_id, self._sql["increment"], bindings))
+            return None if number == REFUSED else number - 2 * (number & REFUSED)
+        while True:
+            now = int(self.clock.time())
+            rows = retried(self.db, _rows, self._sql["count"], (by, key, now, by, by))
+            rows = rows or retried(self.db, _rows, self._sql["begin"], (key, str(by), NEVER, now))
+            if rows:
+                return int(rows[0][0])
+            entry = self.get(key)
+            if entry is not None and summed(entry.text, by) is None:
+                return None  # else somebody changed it between the statements
 
     # --- housekeeping ---
 
     def flush(self, prefix: str) -> None:
         """Remove every key that begins with *prefix*: a range of the primary key, never LIKE."""
-        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-
-        def work(connection: Connection) -> int:
-            name = self._sql(connection, "key")
-            sql = f"delete from cache where {name} >= ? and {name} < ?"  # noqa: S608  # constant
-            return connection.affecting_statement(sql, (prefix, after))
-
-        self._run(work)
+        sql = f"delete from cache where {self._key} >= ? and {self._key} < ?"  # noqa: S608
+        retried(self.db, _execute, sql, (prefix, after(prefix)))
 
     def gc(self, batch: int = 1000) -> int:
         """Remove every expired entry, *batch* at a time, so that writers get in between."""
-        return sum(self._swept("expiration", int(self.clock.time()), batch))
-
-    def _swept(self, column: str, until: int, batch: int) -> Iterator[int]:
-        """Delete rows whose *column* is at most *until*, by key; the count of each batch."""
-        while True:
-            connection = self.db.connection()
-            name = self._sql(connection, "key")
-            keys = [
-                row[0]
-                for row in connection.select_tuples(
-                    f"select {name} from cache where {column} <= ? order by {column} limit ?",  # noqa: S608
-                    (until, batch),
-                )
-            ]
-            if not keys:
-                return
-            yield self._run(self._delete_if, column, until, sorted(keys))
-
-    def _delete_if(self, connection: Connection, column: str, until: int, keys: list[str]) -> int:
-        # Conditional again: a row that was refreshed since it was listed stays.
-        name = self._sql(connection, "key")
-        gone = 0
-        for part in _chunks(keys):
-            marks = ", ".join("?" * len(part))
-            sql = f"delete from cache where {name} in ({marks}) and {column} <= ?"  # noqa: S608
-            gone += connection.affecting_statement(sql, (*part, until))
+        now, gone = int(self.clock.time()), 0
+        while keys := self._expired(now, batch):
+            for part in _chunks(keys):
+                # Conditional again: a row that was refreshed since it was listed stays.
+                marks = ", ".join("?" * len(part))
+                sql = f"delete from cache where {self._key} in ({marks}) and expiration <= ?"  # noqa: S608
+                gone += retried(self.db, _execute, sql, (*part, now))
         return gone
 
-    def _evict(self) -> None:
-        """Delete the oldest entries until nine tenths of `max_bytes` are left."""
-        self._written = 0
-        connection = self.db.connection()
-        self.gc()
-        while self.size()[1] > self.max_bytes * 0.9:
-            rows = connection.select_tuples(
-                "select created_at from cache order by created_at limit 1 offset 199", ()
-            ) or connection.select_tuples("select max(created_at) from cache", ())
-            if not rows or rows[0][0] is None:
-                return
-            if not next(self._swept("created_at", int(rows[0][0]), 200), 0):
-                return
+    def _expired(self, now: int, limit: int) -> list[Any]:
+        sql = f"select {self._key} from cache where expiration <= ? order by expiration limit ?"  # noqa: S608
+        return sorted(r[0] for r in self.db.connection().select_tuples(sql, (now, limit), False))
 
-    def size(self) -> tuple[int, int]:
-        """(entries, bytes) stored now."""
-        sql = "select count(*), coalesce(sum(length(value)), 0) from cache"
-        count, size = self.db.connection().select_tuples(sql, ())[0]
+    def size(self, prefix: str) -> tuple[int, int]:
+        """(entries, bytes) stored now under keys that begin with *prefix*."""
+        sql = (
+            f"select count(*), coalesce(sum({self._sql['size']}), 0) from cache"  # noqa: S608
+            f" where {self._key} >= ? and {self._key} < ?"
+        )
+        bindings = (prefix, after(prefix))
+        count, size = self.db.connection().select_tuples(sql, bindings, False)[0]
         return int(count), int(size)
 
     def close(self) -> None:
         """Nothing to let go of: the connection belongs to the database."""
 
-    def _sql(self, connection: Connection, name: str) -> str:
-        return _SQL[connection.dialect.name][name]
+    # --- the oldest go first ---
 
-    def _run(self, work: Callable[..., T], *args: Any) -> T:
-        return retried(self.db, work, *args)
+    def _keep_within_bounds(self, written: int) -> None:
+        """Make room for the bytes just *written*: a little work with each write, never much.
+
+        The size is looked up once in a fiftieth of the limit, from an index; what is then too much
+        goes in small portions, each at least as large as what was written.
+        """
+        if not self.max_bytes:
+            return
+        self._written += written
+        if self._over <= 0 and self._written > self.max_bytes // 50:
+            self._written = 0
+            self._over = self._bytes_noted() - self.max_bytes
+        freed = 0
+        while self._over > 0 and freed <= written:
+            gone = self._evict(self._over)
+            freed, self._over = freed + gone, self._over - gone if gone else 0
+
+    def _bytes_noted(self) -> int:
+        sql = "select coalesce(sum(bytes), 0) from cache where created_at > 0"
+        return int(self.db.connection().select_tuples(sql, (), False)[0][0])
+
+    def _evict(self, wanted: int) -> int:
+        """Delete the oldest entries until *wanted* bytes are free; how many bytes that were."""
+        rows = self.db.connection().select_tuples(
+            f"select {self._key}, bytes, created_at from cache where created_at > 0"  # noqa: S608
+            " order by created_at limit ?",
+            (EVICTED_AT_ONCE,),
+            False,
+        )
+        size, going = 0, []
+        for row in rows:
+            going.append(row)
+            size += row[1] or 1
+            if size >= wanted:
+                break
+        if going:
+            keys = sorted(row[0] for row in going)
+            marks = ", ".join("?" * len(keys))
+            sql = f"delete from cache where {self._key} in ({marks}) and created_at <= ?"  # noqa: S608
+            retried(self.db, _execute, sql, (*keys, going[-1][2]))
+        return size
 
 
-def retried(db: ConnectionSource, work: Callable[..., T], *args: Any) -> T:
-    """`work(connection, *args)`, again after a short random wait when another was in the way."""
-    for attempt in range(ATTEMPTS):
-        try:
-            return work(db.connection(), *args)
-        except ConcurrencyError:
-            if attempt == ATTEMPTS - 1:
-                raise
-            # Real time on purpose: the other statement runs in real time as well.
-            time.sleep(random.uniform(0.001, 0.005 * (attempt + 1)))  # noqa: S311  # jitter
-    raise AssertionError("unreachable")
+def _execute(connection: Connection, sql: str, bindings: Any) -> int:
+    return connection.affecting_statement(sql, bindings)
+
+
+def _rows(connection: Connection, sql: str, bindings: Any) -> list[tuple[Any, ...]]:
+    return connection.run(sql, bindings).rows
+
+
+def _last_id(connection: Connection, sql: str, bindings: Any) -> int:
+    return connection.run(sql, bindings).last_id
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.text.encode())
 
 
 def _text(key: str | bytes) -> str:
@@ -301,7 +315,22 @@ def _text(key: str | bytes) -> str:
     return key if isinstance(key, str) else key.decode()
 
 
-def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
+def _portions(entries: Mapping[str, Entry]) -> Iterator[tuple[list[str], int]]:
+    """Keys, sorted, with the bytes of their values: as many as one statement may carry."""
+    part: list[str] = []
+    size = 0
+    for key in sorted(entries):
+        more = _size(entries[key])
+        if part and (len(part) == CHUNK or size + more > CHUNK_BYTES):
+            yield part, size
+            part, size = [], 0
+        part.append(key)
+        size += more
+    if part:
+        yield part, size
+
+
+def _chunks(keys: Iterable[Any]) -> Iterator[list[Any]]:
     rest = iter(keys)
     while part := list(islice(rest, CHUNK)):
         yield part

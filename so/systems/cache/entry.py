@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from so.errors import CacheError
 from so.support.clock import Clock
 
+if TYPE_CHECKING:
+    from so.systems.cache.locks import Locks
+
 NEVER = 1 << 62  # an expiration that never comes
 LONGEST_KEY = 10_240  # bytes of a key as the caller gives it
-LONGEST_STORED = 200  # bytes of a key as it is stored; longer ones end in their digest
+LONGEST_PREFIX = 100  # bytes
+LONGEST_PLAIN = 180  # bytes of a stored key that is the key itself
+LONGEST_STORED = 200  # bytes of any other: its beginning and its digest
+MISSING: Any = object()  # where None would be a value
+LARGEST_NUMBER = (1 << 63) - 1  # what databases can count to
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A stored text, when it ends and until when it is fresh (seconds since the epoch)."""
 
     text: str
@@ -30,6 +35,7 @@ class Store(Protocol):
     """Keeps texts by key. Expired entries read as missing; every write is atomic."""
 
     clock: Clock
+    durable: bool  # whether what it keeps outlives the process
 
     def get(self, key: str) -> Entry | None:
         """The live entry under *key*."""
@@ -60,7 +66,14 @@ class Store(Protocol):
         ...
 
     def increment(self, key: str, by: int) -> int | None:
-        """Add *by* to the integer under *key* (0 if missing); None if it is no integer."""
+        """Add *by* to the integer under *key* (0 if missing); None if it is no integer.
+
+        None, and nothing changed, as well if the sum has more than 64 bits.
+        """
+        ...
+
+    def own_locks(self) -> Locks:
+        """Locks that reach as far as the entries do."""
         ...
 
     def flush(self, prefix: str) -> None:
@@ -71,13 +84,25 @@ class Store(Protocol):
         """Remove every expired entry, *batch* at a time; how many."""
         ...
 
-    def size(self) -> tuple[int, int]:
-        """(entries, bytes) stored now."""
+    def size(self, prefix: str) -> tuple[int, int]:
+        """(entries, bytes) stored now under keys that begin with *prefix*."""
         ...
 
     def close(self) -> None:
         """Let go of what is held open."""
         ...
+
+
+def checked_prefix(prefix: str) -> str:
+    """What every key begins with; raises CacheError for one that is too long."""
+    if len(prefix.encode()) > LONGEST_PREFIX:
+        raise CacheError(f"the cache prefix {prefix!r} is too long: {LONGEST_PREFIX} bytes at most")
+    return f"{prefix}:" if prefix else ""
+
+
+def after(prefix: str) -> str:
+    """The first text behind every one that begins with *prefix*."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else chr(0x10FFFF)
 
 
 def stored_key(prefix: str, key: str) -> str:
@@ -93,20 +118,50 @@ def stored_key(prefix: str, key: str) -> str:
         raise CacheError(f"the cache key {key[:40]!r} is not valid Unicode") from error
     if len(raw) > LONGEST_KEY:
         raise CacheError(f"the cache key {key[:40]!r}… has {len(raw)} bytes, {LONGEST_KEY} at most")
-    full = prefix + key
-    if len(prefix) + len(raw) <= LONGEST_STORED:
-        return full
-    head = raw[: LONGEST_STORED - 65 - len(prefix)].decode("utf-8", "ignore")
+    before = len(prefix.encode())
+    if before + len(raw) <= LONGEST_PLAIN:
+        return prefix + key
+    # Always longer than LONGEST_PLAIN, so that no key can be written to look like a digested one.
+    head = raw[: LONGEST_STORED - 65 - before].decode("utf-8", "ignore")
     return f"{prefix}{head}#{hashlib.sha256(raw).hexdigest()}"
 
 
 def expiration_of(ttl: float | timedelta | datetime | None, clock: Clock) -> int:
-    """When something stored now ends; a whole second, rounded up; NEVER for None."""
+    """When something stored now ends: a whole second, rounded up; NEVER for None.
+
+    0 if that is now or was before. Raises CacheError for what is no time to live.
+    """
     if ttl is None:
         return NEVER
     now = clock.time()
-    if isinstance(ttl, datetime):
-        moment = ttl if ttl.tzinfo is not None else ttl.replace(tzinfo=UTC)
-        return math.ceil(moment.timestamp())
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl)
-    return NEVER if math.isinf(seconds) else math.ceil(now + seconds)
+    try:
+        if isinstance(ttl, datetime):
+            moment = ttl if ttl.tzinfo is not None else ttl.replace(tzinfo=UTC)
+            end = moment.timestamp()
+        else:
+            end = now + (ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl))
+        if math.isnan(end):
+            raise ValueError(end)
+        return min(NEVER, math.ceil(end)) if end > now else 0
+    except OverflowError:
+        return NEVER  # infinity
+    except (TypeError, ValueError) as error:
+        raise CacheError(
+            f"{ttl!r} is no time to live: give seconds, a timedelta, a datetime or None"
+        ) from error
+
+
+def summed(text: str, by: int) -> int | None:
+    """The integer *text* is plus *by*; None if it is none, or if that has more than 64 bits."""
+    number = whole(text)
+    if number is None or abs(number + by) > LARGEST_NUMBER:
+        return None
+    return number + by
+
+
+def whole(text: str) -> int | None:
+    """The integer *text* is, in its canonical form and 64 bits at most; None if it is none."""
+    if len(text) > 20 or not text.lstrip("-").isdecimal():
+        return None
+    number = int(text)
+    return number if str(number) == text and abs(number) <= LARGEST_NUMBER else None

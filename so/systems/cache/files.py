@@ -1,4 +1,4 @@
-"""The store in files: one file an entry, replaced whole, in folders by digest."""
+"""The store in files: one file an entry, replaced whole, in folders by digest; locks as well."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from so.support.clock import Clock
 from so.support.ids import short_id
-from so.systems.cache.entry import NEVER, Entry
-from so.systems.cache.memory import whole
+from so.systems.cache.entry import NEVER, Entry, summed
 
 LOCK_FILES = 64  # writers of different keys rarely wait for each other
+LONGEST_WRITE_SECONDS = 3600  # an unfinished file older than this was left by a crash
 
 
 class FileStore:
     """Entries below the folder *path*, which is made when it is first written to."""
 
+    durable = True
+
     def __init__(self, path: str | Path, clock: Clock | None = None) -> None:
         self.path = Path(path)
         self.clock = clock or Clock()
+
+    def own_locks(self) -> FileLocks:
+        """Locks in a folder beside the entries."""
+        return FileLocks(self.path / "held", self.clock)
 
     def _file(self, key: str) -> Path:
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
@@ -87,11 +94,10 @@ class FileStore:
         """Add *by* to the integer under *key*; None if it is no integer."""
         with self._locked(key):
             entry = self.get(key) or Entry("0", NEVER)
-            number = whole(entry.text)
-            if number is None:
-                return None
-            self._write(key, Entry(str(number + by), entry.expiration, entry.fresh_until))
-            return number + by
+            number = summed(entry.text, by)
+            if number is not None:
+                self._write(key, Entry(str(number), entry.expiration, entry.fresh_until))
+            return number
 
     def flush(self, prefix: str) -> None:
         """Remove every key that begins with *prefix*."""
@@ -101,7 +107,8 @@ class FileStore:
                 file.unlink(missing_ok=True)
 
     def gc(self, batch: int = 1000) -> int:
-        """Remove every expired entry; how many."""
+        """Remove every expired entry, and what crashed writers left; how many entries."""
+        self._sweep_unfinished()
         now, gone = self.clock.time(), 0
         for file in self._files():
             found = self._read(file)
@@ -113,12 +120,18 @@ class FileStore:
                         gone += 1
         return gone
 
-    def size(self) -> tuple[int, int]:
-        """(entries, bytes) stored now."""
-        sizes = []
-        for file in self._files():
+    def _sweep_unfinished(self) -> None:
+        # By the real clock, as the file system dates them.
+        until = time.time() - LONGEST_WRITE_SECONDS
+        for part in self.path.glob("[0-9a-f][0-9a-f]/.*"):
             with contextlib.suppress(OSError):
-                sizes.append(file.stat().st_size)
+                if part.stat().st_mtime < until:
+                    part.unlink()
+
+    def size(self, prefix: str) -> tuple[int, int]:
+        """(entries, bytes) stored now under keys that begin with *prefix*."""
+        found = (self._read(file) for file in self._files())
+        sizes = [len(f[1].text.encode()) for f in found if f and f[0].startswith(prefix)]
         return len(sizes), sum(sizes)
 
     def close(self) -> None:
@@ -150,3 +163,55 @@ class FileStore:
             yield
         finally:
             os.close(handle)
+
+
+class FileLocks:
+    """Locks between the processes of one machine: entries with an owner and a token as value."""
+
+    def __init__(self, path: str | Path, clock: Clock | None = None) -> None:
+        self._files = FileStore(path, clock)
+        self.clock = self._files.clock
+
+    def acquire(self, key: str, owner: str, expiration: int) -> int | None:
+        """Take *key* for *owner*; the fencing token, or None if another one holds it."""
+        with self._files._locked(key):
+            held = self._files._read(self._files._file(key), key)
+            if held is not None and held[1].expiration > self.clock.time():
+                return None
+            before = json.loads(held[1].text)[1] if held is not None else 0
+            token = max(before + 1, int(self.clock.time() * 1_000_000))
+            self._files._write(key, Entry(json.dumps([owner, token]), expiration))
+            return int(token)
+
+    def release(self, key: str, owner: str) -> bool:
+        """Give *key* up; False if *owner* does not hold it (any more)."""
+        return self.refresh(key, owner, 0)
+
+    def force_release(self, key: str) -> None:
+        """Take *key* from whoever holds it."""
+        self._files.touch(key, 0)
+
+    def refresh(self, key: str, owner: str, expiration: int) -> bool:
+        """Let *key* end at *expiration*; False if *owner* does not hold it."""
+        with self._files._locked(key):
+            entry = self._files.get(key)
+            if entry is None or json.loads(entry.text)[0] != owner:
+                return False
+            self._files._write(key, Entry(entry.text, expiration))
+            return True
+
+    def owner(self, key: str) -> str | None:
+        """Who holds *key*; None if it is free."""
+        entry = self._files.get(key)
+        return None if entry is None else str(json.loads(entry.text)[0])
+
+    def flush(self, prefix: str) -> None:
+        """Free every key that begins with *prefix*."""
+        for file in self._files._files():
+            found = self._files._read(file)
+            if found and found[0].startswith(prefix):
+                self.force_release(found[0])
+
+    def gc(self, batch: int = 1000) -> int:
+        """Remove what has ended; how many."""
+        return self._files.gc(batch)

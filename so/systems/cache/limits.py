@@ -10,13 +10,14 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Protocol
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.support.clock import Clock
-from so.systems.cache.database import retried
-from so.systems.cache.entry import stored_key
+from so.systems.cache.entry import after, checked_prefix, stored_key
+from so.systems.cache.sharing import clock_of, retried
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ class Counters(Protocol):
         """End the window of *key*."""
         ...
 
-    def flush(self) -> None:
-        """End every window."""
+    def flush(self, prefix: str = "") -> None:
+        """End every window whose key begins with *prefix*."""
         ...
 
     def gc(self, batch: int = 1000) -> int:
@@ -88,7 +89,7 @@ class DatabaseCounters:
 
     def __init__(self, db: ConnectionSource, clock: Clock | None = None) -> None:
         self.db = db
-        self.clock = clock or Clock()
+        self.clock = clock_of(db, clock)
 
     def hit(self, key: str, seconds: int, by: int) -> int:
         """Add *by* to the window of *key*; one statement."""
@@ -123,6 +124,7 @@ class DatabaseCounters:
             f"select hits, expiration from rate_limits where {_key(connection)} = ?"  # noqa: S608
             " and expiration > ?",
             (key, int(self.clock.time())),
+            False,
         )
         return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
 
@@ -136,9 +138,15 @@ class DatabaseCounters:
             ),
         )
 
-    def flush(self) -> None:
-        """End every window."""
-        retried(self.db, lambda c: c.affecting_statement("delete from rate_limits", ()))
+    def flush(self, prefix: str = "") -> None:
+        """End every window whose key begins with *prefix*."""
+        retried(
+            self.db,
+            lambda c: c.affecting_statement(
+                f"delete from rate_limits where {_key(c)} >= ? and {_key(c)} < ?",  # noqa: S608
+                (prefix, after(prefix)),
+            ),
+        )
 
     def gc(self, batch: int = 1000) -> int:
         """Remove windows that have ended, *batch* at a time; how many."""
@@ -147,7 +155,7 @@ class DatabaseCounters:
             connection = self.db.connection()
             name = _key(connection)
             sql = f"select {name} from rate_limits where expiration <= ? limit ?"  # noqa: S608
-            keys = sorted(row[0] for row in connection.select_tuples(sql, (now, batch)))
+            keys = sorted(row[0] for row in connection.select_tuples(sql, (now, batch), False))
             for key in keys:
                 gone += retried(self.db, _sweep, key, now)
             if not keys:
@@ -187,9 +195,11 @@ class MemoryCounters:
         """End the window of *key*."""
         self._windows.pop(key, None)
 
-    def flush(self) -> None:
-        """End every window."""
-        self._windows.clear()
+    def flush(self, prefix: str = "") -> None:
+        """End every window whose key begins with *prefix*."""
+        with self._guard:
+            for key in [key for key in self._windows if key.startswith(prefix)]:
+                del self._windows[key]
 
     def gc(self, batch: int = 1000) -> int:
         """Remove windows that have ended; how many."""
@@ -205,7 +215,7 @@ class RateLimiter:
 
     def __init__(self, counters: Counters, prefix: str = "") -> None:
         self._counters = counters
-        self._prefix = f"{prefix}:" if prefix else ""
+        self._prefix = checked_prefix(prefix)
         self._named: dict[str, Callable[[Any], Any]] = {}
 
     def limit(self, name: str, fn: Callable[[Any], Any]) -> None:
@@ -216,16 +226,19 @@ class RateLimiter:
         """The function behind the limit *name*; None if there is none."""
         return self._named.get(name)
 
-    def attempt(self, key: str, max_attempts: int, fn: Callable[[], Any], decay: int = 60) -> Any:
+    def attempt(
+        self, key: str, max_attempts: int, fn: Callable[[], Any], decay: float | timedelta = 60
+    ) -> Any:
         """What *fn* gives (True for None), or False if there were too many attempts already."""
         if self.hit(key, decay) > max_attempts:
             return False
         result = fn()
         return True if result is None else result
 
-    def hit(self, key: str, decay: int = 60, by: int = 1) -> int:
+    def hit(self, key: str, decay: float | timedelta = 60, by: int = 1) -> int:
         """Count an attempt; how many there were in this window of *decay* seconds."""
-        return self._counters.hit(self._stored(key), decay, by)
+        seconds = decay.total_seconds() if isinstance(decay, timedelta) else decay
+        return self._counters.hit(self._stored(key), max(1, math.ceil(seconds)), by)
 
     def attempts(self, key: str) -> int:
         """How many attempts there were in the running window."""
@@ -251,8 +264,8 @@ class RateLimiter:
     reset_attempts = clear
 
     def flush(self) -> None:
-        """Forget everybody's attempts."""
-        self._counters.flush()
+        """Forget everybody's attempts under this prefix."""
+        self._counters.flush(self._prefix)
 
     def gc(self) -> int:
         """Remove windows that have ended; how many."""

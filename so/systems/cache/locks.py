@@ -6,6 +6,7 @@ each. Rows are kept after a release, so that tokens only grow; `gc()` sweeps the
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import threading
@@ -15,13 +16,14 @@ from typing import Protocol, TypeVar
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
-from so.errors import CacheError, LockTimeout
+from so.errors import CacheError, LockLost, LockTimeout
 from so.support.clock import Clock
 from so.support.ids import token as new_token
-from so.systems.cache.database import retried
-from so.systems.cache.entry import NEVER
+from so.systems.cache.entry import NEVER, after
+from so.systems.cache.sharing import clock_of, retried
 
 T = TypeVar("T")
+_log = logging.getLogger("so.cache")
 POLL_SECONDS = (0.005, 0.25)  # the first and the longest wait between two tries
 
 
@@ -62,14 +64,18 @@ class Locks(Protocol):
 class DatabaseLocks:
     """Locks in the table `cache_locks` of *db*, which should be a connection of its own."""
 
-    KEEP_SECONDS = 86_400  # an ended row is kept this long before gc() takes it
+    KEEP_SECONDS = 60  # an ended row is kept this long before gc() takes it: see `acquire`
 
     def __init__(self, db: ConnectionSource, clock: Clock | None = None) -> None:
         self.db = db
-        self.clock = clock or Clock()
+        self.clock = clock_of(db, clock)
 
     def acquire(self, key: str, owner: str, expiration: int) -> int | None:
-        """Take *key* for *owner*; tokens are microseconds at least, so they outlive gc()."""
+        """Take *key* for *owner*.
+
+        Tokens are microseconds at least, so they grow over a gc() as well; rows are kept a while
+        in case that two servers differ about the time.
+        """
         now, token = int(self.clock.time()), int(self.clock.time() * 1_000_000)
 
         def work(connection: Connection) -> int | None:
@@ -129,28 +135,27 @@ class DatabaseLocks:
         """Who holds *key*; None if it is free."""
         connection = self.db.connection()
         sql = f"select owner from cache_locks where {_key(connection)} = ? and expiration > ?"  # noqa: S608
-        rows = connection.select_tuples(sql, (key, int(self.clock.time())))
+        rows = connection.select_tuples(sql, (key, int(self.clock.time())), False)
         return str(rows[0][0]) if rows else None
 
     def flush(self, prefix: str) -> None:
         """Free every key that begins with *prefix*."""
-        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
         def work(connection: Connection) -> int:
             name = _key(connection)
             sql = f"update cache_locks set expiration = 0 where {name} >= ? and {name} < ?"  # noqa: S608
-            return connection.affecting_statement(sql, (prefix, after))
+            return connection.affecting_statement(sql, (prefix, after(prefix)))
 
         retried(self.db, work)
 
     def gc(self, batch: int = 1000) -> int:
-        """Remove rows that ended a day ago, *batch* at a time; how many."""
+        """Remove rows that ended a minute ago, *batch* at a time; how many."""
         until, gone = int(self.clock.time()) - self.KEEP_SECONDS, 0
         while True:
             connection = self.db.connection()
             name = _key(connection)
             sql = f"select {name} from cache_locks where expiration <= ? limit ?"  # noqa: S608
-            keys = sorted(row[0] for row in connection.select_tuples(sql, (until, batch)))
+            keys = sorted(row[0] for row in connection.select_tuples(sql, (until, batch), False))
             for key in keys:
                 gone += retried(self.db, self._sweep, key, until)
             if not keys:
@@ -191,7 +196,8 @@ class MemoryLocks:
 
     def force_release(self, key: str) -> None:
         """Take *key* from whoever holds it."""
-        self._held.pop(key, None)
+        with self._guard:
+            self._held.pop(key, None)
 
     def refresh(self, key: str, owner: str, expiration: int) -> bool:
         """Let *key* end at *expiration*; False if *owner* does not hold it."""
@@ -208,15 +214,17 @@ class MemoryLocks:
 
     def flush(self, prefix: str) -> None:
         """Free every key that begins with *prefix*."""
-        for key in [key for key in self._held if key.startswith(prefix)]:
-            self._held.pop(key, None)
+        with self._guard:
+            for key in [key for key in self._held if key.startswith(prefix)]:
+                del self._held[key]
 
     def gc(self, batch: int = 1000) -> int:
         """Remove what has ended; how many."""
-        gone = [key for key in list(self._held) if self.owner(key) is None]
-        for key in gone:
-            self._held.pop(key, None)
-        return len(gone)
+        with self._guard:
+            gone = [key for key in self._held if self.owner(key) is None]
+            for key in gone:
+                del self._held[key]
+            return len(gone)
 
 
 class Lock:
@@ -228,8 +236,11 @@ class Lock:
     """
 
     def __init__(
-        self, locks: Locks, key: str, seconds: float = 0, owner: str | None = None
+        self, locks: Locks, key: str, seconds: float | None = 0, owner: str | None = None
     ) -> None:
+        """*seconds* None: not known here, as another process took it; see `restore_lock`."""
+        if seconds is not None and seconds < 0:
+            raise CacheError(f"a lock cannot be held for {seconds} seconds: give 0 or more")
         self._locks = locks
         self._key = key
         self.seconds = seconds
@@ -238,6 +249,8 @@ class Lock:
 
     def _expiration(self, seconds: float | None = None) -> int:
         seconds = self.seconds if seconds is None else seconds
+        if seconds is None:
+            raise CacheError("say for how many seconds: this lock was taken elsewhere")
         return NEVER if seconds <= 0 else math.ceil(self._locks.clock.time() + seconds)
 
     def acquire(self) -> bool:
@@ -252,17 +265,8 @@ class Lock:
 
         Gives True, or what *fn* gave. Raises LockTimeout when the wait was in vain.
         """
-        clock = self._locks.clock
-        deadline = clock.monotonic() + wait_seconds
-        pause = POLL_SECONDS[0]
-        while not self.acquire():
-            if clock.monotonic() >= deadline:
-                raise LockTimeout(
-                    f"the lock {self._key!r} was not free within {wait_seconds} seconds"
-                )
-            left = max(0.0, deadline - clock.monotonic())
-            clock.sleep(min(left, pause * random.uniform(0.5, 1.0)) or POLL_SECONDS[0])  # noqa: S311
-            pause = min(pause * 1.5, POLL_SECONDS[1])
+        if not waited(self.acquire, self._locks.clock, wait_seconds):
+            raise LockTimeout(f"the lock {self._key!r} was not free within {wait_seconds} seconds")
         if fn is None:
             return True
         try:
@@ -293,11 +297,8 @@ class Lock:
         return self._locks.owner(self._key) == self.owner
 
     def __enter__(self) -> Lock:
-        if self.seconds <= 0:
-            raise CacheError(
-                f"`with` needs a lock that ends by itself: give lock({self._key!r}, seconds)"
-            )
-        self.block(self.seconds)
+        """Take it, waiting as long as it is held at most; without an end, as long as it takes."""
+        self.block(self.seconds or math.inf)
         return self
 
     def __exit__(
@@ -306,7 +307,15 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.release()
+        """Give it up; raises LockLost if it ended before the block did and another has it now."""
+        if self.release():
+            return
+        if error is None and self.is_acquired():
+            raise LockLost(
+                f"the lock {self._key!r} ended after {self.seconds} seconds, before its block did, "
+                "and somebody else took it: lock for longer, or refresh() in between"
+            )
+        _log.warning("the lock %r ended before its block did", self._key)
 
 
 class Semaphore:
@@ -322,7 +331,9 @@ class Semaphore:
         self._held: Lock | None = None
 
     def acquire(self) -> bool:
-        """Take one place if there is one; never waits."""
+        """Take one place if there is one, and this object has none; never waits."""
+        if self._held is not None and self._held.is_owned_by_current_process():
+            return False
         for slot in random.sample(self._slots, len(self._slots)):
             if slot.acquire():
                 self._held = slot
@@ -331,12 +342,8 @@ class Semaphore:
 
     def block(self, wait_seconds: float) -> bool:
         """Take one place, waiting up to *wait_seconds*; raises LockTimeout."""
-        clock = self._locks.clock
-        deadline = clock.monotonic() + wait_seconds
-        while not self.acquire():
-            if clock.monotonic() >= deadline:
-                raise LockTimeout(f"no place was free within {wait_seconds} seconds")
-            clock.sleep(random.uniform(*POLL_SECONDS) / 4)  # noqa: S311  # jitter
+        if not waited(self.acquire, self._locks.clock, wait_seconds):
+            raise LockTimeout(f"no place was free within {wait_seconds} seconds")
         return True
 
     def release(self) -> bool:
@@ -349,7 +356,7 @@ class Semaphore:
         return self._held is not None and self._held.refresh(seconds)
 
     def __enter__(self) -> Semaphore:
-        self.block(self._seconds)
+        self.block(self._seconds or math.inf)
         return self
 
     def __exit__(
@@ -359,3 +366,16 @@ class Semaphore:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def waited(attempt: Callable[[], bool], clock: Clock, wait_seconds: float) -> bool:
+    """Try until *attempt* gives True, *wait_seconds* at most; whether it did."""
+    deadline = clock.monotonic() + wait_seconds
+    pause = POLL_SECONDS[0]
+    while not attempt():
+        left = deadline - clock.monotonic()
+        if left <= 0:
+            return False
+        clock.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311  # jitter
+        pause = min(pause * 1.5, POLL_SECONDS[1])
+    return True

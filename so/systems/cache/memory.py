@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from so.support.clock import Clock
 from so.support.scope import current_scope
-from so.systems.cache.entry import NEVER, Entry, Store
+from so.systems.cache.entry import NEVER, Entry, Store, summed
+from so.systems.cache.locks import Locks, MemoryLocks
 
 
 class ArrayStore:
@@ -16,6 +17,8 @@ class ArrayStore:
 
     Outside of one it lives as long as the store. Safe to use from several threads.
     """
+
+    durable = False
 
     def __init__(self, clock: Clock | None = None, name: str = "array") -> None:
         self.clock = clock or Clock()
@@ -33,6 +36,10 @@ class ArrayStore:
     def _live(self, key: str) -> Entry | None:
         entry = self._entries().get(key)
         return entry if entry is not None and entry.expiration > self.clock.time() else None
+
+    def own_locks(self) -> Locks:
+        """Locks of this process."""
+        return MemoryLocks(self.clock)
 
     def get(self, key: str) -> Entry | None:
         """The live entry under *key*."""
@@ -79,11 +86,10 @@ class ArrayStore:
         """Add *by* to the integer under *key*; None if it is no integer."""
         with self._lock:
             entry = self._live(key) or Entry("0", NEVER)
-            number = whole(entry.text)
-            if number is None:
-                return None
-            self._entries()[key] = Entry(str(number + by), entry.expiration, entry.fresh_until)
-            return number + by
+            number = summed(entry.text, by)
+            if number is not None:
+                self._entries()[key] = Entry(str(number), entry.expiration, entry.fresh_until)
+            return number
 
     def flush(self, prefix: str) -> None:
         """Remove every key that begins with *prefix*."""
@@ -101,10 +107,14 @@ class ArrayStore:
                 del entries[key]
             return len(gone)
 
-    def size(self) -> tuple[int, int]:
-        """(entries, bytes) stored now."""
-        entries = list(self._entries().values())
-        return len(entries), sum(len(entry.text.encode()) for entry in entries)
+    def size(self, prefix: str) -> tuple[int, int]:
+        """(entries, bytes) stored now under keys that begin with *prefix*."""
+        sizes = [
+            len(entry.text.encode())
+            for key, entry in list(self._entries().items())
+            if key.startswith(prefix)
+        ]
+        return len(sizes), sum(sizes)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -113,8 +123,14 @@ class ArrayStore:
 class NullStore:
     """Keeps nothing: every read is a miss, every write is accepted."""
 
+    durable = False
+
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
+
+    def own_locks(self) -> Locks:
+        """Locks of this process."""
+        return MemoryLocks(self.clock)
 
     def get(self, key: str) -> Entry | None:
         """None."""
@@ -154,7 +170,7 @@ class NullStore:
         """0."""
         return 0
 
-    def size(self) -> tuple[int, int]:
+    def size(self, prefix: str) -> tuple[int, int]:
         """Nothing."""
         return 0, 0
 
@@ -168,6 +184,8 @@ class TieredStore:
     What another process changes is seen here after *stale_seconds* at the latest; what this
     process changes, at once.
     """
+
+    durable = True
 
     def __init__(
         self,
@@ -183,6 +201,11 @@ class TieredStore:
         self._max_entries = max_entries
         self._near: OrderedDict[str, tuple[float, Entry]] = OrderedDict()
         self._lock = threading.Lock()
+        self._changes = 0  # of this process: what was read before the last one is not kept
+
+    def own_locks(self) -> Locks:
+        """Those of the store below."""
+        return self.below.own_locks()
 
     def get(self, key: str) -> Entry | None:
         """The live entry under *key*, from this process if it is young enough."""
@@ -190,8 +213,10 @@ class TieredStore:
         near = self._near.get(key)
         if near is not None and near[0] > now and near[1].expiration > now:
             return near[1]
+        changes = self._changes
         entry = self.below.get(key)
-        self._keep({} if entry is None else {key: entry}, [key])
+        if entry is not None:
+            self._keep_read({key: entry}, now, changes)
         return entry
 
     def many(self, keys: Iterable[str]) -> dict[str, Entry]:
@@ -203,80 +228,84 @@ class TieredStore:
                 found[key] = near[1]
             else:
                 rest.append(key)
+        changes = self._changes
         fetched = self.below.many(rest) if rest else {}
-        self._keep(fetched, rest)
+        self._keep_read(fetched, now, changes)
         return {**found, **fetched}
 
-    def _keep(self, entries: Mapping[str, Entry], asked: Iterable[str] = ()) -> None:
-        until = self.clock.time() + self._stale_seconds
+    def _keep_read(self, entries: Mapping[str, Entry], read_at: float, changes: int) -> None:
+        """Keep what was read, unless this process changed something meanwhile."""
+        until = read_at + self._stale_seconds
         with self._lock:
-            for key in asked:
-                self._near.pop(key, None)
+            if changes != self._changes:
+                return
             for key, entry in entries.items():
+                self._near.pop(key, None)
                 self._near[key] = (until, entry)
             while len(self._near) > self._max_entries:
                 self._near.popitem(last=False)
 
+    def _changed(self, keys: Iterable[str]) -> None:
+        """Forget what is near of *keys*, which were changed below."""
+        with self._lock:
+            self._changes += 1
+            for key in keys:
+                self._near.pop(key, None)
+
     def put(self, entries: Mapping[str, Entry]) -> None:
-        """Store all of *entries*, here and below."""
-        self.below.put(entries)
-        self._keep(entries, entries)
+        """Store all of *entries* below; the next read brings them near."""
+        try:
+            self.below.put(entries)
+        finally:
+            self._changed(entries)
 
     def add(self, key: str, entry: Entry) -> bool:
         """Store *entry* unless a live one is there; decided below."""
         stored = self.below.add(key, entry)
-        self._keep({key: entry} if stored else {}, [key])
+        self._changed([key])
         return stored
 
     def forget(self, keys: Iterable[str]) -> int:
         """Remove *keys*, here and below."""
         many = list(keys)
-        self._keep({}, many)
         count = self.below.forget(many)
-        self._keep({}, many)  # read again meanwhile by another thread
+        self._changed(many)
         return count
 
     def pull(self, key: str) -> Entry | None:
         """Remove the live entry under *key* and give it."""
         entry = self.below.pull(key)
-        self._keep({}, [key])
+        self._changed([key])
         return entry
 
     def touch(self, key: str, expiration: int) -> bool:
         """Let the live entry under *key* end at *expiration*."""
-        self._keep({}, [key])
-        return self.below.touch(key, expiration)
+        touched = self.below.touch(key, expiration)
+        self._changed([key])
+        return touched
 
     def increment(self, key: str, by: int) -> int | None:
         """Add *by* to the integer under *key*, below."""
         number = self.below.increment(key, by)
-        self._keep({}, [key])
+        self._changed([key])
         return number
 
     def flush(self, prefix: str) -> None:
         """Remove every key that begins with *prefix*."""
         self.below.flush(prefix)
         with self._lock:
+            self._changes += 1
             self._near.clear()
 
     def gc(self, batch: int = 1000) -> int:
         """Remove every expired entry below; how many."""
         return self.below.gc(batch)
 
-    def size(self) -> tuple[int, int]:
+    def size(self, prefix: str) -> tuple[int, int]:
         """(entries, bytes) below."""
-        return self.below.size()
+        return self.below.size(prefix)
 
     def close(self) -> None:
         """Close the store below."""
         self._near.clear()
         self.below.close()
-
-
-def whole(text: str) -> int | None:
-    """The integer *text* is, in its canonical form; None if it is none."""
-    try:
-        number = int(text)
-    except ValueError:
-        return None
-    return number if str(number) == text else None

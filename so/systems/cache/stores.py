@@ -28,7 +28,9 @@ class Caches:
                 raise ConfigError(
                     f"unknown cache store {name!r}: set CACHE_DRIVER to one of {known}{hint}"
                 )
-            self._made[name] = self._makers[name]()
+            made = self._makers[name]()
+            made.stores = self.store
+            self._made[name] = made
         return self._made[name]
 
     def extend(self, name: str, make: Callable[[], Cache]) -> None:

@@ -183,7 +183,7 @@ def test_increment_refuses_what_is_no_integer(any_cache, value):
 
 
 def test_flush_ends_this_prefix_and_nothing_else(any_cache):
-    neighbours = [Cache(any_cache.store, name) for name in ("so_cache2", "soXcache", "so_cach")]
+    neighbours = [Cache(any_cache.backend, name) for name in ("so_cache2", "soXcache", "so_cach")]
     for cache in (any_cache, *neighbours):
         cache.put("a", 1)
 
@@ -280,13 +280,13 @@ def test_flexible_serves_the_stale_value_while_one_computes(any_cache, clock):
     assert (read(), read()) == (1, 1)
     clock.travel(11)
     with entered(Scope("request")):
-        if isinstance(any_cache.store, ArrayStore):
+        if isinstance(any_cache.backend, ArrayStore):
             read()
             clock.travel(11)
             assert read() == 2
         else:
             assert (read(), read()) == (1, 1)
-    if not isinstance(any_cache.store, ArrayStore):
+    if not isinstance(any_cache.backend, ArrayStore):
         assert read() == 2
     clock.travel(61)
     assert read() > 2
