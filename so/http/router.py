@@ -135,6 +135,8 @@ class Router(Verbs):
         """Begin a group or route without *middleware*."""
         return Registrar(self).without_middleware(*middleware)
 
+    without = without_middleware
+
     def where(self, name: str | Mapping[str, str], pattern: str | None = None) -> Registrar:
         """Begin a group or route whose parameters are constrained."""
         return Registrar(self).where(name, pattern)

@@ -107,11 +107,16 @@ def _pairs(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
             for at, item in enumerate(value):
                 inner = item if isinstance(item, Mapping) else None
                 if inner is None:
-                    yield f"{name}[]", _text(item)
+                    yield _many(name), _text(item)
                 else:
                     yield from _pairs(inner, f"{name}[{at}]")
         else:
             yield name, _text(value)
+
+
+def _many(name: str) -> str:
+    """*name* as it stands for each item of a list."""
+    return name if name.endswith("[]") else f"{name}[]"
 
 
 def _text(value: Any) -> str:
@@ -129,7 +134,7 @@ def _multipart(data: Mapping[str, Any], files: Mapping[str, Any]) -> tuple[bytes
     for name, given in files.items():
         many = isinstance(given, list)
         for one in given if many else [given]:
-            parts.append(_file_part(f"{name}[]" if many else name, one))
+            parts.append(_file_part(_many(name) if many else name, one))
     joined = b"".join(f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts)
     return joined + f"--{boundary}--\r\n".encode(), f"{MULTIPART}; boundary={boundary}"
 

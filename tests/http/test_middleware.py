@@ -196,9 +196,11 @@ def test_a_route_can_leave_middleware_out(router: Router, trail: Trail) -> None:
     with router.group(middleware=["web", "c", "d:1"]):
         router.get("/one", lambda: "").without_middleware("b", "c")
         router.get("/all", lambda: "").without_middleware("web", "d")
+        router.without("web", "c").get("/short", lambda: "").without("d")
 
     run(router, "/one")
     run(router, "/all")
+    run(router, "/short")
 
     assert [name for name in trail if name[0] != "/"] == ["a", "d1", "c"]
 

@@ -219,6 +219,27 @@ def test_dates_are_parsed_and_what_is_none_is_the_clients_fault() -> None:
         request.date("bad")
 
 
+def test_dates_are_read_by_php_s_letters_too() -> None:
+    request = query("d=02/01/2026&z=2026-01-02T10:00:00%2B01:00&bad=2026-01-02")
+
+    assert request.date("d", "d/m/Y") == datetime(2026, 1, 2)  # noqa: DTZ001  # no zone was sent
+    zoned = request.date("d", "d/m/Y", "Europe/Berlin")
+    assert zoned is not None
+    assert zoned.astimezone(UTC) == datetime(2026, 1, 1, 23, tzinfo=UTC)
+    assert request.date("z", "c", "Europe/Berlin") == datetime(2026, 1, 2, 9, tzinfo=UTC)
+    with pytest.raises(BadRequestException, match="bad is not a valid date"):
+        request.date("bad", "d/m/Y")
+
+
+def test_lists_may_be_named_with_brackets_when_a_request_is_made() -> None:
+    plain = Request.create("/", "POST", data={"a[]": ["1", "2"], "b": ["3"]})
+    upload = Request.create("/", "POST", {"a[]": ["1", "2"]}, files={"f[]": [b"x", b"y"]})
+
+    assert plain.input() == {"a": ["1", "2"], "b": ["3"]}
+    assert upload.input() == {"a": ["1", "2"]}
+    assert [file.read() for file in upload.file("f")] == [b"x", b"y"]
+
+
 def test_enums_are_found_by_value() -> None:
     request = sent({"a": "red", "b": 2, "c": "2", "d": "green"})
 

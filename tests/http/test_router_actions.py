@@ -175,6 +175,10 @@ def test_keywords_take_what_is_left() -> None:
     def keyword(*, b: int, a: str) -> list[Any]:
         return [a, b]
 
+    def namesake(*a: str) -> list[str]:
+        return list(a)
+
+    assert answer(namesake, "/{a}/{b}", "/1/2").json() == ["1", "2"]
     assert answer(action, "/{a}/{b}/{c}", "/1/2/3").json() == {"a": "1", "b": "2", "c": "3"}
     assert answer(positional, "/{a}/{b}/{c}", "/1/2/3").json() == ["1", "2", "3"]
     assert answer(keyword, "/{a}/{b}", "/1/2").json() == ["1", 2]

@@ -126,6 +126,8 @@ class Registrar(Verbs):
         before = self._given.get("without_middleware", [])
         return self._with("without_middleware", [*before, *flat(middleware)])
 
+    without = without_middleware
+
     def where(self, name: str | Mapping[str, str], pattern: str | None = None) -> Registrar:
         """Constrain parameters by regular expressions."""
         given = {name: pattern} if isinstance(name, str) else dict(name)

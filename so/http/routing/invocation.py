@@ -25,6 +25,7 @@ Fetch = Callable[[Request, dict[str, Any], Make], Any]
 Binder = Callable[[str], Any]
 
 _ABSENT: Any = object()
+_GATHERING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _BUILTIN = (str, bytes, int, float, bool, dict, list, tuple, set, object)
 
 
@@ -78,7 +79,7 @@ class Plan:
 
     def _read(self, route: Route, parameters: list[_Parameter]) -> None:
         available = dict.fromkeys([*route.parameter_names, *route.default_values])
-        claimed = {p.name for p in parameters}
+        claimed = {p.name for p in parameters if p.kind not in _GATHERING}
         left = [name for name in route.parameter_names if name not in claimed]
         for name in available:
             explicit = route.router_binder(name)

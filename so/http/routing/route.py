@@ -82,6 +82,8 @@ class Route:
         self._changed()
         return self
 
+    without = without_middleware
+
     def where(self, name: str | Mapping[str, str], pattern: str | None = None) -> Route:
         """Let parameter *name* hold only what *pattern* (a regular expression) matches wholly."""
         given = {name: pattern} if isinstance(name, str) else dict(name)

@@ -117,6 +117,11 @@ def _matched(form: Format, text: str) -> datetime | None:
         return None
 
 
+def names_zone(written: str) -> bool:
+    """True if a text in the format *written* says which zone it means."""
+    return not {"offset", "zone", "epoch"}.isdisjoint(compiled(written).parts)
+
+
 def _moment(said: dict[str, str]) -> datetime | None:
     if "epoch" in said:
         return datetime.fromtimestamp(int(said["epoch"]), UTC)
