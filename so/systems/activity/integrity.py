@@ -76,8 +76,7 @@ class SealSoon:
 
     def wake(self, connection: Connection) -> None:
         """Have the database of *connection* sealed soon; costs the caller next to nothing."""
-        # A database in memory is not there for another connection.
-        if connection.config["database"] == ":memory:" or connection.name in self._waiting:
+        if connection.name in self._waiting:
             return
         with self._lock:
             self._waiting[connection.name] = connection

@@ -180,6 +180,8 @@ class ActivityLog:
 
         where, bindings = exporting.conditions(**selection)
         given = {name: value for name, value in selection.items() if value}
+        last = self.db.connection().scalar("select max(id) from activity_log", use_read=False)
+        where, bindings = f"{where} and id <= ?", [*bindings, last or 0]
         pieces = exporting.export(self.db.connection(), format, where, bindings)
         if self.is_on:
             self.certify("exported", "Exported the trail", {"format": format, **given})

@@ -43,7 +43,7 @@ class _Run:
         self._ring: KeyRing | None = log.integrity.ring if log.integrity else None
 
     def count(self) -> int:
-        return int(self._old().count())
+        return int(self._old(and_unsealed=True).count())
 
     def delete(self, rule: dict[str, Any]) -> int:
         if self._log.sealer is not None:
@@ -59,7 +59,7 @@ class _Run:
                 return count
             count += self._delete(sorted(ids), certificate)
 
-    def _old(self) -> Any:
+    def _old(self, *, and_unsealed: bool = False) -> Any:
         query = self._log.db.connection().table("activity_log")
         query = query.where("created_at", "<", self._until)
         if self._name:
@@ -69,7 +69,11 @@ class _Run:
                 lambda q: q.where_null("log_name").or_where("log_name", "!=", "audit")
             )
         if self._log.sealer is not None:  # what was written a moment ago, or was refused, stays
-            query = query.where("seal_no", ">", 0)
+            query = query.where(
+                lambda q: q.where("seal_no", ">", 0).when(
+                    and_unsealed, lambda q: q.or_where_null("seal_no")
+                )
+            )
         return query
 
     def _delete(self, ids: Sequence[int], certificate: str) -> int:

@@ -1,0 +1,177 @@
+"""`activity:*` as they are typed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from so.application import Application
+from so.console.kernel import Kernel
+
+SETTINGS = {
+    "app": {"name": "Test", "env": "testing", "key": "0" * 64},
+    "database": {
+        "default": "main",
+        "connections": {"main": {"driver": "sqlite", "database": "storage/main.sqlite"}},
+    },
+    "activity": {"key": "audit-" + "k" * 32, "seal_delay_seconds": None, "prune_days": 365},
+}
+
+
+def make(base: Path, **activity: object) -> Application:
+    (base / "storage").mkdir(exist_ok=True)
+    settings = {**SETTINGS, "activity": {**SETTINGS["activity"], **activity}}
+    app = Application(base, config=settings)
+    app.install_tables()
+    return app
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    with make(tmp_path) as app:
+        log = app.make("activity")
+        for n, text in enumerate(("=1+1", "plain", "-5", " @x")):
+            log.entry("books").by(f"user:{n}").with_property("n", n).log(text)
+        yield Kernel(app)
+
+
+def run(kernel: Kernel, *words: str) -> tuple[int, str]:
+    return kernel.call(list(words)), kernel.output()
+
+
+def sql(kernel: Kernel, text: str) -> None:
+    kernel.app.make("db").connection().unprepared(text)
+
+
+def test_seal_and_verify_a_clean_trail(kernel):
+    assert run(kernel, "activity:seal") == (0, "4 rows in 1 seals.\n")
+    code, output = run(kernel, "activity:verify")
+    assert code == 0
+    assert output.startswith("Clean: 4 rows in 1 seals, 0 unsealed")
+    assert run(kernel, "activity:verify", "--since-last")[0] == 0
+    assert run(kernel, "activity:verify", "--subject=user:1")[0] == 0
+
+
+def test_verify_names_what_was_edited_and_exits_with_1(kernel):
+    run(kernel, "activity:seal")
+    sql(kernel, "update activity_log set description = 'forged' where id = 2")
+
+    code = kernel.call(["activity:verify", "--full"])
+    assert code == 1
+    code, output = run(kernel, "activity:verify", "--json")
+    report = json.loads(output[output.index("{") :])
+    assert code == report["exit_code"] == 1
+    assert report["faults"] == [
+        {"kind": "edited", "text": "row 2 of seal 1: edited", "seal": 1, "row": 2}
+    ]
+
+
+def test_verify_exits_with_2_without_a_key_and_3_with_a_backlog(kernel, tmp_path):
+    sql(kernel, "create table other (id integer)")
+    kernel.app.clock.travel(3600)
+    assert run(kernel, "activity:verify")[0] == 3
+    kernel.app.clock.unfreeze()
+
+    with make(tmp_path, key=None) as app:
+        other = Kernel(app)
+        assert run(other, "activity:verify")[0] == 2
+        code, output = run(other, "activity:verify", "--json")
+        assert (code, json.loads(output)["exit_code"]) == (2, 2)
+        assert run(other, "activity:seal")[0] != 0
+    assert run(kernel, "activity:verify", "--anchor=/no/such/file")[0] == 2
+    assert run(kernel, "activity:verify", "--full", "--since-last")[0] != 0
+
+
+def test_seal_says_what_it_refused_and_adopts_on_request(kernel):
+    sql(kernel, "insert into activity_log (description) values ('by hand')")
+
+    assert kernel.call(["activity:seal"]) == 1
+    code, output = run(kernel, "activity:seal", "--adopt")
+    assert code == 0
+    assert "1 rows adopted." in output
+
+
+def test_an_anchor_finds_a_trail_that_was_cut(kernel, tmp_path):
+    file = tmp_path / "anchor.txt"
+    assert "1 " in run(kernel, "activity:anchor", str(file))[1]
+    assert run(kernel, "activity:verify", f"--anchor={file}")[0] == 0
+
+    sql(kernel, "delete from activity_log")
+    sql(kernel, "delete from activity_seals")
+
+    assert "no seal yet" in run(kernel, "activity:anchor", str(tmp_path / "b"))[1]
+    assert run(kernel, "activity:verify", f"--anchor={file}")[0] == 1
+
+
+def test_csv_cells_that_a_spreadsheet_would_run_are_neutralised(kernel):
+    code, output = run(kernel, "activity:export")
+    rows = list(csv.DictReader(io.StringIO(output)))
+
+    assert code == 0
+    assert [row["description"] for row in rows] == ["'=1+1", "plain", "'-5", "' @x"]
+    assert json.loads(rows[1]["properties"]) == {"n": 1}
+
+
+def test_json_and_json_lines_are_selected_and_whole(kernel, tmp_path):
+    code, output = run(kernel, "activity:export", "--format=json", "--causer=user:2")
+    assert [row["description"] for row in json.loads(output)] == ["-5"]
+
+    file = tmp_path / "trail.jsonl"
+    run(kernel, "activity:export", "--format=jsonl", "--log=books", f"--output={file}")
+    lines = file.read_text().splitlines()
+    assert [json.loads(line)["properties"]["n"] for line in lines] == [0, 1, 2, 3]
+
+    assert run(kernel, "activity:export", "--format=json", "--to=2001-01-01")[1] == "[]\n"
+    code, output = run(kernel, "activity:export", "--format=jsonl", "--from=2001-01-01T10:00")
+    exported = [json.loads(line) for line in output.splitlines()]
+    assert [row["event"] for row in exported[4:]] == ["exported"] * 3  # exports are logged
+
+
+@pytest.mark.parametrize(
+    "option", ["--format=xml", "--from=yesterday", "--subject=user", "--causer=:1"]
+)
+def test_an_export_of_nonsense_is_refused(kernel, option):
+    with pytest.raises(Exception, match=r"use one of|no date|names nobody"):
+        kernel.app.make("activity").export(
+            **{
+                {"--format": "format", "--from": "since"}.get(name, name[2:]): value
+                for name, value in [option.split("=")]
+            }
+        ).__next__()
+    assert kernel.call(["activity:export", option]) != 0
+
+
+def test_erase_asks_first(kernel):
+    assert kernel.call(["activity:erase", "user:1", "--no-interaction"]) == 1
+    assert (
+        "were erased from 1 activity rows" in run(kernel, "activity:erase", "user:1", "--force")[1]
+    )
+    assert run(kernel, "activity:verify")[0] == 0
+
+
+def test_stats_count_by_log(kernel):
+    assert "books" in run(kernel, "activity:stats")[1]
+    found = json.loads(run(kernel, "activity:stats", "--json")[1])
+    assert found["logs"][0] | {"first": 0, "last": 0, "bytes": 0} == {
+        "name": "books", "rows": 4, "bytes": 0, "first": 0, "last": 0
+    }  # fmt: skip
+    assert found["unsealed"] == 4
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "ten", "1.5"])
+def test_prune_refuses_nonsense(kernel, days):
+    assert kernel.call(["activity:prune", f"--days={days}"]) != 0
+    assert kernel.app.make("activity").stats()["rows"] == 4
+
+
+def test_prune_keeps_the_days_of_the_settings(kernel):
+    kernel.app.clock.travel(366 * 86_400)
+
+    assert "4 activity rows" in run(kernel, "activity:prune", "--dry-run")[1]
+    assert "4 activity rows" in run(kernel, "activity:prune")[1]
+    assert run(kernel, "activity:verify")[0] == 0
