@@ -236,6 +236,8 @@ class Worker:
                 return
         if self._now >= self._sweep_at:
             self._sweep()
+        if self._accept_again_at and self._now >= self._accept_again_at:
+            self._resume_accepting()
         if self._access:
             self._access.flush()
         if self.is_draining and not self._connections:
@@ -313,13 +315,16 @@ class Worker:
         return connection
 
     def _evict(self) -> bool:
-        """Close the connection that has been idle for the longest; False when none is."""
+        """Close the connection that has been idle for the longest; False when none is.
+
+        One that has just come, or just had its answer, may have a request on the way.
+        """
         oldest = min(
             (each for each in self._connections.values() if each.is_idle),
             key=lambda each: each.since,
             default=None,
         )
-        if oldest is None:
+        if oldest is None or self._now - oldest.since < _LAST_CALL_SECONDS:
             return False
         self._drop(oldest)
         return True
@@ -544,6 +549,9 @@ class Worker:
         if connection.state == CLOSED:
             return
         connection.state = CLOSED
+        if self._accept_again_at:
+            # There is room again.
+            self._accept_again_at = self._now
         if self._connections.get(connection.fd) is connection:
             del self._connections[connection.fd]
         if connection.events:
@@ -573,8 +581,6 @@ class Worker:
         self._sweep_at = self._now + _SWEEP_SECONDS
         for connection in list(self._connections.values()):
             self._check_time(connection, self._now - connection.since)
-        if self._accept_again_at and self._now >= self._accept_again_at:
-            self._resume_accepting()
 
     def _check_time(self, connection: Connection, seconds: float) -> None:
         """*seconds* is how long the connection has been in its state, or made no progress in it."""
