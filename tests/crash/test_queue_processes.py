@@ -198,8 +198,8 @@ def test_22_a_batch_is_exact_while_its_workers_are_killed(world: World) -> None:
     )
     process = world.start(processes=4, quiet=True)
     for _ in range(6):
-        world.until(lambda: len(world.children(process)) >= 3)
-        os.kill(world.children(process)[0], signal.SIGKILL)
+        children = world.until(lambda: len(f := world.children(process)) >= 3 and f)
+        os.kill(children[0], signal.SIGKILL)
         time.sleep(0.05)
     world.until_empty()
 
@@ -309,9 +309,9 @@ def test_a_second_signal_gives_the_job_back(sqlite_world: World, processes: int)
     world.queue.push(Leaves("job", 30))
     process = world.start(processes=processes, stop_grace_seconds=60)
     world.until(lambda: world.effects("start%"))
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    world.stop(process)
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
 
     rows = world.db.connection().select_tuples("select attempts, reserved_at, crashes from jobs")
     assert rows == [(0, None, 0)]
@@ -335,7 +335,7 @@ def test_usr2_pauses_and_cont_continues(sqlite_world: World, processes: int) -> 
     world.queue.push(Leaves("first"))
     world.until(lambda: world.effects("end first"))
     process.send_signal(signal.SIGUSR2)
-    time.sleep(0.5)
+    world.until(lambda: "paused by a signal" in world.log)
     world.queue.push(Leaves("second"))
     time.sleep(0.7)
     assert world.effects("%second") == []

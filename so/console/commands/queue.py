@@ -104,6 +104,7 @@ class QueueWork(QueueCommand):
             stop_grace_seconds=self.number("grace", self.setting("stop_grace", 30.0)),
             prefetch_seconds=self.setting("prefetch_seconds", 0.02),
             prefetch_jobs=self.setting("prefetch_jobs", 64),
+            prune_failed_hours=self.setting("prune_failed_hours", 720),
             as_json=self.wants_json,
             quiet=self.output.verbosity < NORMAL,
         )

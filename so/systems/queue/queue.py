@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
-from so.errors import CodecError, QueueError, RecordNotFoundError
+from so.errors import CodecError, DatabaseError, QueueError, RecordNotFoundError
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.current import current, provide
@@ -202,20 +202,19 @@ class Queue:
 
     def push(self, job: Job, queue: str | None = None) -> int | None:
         """Queue *job* now; its id."""
+        return self.later(getattr(job, "delay", None), job, queue)
+
+    def later(self, delay: Any, job: Job, queue: str | None = None) -> int | None:
+        """Queue *job* for *delay* from now: seconds, a timedelta or a datetime; its id."""
         if not isinstance(job, Job):
             raise QueueError(f"cannot dispatch {job!r}: give an instance of a Job subclass")
         return self.send(
             job,
             queue=queue,
-            delay=job.delay,
+            delay=delay,
             connection=job.connection,
             after_commit=job.after_commit,
         )
-
-    def later(self, delay: Any, job: Job, queue: str | None = None) -> int | None:
-        """Queue *job* for *delay* from now: seconds, a timedelta or a datetime; its id."""
-        job.delay = delay
-        return self.push(job, queue)
 
     def dispatch_sync(self, job: Job) -> Any:
         """Run *job* here and now; what it raises is raised."""
@@ -327,6 +326,7 @@ class Queue:
         assert name is not None
         if not self.locks.take_unique(conn, name, stored.uuid, now, job.unique_for):
             self._skipped(job, stored, "another one is queued already")
+            conn.after_commit(lambda: self._flush_metrics(conn))
             return None
         stored.lock_key = name
         return self.store.insert(conn, stored)
@@ -339,6 +339,11 @@ class Queue:
                 "skipped", stored.queue, None, stored.uuid, type(job).alias, job, reason=reason
             )
         )
+
+    def _flush_metrics(self, conn: Any) -> None:
+        """Write the counters down now: unlike a worker, a web process has no quiet moment."""
+        with contextlib.suppress(DatabaseError):
+            self.metrics.flush(conn)
 
     def _lock_of(self, job: Job) -> str | None:
         if job.unique_for is None and not job.unique_until_start:

@@ -333,16 +333,17 @@ class Runner:
         return outcome
 
     def _guarded(self, job: Job, run: Run) -> None:
-        level = self.queue.source.connection().transaction_level()
+        conn = self.queue.source.connection()
+        level = conn.transaction_level()
         self.inside = True
         try:
             perform(self.queue, job, run)
-        finally:
+        except BaseException:
             self.inside = False
-            self._check_transaction(level)
-
-    def _check_transaction(self, level: int) -> None:
-        conn = self.queue.source.connection()
+            # A generator in the traceback, such as `resume`, may still hold one open.
+            conn.roll_back(level)
+            raise
+        self.inside = False
         if conn.transaction_level() > level:
             conn.roll_back(level)
             raise QueueError(

@@ -32,6 +32,7 @@ from so.systems.worker.options import WorkerOptions
 log = logging.getLogger("so.queue")
 LOOK_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 60.0
+SKEW_SECONDS = 2.0
 METRICS_SECONDS = 5.0
 _OUTCOMES = {
     "done": ("DONE", "done"),
@@ -133,6 +134,7 @@ class Worker:
 
     def run(self) -> int:
         """Work until there is a reason to end; the exit code."""
+        self._check_clock()
         try:
             while not self.is_over():
                 if not self.waiting and not self._fetch():
@@ -147,6 +149,11 @@ class Worker:
         finally:
             self.leave()
         return 0
+
+    def _check_clock(self) -> None:
+        skew = abs(self.conn.database_time() - self.queue.clock.time())
+        if skew > SKEW_SECONDS:
+            log.warning("queue: this machine's clock is %.1f s off the database's", skew)
 
     def stop(self) -> None:
         """End after the job that runs."""
@@ -409,6 +416,8 @@ class Worker:
             if now - self._kept_at >= HOUSEKEEPING_SECONDS:
                 self._kept_at = now
                 housekeeping(self.queue, self.conn)
+                if self.options.prune_failed_hours:
+                    self.queue.failed_jobs.prune(self.options.prune_failed_hours)
         except DatabaseError as error:
             log.warning("queue: housekeeping failed: %s", error)
 

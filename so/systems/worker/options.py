@@ -39,6 +39,8 @@ class WorkerOptions:
     prefetch_seconds: float = 0.02
     """The work a process may claim ahead; only jobs shorter than this are claimed in groups."""
     prefetch_jobs: int = 64
+    prune_failed_hours: float = 0.0
+    """Failed jobs older than this are deleted now and then; 0 keeps them."""
     as_json: bool = False
     quiet: bool = False
     on_boot: Any = None

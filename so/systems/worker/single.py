@@ -125,6 +125,7 @@ class Single:
 
     def _set_paused(self, paused: bool) -> None:
         self._paused = paused
+        log.info("queue: %s by a signal", "paused" if paused else "continued")
 
     def _on_stop(self, *_: Any) -> None:
         self._stops += 1

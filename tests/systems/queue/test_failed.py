@@ -324,10 +324,13 @@ def test_a_resumed_loop_in_transactions_has_each_effect_once(
                 if number == 7 and self.attempts() == 1:
                     raise ValueError
 
+    reasons: list[str] = []
+    queue.listen("retrying", lambda event: reasons.append(type(event.exception).__name__))
     queue.push(Imports())
     worker.run_all()
 
     assert db.table("cache").count() == 10  # a repeated key would have failed
+    assert reasons == ["ValueError"]
 
 
 def test_a_resumed_loop_ends_when_its_job_was_taken_over(

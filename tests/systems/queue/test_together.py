@@ -341,7 +341,7 @@ def test_a_second_unique_job_is_not_queued(queue: Queue, worker: Worker) -> None
     assert second is None
     assert queue.size() == 4
     assert skipped == ["another one is queued already"] * 2
-    assert queue.metrics._counts[("default", "skipped")] == 2
+    assert queue.metrics.totals()["default"]["skipped"] == 2
 
 
 def test_a_unique_job_may_come_again_when_it_is_done(queue: Queue, worker: Worker) -> None:

@@ -90,6 +90,25 @@ def test_counters_are_kept_when_they_cannot_be_written(queue: Queue, db: Databas
     assert queue.metrics.totals() == {"default": {"done": 1}}
 
 
+def test_26_workers_prune_old_failures_and_tell_a_wrong_clock(
+    queue: Queue,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue.push(Fails())
+    Worker(queue).run_all()
+    clock.travel(25 * 3600)
+    monkeypatch.setattr("so.db.connection.Connection.database_time", lambda self: clock.time() + 3)
+    worker = Worker(queue, WorkerOptions(stop_when_empty=True, prune_failed_hours=24))
+    worker._kept_at -= 3600
+    worker._tidy()
+    worker.run()
+
+    assert queue.failed_jobs.count() == 0
+    assert "clock is 3.0 s off" in caplog.text
+
+
 def test_housekeeping_sweeps_the_small_tables(queue: Queue, db: Database, clock: Clock) -> None:
     conn = db.connection()
     queue.metrics.count("default", "done")
