@@ -2,3 +2,8 @@
 
 Commands only parse, call a system and print; what they do lives in the systems.
 """
+
+from so.console.command import Command, command
+from so.console.kernel import Kernel
+
+__all__ = ["Command", "Kernel", "command"]

@@ -10,6 +10,7 @@ from so.console.output import NORMAL, Output
 from so.console.signature import Signature
 from so.errors import CommandError
 from so.support.codec import to_jsonable
+from so.support.signatures import parameters
 
 if TYPE_CHECKING:
     from so.application import Application
@@ -22,6 +23,7 @@ class Command:
     """Subclass, give `signature` and `description`, write `handle`.
 
     `handle` gets what its annotations ask of the container and returns an exit code (None is 0).
+    Parameters named like an argument or option, and without a class, get its value.
     `destructive = True` asks before it runs in production, unless `--force` is given.
     """
 
@@ -178,11 +180,11 @@ class Command:
 
     # --- other commands ---
 
-    def call(self, name: str, params: dict[str, Any] | None = None) -> int:
+    def call(self, name: str | type[Command], params: dict[str, Any] | None = None) -> int:
         """Run another command with this one's output; its exit code."""
-        return self.kernel.run_command(name, self.kernel.argv_of(params or {}), self.output)
+        return self.kernel.run_command(name, params or {}, self.output)
 
-    def call_silently(self, name: str, params: dict[str, Any] | None = None) -> int:
+    def call_silently(self, name: str | type[Command], params: dict[str, Any] | None = None) -> int:
         """Run another command and throw its output away; its exit code."""
         return self.kernel.call(name, params)
 
@@ -190,17 +192,17 @@ class Command:
 def command(signature: str, description: str = "") -> Callable[[Callable[..., Any]], type[Command]]:
     """Make a command of a function: `@command('inspire {name?}')`.
 
-    The function gets the Command as its first argument if it names one `self` or `command`, and
+    The function gets the Command as the parameter `self` or `command`, or one annotated so, and
     its arguments and options by name; the rest comes from the container.
     """
 
     def make(fn: Callable[..., Any]) -> type[Command]:
-        def handle(self: Command) -> int | None:
-            values = {
-                k.replace("-", "_"): v for k, v in {**self.options(), **self.arguments()}.items()
-            }
-            result = self.app.call(fn, {"self": self, "command": self, **values})
-            return result if isinstance(result, int) else None
+        own = {p.name for p, hint in parameters(fn) if hint is Command} | {"self", "command"}
+
+        def handle(self: Command) -> Any:
+            values = {**self.options(), **self.arguments()}
+            named = {name.replace("-", "_"): value for name, value in values.items()}
+            return self.app.call(fn, {**dict.fromkeys(own, self), **named})
 
         text = description or (fn.__doc__ or "").strip().partition("\n")[0]
         fields = {"signature": signature, "description": text, "handle": handle}

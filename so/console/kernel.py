@@ -8,16 +8,17 @@ from __future__ import annotations
 import difflib
 import importlib
 import io
-import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from so.console.command import Command
 from so.console.commands import COMMANDS
 from so.console.output import DEBUG, NORMAL, QUIET, VERBOSE, VERY_VERBOSE, Output
-from so.errors import CommandError, CommandNotFound, SixOrbitError
+from so.console.signature import Parser, Signature
+from so.errors import CommandError, CommandNotFound, SixOrbitError, UsageError
 from so.support.scope import Scope, entered
+from so.support.signatures import class_of, parameters
 
 if TYPE_CHECKING:
     from so.application import Application
@@ -63,8 +64,10 @@ class Kernel:
                 known[name] = cls.description
         return dict(sorted(known.items()))
 
-    def find(self, name: str) -> type[Command]:
+    def find(self, name: str | type[Command]) -> type[Command]:
         """The class of the command *name*; raises CommandNotFound with the nearest name."""
+        if isinstance(name, type):
+            return name
         if name in COMMANDS and name not in self._own:
             module, cls, _ = COMMANDS[name]
             found: type[Command] = getattr(
@@ -92,9 +95,12 @@ class Kernel:
     def run(self, argv: Sequence[str], output: Output | None = None) -> int:
         """Run the command line *argv* (without the program's name); the exit code."""
         words, settings = _split_globals(argv)
-        if settings.get("env"):
-            self.app.use_environment(settings["env"])
         output = output or _output_for(settings)
+        return self._guarded(output, lambda: self._route(words, settings, output))
+
+    def _route(self, words: list[str], settings: dict[str, Any], output: Output) -> int:
+        if "env" in settings:
+            self.app.use_environment(settings["env"] or _missing("--env needs a name: --env=local"))
         name = words[0] if words else "list"
         if settings.get("version"):
             output.line(f"SixOrbit {self.app.version()}")
@@ -102,51 +108,69 @@ class Kernel:
         if name == "list":
             return self._list(output, words[1:], settings.get("json", False))
         if name == "help" or settings.get("help"):
-            target = words[1:2] if name == "help" else words[:1]
-            return self._guarded(output, lambda: self._help(output, target))
-        return self.run_command(name, words[1:], output, wants_json=settings.get("json", False))
+            return self._help(output, words[1:2] if name == "help" else words[:1])
+        return self._execute(self.find(name), words[1:], output, settings.get("json", False))
 
-    def call(self, argv: str | Sequence[str], params: Mapping[str, Any] | None = None) -> int:
+    def call(
+        self,
+        argv: str | Sequence[str] | type[Command],
+        params: Mapping[str, Any] | None = None,
+    ) -> int:
         """Run a command from code: `call("cache:clear", {"--tags": "a"})` or a whole line.
 
         Its text is what `output()` then returns; nothing is printed, nothing is asked.
         """
-        words = shlex.split(argv) if isinstance(argv, str) else list(argv)
         stream = io.StringIO()
-        _, settings = _split_globals(words)
+        try:
+            return self._call(argv, params or {}, stream)
+        finally:
+            self._last_output = stream.getvalue()
+
+    def _call(self, argv: Any, params: Mapping[str, Any], stream: io.StringIO) -> int:
+        if isinstance(argv, type):
+            self.register(cast("type[Command]", argv))
+            argv = [cast("type[Command]", argv).parsed_signature().name]
+        words = shlex.split(argv) if isinstance(argv, str) else [str(word) for word in argv]
+        given = {name: value for name, value in params.items() if name in _GLOBAL_NAMES}
+        _, settings = _split_globals([*words, *_words_of_options(given)])
         output = _output_for(settings, stream=stream, interactive=False)
-        code = self.run([*words, *self.argv_of(params or {})], output)
-        self._last_output = stream.getvalue()
-        return code
+
+        def work() -> int:
+            rest = {name: value for name, value in params.items() if name not in given}
+            own = self._words(words[0], rest) if rest else []
+            return self.run([*words, *_words_of_options(given), *own], output)
+
+        return self._guarded(output, work)
 
     def output(self) -> str:
         """The text of the last `call()`."""
         return self._last_output
 
     def run_command(
-        self, name: str, words: Sequence[str], output: Output, *, wants_json: bool = False
+        self, name: str | type[Command], params: Mapping[str, Any], output: Output
     ) -> int:
-        """Run the command *name* with its own *words*; errors become text and an exit code."""
-        return self._guarded(output, lambda: self._execute(name, words, output, wants_json))
+        """Run the command *name* inside another one's output; errors become text and a code."""
 
-    def _execute(self, name: str, words: Sequence[str], output: Output, wants_json: bool) -> int:
-        command = self.find(name)()
+        def work() -> int:
+            return self._execute(self.find(name), self._words(name, params), output, False)
+
+        return self._guarded(output, work)
+
+    def _execute(
+        self, cls: type[Command], words: Sequence[str], output: Output, wants_json: bool
+    ) -> int:
+        command = cls()
         command.app, command.kernel, command.output = self.app, self, output
         command.wants_json = wants_json
-        signature = command.parsed_signature()
-        parser = signature.parser(command.description)
-        if command.destructive and "force" not in {o.name for o in signature.options}:
-            parser.add_argument("--force", action="store_true")
-        command._values = vars(parser.parse_args(list(words)))
+        command._values = vars(_parser(cls).parse(words))
         if not self._allowed(command):
             output.line("Command cancelled.", "comment")
             return FAILURE
         self.app.boot()
         scope = Scope("command")
-        scope.causer = f"system:{name}"
+        scope.causer = f"system:{cls.parsed_signature().name}"
         with entered(scope):
-            code = self.app.call(command.handle)
-        return int(code) if code is not None else OK
+            return _exit_code(self.app.call(command.handle, _asked_by_name(command)))
 
     def _allowed(self, command: Command) -> bool:
         if not command.destructive or not self.app.is_production():
@@ -162,29 +186,39 @@ class Kernel:
         except CommandError as error:
             output.error(error)
             return error.exit_code
-        except SixOrbitError as error:
-            output.error(f"{type(error).__name__}: {error}")
-            if output.verbosity >= VERBOSE:
-                logging.getLogger("so").exception("command failed")
-            return FAILURE
         except KeyboardInterrupt:
             return INTERRUPTED
+        except SystemExit as error:
+            return _exit_code(error.code)
         except BrokenPipeError:
             return OK
+        except Exception as error:
+            return self._failed(output, error)
 
-    @staticmethod
-    def argv_of(params: Mapping[str, Any]) -> list[str]:
-        """Parameters as words: `{"user": 1, "--force": True, "--id": [1, 2]}`."""
-        words: list[str] = []
-        for name, value in params.items():
-            if not name.startswith("-"):
-                words += [str(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
-            elif value is True:
-                words.append(name)
-            elif value is not False and value is not None:
-                many = value if isinstance(value, (list, tuple)) else [value]
-                words += [f"{name}={v}" for v in many]
-        return words
+    def _failed(self, output: Output, error: Exception) -> int:
+        """Print *error*, with its traceback where somebody would look for a mistake of the code."""
+        is_ours = isinstance(error, SixOrbitError)
+        if output.verbosity >= VERBOSE or (self.app.is_debug() and not is_ours):
+            import traceback
+
+            output.error("".join(traceback.format_exception(error)).rstrip())
+            return FAILURE
+        output.error(f"{type(error).__name__}: {error}")
+        if not is_ours:
+            output.error("Run it with -v to see where.")
+        return FAILURE
+
+    def _words(self, name: str | type[Command], params: Mapping[str, Any]) -> list[str]:
+        """*params* as words: `{"user": 1, "--force": True, "--id": [1, 2]}`, in any order."""
+        if name in ("list", "help"):
+            return [str(value) for value in params.values()]
+        signature = self.find(name).parsed_signature()
+        arguments = [argument.name for argument in signature.arguments]
+        options = {key: value for key, value in params.items() if key not in arguments}
+        words = _words_of_options({_dashed(key, signature): v for key, v in options.items()})
+        values = [params[key] for key in arguments if params.get(key) is not None]
+        texts = [str(one) for value in values for one in _many(value)]
+        return [*words, "--", *texts] if texts else words
 
     # --- list and help ---
 
@@ -214,9 +248,7 @@ class Kernel:
     def _help(self, output: Output, words: Sequence[str]) -> int:
         if not words:
             return self._list(output, [], False)
-        cls = self.find(words[0])
-        text = cls.parsed_signature().parser(cls.description).format_help()
-        output.line(text.rstrip())
+        output.line(_parser(self.find(words[0])).format_help().rstrip())
         output.line(f"\nglobal options:\n{_GLOBAL_HELP}")
         return OK
 
@@ -225,12 +257,65 @@ def _is_command(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Command) and bool(value.signature)
 
 
+def _parser(cls: type[Command]) -> Parser:
+    signature = cls.parsed_signature()
+    parser = signature.parser(cls.description)
+    if cls.destructive and "force" not in {option.name for option in signature.options}:
+        parser.add_argument("--force", action="store_true", help="Do not ask in production")
+    return parser
+
+
+def _exit_code(result: Any) -> int:
+    """What `handle` returned as a code: True and anything that is no number is success."""
+    if isinstance(result, bool):
+        return OK if result else FAILURE
+    return result if isinstance(result, int) else OK
+
+
+def _asked_by_name(command: Command) -> dict[str, Any]:
+    """The arguments and options that `handle` has parameters for, besides what is injected."""
+    given = {**command.options(), **command.arguments()}
+    named = {name.replace("-", "_"): value for name, value in given.items()}
+    wanted = {p.name for p, hint in parameters(command.handle) if class_of(hint)[0] is None}
+    return {name: value for name, value in named.items() if name in wanted}
+
+
+def _many(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def _words_of_options(options: Mapping[str, Any]) -> list[str]:
+    words: list[str] = []
+    for name, value in options.items():
+        if value is True:
+            words.append(name)
+        elif value is not False and value is not None:
+            words += [f"{name}={one}" for one in _many(value)]
+    return words
+
+
+def _dashed(name: str, signature: Signature) -> str:
+    """The option *name* as it is written; raises UsageError for what the command has not got."""
+    plain = name.lstrip("-").replace("_", "-")
+    for option in signature.options:
+        if plain in (option.name.replace("_", "-"), option.short):
+            return f"--{option.name}"
+    if plain == "force":
+        return "--force"
+    raise UsageError(f"{signature.name} has no argument or option {name!r}")
+
+
+def _missing(message: str) -> Any:
+    raise UsageError(message)
+
+
 _FLAGS = {
     "-h": "help", "--help": "help", "-q": "quiet", "--quiet": "quiet", "-V": "version",
     "--version": "version", "-n": "no_interaction", "--no-interaction": "no_interaction",
     "--no-ansi": "no_ansi", "--json": "json",
 }  # fmt: skip
-_VERBOSE = {"-v": VERBOSE, "-vv": VERY_VERBOSE, "-vvv": DEBUG}
+_VERBOSE = {"-v": VERBOSE, "--verbose": VERBOSE, "-vv": VERY_VERBOSE, "-vvv": DEBUG}
+_GLOBAL_NAMES = frozenset([*_FLAGS, *_VERBOSE, "--env"])
 
 
 def _split_globals(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
@@ -245,8 +330,8 @@ def _split_globals(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
             settings[_FLAGS[word]] = True
         elif word in _VERBOSE:
             settings["verbosity"] = _VERBOSE[word]
-        elif word.startswith("--env="):
-            settings["env"] = word[6:]
+        elif word == "--env" or word.startswith("--env="):
+            settings["env"] = word[6:] or next(rest, "")
         else:
             words.append(word)
     return words, settings

@@ -8,7 +8,9 @@ none (then it is "-"), ` : ` describes.
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -64,11 +66,17 @@ class Signature:
         tokens = [_split(token) for token in _TOKEN.findall(rest)]
         options = tuple(_option(t[2:], d) for t, d in tokens if t.startswith("--"))
         arguments = tuple(_argument(t, d) for t, d in tokens if not t.startswith("--"))
+        _check(name, arguments, options)
         return cls(name, arguments, options)
 
-    def parser(self, description: str = "") -> argparse.ArgumentParser:
-        """An argparse parser that raises UsageError instead of leaving the process."""
-        parser = _Parser(prog=f"sixorbit {self.name}", description=description, add_help=False)
+    def parser(self, description: str = "") -> Parser:
+        """A parser of the command's words."""
+        parser = Parser(
+            prog=f"sixorbit {self.name}",
+            description=description,
+            add_help=False,
+            allow_abbrev=False,
+        )
         for argument in self.arguments:
             _add_argument(parser, argument)
         for option in self.options:
@@ -76,9 +84,42 @@ class Signature:
         return parser
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """argparse, but it raises UsageError instead of leaving the process."""
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """The values in *words*, options and arguments in any order."""
+        # Mixing cannot be told to stop at `--`; with it, options stand first anyway.
+        read = self.parse_args if "--" in words else self.parse_intermixed_args
+        return read(list(words))
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}\n{self.format_usage().strip()}")
+        raise UsageError(f"{message}{self._nearest(message)}\n{self.format_usage().strip()}")
+
+    def _nearest(self, message: str) -> str:
+        """The option that a mistyped one may have meant."""
+        _, unknown, words = message.partition("unrecognized arguments: ")
+        known = [flag for action in self._actions for flag in action.option_strings]
+        for word in words.split() if unknown else ():
+            close = difflib.get_close_matches(word.partition("=")[0], known, 1)
+            if word.startswith("--") and close:
+                return f"; did you mean {close[0]}?"
+        return ""
+
+
+def _check(name: str, arguments: Sequence[Argument], options: Sequence[Option]) -> None:
+    """Raise CommandError for arguments that no command line could tell apart."""
+    for before, after in zip(arguments, arguments[1:], strict=False):
+        if before.many:
+            raise CommandError(f"{name}: {{{before.name}*}} takes all words; put it last")
+        if before.optional and not after.optional:
+            raise CommandError(
+                f"{name}: {{{after.name}}} is required and must stand before {{{before.name}?}}"
+            )
+    names = [*(one.name for one in arguments), *(one.name for one in options)]
+    for one in names:
+        if not _NAME.match(one) or names.count(one) > 1:
+            raise CommandError(f"{name}: {one!r} cannot be the name of an argument or option")
 
 
 def _split(token: str) -> tuple[str, str]:

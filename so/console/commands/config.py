@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from so.console.command import Command
 from so.errors import CommandError
 from so.support.codec import to_jsonable
 from so.support.masking import Masker
+
+_SECRET = ("password", "passwd", "secret", "api_key", "private_key", "credential", "salt")
+_KEYS = ("key", "previous_keys")
+_PASSWORD_OF_URL = re.compile(r"(://[^:/@\s]*:)[^/@\s]+@")
+
+
+class SettingsMasker(Masker):
+    """Knows the names of settings: a cookie's name is no secret there, a `key` is."""
+
+    def __init__(self) -> None:
+        super().__init__(_SECRET)
+
+    def is_secret(self, name: object) -> bool:
+        """True for passwords, secrets and keys."""
+        return name in _KEYS or super().is_secret(name)
+
+    def text(self, text: str) -> str:
+        """*text* without the password of a URL."""
+        return super().text(_PASSWORD_OF_URL.sub(r"\1***@", text))
 
 
 class ConfigShow(Command):
@@ -24,7 +44,7 @@ class ConfigShow(Command):
             raise CommandError(f"there is no setting {key!r}: `config:show` lists them all")
         value = self.app.config.get(key) if key else self.app.config.all()
         name = str(key or "").rpartition(".")[2]
-        masked = Masker().mask(value, name)
+        masked = SettingsMasker().mask(value, name)
         if self.wants_json or not isinstance(masked, dict):
             self.line(json.dumps(_plain(masked), ensure_ascii=False, indent=2))
             return 0

@@ -111,13 +111,13 @@ class DbBackup(Command):
 class DbSeed(Command):
     """Runs a seeder of database/seeders."""
 
-    signature = "db:seed {--class=DatabaseSeeder : The seeder to run}"
+    signature = "db:seed {seeder? : Its class} {--class=DatabaseSeeder : The same as an option}"
     description = "Fill the database with a seeder"
     destructive = True
 
     def handle(self) -> int:
         """Run the seeder's `run()`, whatever it asks for injected."""
-        name = str(self.option("class"))
+        name = str(self.argument("seeder") or self.option("class"))
         seeder = self.app.make(_seeder(self.app.database_path("seeders"), name))
         self.app.call(seeder.run)
         self.info(f"seeded: {name}")

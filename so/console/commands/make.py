@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 from so.console.command import Command
 from so.errors import CommandError
@@ -11,7 +13,11 @@ _NAME = re.compile(r"^[A-Za-z_]\w*$")
 
 
 class _Make(Command):
-    """Writes one file from a template, never over an existing one."""
+    """Writes one file from a template, never over an existing one.
+
+    Where the application keeps a topic in one module (`app/models.py`), the class goes there: a
+    folder of the same name would hide that module.
+    """
 
     folder = ""
     template = ""
@@ -25,21 +31,61 @@ class _Make(Command):
             raise CommandError(f"{name!r} is no class name: letters, digits and underscores only")
         if self.suffix and not name.endswith(self.suffix):
             name += self.suffix
+        text = self.template.replace("{Name}", name).replace("{dashed}", _snake(name).replace("_", "-"))
+        module = self.app.base_path(f"{self.folder}.py")
         file = self.app.base_path(f"{self.folder}/{_snake(name)}.py")
-        if file.exists():
+        if module.is_file():
+            file = module
+            _append(module, name, text)
+        elif file.exists():
             raise CommandError(f"{file} exists already: choose another name")
+        else:
+            self._write(file, text)
+        self.info(f"{self.kind} created: {file.relative_to(self.app.base_path())}")
+        return 0
+
+    def _write(self, file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         package = file.parent / "__init__.py"
         if not package.exists() and self.folder.startswith("app/"):
             package.write_text(f'"""The {file.parent.name} of this application."""\n', "utf-8")
-        text = self.template.replace("{Name}", name).replace("{name}", _snake(name))
         file.write_text(text, encoding="utf-8")
-        self.info(f"{self.kind} created: {file.relative_to(self.app.base_path())}")
-        return 0
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _append(module: Path, name: str, text: str) -> None:
+    """Put the class of the template *text* at the end of *module*, with the imports it lacks."""
+    source = module.read_text("utf-8")
+    tree = ast.parse(source)
+    if any(isinstance(node, ast.ClassDef) and node.name == name for node in tree.body):
+        raise CommandError(f"{module} has a class {name} already: choose another name")
+    wanted = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)]
+    known = {alias.asname or alias.name for node in _imports(tree) for alias in node.names}
+    lines = source.splitlines()
+    missing = [
+        f"from {node.module} import {alias.name}"
+        for node in wanted
+        for alias in node.names
+        if alias.name not in known
+    ]
+    place = max((node.end_lineno or 0 for node in _header(tree)), default=0)
+    gap = [""] if missing and place and not _imports(tree) else []
+    lines[place:place] = [*gap, *missing]
+    body = text[text.index("\nclass ") :].strip("\n")
+    module.write_text("\n".join([*lines, "", "", body, ""]), encoding="utf-8")
+
+
+def _imports(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
+def _header(tree: ast.Module) -> list[ast.stmt]:
+    """The docstring and the imports."""
+    first = tree.body[:1] if ast.get_docstring(tree) is not None else []
+    return [*first, *_imports(tree)]
 
 
 class MakeController(_Make):
@@ -197,7 +243,7 @@ from so import Command
 class {Name}(Command):
     """Say when to run it."""
 
-    signature = "app:{name}"
+    signature = "app:{dashed}"
     description = "Say in one line what it does"
 
     def handle(self) -> int:
