@@ -7,11 +7,13 @@ kills the database as well. SIXORBIT_CHAOS_JOBS and SIXORBIT_CHAOS_SEED choose o
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -25,7 +27,7 @@ from so.db.connection import Connection
 from so.systems.queue import Job
 from tests.conftest import install
 from tests.crash.queue_jobs import Books, Tracked
-from tests.crash.queue_world import World, worlds
+from tests.crash.queue_world import ROOT, World, worlds
 from tests.support.mariadb import MariaDB, ServerMissing, launch
 
 FULL = os.environ.get("SIXORBIT_CHAOS") == "1"
@@ -155,6 +157,40 @@ def test_nothing_is_lost_and_transactional_effects_happen_once(
     for crew in chaos.crews:
         world.stop(crew)
     report(world, chaos, time.monotonic() - begun)
+
+
+def test_25_retrying_and_listing_many_failures_takes_bounded_memory(world: World) -> None:
+    count = 300_000 if FULL else 3_000
+    conn = world.db.connection()
+    payload = '{"job": "tests.crash.queue_jobs.Plain", "data": {"mark": "x"}}'
+    values = ", ".join(["(?, 'database', 'default', ?, 'E: x', ?)"] * 500)
+    for start in range(0, count, 500):
+        conn.run(
+            "insert into failed_jobs (uuid, connection, queue, payload, exception, failed_at) "
+            f"values {values}",
+            [v for n in range(start, start + 500) for v in (f"u-{n}", payload, "2026-01-15")],
+        )
+    order = json.dumps(world.config)
+    run = subprocess.run(
+        [sys.executable, "-c", RETRY, order], cwd=ROOT, capture_output=True, text=True, timeout=1800
+    )
+
+    assert run.returncode == 0, run.stderr
+    moved, megabytes = (int(part) for part in run.stdout.split())
+    print(f"\n{world.queue.store.dialect}: {moved} failures put back within {megabytes} MB")
+    assert moved == count == world.queue.size()
+    assert megabytes < 128
+
+
+RETRY = """
+import json, resource, sys
+from so.db.manager import Database
+from so.systems.queue import Queue
+queue = Queue(Database({"default": json.loads(sys.argv[1])}))
+assert sum(1 for _ in queue.failed_jobs.each()) > 0
+moved = queue.failed_jobs.retry_all().count
+print(moved, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
 
 
 def report(world: World, chaos: Chaos, seconds: float) -> None:

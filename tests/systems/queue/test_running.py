@@ -176,7 +176,7 @@ def test_retry_until_replaces_the_count_of_tries(
     assert queue.failed_jobs.count() == 1
 
 
-def test_a_release_puts_the_same_row_back_and_counts(
+def test_10_a_release_puts_the_same_row_back_and_counts(
     queue: Queue, db: Database, worker: Worker, clock: Clock
 ) -> None:
     class Later(Job):
@@ -404,7 +404,7 @@ def test_a_delayed_row_inserted_by_hand_waits(
     assert DIARY == [1]
 
 
-def test_the_same_uuid_failing_again_replaces_its_row(
+def test_11_the_same_uuid_failing_again_replaces_its_row(
     queue: Queue, db: Database, worker: Worker, clock: Clock
 ) -> None:
     payload = '{"uuid": "u-1", "job": "nobody"}'
@@ -426,6 +426,18 @@ def test_a_lost_workers_job_comes_back_when_its_lease_ends(queue: Queue, clock: 
     clock.travel(16)
     assert finds.run_one()
     assert DIARY == [1]  # the crash was not its fault
+
+
+def test_16_a_lost_job_is_found_by_its_lease_whatever_became_of_the_workers_row(
+    queue: Queue, db: Database, clock: Clock
+) -> None:
+    queue.push(NoteAttempt())
+    Worker(queue)._claim(1)
+    db.table("queue_workers").delete()
+    clock.travel(16)
+
+    assert Worker(queue).run_one()
+    assert Worker(queue).name != Worker(queue).name
 
 
 def test_02_an_exhausted_job_with_a_living_lease_is_left_alone(queue: Queue, clock: Clock) -> None:
