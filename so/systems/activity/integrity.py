@@ -67,15 +67,17 @@ class SealSoon:
         self._seal = seal
         self._delay = delay_seconds
         self._forget()
-        os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._waiting: dict[str, Connection] = {}
         self._thread: threading.Thread | None = None
 
     def wake(self, connection: Connection) -> None:
         """Have the database of *connection* sealed soon; costs the caller next to nothing."""
+        if self._pid != os.getpid():  # threads do not come along into a forked child
+            self._forget()
         if connection.name in self._waiting:
             return
         with self._lock:
