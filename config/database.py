@@ -63,7 +63,11 @@ config = {
         "mariadb": _mysql,
         # Cache, locks, limits and sessions. On SQLite a file of their own, so that they never wait
         # for the application's transactions, nor make those wait.
-        "cache": {**_sqlite, "database": env("CACHE_DATABASE", "storage/cache.sqlite")}
+        "cache": {
+            **_sqlite,
+            "database": env("CACHE_DATABASE", "storage/cache.sqlite"),
+            "pragmas": {"wal_autocheckpoint": 4000},  # pages; small writes, many of them
+        }
         if env("DB_CONNECTION", "sqlite") == "sqlite"
         else _mysql,
     },

@@ -82,7 +82,7 @@ class Cache:
     def get(self, key: str, default: Any = None) -> Any:
         """The value under *key*; *default* (called if callable) if there is none."""
         entry = self.backend.get(self.stored(key))
-        value = MISSING if entry is None else self._value(entry)
+        value = MISSING if entry is None else self._value(entry.text)
         self.count(value is not MISSING)
         if value is MISSING:
             return default() if callable(default) else default
@@ -157,7 +157,7 @@ class Cache:
     def pull(self, key: str, default: Any = None) -> Any:
         """The value under *key*, removed; only one caller gets it."""
         entry = self.backend.pull(self.stored(key))
-        value = MISSING if entry is None else self._value(entry)
+        value = MISSING if entry is None else self._value(entry.text)
         self.count(value is not MISSING)
         if value is MISSING:
             return default() if callable(default) else default
@@ -256,7 +256,7 @@ class Cache:
         inside a request, at once elsewhere.
         """
         entry = self.entry(key)
-        value = MISSING if entry is None else self._value(entry)
+        value = MISSING if entry is None else self._value(entry.text)
         self.count(value is not MISSING)
         if value is MISSING or entry is None:
             compute = functools.partial(self._refresh, key, ttl, fn)
@@ -370,14 +370,14 @@ class Cache:
             entries, size = self.backend.size(self.prefix)
             return {"hits": self.hits, "misses": self.misses, "entries": entries, "bytes": size}
         self._note()
-        rows = self.backend.many([self.stored(name) for name in _COUNTERS])
-        counts = [rows.get(self.stored(name), Entry("0", NEVER)).text for name in _COUNTERS]
+        rows = self.backend.texts([self.stored(name) for name in _COUNTERS])
+        counts = [rows.get(self.stored(name), "0") for name in _COUNTERS]
         entries, size = self.backend.size(self.prefix)
         return {
             "hits": int(counts[0]),
             "misses": int(counts[1]),
             "entries": entries - len(rows),
-            "bytes": size - sum(len(row.text) for row in rows.values()),
+            "bytes": size - sum(map(len, rows.values())),
         }
 
     def count(self, hit: bool) -> None:
@@ -426,19 +426,19 @@ class Cache:
     def peek(self, keys: Iterable[str]) -> dict[str, Any]:
         """Several values, MISSING for what is missing; not counted as reads."""
         stored = {key: self.stored(key) for key in keys}
-        found = self.backend.many(stored.values())
+        texts = self.backend.texts(stored.values())
         value = self._value
         return {
-            key: value(found[name]) if name in found else MISSING for key, name in stored.items()
+            key: value(texts[name]) if name in texts else MISSING for key, name in stored.items()
         }
 
     def encode(self, value: Any) -> str:
         """*value* as it is stored; raises CodecError for what cannot be."""
         return self._codec.encode(value)
 
-    def _value(self, entry: Entry) -> Any:
+    def _value(self, text: str) -> Any:
         try:
-            return self._codec.decode(entry.text)
+            return self._codec.decode(text)
         except CodecError as error:
             _log.warning("a cache entry cannot be read and counts as missing: %s", error)
             return MISSING

@@ -113,20 +113,28 @@ class DatabaseStore:
 
     def many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """The live entries among *keys*; one statement for 500 keys."""
-        connection = self.db.connection()
-        now, found = int(self.clock.time()), {}
-        make = Entry._make
+        rows = self._rows("value, expiration, fresh_until", keys)
+        return {key: Entry(*columns) for key, *columns in rows}
+
+    def texts(self, keys: Iterable[str]) -> dict[str, str]:
+        """Only the texts of the live entries among *keys*."""
+        return dict(self._rows("value", keys))
+
+    def _rows(self, columns: str, keys: Iterable[str]) -> list[Any]:
+        connection, now = self.db.connection(), int(self.clock.time())
+        found: list[Any] = []
         for part in _chunks(keys):
             marks = ", ".join("?" * len(part))
-            rows = connection.select_tuples(
-                f"select {self._key}, value, expiration, fresh_until from cache"  # noqa: S608  # marks
+            found += connection.select_tuples(
+                f"select {self._key}, {columns} from cache"  # noqa: S608  # marks
                 f" where {self._key} in ({marks}) and expiration > ?",
                 (*part, now),
                 False,
             )
-            for row in rows:
-                found[_text(row[0])] = make(row[1:])
-        return found
+        if self._dialect == "sqlite":
+            return found
+        # As bytes, so that no collation makes two keys one.
+        return [(key.decode(), *columns) for key, *columns in found]
 
     # --- writing ---
 
@@ -308,11 +316,6 @@ def _last_id(connection: Connection, sql: str, bindings: Any) -> int:
 
 def _size(entry: Entry) -> int:
     return len(entry.text.encode())
-
-
-def _text(key: str | bytes) -> str:
-    """A key as read: MySQL keeps it as bytes, so that no collation makes two of them one."""
-    return key if isinstance(key, str) else key.decode()
 
 
 def _portions(entries: Mapping[str, Entry]) -> Iterator[tuple[list[str], int]]:

@@ -45,6 +45,10 @@ class Store(Protocol):
         """The live entries among *keys*."""
         ...
 
+    def texts(self, keys: Iterable[str]) -> dict[str, str]:
+        """Only the texts of the live entries among *keys*."""
+        ...
+
     def put(self, entries: Mapping[str, Entry]) -> None:
         """Store all of *entries*, replacing what was there."""
         ...

@@ -57,6 +57,10 @@ class FileStore:
         """The live entries among *keys*."""
         return {key: entry for key in keys if (entry := self.get(key)) is not None}
 
+    def texts(self, keys: Iterable[str]) -> dict[str, str]:
+        """Only the texts of the live entries among *keys*."""
+        return {key: entry.text for key, entry in self.many(keys).items()}
+
     def put(self, entries: Mapping[str, Entry]) -> None:
         """Store all of *entries*."""
         for key, entry in entries.items():

@@ -49,6 +49,10 @@ class ArrayStore:
         """The live entries among *keys*."""
         return {key: entry for key in keys if (entry := self._live(key)) is not None}
 
+    def texts(self, keys: Iterable[str]) -> dict[str, str]:
+        """Only the texts of the live entries among *keys*."""
+        return {key: entry.text for key, entry in self.many(keys).items()}
+
     def put(self, entries: Mapping[str, Entry]) -> None:
         """Store all of *entries*."""
         with self._lock:
@@ -137,6 +141,10 @@ class NullStore:
         return None
 
     def many(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """Nothing."""
+        return {}
+
+    def texts(self, keys: Iterable[str]) -> dict[str, str]:
         """Nothing."""
         return {}
 
@@ -251,6 +259,10 @@ class TieredStore:
             self._changes += 1
             for key in keys:
                 self._near.pop(key, None)
+
+    def texts(self, keys: Iterable[str]) -> dict[str, str]:
+        """Only the texts of the live entries among *keys*."""
+        return {key: entry.text for key, entry in self.many(keys).items()}
 
     def put(self, entries: Mapping[str, Entry]) -> None:
         """Store all of *entries* below; the next read brings them near."""
