@@ -15,7 +15,7 @@ import json as jsonlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from types import SimpleNamespace
@@ -464,9 +464,12 @@ class Moved(AbstractContextManager["Moved"]):
 def freeze_time(at: datetime | float | str | None = None, *, clock: Clock | None = None) -> Moved:
     """Stop the application's clock at *at* (datetime, seconds, ISO text; None: now).
 
-    Works at once, and as a context manager that lets time run again at its end.
+    What names no zone is UTC. Works at once, and as a context manager that lets time run again at
+    its end.
     """
     moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    if isinstance(moment, datetime) and moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
     return Moved(clock or _clock(), lambda found: found.freeze(moment))
 
 

@@ -342,7 +342,16 @@ def test_afterwards_the_connection_is_as_it_was(people):
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("at", [NEW_YEAR, NEW_YEAR.timestamp(), "2026-01-01T00:00:00+00:00"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        NEW_YEAR,
+        NEW_YEAR.replace(tzinfo=None),
+        NEW_YEAR.timestamp(),
+        "2026-01-01T00:00:00+00:00",
+        "2026-01-01",
+    ],
+)
 def test_time_stands_still_in_the_block_and_runs_after_it(at):
     clock = Clock()
 

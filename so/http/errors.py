@@ -230,6 +230,8 @@ class ErrorHandler:
             for part in ("cookies", "all", "headers"):
                 masker.learn_from(_read(request, part))
             masker.learn(_texts(_read(request, "cookies")))
+            # The token of `Bearer abc` however short it is: it may stand alone in a message.
+            masker.learn(str(_read(request, "headers").get("authorization", "")).split()[1:])
         return masker
 
     # --- the last resort ------------------------------------------------------------------------

@@ -204,6 +204,15 @@ def test_the_debug_page_masks_secrets_by_name_and_by_value(debugging):
         page.assert_dont_see(secret)
 
 
+def test_a_short_token_is_masked_in_a_message_as_well(debugging):
+    result = client(debugging, ValueError("no such token tok-12")).get(
+        "/page", headers={"Authorization": "Bearer tok-12"}
+    )
+
+    assert result.status == 500
+    assert "tok-12" not in result.text
+
+
 def test_debug_json_masks_secrets_as_well(debugging):
     result = client(debugging, ValueError("no hunter22 here")).post(
         "/page", json={"password": "hunter22"}
