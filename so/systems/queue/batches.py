@@ -269,15 +269,11 @@ class Batches:
 
     def succeeded(self, conn: Any, batch_id: str, uuid: str, now: float) -> list[str]:
         """Count a success; the payloads of the callbacks that are due."""
-        mended = conn.run(
-            "delete from job_batch_failures where batch_id = ? and job_uuid = ?", (batch_id, uuid)
-        ).rowcount
-        conn.run(
-            "update job_batches set pending_jobs = pending_jobs - 1, "
-            "failed_jobs = failed_jobs - ? where id = ?",
-            (mended, batch_id),
-        )
+        conn.run("update job_batches set pending_jobs = pending_jobs - 1 where id = ?", (batch_id,))
         pending, failed, cancelled, options = self._counters(conn, batch_id)
+        if failed:
+            # Only then: a delete that finds nothing would lock a gap under REPEATABLE READ.
+            failed -= self._forget_failure(conn, batch_id, uuid)
         due = _callbacks(options, "progress")
         if pending == 0 and not cancelled:
             due += _callbacks(options, "then")
@@ -301,15 +297,22 @@ class Batches:
             self.cancel(conn, batch_id, now)
         return due + self._ended(conn, batch_id, pending - failed, options, now)
 
-    def revived(self, conn: Any, batch_id: str, uuid: str) -> bool:
-        """Take a failed member back among the pending; False when it was not counted failed."""
-        was = conn.run(
+    def _forget_failure(self, conn: Any, batch_id: str, uuid: str) -> int:
+        was = conn.affecting_statement(
             "delete from job_batch_failures where batch_id = ? and job_uuid = ?", (batch_id, uuid)
-        ).rowcount
+        )
         if was:
             conn.run(
-                "update job_batches set failed_jobs = failed_jobs - 1, finished_at = null, "
-                "cancelled_at = null where id = ?",
+                "update job_batches set failed_jobs = failed_jobs - 1 where id = ?", (batch_id,)
+            )
+        return int(was)
+
+    def revived(self, conn: Any, batch_id: str, uuid: str) -> bool:
+        """Take a failed member back among the pending; False when it was not counted failed."""
+        was = self._forget_failure(conn, batch_id, uuid)
+        if was:
+            conn.run(
+                "update job_batches set finished_at = null, cancelled_at = null where id = ?",
                 (batch_id,),
             )
         return bool(was)

@@ -115,8 +115,14 @@ class ProgressTable:
             conn.run(self._insert, (*job, 0, None, None, position, second, second))
         return bool(held)
 
-    def finish(self, conn: Any, uuid: str, state: str, now: float) -> None:
-        """Say how the job *uuid* has ended."""
+    def finish(
+        self, conn: Any, uuid: str, state: str, now: float, told: bool | None = None
+    ) -> None:
+        """Say how the job *uuid* has ended, if it was *told* how far it is (None: look)."""
+        if told is None:
+            told = bool(read(conn, "select 1 from job_progress where uuid = ?", (uuid,)))
+        if not told:
+            return  # an update that finds nothing would lock a gap under REPEATABLE READ
         conn.run(
             "update job_progress set state = ?, updated_at = ? where uuid = ?",
             (state, int(now), uuid),

@@ -79,7 +79,8 @@ class Run:
         self.conn = conn
         self.ending: Outcome | None = None
         self.completed = False
-        self.told = False
+        # Whether there is a row of progress: an earlier attempt may have written one.
+        self.told: bool | None = None if row is not None and row.attempts > 1 else False
         self._told_at = 0.0
         self._asked_at = 0.0
         self._is_cancelled = False
@@ -176,7 +177,7 @@ class Run:
             raise QueueError(
                 "complete_in() needs an open transaction: call it inside `with DB.transaction():`"
             )
-        self.queue.settler.complete_within(connection, self.row, self.payload)
+        self.queue.settler.complete_within(connection, self.row, self.payload, told=self.told)
         connection.after_commit(self._mark_completed)
 
     def _mark_completed(self) -> None:
@@ -464,6 +465,6 @@ def _transaction(queue: Queue, conn: Any, job: Job, run: Run) -> Any:
         result = _call(queue, job)
         done = run.ending is None
         if done:
-            queue.settler.complete_within(conn, run.row, run.payload)
+            queue.settler.complete_within(conn, run.row, run.payload, told=run.told)
     run.completed = done
     return result

@@ -55,7 +55,7 @@ class Settler:
             outcome.kind in ("done", "deleted", "skipped")
             and row.lock_key is None
             and row.batch_id is None
-            and not (outcome.run is not None and outcome.run.told)
+            and (outcome.run is None or outcome.run.told is False)
             and not (outcome.payload is not None and outcome.payload.fields.get("chained"))
         )
 
@@ -67,7 +67,8 @@ class Settler:
         def work() -> bool:
             try:
                 with conn.transaction():
-                    self.complete_within(conn, row, outcome.payload, outcome.kind)
+                    told = None if outcome.run is None else outcome.run.told
+                    self.complete_within(conn, row, outcome.payload, outcome.kind, told)
             except LeaseLost:
                 return False
             return True
@@ -83,18 +84,25 @@ class Settler:
         return retry(conn, tried)
 
     def complete_within(
-        self, conn: Any, row: Reserved, payload: Payload | None, kind: str = "done"
+        self,
+        conn: Any,
+        row: Reserved,
+        payload: Payload | None,
+        kind: str = "done",
+        told: bool | None = None,
     ) -> None:
-        """Remove the job inside the caller's transaction; raises LeaseLost if it is not ours."""
+        """Remove the job inside the caller's transaction; raises LeaseLost if it is not ours.
+
+        *told* says whether it has written progress, None that nobody knows.
+        """
         if not self.queue.store.delete(conn, row):
             raise LeaseLost(f"job {row.id} was taken over by another worker")
         now = self.queue.clock.time()
         if row.lock_key:
             self.queue.locks.drop_unique(conn, row.lock_key, row.uuid or "")
         uuid = _uuid(row, payload)
-        self.queue.progress_table.finish(
-            conn, uuid, "cancelled" if kind == "cancelled" else "done", now
-        )
+        state = "cancelled" if kind == "cancelled" else "done"
+        self.queue.progress_table.finish(conn, uuid, state, now, told)
         if row.batch_id:
             due = self.queue.batches.succeeded(conn, row.batch_id, uuid, now)
             self._insert_callbacks(conn, due, row, row.batch_id)

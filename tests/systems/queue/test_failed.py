@@ -174,6 +174,24 @@ def test_progress_can_be_read_while_the_job_runs_and_after(
     assert queue.progress(4711) is None
 
 
+def test_progress_of_an_earlier_attempt_is_ended_by_the_last_one(
+    queue: Queue, worker: Worker
+) -> None:
+    class Posts(Job):
+        def handle(self) -> None:
+            if self.attempts() == 1:
+                self.progress(1, 2)
+                raise ValueError
+
+    job_id = queue.push(Posts())
+    worker.run_all()
+
+    assert job_id is not None
+    found = queue.progress(job_id)
+    assert found is not None
+    assert found.state == "done"
+
+
 def test_progress_in_a_transaction_of_the_job_does_not_wait_for_itself(
     queue: Queue, db: Database, worker: Worker
 ) -> None:
