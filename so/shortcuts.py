@@ -222,11 +222,13 @@ def schedule() -> Any:
 
 
 def validate(data: Any, rules: Any, messages: Any = None, attributes: Any = None) -> dict[str, Any]:
-    """*data* checked by *rules*; raises ValidationException with what is wrong."""
-    found: dict[str, Any] = (
-        current_application().make("validator").validate(data, rules, messages, attributes)
-    )
-    return found
+    """*data* checked by *rules*; raises ValidationException with what is wrong.
+
+    Only `unique` and `exists` need an application, whose database they ask.
+    """
+    from so.http.validation import validate as check
+
+    return check(data, rules, messages, attributes)
 
 
 def __getattr__(name: str) -> Any:

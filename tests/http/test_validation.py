@@ -67,11 +67,21 @@ def test_validated_raises_when_something_is_wrong():
         Validator({}, {"a": "required"}).validated()
 
 
+def test_validate_of_the_package_works_without_an_application():
+    import so
+
+    assert so.validate({"a": 1, "b": 2}, {"a": "integer"}) == {"a": 1}
+    with pytest.raises(ValidationException):
+        so.validate({}, {"a": "required"})
+
+
 def test_safe_gives_parts_of_the_validated_data():
     safe = Validator({"a": 1, "b": 2, "c": 3}, {"a": "integer", "b": "integer"}).safe()
 
     assert safe.only("a", "c") == {"a": 1}
     assert safe.except_("a") == {"b": 2}
+    assert safe.only(["a", "b"]) == {"a": 1, "b": 2}
+    assert safe.except_(["a"], "b") == {}
     assert safe.all() == {"a": 1, "b": 2}
     assert safe.merge({"d": 4}) == {"a": 1, "b": 2, "d": 4}
 

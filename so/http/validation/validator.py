@@ -342,13 +342,14 @@ _ASKING = frozenset({"unique", "exists"})
 class Safe(dict[str, Any]):
     """Validated data that can be asked for in parts."""
 
-    def only(self, *names: str) -> dict[str, Any]:
+    def only(self, *names: str | list[str]) -> dict[str, Any]:
         """These entries, those that are there."""
-        return {name: self[name] for name in names if name in self}
+        return {name: self[name] for name in _spread(names) if name in self}
 
-    def except_(self, *names: str) -> dict[str, Any]:
+    def except_(self, *names: str | list[str]) -> dict[str, Any]:
         """All entries but these."""
-        return {name: value for name, value in self.items() if name not in names}
+        left_out = _spread(names)
+        return {name: value for name, value in self.items() if name not in left_out}
 
     def all(self) -> dict[str, Any]:
         """Everything."""
@@ -417,6 +418,11 @@ def _application() -> Any:
         return current("validator")
     except RuntimeError:
         return None
+
+
+def _spread(names: tuple[str | list[str], ...]) -> list[str]:
+    """Names given one by one, in lists, or both."""
+    return [one for name in names for one in ([name] if isinstance(name, str) else name)]
 
 
 def _is_under(known: set[tuple[str, ...]], segments: tuple[str, ...]) -> bool:
