@@ -7,6 +7,7 @@ from __future__ import annotations
 
 ALIASES: dict[str, str] = {
     "context": "so.edge.context.RequestContext",
+    "headers": "so.edge.headers.SafeHeaders",
     "session": "so.edge.session.StartSession",
     "csrf": "so.edge.csrf.VerifyCsrf",
     "auth": "so.edge.authenticate.Authenticate",
@@ -16,12 +17,13 @@ ALIASES: dict[str, str] = {
 }
 
 GROUPS: dict[str, list[str]] = {
-    "web": ["session", "csrf"],
+    "web": ["headers", "session", "csrf"],
     "api": ["throttle:60,1"],
 }
 
 PRIORITY: list[str] = [
     "context",
+    "headers",
     "session",
     "csrf",
     "auth",

@@ -181,7 +181,8 @@ class RequestUrl(RequestBase):
         router = self.settings.router
         root = None if router is None else router.urls.root
         configured = root() if callable(root) else root
-        return hosts | ({urlsplit(configured).netloc.lower()} if configured else set())
+        # An APP_URL without a scheme has no host: then `https:evil.example` would be ours.
+        return (hosts | ({urlsplit(configured).netloc.lower()} if configured else set())) - {""}
 
     def _host_and_port(self) -> str:
         """What the client calls us, if it is a host at all, else what the server does."""

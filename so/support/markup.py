@@ -1,14 +1,24 @@
 """HTML that cannot forget to escape: `h("a", name, href=url)` builds, `escape` quotes.
 
-A `Markup` is text that is HTML already; every other value is escaped where it enters.
+A `Markup` is text that is HTML already; every other value is escaped where it enters, and a
+`javascript:` URL never becomes a link.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 VOID_ELEMENTS = frozenset("area base br col embed hr img input link meta source track wbr".split())
+
+_URL_ATTRIBUTES = frozenset("action data formaction href poster src xlink:href".split())
+# Browsers skip controls and spaces in front of a scheme, and tabs and line ends anywhere in it.
+_SCRIPT = re.compile(
+    r"[\x00-\x20]*" + r"[\t\r\n]*".join("javascript") + r"[\t\r\n]*:"
+    r"|[\x00-\x20]*" + r"[\t\r\n]*".join("vbscript") + r"[\t\r\n]*:",
+    re.IGNORECASE,
+)
 
 
 class Markup(str):
@@ -50,7 +60,8 @@ def h(tag: str, *children: object, **attributes: Any) -> Markup:
     """The element *tag* with *children* and *attributes*.
 
     `class_="x"`, `for_="y"` and `data_id=1` become class, for and data-id; True writes the bare
-    attribute, False and None leave it out. Children may be lists.
+    attribute, False and None leave it out. Children may be lists. A URL that would run a script
+    is written as `#`.
     """
     written = "".join(_attribute(name, value) for name, value in attributes.items())
     if tag in VOID_ELEMENTS:
@@ -62,7 +73,12 @@ def _attribute(name: str, value: object) -> str:
     if value is None or value is False:
         return ""
     name = name.rstrip("_").replace("_", "-")
-    return f" {name}" if value is True else f' {name}="{escape(value)}"'
+    if value is True:
+        return f" {name}"
+    # Not an error: a bad value in one stored row would take the page away from everybody.
+    if name in _URL_ATTRIBUTES and _SCRIPT.match(str(value)):
+        value = "#"
+    return f' {name}="{escape(value)}"'
 
 
 def _flat(children: Iterable[object]) -> Iterable[object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -398,6 +399,18 @@ def test_pragmas_are_set_on_every_new_handle(tmp_path):
                 "cache_size": -1000,
             }
             connection.reconnect()
+
+
+def test_attack_other_users_of_the_machine_cannot_read_a_new_database(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with Connection(str(tmp_path / "x.sqlite")) as connection:
+            connection.statement("create table t (id integer)")
+            modes = {file.stat().st_mode & 0o007 for file in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+
+    assert modes == {0}
 
 
 def test_decimal_sum_is_exact(sqlite):

@@ -142,6 +142,16 @@ def test_the_configured_site_is_ours_too() -> None:
     assert Client(router).get("/go").header("Location") == "https://erp.example/a"
 
 
+@pytest.mark.parametrize(
+    "to", ["https:evil.example", "http:/evil.example", "https:///evil.example"]
+)
+def test_attack_open_redirect_a_site_without_scheme_makes_no_other_ours(to: str) -> None:
+    router = Router(root="erp.example")  # a mistake often made in APP_URL
+    router.get("/go", lambda: redirect(to))
+
+    assert Client(router).get("/go").status == 400
+
+
 def test_a_mounted_application_redirects_within_its_mount() -> None:
     router = Router()
     router.get("/go", lambda: redirect("/a"))

@@ -7,6 +7,7 @@ misspelt column is an error and not a string.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import sys
@@ -44,6 +45,7 @@ _MODES: Final = {"read": "deferred", "read only": "deferred", "write": "immediat
 # SQLite's own waiting is off; who asks wants to know how long a statement really waits.
 _ASKS_FOR_PATIENCE: Final = re.compile(r"\s*pragma\s+(?:main\.)?busy_timeout\s*;?\s*", re.I)
 _KNOWN_MODES: Final = ("deferred", "immediate", "exclusive")
+FILE_MODE: Final = 0o640  # of a new file, before the umask
 EXACT: Final = Context(prec=200, traps=[InvalidOperation, Inexact])
 
 
@@ -227,6 +229,8 @@ class SQLiteDialect:
             raise sqlite3.OperationalError(
                 f"unable to open database file {path!r}: its folder does not exist"
             )
+        if not is_uri and path != ":memory:":
+            _make_private(path)
         return sqlite3.connect(
             path,
             timeout=0,  # so/db/execution.py does the waiting, and fairer
@@ -363,6 +367,14 @@ _CLASSES: Final[tuple[tuple[str, type[QueryError]], ...]] = (
     ("SQLITE_INTERRUPT", StatementTimeoutError),
     ("SQLITE_CANTOPEN", LostConnectionError),
 )
+
+
+def _make_private(path: str) -> None:
+    """A new file is nobody else's to read; SQLite gives -wal and -shm the mode of the file."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+    except OSError:
+        pass  # it is there, or cannot be: then SQLite says so
 
 
 def _is_busy(error: BaseException) -> bool:

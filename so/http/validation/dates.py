@@ -99,11 +99,18 @@ def parse_format(text: Any, written: str) -> datetime | None:
     if not isinstance(text, str) or len(text) > LONGEST_DATE:
         return None
     if "%" in written:
-        try:
-            return _aware(datetime.strptime(text, written))  # noqa: DTZ007  # made aware at once
-        except ValueError:
-            return None
+        return _by_percent(text, written)
     return _matched(compiled(written), text)
+
+
+def _by_percent(text: str, written: str) -> datetime | None:
+    try:
+        moment = datetime.strptime(text, written)  # noqa: DTZ007  # made aware below
+        # strptime reads `2026-1` as %Y-%m, and the digits of every script: two texts, one date.
+        exact = "%Z" in written or moment.strftime(written) == text
+    except ValueError:
+        return None
+    return _aware(moment) if exact else None
 
 
 def _matched(form: Format, text: str) -> datetime | None:
