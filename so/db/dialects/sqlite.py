@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import tzinfo
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from pathlib import Path
@@ -371,10 +372,8 @@ _CLASSES: Final[tuple[tuple[str, type[QueryError]], ...]] = (
 
 def _make_private(path: str) -> None:
     """A new file is nobody else's to read; SQLite gives -wal and -shm the mode of the file."""
-    try:
+    with suppress(OSError):  # it is there, or cannot be: then SQLite says so
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
-    except OSError:
-        pass  # it is there, or cannot be: then SQLite says so
 
 
 def _is_busy(error: BaseException) -> bool:
