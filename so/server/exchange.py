@@ -29,6 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 _STATUS = re.compile(r"[2-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 _KEPT = 512
 _JOIN_BYTES = 64 * 1024
+_SLICE_BYTES = 512 * 1024
 
 # Response names seen to be valid -> lower case. Applications choose them, so it stays small.
 _names: dict[str, str] = {}
@@ -96,6 +97,8 @@ class Service(Protocol):
     limits: Limits
     is_draining: bool
 
+    def step_aside(self, number: int) -> bool: ...
+
 
 class Exchange:
     """See the module. `run()` never raises; the outcome is in the connection and in here."""
@@ -112,6 +115,8 @@ class Exchange:
         "_service",
         "code",
         "head",
+        "is_aside",
+        "number",
         "overdue",
         "progress",
         "sent",
@@ -128,6 +133,9 @@ class Exchange:
         # When the application last produced something; for the watch over stuck requests.
         self.progress = now
         self.overdue = False
+        # The thread it runs in, and whether another one works in its place.
+        self.number = -1
+        self.is_aside = False
         self.status = ""
         self.code = 0
         self.sent = 0
@@ -252,7 +260,9 @@ class Exchange:
             self._connection.push(head + body)
         else:
             self._connection.push(head)
-            self._connection.push(body)
+            view = memoryview(body)
+            for at in range(0, len(body), _SLICE_BYTES):
+                self._push(view[at : at + _SLICE_BYTES])
         self._check_end()
 
     def _send_piece(self, data: bytes) -> None:
@@ -271,9 +281,15 @@ class Exchange:
             data = b"%s%x\r\n%s\r\n" % (prefix, len(data), data)
         elif prefix:
             data = prefix + data
-        connection.push(data)
+        self._push(data)
         if connection.outgoing.is_full:
             self._wait_for_client()
+
+    def _push(self, data: bytes | memoryview) -> None:
+        self._connection.push(data)
+        if self._connection.outgoing.is_in_file and not self.is_aside:
+            # From here on this thread waits for a disk, or for a client that does not read.
+            self.is_aside = self._service.step_aside(self.number)
 
     def _end_pieces(self) -> None:
         if not self._head_sent:

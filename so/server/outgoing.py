@@ -82,6 +82,11 @@ class Outgoing:
         return bool(self._parts)
 
     @property
+    def is_in_file(self) -> bool:
+        """True when there was more than memory is meant for."""
+        return self._overflow is not None
+
+    @property
     def is_full(self) -> bool:
         """True when memory and file are used up: the producer has to wait."""
         return (

@@ -5,7 +5,8 @@ So the leader runs a request itself as long as requests are short; the watch (th
 on, and when one takes long after all, gives the lead to another thread, which goes on in the middle
 of the round. When that happens often, the leader hands every request over at once instead.
 
-At most *threads* run the application; one more is there to lead while they do. This module knows
+At most *threads* run the application; one more is there to lead while they do. A thread that only
+waits for a client or a disk may step aside: another one then works in its place. This module knows
 nothing of sockets: a request is an opaque job here.
 """
 
@@ -28,6 +29,8 @@ _QUIET_NAPS = 20
 # How many of the last requests stalled, as a moving average; above the limit all are handed over.
 _STALL_WEIGHT = 1 / 64
 _STALL_LIMIT = 2 / 64
+# How many threads may have stepped aside at the same time.
+_ASIDE_LIMIT = 16
 
 
 class Lead:
@@ -60,8 +63,10 @@ class Crew:
         self._turn = threading.Lock()
         self._orders: SimpleQueue[Any] = SimpleQueue()
         self._waiting: deque[Any] = deque()
-        # Threads without a job: those that wait for an order, and those not started yet.
+        # Threads without a job: those that wait for an order, and those not started yet. Below
+        # zero when some that had stepped aside are back.
         self._free = self._count
+        self._aside = 0
         self._parked = 0
         self._leader = -1
         self._inline_since = 0.0
@@ -74,7 +79,7 @@ class Crew:
 
     @property
     def size(self) -> int:
-        """How many threads there are."""
+        """How many threads there are, apart from those that stand in for others."""
         return self._count
 
     @property
@@ -136,10 +141,10 @@ class Crew:
         True: it ran right here, and thread *number* still leads. False: another thread has it, or
         will, or took the lead meanwhile; hands off. None: there is no room, it must be turned away.
         """
-        if self._stalled < _STALL_LIMIT and self._free and not self._waiting:
+        if self._stalled < _STALL_LIMIT and self._free > 0 and not self._waiting:
             return self._run_here(job, number)
         with self._turn:
-            if self._free:
+            if self._free > 0:
                 self._order(job)
                 return False
             if len(self._waiting) >= self._queue_limit:
@@ -169,6 +174,32 @@ class Crew:
             log.exception("a request broke the server's own code")
         self._finished += 1
 
+    # --- standing aside --------------------------------------------------------------------------
+
+    def step_aside(self, number: int) -> bool:
+        """Let another thread work in place of *number*; False when too many have done so.
+
+        To be called in the middle of a job, and undone by `step_back()` at its end.
+        """
+        with self._turn:
+            if self._aside >= _ASIDE_LIMIT:
+                return False
+            self._aside += 1
+            self._free += 1
+            if self._leader == number:
+                self._inline_since = 0.0
+                self._leader = -1
+                self._order(LEAD)
+            elif self._waiting:
+                self._order(self._waiting.popleft())
+        return True
+
+    def step_back(self) -> None:
+        """Count again, after `step_aside()`."""
+        with self._turn:
+            self._aside -= 1
+            self._free -= 1
+
     # --- the threads -----------------------------------------------------------------------------
 
     def _work(self, number: int) -> None:
@@ -191,7 +222,7 @@ class Crew:
 
     def _next(self, number: int) -> Any:
         with self._turn:
-            if self._waiting:
+            if self._waiting and self._free >= 0:
                 return self._waiting.popleft()
             self._free += 1
             self._parked += 1
@@ -228,7 +259,7 @@ class Crew:
     def _pass_lead_on(self, since: float) -> None:
         with self._turn:
             # Still in the same request? And is there anybody to take over?
-            if self._inline_since != since or not self._free:
+            if self._inline_since != since or self._free <= 0:
                 return
             self._inline_since = 0.0
             self._stalled += (1 - self._stalled) * _STALL_WEIGHT

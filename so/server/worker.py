@@ -125,7 +125,7 @@ class Worker:
             run=self._execute,
             settle=self._give_back,
         )
-        self._running: list[Exchange | None] = [None] * self._crew.size
+        self._running: dict[int, Exchange] = {}
         for listener in setup.listeners:
             self._listeners[listener.fileno()] = _Listener(listener, setup)
 
@@ -171,8 +171,8 @@ class Worker:
         if not limit:
             return
         now = time.monotonic()
-        for number, exchange in enumerate(self._running):
-            if exchange is not None and now - exchange.progress > limit:
+        for number, exchange in list(self._running.items()):
+            if now - exchange.progress > limit:
                 exchange.progress = now
                 self._counts[metrics.TIMEOUTS] += 1
                 head = exchange.head
@@ -434,9 +434,12 @@ class Worker:
     def _execute(self, connection: Connection, number: int) -> None:
         """Run the application for *connection*, in any thread of the crew."""
         exchange: Exchange = connection.exchange
+        exchange.number = number
         self._running[number] = exchange
         exchange.run()
-        self._running[number] = None
+        del self._running[number]
+        if exchange.is_aside:
+            self._crew.step_back()
         counts = self._counts
         seconds = time.monotonic() - exchange.started
         counts[metrics.SECONDS] += seconds
@@ -451,6 +454,10 @@ class Worker:
         self._served += 1
         if self._served == self._setup.max_requests:
             self._retire()
+
+    def step_aside(self, number: int) -> bool:
+        """From a thread that waits for its client from here on: another may work in its place."""
+        return self._crew.step_aside(number)
 
     def _give_back(self, connection: Connection) -> None:
         """From a thread that does not lead: the connection belongs to the loop again."""
