@@ -284,9 +284,15 @@ class Connection(Transactions):
         """The statements kept, with their values written in: `{"raw_query", "time"}` each."""
         return [Row(raw_query=bound(e.sql, e.bindings), time=e.time_ms) for e in self._log or ()]
 
+    def without_query_log(self, fn: Callable[..., Any] | None = None) -> Any:
+        """Keep nothing while *fn* runs, and give its result; without *fn* for a `with` block."""
+        if fn is None:
+            return self._unlogged()
+        with self._unlogged():
+            return fn(self) if takes_connection(fn) else fn()
+
     @contextmanager
-    def without_query_log(self) -> Iterator[Self]:
-        """Keep nothing for the block."""
+    def _unlogged(self) -> Iterator[Self]:
         kept, self._log = self._log, None
         self._refresh()
         try:

@@ -81,12 +81,15 @@ class Database:
         """*connections* as in config/database.py; nothing is checked or opened before use.
 
         *folder*: where relative paths of SQLite files start. *redact*: columns whose bindings are
-        masked wherever statements are shown; None leaves the list of so/db/options.py.
+        masked wherever statements are shown; None leaves the list of so/db/options.py. A single
+        connection is the default one, whatever its name.
         """
         self._configs: dict[str, Mapping[str, Any] | str] = dict(connections)
         self._folder = None if folder is None else Path(folder)
         self._redact = None if redact is None else list(redact)
         self._default = default
+        if default not in connections and len(connections) == 1:
+            self._default = next(iter(connections))
         self.clock = clock or Clock()
         self._hooks = Hooks()
         self._pool = Pool()
@@ -327,10 +330,13 @@ class Database:
         """See Connection.transaction()."""
         return self.connection().transaction(fn, attempts, mode=mode, isolation=isolation)
 
-    def transactional(
-        self, attempts: int = 1, *, connection: str | None = None
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """A decorator that runs a function in a transaction: `@DB.transactional(attempts=3)`."""
+    def transactional(self, attempts: Any = 1, *, connection: str | None = None) -> Any:
+        """A decorator that runs a function in a transaction: `@DB.transactional(attempts=3)`.
+
+        For one attempt `@DB.transactional` will do.
+        """
+        if callable(attempts):
+            return self.transactional()(attempts)
 
         def decorate(fn: Callable[P, R]) -> Callable[P, R]:
             @functools.wraps(fn)
@@ -415,9 +421,9 @@ class Database:
         """See Connection.get_raw_query_log()."""
         return self.connection().get_raw_query_log()
 
-    def without_query_log(self) -> Any:
+    def without_query_log(self, fn: Callable[..., Any] | None = None) -> Any:
         """See Connection.without_query_log()."""
-        return self.connection().without_query_log()
+        return self.connection().without_query_log(fn)
 
     def pretend(self, fn: Callable[..., object]) -> list[Row]:
         """See Connection.pretend()."""

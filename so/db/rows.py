@@ -43,7 +43,12 @@ class Row(dict[str, Any]):
 
 
 def value_of(item: Any, key: Any, default: Any = None) -> Any:
-    """The value at *key* of a row, mapping or object; dots go deeper; a callable is called."""
+    """The value at *key* of a row, mapping or object; dots go deeper; a callable is called.
+
+    Without a key it is *item* itself.
+    """
+    if key is None:
+        return item
     if callable(key):
         return key(item)
     if isinstance(item, Mapping) and key in item:
@@ -223,8 +228,8 @@ class Collection(list[T]):
             groups.setdefault(value_of(item, key), self._empty()).append(item)
         return groups
 
-    def sort_by(self, key: Any, descending: bool = False) -> Self:
-        """The items in the order of *key*; None comes first."""
+    def sort_by(self, key: Any = None, descending: bool = False) -> Self:
+        """The items in the order of *key* (of themselves without one); None comes first."""
 
         def rank(item: T) -> tuple[bool, Any]:
             value = value_of(item, key)
@@ -232,7 +237,7 @@ class Collection(list[T]):
 
         return type(self)(sorted(self, key=rank, reverse=descending))
 
-    def sort_by_desc(self, key: Any) -> Self:
+    def sort_by_desc(self, key: Any = None) -> Self:
         """The items in the reverse order of *key*; None comes last."""
         return self.sort_by(key, descending=True)
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from so.db.connection import Connection
 
 
+MODES = ("read", "read only", "write", "deferred", "immediate", "exclusive")
+ISOLATIONS = ("read uncommitted", "read committed", "repeatable read", "serializable")
+
+
 class Block:
     """`with connection.transaction() as connection:` commits at the end, or rolls back."""
 
@@ -152,7 +156,13 @@ class Transactions(Execution):
     # --- by hand
 
     def begin_transaction(self, *, mode: str | None = None, isolation: str | None = None) -> Self:
-        """Open a transaction, or within one a savepoint."""
+        """Open a transaction, or within one a savepoint.
+
+        *mode* (read, write, or SQLite's deferred, immediate, exclusive) and *isolation* count for
+        the outermost; raises ValueError for others, on every engine.
+        """
+        _check(mode, MODES, "transaction mode")
+        _check(isolation, ISOLATIONS, "isolation level")
         if self._level == 0:
             self._begin(mode, isolation)
             self._level = 1
@@ -319,3 +329,8 @@ def _run_all(callbacks: list[Callable[[], object]]) -> None:
             first = first or error
     if first is not None:
         raise first
+
+
+def _check(value: str | None, known: tuple[str, ...], what: str) -> None:
+    if value is not None and value.lower().replace("-", " ") not in known:
+        raise ValueError(f"unknown {what} {value!r}: use {', '.join(known)}")

@@ -75,6 +75,8 @@ def test_the_query_log(conn):
     conn.select("select * from users where id = ? and name = ?", [1, "it's"])
     with conn.without_query_log():
         conn.select("select 2")
+    assert conn.without_query_log(lambda: conn.scalar("select 4")) == 4
+    assert conn.without_query_log(lambda c: c) is conn
 
     (entry,) = conn.get_query_log()
     assert entry["query"] == "select * from users where id = ? and name = ?"

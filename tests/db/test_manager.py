@@ -30,6 +30,11 @@ def test_a_name_that_is_not_configured_is_refused(database):
         database.connection("x")
 
 
+def test_a_single_connection_is_the_default_one():
+    with Database({"only": ":memory:"}) as database:
+        assert database.connection().name == "only"
+
+
 def test_each_thread_has_one_connection_of_each_name(database):
     assert database.connection() is database.connection("one") is database.connection()
     assert database.connection("two") is not database.connection("one")

@@ -108,6 +108,7 @@ def test_changing_shape(people):
         "red": [2],
     }
     assert people.sort_by("age").pluck("id") == [2, 1, 3]
+    assert Collection([3, None, 1]).sort_by() == [None, 1, 3]
     assert people.sort_by_desc("age").pluck("id") == [3, 1, 2]
     assert people.unique("team.name").pluck("id") == [1, 2]
     assert Collection([{"a": 1}, {"a": 1}, {"a": 2}]).unique() == [{"a": 1}, {"a": 2}]

@@ -556,3 +556,20 @@ def test_sqlite_ending_a_transaction_by_itself_is_noticed(tmp_path):
         assert ids(conn) == [1]
         add(conn, 4)
         assert ids(conn) == [1, 4]
+
+
+def test_the_decorator_without_arguments(conn, db):
+    @db.transactional
+    def work() -> int:
+        return conn.transaction_level()
+
+    assert work() == 1
+
+
+@pytest.mark.parametrize("options", [{"mode": "silly"}, {"isolation": "silly"}])
+def test_an_unknown_mode_or_isolation_is_refused_on_both_engines(conn, options):
+    with pytest.raises(ValueError, match="unknown .* 'silly': use "):
+        conn.transaction(lambda: None, **options)
+
+    assert conn.transaction_level() == 0
+    assert conn.transaction(lambda: 1, mode="write", isolation="Read-Committed") == 1
