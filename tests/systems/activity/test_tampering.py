@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from so.errors import ConfigError, IntegrityError
+from so.errors import ActivityError, ConfigError, IntegrityError
 from so.support.current import replaced
 from so.systems.activity import Activity, ActivityLog, framing, stored
 from so.systems.activity.keys import KeyRing
@@ -649,3 +649,35 @@ def mysql_late_row(db, clock):
             trail.sealer.seal()
 
     return write
+
+
+def test_what_no_column_could_hold_is_refused_before_anything_is_written(trail):
+    before = Activity.count()
+
+    with pytest.raises(ActivityError, match="no moment"):
+        trail.entry().tap(lambda row: row.update(created_at="soon")).log("x")
+    with pytest.raises(ActivityError, match="put long texts into the properties"):
+        trail.entry().log("ä" * 40_000)
+    with pytest.raises(ActivityError, match="log_name"):
+        trail.entry("x" * 256).log("x")
+
+    assert Activity.count() == before
+    assert trail.entry().by(f"system:{'y' * 300}").log("x").causer_label.startswith("system:yyy")
+
+
+def test_each_uid_comes_after_the_one_before_and_none_comes_twice(trail, clock):
+    uids = []
+    for _ in range(20):
+        clock.travel(0.01)
+        uids.append(trail.entry().log("x")["uid"])
+
+    assert uids == sorted(set(uids))
+    assert {len(uid) for uid in uids} == {32}
+
+
+def test_a_subject_whose_seal_is_missing_is_found(trail, db):
+    trail.entry().tap(lambda row: row.update(subject_type="user", subject_id=9)).log("x")
+    trail.sealer.seal()
+    db.connection().unprepared("delete from activity_seals where seal_no = 4")
+
+    assert [fault.kind for fault in trail.verify(subject="user:9").faults] == ["deleted"]
