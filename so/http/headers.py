@@ -50,6 +50,12 @@ class Headers:
         """Set *field* (name and value) under its lower-case *key*, known to be sound."""
         self._fields[key] = field
 
+    def complete(self, length: int, kind: str) -> None:
+        """Note the *length* of a body, and that it is of *kind* if nobody has said."""
+        self._fields["content-length"] = ("Content-Length", str(length))
+        if "content-type" not in self._fields:
+            self._fields["content-type"] = ("Content-Type", kind)
+
     def add(self, name: str, value: object) -> None:
         """Give *name* one more value."""
         key = _key(name)

@@ -22,7 +22,7 @@ from so.http.body import check_length
 from so.http.middleware import Layer, Make, Stage, pipeline
 from so.http.request import OVERRIDES, Request
 from so.http.request_base import Environ
-from so.http.response import TEXT, Response, as_bytes, encoded
+from so.http.response import BYTES, TEXT, Response, as_bytes, checked_status, encoded
 from so.http.results import to_response
 from so.http.router import Router
 from so.http.routing.invocation import BindingNotFound, not_found
@@ -127,13 +127,11 @@ class Kernel:
     def whole(request: Request, response: Response) -> list[bytes]:
         """The body of a response that is no stream, its length noted."""
         body = response.body
-        if type(body) is not bytes:  # middleware may have assigned text
-            body = response.body = as_bytes(body)
         if response.status in _BODILESS:
             response.headers.discard("Content-Type")
             response.headers.discard("Content-Length")
             return []
-        response.headers.trust("content-length", ("Content-Length", str(len(body))))
+        response.headers.complete(len(body), BYTES)
         return [] if request.environ.get("REQUEST_METHOD") == "HEAD" else [body]
 
     # --- without a server -----------------------------------------------------------------------
@@ -176,6 +174,8 @@ class Kernel:
             response = entry[0](request)
         except Exception as error:
             response = self.fail(request, error)
+        if type(response.body) is not bytes or response.status not in STATUS_LINES:
+            response = self._sound(request, response)
         if type(response).prepare is not Response.prepare or response.chunks is not None:
             response = self._prepared(request, response)
         return response
@@ -296,17 +296,37 @@ class Kernel:
             return to_response(self._errors.render(request, error), request)
         except Exception:
             self._logger.exception("the error handler failed")
-            return Response("Internal Server Error", 500, {"Content-Type": TEXT})
+            return _last_resort()
 
-    def _prepared(self, request: Request, response: Response) -> Response:
+    def _sound(self, request: Request, response: Response) -> Response:
+        """*response* if what was assigned to its status and body can be sent, else an error."""
+        try:
+            return _checked(response)
+        except Exception as error:
+            self._let_go(response)
+            failure = self.fail(request, error)
+        try:
+            return _checked(failure)
+        except Exception:
+            self._logger.exception("the answer to an error cannot be sent")
+            return _last_resort()
+
+    def _prepared(self, request: Request, response: Response, retries: bool = True) -> Response:
         """*response* with its stream begun, so that one that fails at once is an error page."""
         try:
             response.prepare(request)
             self._begin(request, response)
+            return response
         except Exception as error:
+            self._let_go(response)
+            failure = self.fail(request, error) if retries else _last_resort()
+        return self._prepared(request, self._sound(request, failure), False)
+
+    def _let_go(self, response: Response) -> None:
+        try:
             response.close()
-            response = self.fail(request, error)
-        return response
+        except Exception:
+            self._logger.exception("a stream failed when it was closed")
 
     def _begin(self, request: Request, response: Response) -> None:
         chunks = response.chunks
@@ -320,6 +340,7 @@ class Kernel:
             response.chunks = ()
         else:
             response.chunks = _Begun(chunks)
+        response.headers.setdefault("Content-Type", BYTES)
 
     def _note_terminable(self, layers: Iterable[Layer]) -> None:
         if any(callable(getattr(layer.target, "terminate", None)) for layer in layers):
@@ -339,10 +360,7 @@ class Kernel:
         """After the last byte: close the stream, tell the middleware, close the scope."""
         token = enter(scope)
         try:
-            response.close()
-        except Exception:
-            self._logger.exception("a stream failed when it was closed")
-        try:
+            self._let_go(response)
             for middleware in terminable:
                 self._tell(middleware, request, response)
             scope.close()
@@ -454,6 +472,18 @@ def check_head(environ: Environ, settings: HttpSettings) -> None:
             f"The header fields are longer than {settings.max_header_bytes} bytes "
             "(http.max_header_bytes)."
         )
+
+
+def _last_resort() -> Response:
+    """What is said where even the answer to an error failed."""
+    return Response("Internal Server Error", 500, {"Content-Type": TEXT})
+
+
+def _checked(response: Response) -> Response:
+    """*response*, whose status and body were assigned by hand; raises for what cannot be sent."""
+    response.status = checked_status(response.status)
+    response.body = as_bytes(response.body)
+    return response
 
 
 def _call(cls: Any) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+STATUS_LINES = {
+    status.value: f"{status.value} {status.phrase}" for status in HTTPStatus if status >= 200
+}
 STATUS_LINES[419] = "419 Page Expired"
 
 

@@ -541,3 +541,105 @@ def test_input_that_never_ends_is_not_waited_for() -> None:
     environ["wsgi.input"] = Silent()
 
     assert send(Kernel(router), environ).json() == [{}, 0]
+
+
+# --- what middleware assigned by hand -------------------------------------------------------------
+
+
+def assigning(**values: Any) -> Answer:
+    """The answer after a middleware assigned *values* to the response's attributes."""
+
+    def assign(request: Request, next: Any) -> Response:
+        response: Response = next(request)
+        for name, value in values.items():
+            setattr(response, name, value)
+        return response
+
+    router = Router()
+    router.get("/", lambda: "x").middleware(assign)
+    return Client(router).get("/")
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "text"),
+    [
+        ({"body": "täxt"}, 200, "täxt"),
+        ({"body": None, "status": 202}, 202, ""),
+        ({"status": "404"}, 404, "x"),
+        ({"status": 299}, 299, "x"),
+        ({"status": 100}, 500, "Internal Server Error"),
+        ({"status": 42}, 500, "Internal Server Error"),
+        ({"status": None}, 500, "Internal Server Error"),
+        ({"body": object()}, 500, "Internal Server Error"),
+    ],
+)
+def test_what_cannot_be_sent_is_an_error_page(values: Any, status: int, text: str) -> None:
+    answer = assigning(**values)
+
+    assert (answer.status, answer.text) == (status, text)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_response_without_a_type_is_bytes(streams: bool) -> None:
+    made = Response.stream(iter(["x"])) if streams else Response("x")
+
+    answer = serve(lambda: made.without_header("Content-Type"))
+
+    assert (answer.header("Content-Type"), answer.body) == ("application/octet-stream", b"x")
+
+
+class Unclosable:
+    """A body that fails when it is let go."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def close(self) -> None:
+        raise ValueError("cannot close")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_stream_that_cannot_be_closed_ends_well_formed(method: str) -> None:
+    answer = serve(lambda: Response.stream(Unclosable()), method=method)
+
+    assert answer.status == (200 if method == "GET" else 500)
+
+
+class Rendered(ErrorHandler):
+    """Renders every error by what it was given."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(logger=logging.getLogger("silent"))
+        self.answer = answer
+
+    def render(self, request: Any, exc: BaseException) -> Response:
+        response: Response = self.answer()
+        return response
+
+
+def unsendable() -> Response:
+    response = Response("x", 503)
+    response.body = object()  # type: ignore[assignment]
+    return response
+
+
+def breaks() -> Iterator[str]:
+    raise ValueError("at once")
+    yield ""
+
+
+@pytest.mark.parametrize("action", [lambda: 1 / 0, breaks])
+@pytest.mark.parametrize(
+    ("render", "status", "text"),
+    [
+        (lambda: Response.stream(iter(["so", "rry"]), 503), 503, "sorry"),
+        (lambda: Response.stream(breaks(), 503), 500, "Internal Server Error"),
+        (unsendable, 500, "Internal Server Error"),
+    ],
+)
+def test_an_error_handler_that_answers_oddly_still_ends_well_formed(
+    action: Any, render: Any, status: int, text: str
+) -> None:
+    answer = serve(action, handle_error=Rendered(render))
+
+    assert (answer.status, answer.text) == (status, text)
