@@ -136,9 +136,10 @@ class Metrics:
         pending = self._capped(conn, "available_at <= ?", name, now)
         later = self._capped(conn, "available_at > ?", name, now)
         reserved = sum(
-            len(worker.current)
+            1
             for worker in self._queue.control.workers(conn)
-            if worker.alive and name in {str(job.get("queue")) for job in worker.current}
+            for job in worker.current
+            if worker.alive and job.get("queue") == name
         )
         oldest = read(
             conn,

@@ -33,6 +33,7 @@ class Doing:
     """0.0 is none."""
     done: int
     failed: int
+    queue: str
     name: str
 
     def is_same_run(self, other: Doing | None) -> bool:
@@ -74,7 +75,8 @@ class Board:
             if before == self._memory[place : place + _RECORD]:
                 break
         pid, job_id, attempts, state, started, deadline, done, failed = _FIXED.unpack_from(before)
-        name = before[_FIXED.size : _FIXED.size + _NAME_BYTES].split(b"\0", 1)[0]
+        text = before[_FIXED.size : _FIXED.size + _NAME_BYTES].split(b"\0", 1)[0]
+        queue, _, name = text.decode("utf-8", "replace").partition("\t")
         return Doing(
             pid,
             job_id,
@@ -84,7 +86,8 @@ class Board:
             deadline,
             done,
             failed,
-            name.decode("utf-8", "replace"),
+            queue,
+            name,
         )
 
     def clear(self, slot: int, pid: int) -> None:
@@ -121,7 +124,7 @@ class Seat:
         self._memory = memory
         self._place = place
         self._pid = os.getpid()
-        self._name = ""
+        self._name = ("", "")
         self.deadline = 0.0
         self.write(0, 0, IDLE, 0.0, 0.0, 0, 0)
 
@@ -155,10 +158,10 @@ class Seat:
             failed,
         )
 
-    def write_name(self, name: str) -> None:
-        """Say which class of job it is."""
-        if name != self._name:
-            self._name = name
-            raw = name.encode()[: _NAME_BYTES - 1]
+    def write_name(self, queue: str, name: str) -> None:
+        """Say which class of job it is, and of which queue."""
+        if (queue, name) != self._name:
+            self._name = queue, name
+            raw = f"{queue}\t{name}".encode()[: _NAME_BYTES - 1]
             start = self._place + _FIXED.size
             self._memory[start : start + _NAME_BYTES] = raw.ljust(_NAME_BYTES, b"\0")

@@ -68,7 +68,7 @@ class Child:
 
     def _begin(self, row: Reserved, payload: Any, timeout: float | None) -> None:
         now = time.monotonic()
-        self._seat.write_name(payload.name)
+        self._seat.write_name(row.queue, payload.name)
         self._seat.write(
             row.id,
             row.attempts,

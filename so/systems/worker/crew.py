@@ -82,7 +82,6 @@ class Crew:
         self._looked_at = 0.0
         self._renewed_at = time.monotonic()
         self._watched_at = 0.0
-        self._pause = 0.0
         self._silenced_until = 0.0
         self._started_at = int(queue.clock.time())
 
@@ -113,7 +112,12 @@ class Crew:
 
     def _live(self, lifeline: Lifeline) -> int:
         self._conn = self._watch = None
-        return Child(self, lifeline).run()
+        try:
+            return Child(self, lifeline).run()
+        except DatabaseError as error:
+            # One line and not a traceback: the crew tries again for as long as it takes.
+            log.error("queue: a worker process ends for want of its database: %s", error)
+            return 1
 
     def _finish_up(self) -> None:
         with contextlib.suppress(DatabaseError):
@@ -273,7 +277,7 @@ class Crew:
                     {
                         "id": d.job_id,
                         "job": d.name,
-                        "queue": self.options.queues[0] if len(self.options.queues) == 1 else "",
+                        "queue": d.queue,
                         "seconds": round(now - d.started, 1),
                         "pid": d.pid,
                     }

@@ -138,7 +138,7 @@ class Worker:
         try:
             while not self.is_over():
                 if not self.waiting and not self._fetch():
-                    if self.options.once or (self.options.stop_when_empty and not self._resting()):
+                    if self.options.once or (self.options.stop_when_empty and not self.is_paused()):
                         break
                     self._idle()
                     continue
@@ -279,9 +279,6 @@ class Worker:
             return []
         return [queue for queue in self.options.queues if queue not in self._rested]
 
-    def _resting(self) -> bool:
-        return self.is_paused()
-
     # --- ending jobs ---
 
     def _take_finished(self) -> list[Reserved]:
@@ -405,6 +402,7 @@ class Worker:
             self._rested = self.queue.control.paused(self.conn)
         except DatabaseError as error:
             log.warning("queue: cannot look for pauses: %s", error)
+        self._tidy()
 
     def _tidy(self, force: bool = False) -> None:
         """Now and then: counters into the table, old rows out of others."""
