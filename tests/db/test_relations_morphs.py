@@ -38,7 +38,7 @@ class Remark(Model):
 
     @relation
     def subject(self) -> Any:
-        return self.morph_to("subject")
+        return self.morph_to()
 
     @relation
     def replies(self) -> Any:

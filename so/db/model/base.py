@@ -6,6 +6,7 @@ serialising in the modules of those names. Here is what a model class may set, a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -269,13 +270,18 @@ class Model(Serialising, metaclass=ModelMeta):
 
     def morph_to(
         self,
-        name: str,
+        name: str | None = None,
         type: str | None = None,
         id: str | None = None,
         owner_key: str | None = None,
     ) -> MorphTo:
-        """This row holds the type and key of a model of any class."""
+        """This row holds the type and key of a model of any class.
+
+        Its columns are `{name}_type` and `{name}_id`; *name* is that of the method which calls
+        this unless it says otherwise.
+        """
         cls = self.__class__
+        name = name or sys._getframe(1).f_code.co_name
         type_column = type or f"{name}_type"
         alias = self._attributes.get(type_column)
         related = cls.for_alias(alias, cls.__module__) if alias else None
