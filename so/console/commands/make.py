@@ -46,14 +46,20 @@ class _Make(Command):
 
     def _write(self, file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        package = file.parent / "__init__.py"
-        if not package.exists() and self.folder.startswith("app/"):
-            package.write_text(f'"""The {file.parent.name} of this application."""\n', "utf-8")
+        if self.folder.startswith("app/"):
+            _make_package(file.parent.parent, "This application.")
+            _make_package(file.parent, f"The {file.parent.name} of this application.")
         file.write_text(text, encoding="utf-8")
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _make_package(folder: Path, docstring: str) -> None:
+    package = folder / "__init__.py"
+    if not package.exists():
+        package.write_text(f'"""{docstring}"""\n', encoding="utf-8")
 
 
 def _append(module: Path, name: str, text: str) -> None:
