@@ -1,6 +1,6 @@
 """The queue alone: dispatching, claiming at any backlog, draining, latency, idling, snapshots.
 
-    python3 bench/queue.py [sqlite] [mysql://root@127.0.0.1:3306] [--jobs=N] [--backlog=N]
+    python3 bench/queue_system.py [sqlite] [mysql://root@127.0.0.1:3306] [--jobs=N] [--backlog=N]
 
 SQLite by default. For a MySQL or MariaDB server a database of its own is made and dropped again.
 Beside the peers it is measured by bench/adapters/queue.py.
