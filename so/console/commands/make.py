@@ -31,7 +31,8 @@ class _Make(Command):
             raise CommandError(f"{name!r} is no class name: letters, digits and underscores only")
         if self.suffix and not name.endswith(self.suffix):
             name += self.suffix
-        text = self.template.replace("{Name}", name).replace("{dashed}", _snake(name).replace("_", "-"))
+        dashed = _snake(name).replace("_", "-")
+        text = self.template.replace("{Name}", name).replace("{dashed}", dashed)
         module = self.app.base_path(f"{self.folder}.py")
         file = self.app.base_path(f"{self.folder}/{_snake(name)}.py")
         if module.is_file():
