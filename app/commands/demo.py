@@ -81,6 +81,7 @@ class DemoImport(Command):
         try:
             run_import(job, self.progress)
         except ValueError as error:
+            job.force_fill({"status": "failed"}).save()
             raise CommandError(f"{file}: {error}") from error
         self.info(
             f"{job.imported} lines imported, {job.repeated} repeated, {job.rejected} rejected"
@@ -116,11 +117,12 @@ class DemoRun(Command):
 
         from app.seed import DEMO_PASSWORD, USERS
 
+        host, port = self.option("host"), _whole(self.option("port"), "port")
+        _free_or_error(host, port)
         if self.call("demo:seed") != 0:
             return 1
         # The children open connections of their own.
         self.app.close()
-        host, port = self.option("host"), _whole(self.option("port"), "port")
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, _stop)
         script = [sys.executable, str(self.app.base_path("bin/sixorbit"))]
@@ -169,6 +171,14 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
             child.wait(STOP_SECONDS)
         except TimeoutExpired:
             child.kill()
+
+
+def _free_or_error(host: str, port: int) -> None:
+    """ServerError if *port* can't be had: somebody else's server would answer for ours."""
+    from so.server.listen import open_listeners
+
+    for listener in open_listeners(host, port, None, None, 1):
+        listener.close()
 
 
 def _wait_until_it_answers(host: str, port: int, server: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 from so.errors import ServerError
 from so.support import systemd
 
+LARGEST_PORT = 65_535
+
 
 def open_listeners(
     host: str, port: int, path: str | None, fd: int | None, backlog: int
@@ -60,6 +62,8 @@ def _adopt(number: int) -> socket.socket:
 
 def _bind_address(host: str, port: int) -> list[socket.socket]:
     """One socket for each address *host* stands for: localhost may be 127.0.0.1 and ::1."""
+    if not 0 <= port <= LARGEST_PORT:  # the system would take its remainder
+        raise ServerError(f"there is no port {port}: choose one from 1 to {LARGEST_PORT}")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:

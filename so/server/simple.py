@@ -82,6 +82,8 @@ def serve_simple(
         server = make_server(host, port, bounded(app), _Server, _Handler if access_log else _Quiet)
     except OSError as error:
         raise ServerError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    except OverflowError as error:
+        raise ServerError(f"there is no port {port}: choose one from 1 to 65535") from error
     before = {
         each: signal.signal(each, lambda *_: threading.Thread(target=server.shutdown).start())
         for each in (signal.SIGTERM, signal.SIGINT)

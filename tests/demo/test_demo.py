@@ -382,6 +382,7 @@ def test_importing_from_the_shell_says_what_happened(demo, tmp_path):
     assert kernel.call(["demo:import", "nothing.csv"]) == 1
     path.write_text("a,b\n1,2\n")
     assert kernel.call(["demo:import", str(path)]) == 1
+    assert [job.status for job in OrderImport.order_by("id").get()] == ["finished", "failed"]
 
 
 def test_seeding_twice_adds_nothing(demo):

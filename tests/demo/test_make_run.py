@@ -159,3 +159,27 @@ def test_make_run_serves_the_erp_and_an_import_survives_kill_9_of_the_worker(clo
         sql = "select count(*), count(distinct order_id || '/' || line_no) from order_lines"
         sql += " where order_id in (select id from orders where number like 'X5-%')"
         assert database.execute(sql).fetchone() == (LINES - 30, LINES - 30)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("PORT={taken}", "the port is in use; stop the other server or choose another port"),
+        ("PORT=many", "--port must be a whole number"),
+        ("PORT=99999", "there is no port 99999"),
+        ("HOST=nowhere.invalid", "give an address of this machine"),
+    ],
+)
+def test_make_run_says_before_it_does_anything_that_it_cannot_have_the_address(
+    clone, choice, message
+):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        words = ["make", "run", choice.format(taken=other.getsockname()[1])]
+        run = subprocess.run(
+            words, cwd=clone, capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
+
+    assert run.returncode != 0
+    assert message in run.stdout + run.stderr
+    assert "demo-password" not in run.stdout
+    assert not (clone / "storage").exists()

@@ -166,6 +166,15 @@ def test_a_port_in_use_is_an_error_in_one_line(folder, options):
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.parametrize("options", [[], ["--simple"]])
+def test_a_port_beyond_the_last_is_refused_and_no_other_taken(folder, options):
+    server = start(folder, *options, port=99_999)
+
+    assert server.wait() == 1
+    server.stop()
+    assert "there is no port 99999: choose one from 1 to 65535" in server.log.read_text()
+
+
 def test_the_command_of_the_project_itself_lists_it(tmp_path):
     argv = [sys.executable, str(ROOT / "bin" / "sixorbit"), "help", "serve"]
     server = Server(argv, 0, tmp_path / "log", NO_COLOR="1")
