@@ -14,20 +14,22 @@ One line is one order line. Columns, in any order, named in the first line:
 The file is UTF-8, separated by commas, quoted by double quotes. A chunk of lines, its order totals
 and the checkpoint are one transaction: killed at any point, the import goes on where it was. A
 line that is there already is counted as repeated; with other values it is an error. Imported
-orders are history: they take nothing from the stock.
+orders are history: they take nothing from the stock. An order that was taken here, or has its
+invoice already, is not changed by any file.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.models import ZERO, OrderImport
+from app.models import LARGEST_AMOUNT, ZERO, OrderImport
+from app.records import records
 from so import DB, app
 
 COLUMNS = (
@@ -38,6 +40,7 @@ CHUNK = 500  # lines to a transaction
 LONGEST_FIELD = 64  # characters of a number or sku
 LARGEST_QUANTITY = 1_000_000
 LARGEST_PRICE = Decimal("9999999.99")
+MOST_ERRORS = 100_000  # bad lines that are kept for each file; all are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ def run_import(job: OrderImport, progress: Callable[[int, int], object] | None =
     if not job.total_lines:
         job.force_fill({"total_lines": _count(path), "status": "running"}).save()
     for done, lines in _chunks(path, job.done_lines):
-        DB.transaction(lambda d=done, c=lines: _save(job.id, d, c), attempts=5)
+        # Read committed: what another worker has just stored is there, and no key is missed.
+        save = partial(_save, job.id, done, lines)
+        DB.transaction(save, attempts=5, isolation="read committed")
         if progress:
             progress(done, job.total_lines)
     job.refresh()
@@ -104,20 +109,12 @@ def _chunks(path: Path, skip: int) -> Iterator[tuple[int, list[Line | BadLine]]]
 def _rows(path: Path) -> Iterator[tuple[int, Any, str]]:
     """(number of the line in the file, its fields by column, what is wrong with it) one by one."""
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, strict=True)
         header: list[str] | None = None
-        while True:
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield reader.line_num, [], f"not readable as CSV: {error}"
-                continue
+        for at, row, problem in records(file):
             if header is None:
                 header = _header(row)
-            elif row:
-                yield reader.line_num, *_fields(header, row)
+            else:
+                yield at, *((row, problem) if problem else _fields(header, row))
 
 
 def _header(row: Sequence[str]) -> list[str]:
@@ -185,7 +182,8 @@ def _date(value: str) -> str:
 
 def _price(value: str) -> Decimal:
     try:
-        price = Decimal(value)
+        # Decimal() also reads 1_0 and the digits of every script.
+        price = Decimal(value if value.isascii() and "_" not in value else "NaN")
     except InvalidOperation:
         price = Decimal(-1)
     if not (price.is_finite() and 0 <= price <= LARGEST_PRICE and price == round(price, 2)):
@@ -205,16 +203,19 @@ def _save(import_id: int, done: int, chunk: Sequence[Line | BadLine]) -> None:
     lines = [line for line in lines if line.sku in products]
 
     orders = _orders(lines)
-    new, repeated = _unseen(lines, orders, products, bad)
+    totals, closed = _locked(orders)
+    unseen, repeated = _unseen(lines, orders, products, bad)
+    new = _added(unseen, orders, totals, closed, bad)
     _insert(new, orders, products)
-    if bad:
+    job = DB.table("order_imports").where("id", import_id)
+    if bad and job.value("rejected") < MOST_ERRORS:
         DB.table("order_import_errors").insert_or_ignore(
             [
                 {"import_id": import_id, "line_no": b.at, "reason": b.reason, "content": b.content}
                 for b in bad
             ]
         )
-    DB.table("order_imports").where("id", import_id).update(
+    job.update(
         {
             "done_lines": done,
             "imported": DB.raw(f"imported + {len(new)}"),
@@ -258,6 +259,17 @@ def _orders(lines: Sequence[Line]) -> dict[str, int]:
     return orders
 
 
+def _locked(orders: dict[str, int]) -> tuple[dict[int, Decimal], set[int]]:
+    """The totals of *orders*, now ours alone, and those that no file may change."""
+    if not orders:
+        return {}, set()
+    keys = sorted(orders.values())
+    rows = DB.table("orders").where_in("id", keys).order_by("id").lock_for_update().get()
+    invoiced = DB.table("invoices").where_in("order_id", keys).pluck("order_id")
+    closed = {row.id for row in rows if row.status != "imported"} | set(invoiced)
+    return {row.id: Decimal(str(row.total)) for row in rows}, closed
+
+
 def _unseen(
     lines: Sequence[Line], orders: dict[str, int], products: dict[str, int], bad: list[BadLine]
 ) -> tuple[list[Line], int]:
@@ -284,6 +296,31 @@ def _unseen(
     return new, repeated
 
 
+def _added(
+    lines: Sequence[Line],
+    orders: dict[str, int],
+    totals: dict[int, Decimal],
+    closed: set[int],
+    bad: list[BadLine],
+) -> list[Line]:
+    """Those of *lines* that may join their orders, whose totals then hold them; others are bad."""
+    before, good = dict(totals), []
+    for line in lines:
+        key = orders[line.order]
+        if key in closed:
+            text = f"order {line.order} was not imported, or has an invoice already"
+            bad.append(BadLine(line.at, text, line.sku))
+        elif totals[key] + line.total > LARGEST_AMOUNT:
+            bad.append(BadLine(line.at, f"order {line.order} becomes too large", line.sku))
+        else:
+            totals[key] += line.total
+            good.append(line)
+    for key, total in totals.items():
+        if total != before[key]:
+            DB.table("orders").where("id", key).update({"total": total})
+    return good
+
+
 def _insert(lines: Sequence[Line], orders: dict[str, int], products: dict[str, int]) -> None:
     if not lines:
         return
@@ -297,11 +334,3 @@ def _insert(lines: Sequence[Line], orders: dict[str, int], products: dict[str, i
             for line in lines
         ]
     )  # fmt: skip
-    added: dict[int, Decimal] = {}
-    for line in lines:
-        key = orders[line.order]
-        added[key] = added.get(key, ZERO) + line.total
-    totals = DB.table("orders").where_in("id", sorted(added)).lock_for_update().pluck("total", "id")
-    for key in sorted(added):
-        total = Decimal(str(totals[key])) + added[key]
-        DB.table("orders").where("id", key).update({"total": total})

@@ -16,17 +16,20 @@ DAYS_TO_PAY = 30
 
 def invoice_for(order: Order, owner: User) -> Invoice:
     """The invoice of *order*, made if there is none yet."""
-    return Invoice.first_or_create(
-        {"order_id": order.id},
-        {
-            "number": f"I-{order.number}",
-            "customer_id": order.customer_id,
-            "owner_id": owner.id,
-            "status": "draft",
-            "amount": order.total,
-            "due_on": app("clock").now().date() + timedelta(days=DAYS_TO_PAY),
-        },
-    )
+    with DB.transaction():
+        # An import may be adding lines to it.
+        fresh = Order.lock_for_update().find_or_fail(order.id)
+        return Invoice.first_or_create(
+            {"order_id": fresh.id},
+            {
+                "number": f"I-{fresh.number}",
+                "customer_id": fresh.customer_id,
+                "owner_id": owner.id,
+                "status": "draft",
+                "amount": fresh.total,
+                "due_on": app("clock").now().date() + timedelta(days=DAYS_TO_PAY),
+            },
+        )
 
 
 def submit(invoice: Invoice, user: User) -> None:

@@ -17,6 +17,10 @@ class User(HasApiTokens, Notifiable, LogsActivity, Model):
     hidden = ["password"]
     casts = {"is_active": bool}
 
+    def can_sign_in(self) -> bool:
+        """Asked at every request: who was deactivated is out at once, sessions and tokens too."""
+        return self.is_active
+
     def set_email_attribute(self, value: str) -> str:
         """Addresses are stored in lower case, so that they are unique on both engines."""
         return value.strip().lower()
@@ -108,6 +112,7 @@ class OrderImport(Model):
 
     type_alias = "order_import"
     fillable = ["user_id", "file_name", "path", "status", "total_lines"]
+    hidden = ["path"]  # where files lie on the server is nobody's business
     attributes = {
         "status": "waiting", "total_lines": 0, "done_lines": 0, "imported": 0, "repeated": 0,
         "rejected": 0,
@@ -139,8 +144,10 @@ class Report(Model):
 
     type_alias = "report"
     fillable = ["user_id", "month", "status", "orders", "revenue", "path"]
+    hidden = ["path"]
     attributes = {"status": "waiting", "orders": 0, "revenue": "0.00", "path": None}
     casts = {"orders": int, "revenue": "decimal:2"}
 
 
 ZERO = Decimal("0.00")
+LARGEST_AMOUNT = Decimal("999999999999.99")  # what the amount columns hold on MySQL

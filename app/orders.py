@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from app.models import ZERO, Customer, Order, OrderLine, Product, User
+from app.models import LARGEST_AMOUNT, ZERO, Customer, Order, OrderLine, Product, User
 from app.notifications import OrderShipped, StockIsLow
 from so import DB, HttpException, ValidationException, app, notify
 from so.support import ids
@@ -25,6 +25,8 @@ def place_order(
 
 def _place(customer: Customer, wanted: Mapping[int, int], user: User | None) -> Order:
     products = _locked(wanted)
+    if sum(products[key].price * quantity for key, quantity in wanted.items()) > LARGEST_AMOUNT:
+        raise ValidationException({"items": "The order is too large."})
     order = Order.create(
         number=ids.uuid(), customer_id=customer.id, user_id=user.id if user else None,
         ordered_on=_today(), status="open",

@@ -33,6 +33,11 @@ def month_limits(month: str) -> tuple[date, date]:
     return first, date(first.year + first.month // 12, first.month % 12 + 1, 1)
 
 
+def _harmless(text: str) -> str:
+    """*text* as a spreadsheet shows it: what begins like a formula would be run as one."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def _write(month: str, per_customer: dict[int, list[Decimal | int]]) -> Path:
     from app.models import Customer
 
@@ -47,6 +52,6 @@ def _write(month: str, per_customer: dict[int, list[Decimal | int]]) -> Path:
         writer = csv.writer(file)
         writer.writerow(["customer", "orders", "revenue"])
         for key, (orders, revenue) in sorted(per_customer.items(), key=lambda item: -item[1][1]):
-            writer.writerow([names.get(key, key), orders, revenue])
+            writer.writerow([_harmless(str(names.get(key, key))), orders, revenue])
     part.replace(path)
     return path

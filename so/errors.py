@@ -227,6 +227,8 @@ class LazyLoadingViolation(DatabaseError):
 class StaleModelError(DatabaseError):
     """Somebody else saved this row since it was read (optimistic locking): read it again."""
 
+    status = 409
+
 
 class RelationError(DatabaseError):
     """A relation is defined or used wrongly."""

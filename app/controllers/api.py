@@ -5,6 +5,7 @@ from __future__ import annotations
 from app import invoices as rules
 from app.catalogue import catalogue
 from app.controllers import imports, orders, reports
+from app.controllers.invoices import note_of
 from app.invoices import invoice_for
 from app.models import Customer, Invoice, Order, OrderImport, Product, Report
 from app.orders import place_order
@@ -95,13 +96,13 @@ def submit(invoice: Invoice) -> Response:
 
 @NOT_NOW
 def approve(request: Request, invoice: Invoice) -> Response:
-    rules.approve(invoice, auth().user(), request.string("note") or None)
+    rules.approve(invoice, auth().user(), note_of(request))
     return JsonResponse.success(invoice)
 
 
 @NOT_NOW
 def reject(request: Request, invoice: Invoice) -> Response:
-    rules.reject(invoice, auth().user(), request.string("note") or None)
+    rules.reject(invoice, auth().user(), note_of(request))
     return JsonResponse.success(invoice)
 
 

@@ -11,7 +11,7 @@ def index(request: Request) -> Response:
     query = Customer.order_by("name").order_by("id")
     wanted = request.string("q").strip()
     if wanted:
-        query = query.where_like("name", f"%{wanted}%")
+        query = query.where_like("name", f"%{wanted}%", escape=True)
     found = query.paginate(25)
     rows = [(c.number, link(c.name, f"/customers/{c.id}"), c.city, c.email) for c in found["data"]]
     search = h(

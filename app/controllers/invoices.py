@@ -68,16 +68,17 @@ def submit(invoice: Invoice) -> Response:
 
 
 def approve(request: Request, invoice: Invoice) -> Response:
-    rules.approve(invoice, auth().user(), _note(request))
+    rules.approve(invoice, auth().user(), note_of(request))
     return _back(invoice, "The invoice was approved.")
 
 
 def reject(request: Request, invoice: Invoice) -> Response:
-    rules.reject(invoice, auth().user(), _note(request))
+    rules.reject(invoice, auth().user(), note_of(request))
     return _back(invoice, "The invoice was rejected.")
 
 
-def _note(request: Request) -> str | None:
+def note_of(request: Request) -> str | None:
+    """What whoever decides has to say about it."""
     return request.validate({"note": "nullable|string|max:500"}).get("note") or None
 
 

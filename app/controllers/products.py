@@ -77,7 +77,13 @@ def edit(product: Product) -> Response:
 
 
 def update(request: Request, product: Product) -> Response:
-    product.update({**request.validate(RULES), "is_active": request.boolean("is_active")})
+    given = request.validate({**RULES, "lock_version": "nullable|integer"})
+    seen = given.pop("lock_version", None)
+    if seen is not None and int(seen) != product.lock_version:
+        # Their stock would come back with what was typed into the old form.
+        text = "Somebody else has changed this product meanwhile. Here is what it is now."
+        return redirect(f"/products/{product.id}/edit").with_("problem", text)
+    product.update({**given, "is_active": request.boolean("is_active")})
     return redirect(f"/products/{product.id}").with_("note", "The product was saved.")
 
 
@@ -95,6 +101,9 @@ def _form(url: str, product: Product, method: str = "POST"):
             h("input", type="checkbox", name="is_active", value="1", checked=product.is_active),
             " For sale",
         )
+        if method == "PUT"
+        else None,
+        h("input", type="hidden", name="lock_version", value=product.lock_version)
         if method == "PUT"
         else None,
         method=method,

@@ -7,7 +7,7 @@ from app.models import Report
 from app.pages import card, facts, field, form, link, money, page, table, tag
 from so import Request, Response, abort_unless, auth, dispatch, redirect
 
-RULES = {"month": ["required", "date_format:%Y-%m"]}
+RULES = {"month": "required|date_format:Y-m|after:1999-12|before:2100-01"}
 
 
 def start(month: str, user_id: int) -> Report:
