@@ -70,6 +70,16 @@ def test_check_names_every_fault_at_once(make_kernel, tmp_path):
         assert fault in output
 
 
+def test_check_of_a_new_application_says_what_to_run_in_a_line_for_each_database(make_kernel):
+    code, output = run(make_kernel(), "check")
+
+    lines = output.splitlines()
+    assert code == 1
+    assert all(line.startswith("✗ database ") for line in lines), output
+    assert all(line.endswith("run `sixorbit db:install`") for line in lines), output
+    assert 1 <= len(lines) <= 2
+
+
 def test_check_finds_rows_that_a_timer_should_have_deleted(make_kernel):
     kernel = make_kernel()
     kernel.app.install_tables()

@@ -8,10 +8,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from so.console.command import Command
 from so.errors import SixOrbitError
+
+if TYPE_CHECKING:
+    from so.db.schema import Fault
 
 LARGEST_SKEW = 2.0  # seconds between this clock and the database's
 DAYS_LATE = 7  # after which a timer that should have cleaned up has evidently not run
@@ -54,6 +57,7 @@ class Check(Command):
 
     signature = "check"
     description = "Name every fault of this installation, exit 1 if there is one"
+    _incomplete = False  # a table of the framework is missing
 
     def handle(self) -> int:
         """Run every check; exit 1 if one of them found something."""
@@ -115,11 +119,20 @@ class Check(Command):
         connections: dict[Any, Any] = {None: "default", self.app.config.get("cache.connection"): ""}
         for name in connections:
             connection = self.app.make("db").connection(name)
-            for fault in check(connection):
-                yield f"database {connection.name}: {fault}"
+            yield from self._tables(connection.name, check(connection))
             skew = abs(connection.database_time() - time.time())
             if skew > LARGEST_SKEW:
                 yield f"the clock of database {connection.name} differs by {skew:.1f} seconds"
+
+    def _tables(self, name: str, faults: list[Fault]) -> Iterator[str]:
+        missing = [fault.table for fault in faults if fault.kind == "table"]
+        self._incomplete = self._incomplete or bool(missing)
+        if missing:
+            names = ", ".join(missing)
+            yield f"database {name} lacks the tables {names}; run `sixorbit db:install`"
+        for fault in faults:
+            if fault.kind != "table":
+                yield f"database {name}: {fault}; run `sixorbit db:install`"
 
     def _migrations(self) -> Iterator[str]:
         from so.db.migrations import Migrator
@@ -132,6 +145,8 @@ class Check(Command):
 
     def _growth(self) -> Iterator[str]:
         """Rows that a timer should have removed long ago, found by an index."""
+        if self._incomplete:
+            return
         config, now = self.app.config, self.app.clock.now()
         late = timedelta(days=DAYS_LATE)
         activity = now - timedelta(days=config.get("activity.prune_days", 365)) - late
