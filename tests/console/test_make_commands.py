@@ -104,7 +104,10 @@ def test_a_new_application_runs_at_once(kernel, tmp_path):
 
     assert code == 0, output
     assert (target / ".env").stat().st_mode & 0o777 == 0o600
-    for words in (["list"], ["make:model", "Product"], ["db:install"], ["check"]):
+    assert (target / ".env.example").is_file()
+    for words in (
+        ["list"], ["make:model", "Product"], ["db:install"], ["check"], ["docs", "queue-system"],
+    ):  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-I", "-S", "bin/sixorbit", *words],
             cwd=target,

@@ -88,9 +88,14 @@ class New(Command):
         leave_out = shutil.ignore_patterns("__pycache__")
         shutil.copytree(framework, target / "so", ignore=leave_out)
         shutil.copytree(_config_folder(framework), target / "config", ignore=leave_out)
+        # An installed package has neither.
+        for name in ("docs", ".env.example"):
+            _copy_if_there(framework.parent / name, target / name)
         _write_env(target)
         self.info(f"Created {target}")
         self.line(f"  cd {target}\n  bin/sixorbit db:install\n  bin/sixorbit serve")
+        if (target / "docs").is_dir():
+            self.line("The guides are in docs/, and at /docs while it serves.")
         return 0
 
 
@@ -100,6 +105,13 @@ def _config_folder(framework: Path) -> Path:
         if folder.is_dir():
             return folder
     raise CommandError(f"the default config/ is missing beside {framework}: copy it there")
+
+
+def _copy_if_there(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.is_file():
+        shutil.copyfile(source, target)
 
 
 def _write_env(target: Path) -> None:
