@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from so.application import current_application, set_current
+from so.support.current import current
 from so.support.scope import current_scope
 
 if TYPE_CHECKING:
@@ -106,9 +107,16 @@ def url(path: str = "", params: Mapping[str, Any] | None = None) -> str:
     return str(current_application().make("router").url_to(path, params))
 
 
-def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> str:
-    """The URL of the route called *name*."""
-    return str(current_application().make("router").route(name, params, absolute, **kw))
+def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> Any:
+    """The URL of the route called *name*.
+
+    With the name of a channel and an address, somebody to tell who is no model:
+    `route("mail", "a@b.example").notify(…)`, short for `notifications().route(…)`.
+    """
+    router = current_application().make("router")
+    if isinstance(params, str) and not router.has(name) and notifications().has_channel(name):
+        return notifications().route(name, params)
+    return str(router.route(name, params, absolute, **kw))
 
 
 def signed_route(name: str, params: Any = None, **kw: Any) -> str:
@@ -174,12 +182,13 @@ def activity(log_name: str | None = None) -> Any:
 
 def notifications() -> Any:
     """The notification system: channels, marking as read, events."""
-    return current_application().make("notifications")
+    current_application()  # without one, the error says how to start it
+    return current("notifications")
 
 
 def notify(notifiables: Any, notification: Any) -> None:
     """Send *notification* to one or many."""
-    current_application().make("notifications").send(notifiables, notification)
+    notifications().send(notifiables, notification)
 
 
 def queue(connection: str | None = None) -> Any:

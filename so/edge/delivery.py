@@ -6,34 +6,78 @@ from collections.abc import Callable
 from typing import Any
 
 from so.support.current import current
-from so.systems.notifications.service import Delivery
+from so.systems.notifications.service import Delivery, Route
 from so.systems.queue import Job, Queue
 
 
 class DeliverNotification(Job):
-    """Delivers one notification through one channel; repeated, it delivers nothing twice."""
+    """Delivers one notification through one channel; repeated, it delivers nothing twice.
 
-    def __init__(self, id: str, notifiable: Any, notification: Any, channel: str) -> None:
+    A recipient that is deleted before is told nothing, which is no failure.
+    """
+
+    delete_when_missing_models = True
+
+    def __init__(
+        self,
+        id: str,
+        notifiable: Any,
+        notification: Any,
+        channel: str,
+        addresses: dict[str, Any] | None = None,
+    ) -> None:
+        """*addresses* instead of *notifiable* for whoever is no model."""
         self.id, self.notifiable = id, notifiable
         self.notification, self.channel = notification, channel
+        self.addresses = addresses
+
+    def _delivery(self) -> Delivery:
+        who = self.notifiable
+        if self.addresses is not None:
+            who = Route(current("notifications"), self.addresses)
+        return Delivery(self.id, who, self.notification, self.channel)
 
     def handle(self) -> None:
         """Deliver it, unless an earlier attempt has."""
-        current("notifications").deliver(
-            Delivery(self.id, self.notifiable, self.notification, self.channel)
-        )
+        current("notifications").deliver(self._delivery())
+
+    def failed(self, exception: BaseException) -> None:
+        """No attempt is left: tell those who asked."""
+        current("notifications").announce_failure(self._delivery(), exception)
 
 
-def defer_with(queue: Callable[[], Queue], name: str) -> Callable[[Delivery], object]:
-    """A function that dispatches the job of a delivery on the queue called *name*."""
+def defer_with(
+    queue: Callable[[], Queue], name: str
+) -> Callable[[list[Delivery]], list[BaseException]]:
+    """A function that dispatches the jobs of deliveries, on the queue *name* unless they say."""
 
-    def defer(delivery: Delivery) -> None:
-        job = DeliverNotification(
-            delivery.id, delivery.notifiable, delivery.notification, delivery.channel
-        )
-        pending = queue().dispatch(job).on_queue(delivery.notification.queue or name)
-        if delivery.notification.delay is not None:
-            pending = pending.delay(delivery.notification.delay)
-        pending.send()
+    def defer(deliveries: list[Delivery]) -> list[BaseException]:
+        errors: list[BaseException] = []
+        # By the driver that runs jobs at once, one that fails must not stop the others.
+        size = 1 if queue().default == "sync" else len(deliveries) or 1
+        for start in range(0, len(deliveries), size):
+            some = deliveries[start : start + size]
+            try:
+                queue().bulk(
+                    [_job(delivery) for delivery in some], some[0].notification.queue or name
+                )
+            except Exception as error:
+                errors.append(error)
+        return errors
 
     return defer
+
+
+def _job(delivery: Delivery) -> DeliverNotification:
+    who = delivery.notifiable
+    addresses = who.addresses if isinstance(who, Route) else None
+    job = DeliverNotification(
+        delivery.id,
+        None if addresses is not None else who,
+        delivery.notification,
+        delivery.channel,
+        addresses,
+    )
+    if delivery.notification.delay is not None:
+        job.delay = delivery.notification.delay
+    return job

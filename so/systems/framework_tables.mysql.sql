@@ -247,7 +247,8 @@ create table if not exists notification_deliveries (
     channel varchar(64) character set ascii collate ascii_bin not null,
     status varchar(16) not null default 'sent',
     sent_at datetime(6) null default null,         -- UTC
-    primary key (notification_id, channel)
+    primary key (notification_id, channel),
+    key notification_deliveries_sent_at_index (sent_at)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 -- added:

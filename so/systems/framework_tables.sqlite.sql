@@ -239,6 +239,7 @@ create table if not exists notification_deliveries (
     sent_at datetime null default null,            -- UTC
     primary key (notification_id, channel)
 );
+create index if not exists notification_deliveries_sent_at_index on notification_deliveries (sent_at);
 
 -- added:
 create table if not exists notification_mutes (

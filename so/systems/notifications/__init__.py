@@ -15,7 +15,7 @@ from so.systems.notifications.fake import NotificationFake, notification_fake
 from so.systems.notifications.inbox import DatabaseNotification, Notifiable
 from so.systems.notifications.mail import LogTransport, MailTransport, SmtpTransport
 from so.systems.notifications.message import MailMessage, Notification
-from so.systems.notifications.service import Notifications, Route
+from so.systems.notifications.service import Notifications, Route, route
 
 __all__ = [
     "DatabaseChannel",
@@ -33,4 +33,5 @@ __all__ = [
     "SmtpTransport",
     "WebhookChannel",
     "notification_fake",
+    "route",
 ]

@@ -11,10 +11,11 @@ import json
 import logging
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from so.db.manager import ConnectionSource
-from so.errors import NotificationError, UniqueConstraintError
+from so.errors import DatabaseError, NotificationError, UniqueConstraintError
 from so.support.clock import Clock
 from so.support.codec import to_jsonable
 from so.systems.notifications.inbox import owner_columns
@@ -23,6 +24,9 @@ from so.systems.notifications.message import MailMessage, Notification
 
 _log = logging.getLogger("so.notifications")
 LARGEST_DATA = 1_048_576  # bytes of JSON in one notification
+ROWS = 500  # to a statement
+ROWS_BYTES = 4_000_000  # of data to a statement; servers limit what they take at once
+LONGEST = {"type": 255, "category": 64, "dedupe_key": 100}  # characters, as the columns hold
 
 
 class Channel(Protocol):
@@ -45,6 +49,46 @@ class DatabaseChannel:
 
     def send(self, notifiable: Any, notification: Notification, id: str) -> None:
         """Insert one row; a row of the same id or dedupe key is left as it is."""
+        self._insert([self._row(notifiable, notification, id)])
+
+    def send_many(
+        self, deliveries: Sequence[tuple[Any, Notification, str]]
+    ) -> list[BaseException | None]:
+        """Insert a row for each (notifiable, notification, id); the error of each, or None.
+
+        Some hundreds to a statement. Where one of them is refused, they go in one by one, so that
+        no recipient suffers from another one's row.
+        """
+        errors: list[BaseException | None] = [None] * len(deliveries)
+        rows: list[tuple[int, dict[str, Any]]] = []
+        for place, delivery in enumerate(deliveries):
+            try:
+                rows.append((place, self._row(*delivery)))
+            except Exception as error:
+                errors[place] = error
+        for part in _portions(rows):
+            try:
+                self._insert([row for _, row in part], one_by_one=False)
+            except DatabaseError:
+                for place, row in part:
+                    try:
+                        self._insert([row])
+                    except DatabaseError as error:
+                        errors[place] = error
+        return errors
+
+    def _insert(self, rows: list[dict[str, Any]], one_by_one: bool = True) -> None:
+        connection = self._db.connection()
+        try:
+            # A savepoint: on a taken key the caller's transaction goes on unharmed.
+            with connection.transaction():
+                connection.table("notifications").insert(rows)
+        except UniqueConstraintError:
+            if not one_by_one:
+                raise
+            _log.debug("notification %s was there already", rows[0]["id"])
+
+    def _row(self, notifiable: Any, notification: Notification, id: str) -> dict[str, Any]:
         if not hasattr(notifiable, "get_key"):
             raise NotificationError(
                 "an address has no inbox: the channel 'database' needs a model to notify"
@@ -57,7 +101,6 @@ class DatabaseChannel:
                 f"notifications.max_bytes ({self._max_bytes}): store a reference instead"
             )
         now = self._clock.now()
-        connection = self._db.connection()
         row = {
             "id": id,
             "type": notification.database_type(),
@@ -69,12 +112,30 @@ class DatabaseChannel:
             "dedupe_key": notification.dedupe_key,
             **_subject_columns(notification.subject),
         }
-        try:
-            # A savepoint: on a taken key the caller's transaction goes on unharmed.
-            with connection.transaction():
-                connection.table("notifications").insert(row)
-        except UniqueConstraintError:
-            _log.debug("notification %s was there already", id)
+        for name, longest in LONGEST.items():
+            if len(str(row[name] or "")) > longest:
+                raise NotificationError(
+                    f"the {name} {row[name]!r} of {type(notification).__name__} is too long: "
+                    f"{longest} characters at most"
+                )
+        return row
+
+
+def _portions(
+    rows: list[tuple[int, dict[str, Any]]],
+) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    """As many rows as one statement may carry."""
+    part: list[tuple[int, dict[str, Any]]] = []
+    size = 0
+    for place, row in rows:
+        more = len(row["data"].encode())
+        if part and (len(part) == ROWS or size + more > ROWS_BYTES):
+            yield part
+            part, size = [], 0
+        part.append((place, row))
+        size += more
+    if part:
+        yield part
 
 
 def _subject_columns(subject: Any) -> dict[str, str | None]:
@@ -99,6 +160,8 @@ class MailChannel:
                 f"{type(notifiable).__name__} has no mail address: give it an email column or "
                 "route_notification_for('mail')"
             )
+        if isinstance(to, (list, tuple)):
+            to = ", ".join(map(str, to))
         mail = MailMessage.of(notification.written_for("mail", notifiable))
         extra = {"Reply_To": mail.reply_to or "", "Cc": ", ".join(mail.cc)}
         self._transport.send(
@@ -133,11 +196,19 @@ class WebhookChannel:
             headers["X-Signature"] = f"sha256={mac}"
         request = urllib.request.Request(str(url), body, headers)  # noqa: S310  # checked above
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout):  # noqa: S310
+            with _opener.open(request, timeout=self._timeout):
                 pass
         except urllib.error.HTTPError as error:
             error.close()  # the answer keeps its socket open otherwise
             raise NotificationError(f"{url} answered {error.code} {error.reason}") from error
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any) -> None:
+        """A POST that is sent elsewhere loses its body, and its signature is not for there."""
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
 
 
 class LogChannel:

@@ -7,17 +7,28 @@ from contextlib import contextmanager
 from typing import Any
 
 from so.support.clock import Clock
-from so.support.current import replaced
+from so.support.current import current, replaced
 from so.systems.notifications.inbox import each
 from so.systems.notifications.message import Notification
+from so.systems.notifications.service import Route
 
 
 class NotificationFake:
-    """What was sent to whom, in order."""
+    """What was sent to whom, in order. All but sending goes to the *real* service, if given."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        self.clock = clock or Clock()
+    def __init__(self, real: Any = None) -> None:
+        self._real = real
+        self.clock: Clock = real.clock if real is not None else Clock()
         self.sent: list[tuple[Any, Notification]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or self._real is None:
+            raise AttributeError(f"nothing but the fake of the notifications is here: no {name}")
+        return getattr(self._real, name)
+
+    def route(self, channel: str, address: Any) -> Route:
+        """An address; what it is told is noted here."""
+        return Route(self, {channel: address})
 
     def send(self, notifiables: Any, notification: Notification) -> None:
         """Note it for each of *notifiables*."""
@@ -59,11 +70,18 @@ class NotificationFake:
 def _same(one: Any, other: Any) -> bool:
     if hasattr(one, "get_key") and hasattr(other, "get_key"):
         return type(one) is type(other) and one.get_key() == other.get_key()
+    addresses = getattr(one, "addresses", None)
+    if addresses is not None:
+        return bool(addresses == getattr(other, "addresses", None))
     return one is other
 
 
 @contextmanager
 def notification_fake() -> Iterator[NotificationFake]:
     """Collect every notification of the block."""
-    with replaced("notifications", NotificationFake()) as fake:
+    try:
+        real = current("notifications")
+    except RuntimeError:  # no application is running
+        real = None
+    with replaced("notifications", NotificationFake(real)) as fake:
         yield fake

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from so.db.model import HasUuids, Model, relation
+from so.db.relations.has import MorphMany
+from so.errors import NotificationError
 from so.support.current import current
 
 PAGE = 50  # notifications that a list holds unless asked for more
@@ -40,6 +42,21 @@ class DatabaseNotification(HasUuids, Model):
         return self["read_at"] is None
 
 
+class Inbox(MorphMany):
+    """Somebody's notifications, newest first. As a list it is one page; as a query, all of them."""
+
+    def results(self) -> Any:
+        """The first page."""
+        if self.tree.limit is None:
+            self.limit(PAGE)
+        return super().results()
+
+    def load_into(self, models: Sequence[Any], constrain: Any, nested: Any) -> None:
+        """The first page of each."""
+        self.limit(PAGE)
+        super().load_into(models, constrain, nested)
+
+
 class Notifiable:
     """For a model that is told things: `class User(Notifiable, Model)`."""
 
@@ -60,8 +77,9 @@ class Notifiable:
 
     def _inbox(self) -> Any:
         model: Any = self
-        inbox = model.morph_many(DatabaseNotification, "notifiable")
-        return inbox.order_by_desc("created_at").order_by_desc("id").limit(PAGE)
+        columns = ("notifiable_type", "notifiable_id")
+        inbox = Inbox(DatabaseNotification, model, *columns, model.primary_key)
+        return inbox.order_by_desc("created_at").order_by_desc("id")
 
     def unread_count(self) -> int:
         """How many were not read."""
@@ -69,7 +87,7 @@ class Notifiable:
 
     def mark_all_as_read(self) -> int:
         """Mark all of them as read, those read before left as they are; how many."""
-        now = current("notifications").clock.now()
+        now = DatabaseNotification().fresh_timestamp()
         return int(self._owned().where_null("read_at").update({"read_at": now}))
 
     def _owned(self) -> Any:
@@ -98,9 +116,14 @@ class Notifiable:
 
 
 def owner_columns(notifiable: Any) -> dict[str, str]:
-    """The columns that name a recipient."""
+    """The columns that name a recipient; raises NotificationError for one that has no key yet."""
+    key = notifiable.get_key()
+    if key is None:
+        raise NotificationError(
+            f"this {type(notifiable).__name__} was never saved: save it before it is notified"
+        )
     alias = getattr(notifiable, "type_alias", None) or type(notifiable).__name__
-    return {"notifiable_type": str(alias), "notifiable_id": str(notifiable.get_key())}
+    return {"notifiable_type": str(alias), "notifiable_id": str(key)}
 
 
 def each(notifiables: Any) -> Iterable[Any]:

@@ -22,10 +22,10 @@ class Notification:
     category: str | None = None
     critical: bool = False
     queued: bool = False
-    delay: Any = None  # seconds, timedelta or datetime; for queued ones
+    delay: Any = None  # seconds, timedelta or datetime; what is delayed is queued
     queue: str | None = None
     subject: Any = None  # the model it is about
-    dedupe_key: str | None = None  # one row a recipient and key
+    dedupe_key: str | None = None  # told once a recipient and key, through each channel
     _classes: ClassVar[dict[str, type[Notification]]] = {}
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
 

@@ -12,102 +12,18 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from so.db.model import Model
 from so.errors import NotificationError, NotificationFailed, RecordNotFoundError
-from so.support.current import replaced
 from so.systems.notifications import (
     DatabaseChannel,
     DatabaseNotification,
-    LogChannel,
     LogTransport,
     MailChannel,
-    MailMessage,
-    Notifiable,
     Notification,
     Notifications,
     SmtpTransport,
-    WebhookChannel,
     notification_fake,
 )
-
-
-class User(Notifiable, Model):
-    table = "people"
-    type_alias = "told_user"
-    timestamps = False
-    guarded = []
-
-
-class OrderShipped(Notification):
-    category = "orders"
-
-    def __init__(self, number, channels=("database",)):
-        self.number = number
-        self.channels = list(channels)
-
-    def via(self):
-        return self.channels
-
-    def to_database(self, notifiable):
-        return {"title": "Order Shipped", "message": f"#{self.number} for {notifiable.name}"}
-
-    def to_mail(self, notifiable):
-        return (
-            MailMessage("Order shipped")
-            .greeting("Hello")
-            .line("It left.")
-            .action("See it", "https://x.example/1")
-        )
-
-    def to_webhook(self):
-        return {"number": self.number}
-
-    def to_log(self, notifiable):
-        return {"number": self.number}
-
-
-class Outbox:
-    def __init__(self, fail=False):
-        self.mails = []
-        self.fail = fail
-
-    def send(self, message):
-        if self.fail:
-            raise OSError("no server")
-        self.mails.append(message)
-
-
-@pytest.fixture
-def outbox():
-    return Outbox()
-
-
-@pytest.fixture
-def service(db, clock, outbox):
-    connection = db.connection()
-    is_mysql = connection.dialect.name == "mysql"
-    id = "id integer primary key" + (" auto_increment" if is_mysql else " autoincrement")
-    connection.unprepared("drop table if exists people")
-    connection.unprepared(f"create table people ({id}, name varchar(50), email varchar(50))")
-    channels = {
-        "database": lambda: DatabaseChannel(db, clock, max_bytes=2000),
-        "mail": lambda: MailChannel(outbox, "erp@x.example"),
-        "webhook": lambda: WebhookChannel("secret", timeout=5),
-        "log": LogChannel,
-    }
-    with replaced("notifications", Notifications(db, channels, clock=clock)) as made:
-        yield made
-    connection.unprepared("drop table people")
-
-
-@pytest.fixture
-def ada(service):
-    return User.create(name="Ada", email="ada@x.example")
-
-
-@pytest.fixture
-def bob(service):
-    return User.create(name="Bob", email="bob@x.example")
+from tests.systems.notifications.conftest import OrderShipped, Outbox
 
 
 def test_a_notification_lands_unread_in_the_inbox(ada):
@@ -409,7 +325,7 @@ def test_queued_ones_are_one_job_a_recipient_and_channel_and_never_repeated(db, 
         "database": lambda: DatabaseChannel(db, clock),
         "mail": lambda: MailChannel(outbox, "erp@x.example"),
     }
-    service = Notifications(db, channels, queue_all=True, defer=put_off.append, clock=clock)
+    service = Notifications(db, channels, queue_all=True, defer=put_off.extend, clock=clock)
     service.send([ada, bob], OrderShipped(1, ["database", "mail"]))
 
     assert [(d.notifiable.name, d.channel) for d in put_off] == [
