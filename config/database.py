@@ -24,10 +24,10 @@ _mysql = {
     "host": env("DB_HOST", "127.0.0.1"),  # several, best first: db1,db2:3307
     "port": env.int("DB_PORT", 3306),  # for hosts that name none
     "unix_socket": env("DB_SOCKET"),  # instead of host and port
-    "database": env("DB_DATABASE", "sixorbit"),
-    "username": env("DB_USERNAME", "root"),
-    "password": env("DB_PASSWORD", ""),
-    "charset": env("DB_CHARSET", "utf8mb4"),
+    "database": env("DB_DATABASE", "sixorbit"),  # its name on the server
+    "username": env("DB_USERNAME", "root"),  # who logs in to the server
+    "password": env("DB_PASSWORD", ""),  # of that user
+    "charset": env("DB_CHARSET", "utf8mb4"),  # of the connection; utf8mb4 holds every character
     "collation": env("DB_COLLATION", "utf8mb4_unicode_ci"),  # as the framework's tables have it
     "prefix": env("DB_PREFIX", ""),
     "timezone": env("DB_TIMEZONE", "+00:00"),  # of the session, and in which datetimes are stored

@@ -25,8 +25,8 @@ config = {
     ),  # a form's files up to here stay in memory
     "upload_dir": env("HTTP_UPLOAD_DIR", None),  # where larger ones wait; None: the system's
     "disks": {  # where request.file(…).store(folder, disk) keeps files, from the project's folder
-        "local": env("STORAGE_LOCAL", "storage/app"),
-        "public": env("STORAGE_PUBLIC", "storage/app/public"),
+        "local": env("STORAGE_LOCAL", "storage/app"),  # folder of the disk "local"
+        "public": env("STORAGE_PUBLIC", "storage/app/public"),  # folder of the disk "public"
     },
     "default_disk": env("STORAGE_DISK", "local"),  # the disk of store(folder)
 }

@@ -28,7 +28,7 @@ config = {
         "syslog": {
             "driver": "syslog",
             "address": env("LOG_SYSLOG_ADDRESS", "/dev/log"),  # socket path, or host:port (UDP)
-            "facility": env("LOG_SYSLOG_FACILITY", "user"),
+            "facility": env("LOG_SYSLOG_FACILITY", "user"),  # user, daemon, local0 … local7
             "ident": env("LOG_IDENT", "so"),  # the name in front of each line
         },
         "journald": {"driver": "journald", "ident": env("LOG_IDENT", "so")},

@@ -4,7 +4,7 @@ from so.config import env
 
 config = {
     "host": env("SERVER_HOST", "127.0.0.1"),  # address to listen on; 0.0.0.0: all of this machine
-    "port": env.int("SERVER_PORT", 8000),
+    "port": env.int("SERVER_PORT", 8000),  # port to listen on
     "socket": env("SERVER_SOCKET"),  # path of a Unix socket instead of host and port
     "workers": env.int("SERVER_WORKERS", 2),  # processes; about one for each processor
     "threads": env.int("SERVER_THREADS", 4),  # requests a process runs at the same time
@@ -24,24 +24,25 @@ config = {
         "trailer_count": env.int("SERVER_TRAILER_COUNT", 32),  # trailer fields
         # memory
         "body_memory_bytes": env.int("SERVER_BODY_MEMORY_BYTES", 262_144),  # larger: in a file
-        "response_memory_bytes": env.int("SERVER_RESPONSE_MEMORY_BYTES", 1_048_576),  # unread by
-        # one client; more goes to a file
-        "response_memory_total_bytes": env.int("SERVER_RESPONSE_MEMORY_TOTAL_BYTES", 67_108_864),
+        # of a response that one client has not read yet; more goes to a file
+        "response_memory_bytes": env.int("SERVER_RESPONSE_MEMORY_BYTES", 1_048_576),
         # unread by all clients of a process; more goes to files
-        "response_file_bytes": env.int("SERVER_RESPONSE_FILE_BYTES", 1_073_741_824),  # more: the
-        # application waits for its client
+        "response_memory_total_bytes": env.int("SERVER_RESPONSE_MEMORY_TOTAL_BYTES", 67_108_864),
+        # of one response in a file; more: the application waits for its client
+        "response_file_bytes": env.int("SERVER_RESPONSE_FILE_BYTES", 1_073_741_824),
         # time, in seconds
         "head_seconds": env.float("SERVER_HEAD_SECONDS", 10),  # for a whole head; beyond: 408
         "body_seconds": env.float("SERVER_BODY_SECONDS", 30),  # between two pieces of a body: 408
         "keep_alive_seconds": env.float("SERVER_KEEP_ALIVE_SECONDS", 75),  # idle between requests
         "write_seconds": env.float("SERVER_WRITE_SECONDS", 30),  # a client reads nothing so long
-        "slowest_bytes_per_second": env.int("SERVER_SLOWEST_BYTES_PER_SECOND", 256),  # of a body or
-        # response that takes longer than a minute; slower: given up
-        "request_seconds": env.float("SERVER_REQUEST_SECONDS", 300),  # no answer: the process is
-        # replaced; 0: no limit
+        # of a body or response that takes longer than a minute; slower: given up
+        "slowest_bytes_per_second": env.int("SERVER_SLOWEST_BYTES_PER_SECOND", 256),
+        "request_seconds": env.float(
+            "SERVER_REQUEST_SECONDS", 300
+        ),  # no answer: replaced; 0: never
         "grace_seconds": env.float("SERVER_GRACE_SECONDS", 30),  # what runs has so long at a stop
-        "heartbeat_seconds": env.float("SERVER_HEARTBEAT_SECONDS", 30),  # a process that stands
-        # still so long is killed
+        # a process that stands still so long is killed
+        "heartbeat_seconds": env.float("SERVER_HEARTBEAT_SECONDS", 30),
         # counts, for each process
         "max_requests": env.int("SERVER_MAX_REQUESTS", 0),  # then it is replaced; 0: never
         "queue": env.int("SERVER_QUEUE", 512),  # requests waiting for a thread; beyond: 503

@@ -20,7 +20,7 @@ config = {
     "device_name": env("SESSION_DEVICE_COOKIE", "so_device"),  # of devices logged in from before
     "xsrf": env("SESSION_XSRF_COOKIE", "XSRF-TOKEN"),  # the token for scripts; empty: not set
     "minutes": 0 if _ends_with_browser else _lifetime,  # of the cookie; 0: with the browser
-    "path": env("SESSION_PATH", "/"),
+    "path": env("SESSION_PATH", "/"),  # below which the cookie is sent
     "domain": env("SESSION_DOMAIN"),  # empty: this host only
     "secure": env.bool("SESSION_SECURE_COOKIE"),  # HTTPS only; empty: as each request came
     "same_site": env("SESSION_SAME_SITE", "lax"),  # lax, strict or none

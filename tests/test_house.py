@@ -1,0 +1,201 @@
+"""What the house promises about itself: its tables, its settings, its pages, its package."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import so.console.commands
+from so import Command, Config, Env
+from so.console.commands import COMMANDS
+from so.console.signature import Signature
+from tests.support.reference import reference, topics, variables, written
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / ".env.example"
+# As features.md prints them, with their values.
+OF_THE_FEATURE_LIST = {
+    "ACTIVITY_LOG_ENABLED": ("activity.enabled", True),
+    "QUEUE_CONNECTION": ("queue.default", "database"),
+    "CACHE_DRIVER": ("cache.default", "database"),
+    "CACHE_PREFIX": ("cache.prefix", "so_cache"),
+    "SESSION_DRIVER": ("session.driver", "database"),
+    "SESSION_LIFETIME": ("session.lifetime", 120),
+    "SESSION_COOKIE": ("session.cookie", "so_session"),
+    "SESSION_SECURE_COOKIE": ("session.secure", None),
+    "NOTIFICATION_CHANNEL": ("notifications.default", ["database"]),
+    "QUEUE_NOTIFICATIONS": ("notifications.queue", False),
+    "NOTIFICATION_PRUNE_DAYS": ("notifications.prune_days", 30),
+}
+
+
+@pytest.fixture
+def no_environment(monkeypatch):
+    """Nothing of what config/ reads is set."""
+    Env.clear()
+    for topic in topics():
+        for name in variables(topic):
+            monkeypatch.delenv(name, raising=False)
+    yield
+    Env.clear()
+
+
+def all_variables() -> dict[str, str]:
+    return {name: meaning for topic in topics() for name, (_, meaning) in variables(topic).items()}
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def command_classes() -> dict[str, tuple[str, type[Command]]]:
+    found = {}
+    for info in pkgutil.iter_modules(so.console.commands.__path__):
+        module = importlib.import_module(f"so.console.commands.{info.name}")
+        for cls in vars(module).values():
+            is_command = isinstance(cls, type) and issubclass(cls, Command) and cls.signature
+            if is_command and cls.__module__ == module.__name__:
+                found[Signature.parse(cls.signature).name] = (info.name, cls)
+    return found
+
+
+def test_the_table_of_commands_says_what_the_classes_say():
+    classes = command_classes()
+
+    assert sorted(classes) == sorted(COMMANDS)
+    for name, (module, cls) in classes.items():
+        assert COMMANDS[name] == (module, cls.__name__, cls.description)
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def test_every_variable_of_the_settings_has_a_meaning():
+    assert [name for name, meaning in all_variables().items() if not meaning] == []
+
+
+def test_the_variables_of_the_feature_list_have_their_names_and_values(no_environment):
+    config = Config(ROOT / "config")
+
+    assert set(OF_THE_FEATURE_LIST) <= set(all_variables())
+    for key, value in OF_THE_FEATURE_LIST.values():
+        assert config.get(key) == value
+
+
+def test_env_example_lists_every_variable_with_its_default_and_meaning(tmp_path):
+    text = EXAMPLE.read_text("utf-8")
+    lines = re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*=.*)$", text, re.MULTILINE)
+    (tmp_path / ".env").write_text("\n".join(lines))
+    values = Env.read(tmp_path / ".env")
+
+    for topic in topics():
+        for name, (default, _) in variables(topic).items():
+            assert values.get(name) is not None, f"{name} is not in .env.example"
+            assert any(values[name] == written(one) for one in defaults(name)), (name, default)
+    assert set(values) <= set(all_variables()), "it lists what nobody reads"
+    # Beside the value, or on the line above where both together would be too long.
+    explained = re.findall(r"^# [^=\n]+\n(?:# )?([A-Z][A-Z0-9_]*=)", text, re.MULTILINE)
+    bare = [line for line in lines if "  # " not in line]
+    assert [line for line in bare if line.partition("=")[0] + "=" not in explained] == []
+
+
+def defaults(name: str) -> list[str]:
+    """Every default that config/ gives *name*: a few have another one on each engine."""
+    read = [pair for topic in topics() for one in topic.settings for pair in one.variables]
+    return [default for variable, default in read if variable == name]
+
+
+# --- pages ----------------------------------------------------------------------------------------
+
+
+def test_the_reference_is_current():
+    assert (ROOT / "docs" / "reference.md").read_text("utf-8") == reference()
+
+
+def test_the_pages_name_every_command_setting_and_variable():
+    text = "\n".join(page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md"))
+    words = set(re.findall(r"[\w.:-]+", text))
+    settings = {setting.key for topic in topics() for setting in topic.settings}
+
+    assert set(COMMANDS) - words == set()
+    assert set(all_variables()) - words == set()
+    assert {key for key in settings if f"`{key}`" not in text} == set()
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_no_file_speaks_of_the_machine_it_was_written_on():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    # Written in pieces, so that this file does not find itself.
+    places = ["/wo" + "rk/", "/ro" + "ot/", "py" + "pi.org", "pythonhos" + "ted", "npm" + "js.org"]
+    forbidden = re.compile("|".join(map(re.escape, places)))
+    found = []
+    for name in listed.stdout.decode().split("\0"):
+        file = ROOT / name
+        if name and file.is_file():
+            for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
+                if forbidden.search(line):
+                    found.append(f"{name}:{number}: {line.strip()[:80]}")
+    assert found == []
+
+
+# --- the package ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """A folder into which the project was installed, without any network."""
+    base = tmp_path_factory.mktemp("package")
+    source = base / "source"
+    no_bytecode = shutil.ignore_patterns("__pycache__")
+    for folder in ("so", "config"):
+        shutil.copytree(ROOT / folder, source / folder, ignore=no_bytecode)
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    offline = ["--no-deps", "--no-index", "--no-build-isolation", "--no-compile"]
+    done = subprocess.run(
+        [*pip, *offline, "--target", base / "site", source],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return base / "site"
+
+
+def test_every_package_and_file_of_the_framework_is_installed(installed):
+    def files(place: Path) -> set[str]:
+        found = (file for file in place.rglob("*") if file.is_file())
+        return {str(f.relative_to(place)) for f in found if "__pycache__" not in f.parts}
+
+    settings = {f"skeleton/config/{file.name}" for file in (ROOT / "config").glob("*.py")}
+    assert files(installed / "so") == files(ROOT / "so") | settings
+    (metadata,) = installed.glob("so_framework-*.dist-info/METADATA")
+    assert "Provides-Extra: mysql" in metadata.read_text("utf-8")
+
+
+def test_an_application_can_be_made_by_the_installed_package(installed, tmp_path):
+    sixorbit = [sys.executable, installed / "bin" / "sixorbit"]
+    alone = {**os.environ, "PYTHONPATH": str(installed)}
+
+    for command, folder in (
+        ([*sixorbit, "new", tmp_path / "erp"], tmp_path),
+        ([*sixorbit, "list"], tmp_path),
+        ([sys.executable, "-I", "-S", "bin/sixorbit", "db:install"], tmp_path / "erp"),
+        ([*sixorbit, "check"], tmp_path / "erp"),
+    ):
+        done = subprocess.run(
+            command, cwd=folder, env=alone, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
