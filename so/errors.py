@@ -137,9 +137,13 @@ class ConcurrencyError(QueryError):
 class DeadlockError(ConcurrencyError):
     """The engine rolled this transaction back to break a deadlock (or a cluster refused it)."""
 
+    status = 503
+
 
 class LockTimeoutError(ConcurrencyError):
     """A row or the database stayed locked for longer than the configured wait."""
+
+    status = 503
 
 
 class LostConnectionError(QueryError):
@@ -148,6 +152,8 @@ class LostConnectionError(QueryError):
 
 class ReadOnlyError(QueryError):
     """The server or the database file accepts no writes."""
+
+    status = 503
 
 
 class StatementTimeoutError(QueryError):

@@ -1,7 +1,7 @@
 """The text of a database error: the cause, the connection, the SQL as it was bound, no secrets.
 
-A binding is secret when the column it belongs to is on the list of `database.redact`; which column
-that is, is read off the text of the statement.
+A binding is secret when the column it belongs to is on the list of `database.redact`, or is the
+payload of a session or job; which column that is, is read off the text of the statement.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, Final
 from so.db.sqltext import SQLITE_TOKEN
 from so.support.masking import MASK
 
+# Sessions and jobs as they are stored: form tokens and whatever else people put into them.
+ALWAYS: Final = frozenset(("payload",))
 LONGEST_VALUE: Final = 200
 LONGEST_TEXT: Final = 10_000
 
@@ -99,7 +101,7 @@ def secret_positions(sql: str, bindings: Any, redact: Collection[str]) -> dict[A
 
 
 def _is_secret(name: str | None, redact: Collection[str]) -> bool:
-    return name is not None and name.lower() in redact
+    return name is not None and (name.lower() in redact or name.lower() in ALWAYS)
 
 
 def placeholder_columns(sql: str) -> list[tuple[str, str | None]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import re
+import sqlite3
 import tracemalloc
 
 import pytest
@@ -13,6 +14,7 @@ from app import records
 from app.importing import run_import
 from app.models import Customer, Invoice, Order, OrderImport, OrderLine, Product, Report, User
 from app.notifications import WorkFinished
+from app.orders import place_order
 from app.reports import generate
 from app.seed import write_orders
 from so import DB
@@ -397,3 +399,73 @@ def test_two_people_edit_a_product_and_the_second_is_told(demo, person):
     client.put("/products/6", data=fields).assert_redirect("/products/6/edit")
     assert "Somebody else has changed" in client.get("/products/6/edit").text
     assert Product.find(6).stock == 3
+
+
+# --- a bad day ------------------------------------------------------------------------------------
+
+
+def test_a_locked_database_is_a_503_and_the_log_has_no_secret_of_the_session(
+    demo, db_config, caplog
+):
+    DB.connection().config["busy_timeout"] = 50
+    DB.connection().close()
+    with sqlite3.connect(db_config["database"], isolation_level=None) as other:
+        other.execute("begin immediate")
+        answer = Client(demo).get("/login")
+        other.execute("rollback")
+    other.close()
+
+    assert answer.status == 503
+    assert "insert into sessions" in caplog.text
+    assert "_token" not in caplog.text
+
+
+def test_a_stock_that_only_changed_with_its_order_survives_kill_9(demo):
+    before, sold = Product.sum("stock"), OrderLine.sum("quantity")
+    demo.close()
+    for round_ in range(6):
+        child = together.Process(target=order_for_ever)
+        child.start()
+        child.join(0.05 + round_ * 0.03)
+        child.kill()
+        child.join(30)
+
+    assert before - Product.sum("stock") == OrderLine.sum("quantity") - sold
+    new = Order.where("id", ">", 12).pluck("id")
+    trail = DB.table("activity_log").where("subject_type", "order").where("event", "created")
+    assert sorted(int(key) for key in trail.pluck("subject_id")) == sorted(new)
+    assert not Order.where("id", ">", 12).where("total", "0.00").exists()
+
+
+def order_for_ever():
+    while True:
+        place_order(Customer.find(1), [{"product_id": n, "quantity": 1} for n in range(1, 6)])
+
+
+PLANTED = ["", "null", "5", "{}", "[" * 20_000, "9" * 5000, "\x00", "cos\nsystem\n(S'true'\ntR.",
+           '{"job": "os.system", "data": {"args": ["true"]}}']  # fmt: skip
+
+
+def test_attack_planted_rows_run_nothing_and_stop_nothing(demo, person):
+    for text in PLANTED:
+        DB.table("jobs").insert({"queue": "default", "payload": text, "attempts": 0,
+                                 "available_at": 0, "created_at": 0})  # fmt: skip
+    work(demo)
+    assert (DB.table("jobs").count(), DB.table("failed_jobs").count()) == (0, len(PLANTED))
+
+    for text in PLANTED:
+        client = person("clerk")
+        DB.table("sessions").update({"payload": text})
+        client.get("/orders").assert_redirect("/login")
+        DB.connection("locks").statement("delete from rate_limits")
+
+
+@pytest.mark.parametrize(
+    "planted", ["", "x", "$scrypt$", "$scrypt$ln=30,r=8,p=1$QUFBQUFBQUFBQUFBQUFBQQ$QUFBQQ",
+                "$scrypt$ln=20,r=900000,p=900000$QUFBQQ$QUFBQQ"],
+)  # fmt: skip
+def test_attack_a_planted_hash_with_a_huge_cost_is_not_computed(demo, planted):
+    DB.table("users").where("id", 3).update({"password": planted})
+    given = {"email": "clerk@demo.example", "password": PASSWORD}
+
+    assert Client(demo).post("/api/v1/login", json=given).status == 401
