@@ -360,6 +360,16 @@ def test_a_key_is_needed_for_what_is_signed_only(tmp_path):
             so.signed_route("home")
 
 
+def test_outside_production_a_missing_key_is_made_once_and_kept(tmp_path):
+    settings = {**QUIET, "app": {"env": "local", "key": None}}
+    with Application(tmp_path, settings) as application:
+        signed = application.make("signer").sign("x")
+
+    with Application(tmp_path, settings) as application:
+        assert application.make("signer").unsign(signed) == "x"
+    assert (tmp_path / "storage" / "app.key").stat().st_mode & 0o777 == 0o600
+
+
 # --- what importing does --------------------------------------------------------------------------
 
 _CLEAN = """
@@ -382,8 +392,9 @@ assert not logging.getLogger().handlers and not logging.getLogger("so").handlers
 
 
 def test_importing_and_constructing_change_nothing_of_the_process():
+    # Without `site`: what measures coverage comes in by it, and brings modules of its own.
     done = subprocess.run(
-        [sys.executable, "-c", _CLEAN], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-S", "-c", _CLEAN], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stderr

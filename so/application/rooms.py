@@ -17,12 +17,12 @@ from so.config import Config
 from so.container import Container
 from so.errors import ConfigError
 from so.support.clock import Clock
-from so.support.codec import Codec
-from so.support.ids import token
 from so.support.scope import UNSET, current_scope
 
 if TYPE_CHECKING:
     import logging
+
+    from so.support.codec import Codec
 
 
 class Rooms(Container):
@@ -92,6 +92,8 @@ class Rooms(Container):
             raise ConfigError("APP_KEY is not set: run `sixorbit key:generate`")
         file = self.storage_path("app.key")
         if not file.is_file():
+            from so.support.ids import token
+
             file.parent.mkdir(parents=True, exist_ok=True)
             part = file.with_name(f".{file.name}.{os.getpid()}")
             part.touch(0o600)
@@ -147,11 +149,15 @@ class Rooms(Container):
                 schema.install(own)
 
     def _make_job_codec(self) -> Codec:
+        from so.support.codec import Codec
+
         codec = Codec()
         _let_models_through(codec, as_reference=True)
         return codec
 
     def _make_cache_codec(self) -> Codec:
+        from so.support.codec import Codec
+
         codec = Codec()
         _let_models_through(codec, as_reference=False)
         return codec

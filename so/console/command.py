@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from so.console.output import NORMAL, Output
 from so.console.signature import Signature
 from so.errors import CommandError
-from so.support.codec import to_jsonable
 from so.support.signatures import parameters
 
 if TYPE_CHECKING:
@@ -129,6 +128,8 @@ class Command:
 
     def json(self, value: object) -> None:
         """Print *value* as one JSON document, for `--json`."""
+        from so.support.codec import to_jsonable
+
         self.output.line(json.dumps(to_jsonable(value), ensure_ascii=False, indent=2))
 
     def progress(self, done: int, total: int) -> None:
