@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from types import SimpleNamespace
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from so.application import Application
 from so.console.kernel import Kernel
 from so.http.router import Router
 
@@ -26,12 +27,11 @@ def around(request: Any, next: Callable[[Any], Any]) -> Any:
 
 
 def run(router: Router, line: str) -> str:
-    app = SimpleNamespace(
-        make=lambda name: {"router": router}[name], boot=lambda: None, call=lambda fn: fn()
-    )
-    kernel = Kernel(app)  # type: ignore[arg-type]  # what the command asks of an application
-    assert kernel.call(f"route:list {line}") == 0
-    return kernel.output()
+    with TemporaryDirectory() as folder, Application(folder) as app:
+        app.instance("router", router)
+        kernel = Kernel(app)
+        assert kernel.call(f"route:list {line}") == 0, kernel.output()
+        return kernel.output()
 
 
 @pytest.fixture
