@@ -160,13 +160,21 @@ class DocsProvider(ServiceProvider):
         self.app.singleton("guides", lambda app: _guides(app, _settings(app)))
 
     def boot(self) -> None:
-        """Register the routes."""
-        settings = _settings(self.app)
-        if not settings.get("enabled", True):
+        """Register the routes, as soon as somebody needs any.
+
+        Not before: a mistake in a route must not stop `migrate` or `db:install`.
+        """
+        if not _settings(self.app).get("enabled", True):
             return
+        if self.app.resolved("router"):
+            self._add_routes(self.app.make("router"))
+        else:
+            self.app.resolving("router", lambda router, app: self._add_routes(router))
+
+    def _add_routes(self, routes: Any) -> None:
+        settings = _settings(self.app)
         title = settings.get("title") or f"{self.app.config.get('app.name', 'SixOrbit')} guides"
         site = DocsSite(self.app.make("guides"), str(title))
-        routes = self.app.make("router")
         prefix = _prefix(settings)
         with routes.group(prefix=prefix, middleware=list(settings.get("middleware", ()))):
             routes.get("/", site.index).name("docs.index")

@@ -80,6 +80,23 @@ def test_check_of_a_new_application_says_what_to_run_in_a_line_for_each_database
     assert 1 <= len(lines) <= 2
 
 
+def test_a_mistake_in_a_route_stops_check_only(make_kernel, tmp_path):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "routes.py").write_text(
+        'from so import Router\n\nclass Empty: pass\n\nRouter.resource("things", Empty)\n'
+    )
+    kernel = make_kernel(
+        app={"providers": ["so.web.docs.DocsProvider"], "routes": ["app/routes.py"]}
+    )
+
+    assert kernel.call("db:install") == 0
+    assert kernel.call("migrate") == 0
+    code, output = run(kernel, "check")
+
+    assert code == 1
+    assert "Empty has no method 'index'" in output
+
+
 def test_check_finds_rows_that_a_timer_should_have_deleted(make_kernel):
     kernel = make_kernel()
     kernel.app.install_tables()

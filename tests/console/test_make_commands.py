@@ -97,6 +97,20 @@ def test_a_command_that_was_made_is_listed_and_runs(make_app):
     assert run(Kernel(app), "app:sync-stock") == (0, "done\n")
 
 
+def test_a_controller_that_was_made_can_be_registered_as_it_says(make_app):
+    app = make_app()
+    assert Kernel(app).call("make:controller Product") == 0
+    file = app.base_path("app/controllers/product_controller.py")
+    names: dict = {"__name__": "ours"}
+    exec(file.read_text(), names)
+    controller = names["ProductController"]
+    assert "Router.api_resource(" in controller.__doc__
+
+    routes = app.make("router").api_resource("products", controller)
+
+    assert len(routes) == 5
+
+
 def test_a_new_application_runs_at_once(kernel, tmp_path):
     target = tmp_path / "shop"
 

@@ -259,6 +259,9 @@ class FakeApp:
     def make(self, name: str) -> Any:
         return self.rooms[name]
 
+    def resolved(self, name: str) -> bool:
+        return name in self.rooms
+
 
 def provided(folder: Any, docs: Any) -> FakeApp:
     app = FakeApp(folder.parent, docs)

@@ -88,7 +88,9 @@ class Check(Command):
     def _config(self) -> Iterator[str]:
         self.app.config.load_all()
         # Made, each of them reads and checks its settings.
-        for room in ("logger", "http_settings", "sessions", "cookie_settings", "caches", "queue"):
+        for room in (
+            "logger", "http_settings", "sessions", "cookie_settings", "caches", "queue", "router",
+        ):  # fmt: skip
             try:
                 self.app.make(room)
             except (SixOrbitError, ValueError, TypeError) as error:

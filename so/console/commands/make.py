@@ -96,7 +96,7 @@ def _header(tree: ast.Module) -> list[ast.stmt]:
 
 
 class MakeController(_Make):
-    """A controller with the seven actions of a resource."""
+    """A controller with the actions of a resource that programs use."""
 
     signature = "make:controller {name : Such as ProductController}"
     description = "Create a controller"
@@ -107,7 +107,7 @@ from so import JsonResponse, Request, Response
 
 
 class {Name}:
-    """Register with `Router.resource("…", {Name})`."""
+    """Register with `Router.api_resource("…", {Name})`."""
 
     def index(self) -> Response:
         return JsonResponse.success([])
