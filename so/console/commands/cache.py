@@ -71,7 +71,7 @@ class CacheForget(_CacheCommand):
 
 
 class CacheStats(_CacheCommand):
-    """Entries and bytes of the store; hits and misses are of this process."""
+    """Entries and bytes of the store; hits and misses of all processes since it was cleared."""
 
     signature = "cache:stats {--store= : Another store than the default one}"
     description = "Show what the cache holds"

@@ -30,10 +30,7 @@ _SQL: dict[str, dict[str, str]] = {
         ' on conflict ("key") do update set value = excluded.value, expiration ='
         " excluded.expiration, fresh_until = excluded.fresh_until{noted}",
         "noted": ", created_at = excluded.created_at, bytes = excluded.bytes",
-        "add": 'insert into cache ("key", value, expiration, fresh_until, created_at, bytes)'
-        ' values (?, ?, ?, ?, ?, ?) on conflict ("key") do update set value = excluded.value,'
-        " expiration = excluded.expiration, fresh_until = excluded.fresh_until, created_at ="
-        " excluded.created_at, bytes = excluded.bytes where cache.expiration <= ? returning 1",
+        "add": "{put} where cache.expiration <= ?",
         # Touches no index, as most counting is of what is there.
         "count": "update cache set value = cast(value as integer) + ?"  # noqa: S608  # constants
         ' where "key" = ? and expiration > ? and cast(cast(value as integer) as text) = value'
@@ -93,6 +90,7 @@ class DatabaseStore:
         self._row = "(?, ?, ?, ?, ?, ?)" if max_bytes else "(?, ?, ?, ?)"
         self._put = sql["put"].format(more=more, noted=noted, rows="{rows}")
         self._put_one = self._put.format(rows=self._row)
+        self._add = sql["add"].format(put=self._put_one)
         self._get = (
             f"select value, expiration, fresh_until from cache where {name} = ? and expiration > ?"  # noqa: S608  # constants
         )
@@ -160,12 +158,13 @@ class DatabaseStore:
     def add(self, key: str, entry: Entry) -> bool:
         """Store *entry* unless a live one is there."""
         now = int(self.clock.time())
-        bindings = [key, *entry, *(self._noted(entry) or (0, 0))]
+        noted = self._noted(entry)
         if self._dialect == "sqlite":
-            stored = bool(retried(self.db, _rows, self._sql["add"], [*bindings, now]))
+            stored = retried(self.db, _execute, self._add, (key, *entry, *noted, now)) == 1
         else:
-            stored = retried(self.db, _last_id, self._sql["add"], [*bindings, *[now] * 5]) == 1
-        if stored:
+            bindings = [key, *entry, *(noted or (0, 0)), *[now] * 5]
+            stored = retried(self.db, _last_id, self._add, bindings) == 1
+        if stored and self.max_bytes:
             self._keep_within_bounds(_size(entry))
         return stored
 
