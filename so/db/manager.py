@@ -72,7 +72,7 @@ class Database:
     def __init__(
         self,
         connections: Mapping[str, Mapping[str, Any] | str],
-        default: str = "default",
+        default: str | None = None,
         clock: Clock | None = None,
         *,
         folder: Path | str | None = None,
@@ -81,15 +81,14 @@ class Database:
         """*connections* as in config/database.py; nothing is checked or opened before use.
 
         *folder*: where relative paths of SQLite files start. *redact*: columns whose bindings are
-        masked wherever statements are shown; None leaves the list of so/db/options.py. A single
-        connection is the default one, whatever its name.
+        masked wherever statements are shown; None leaves the list of so/db/options.py. Without
+        *default* it is the connection of that name, or the only one there is.
         """
         self._configs: dict[str, Mapping[str, Any] | str] = dict(connections)
         self._folder = None if folder is None else Path(folder)
         self._redact = None if redact is None else list(redact)
-        self._default = default
-        if default not in connections and len(connections) == 1:
-            self._default = next(iter(connections))
+        only = next(iter(connections)) if len(connections) == 1 else "default"
+        self._default: str = default or only
         self.clock = clock or Clock()
         self._hooks = Hooks()
         self._pool = Pool()

@@ -33,6 +33,11 @@ def test_a_name_that_is_not_configured_is_refused(database):
 def test_a_single_connection_is_the_default_one():
     with Database({"only": ":memory:"}) as database:
         assert database.connection().name == "only"
+    with (
+        Database({"only": ":memory:"}, "named") as database,
+        pytest.raises(InvalidArgumentError, match=r"\[named\] not configured"),
+    ):
+        database.connection()
 
 
 def test_each_thread_has_one_connection_of_each_name(database):
