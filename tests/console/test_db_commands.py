@@ -187,3 +187,20 @@ def test_without_any_seeder_the_error_says_how_to_make_one(kernel):
 
     assert code == 1
     assert "make:seeder" in output
+
+
+def test_migrations_have_their_folder_without_a_setting(tmp_path):
+    folder = tmp_path / "database" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "2026_01_01_000000_a.sql").write_text("create table a (id int);")
+    settings = {
+        "app": {"env": "testing"},
+        "logging": {"default": "null"},
+        "database": {"default": "m", "connections": {"m": {"driver": "sqlite", "database": "m"}}},
+    }
+
+    with Application(tmp_path, settings) as app:
+        kernel = Kernel(app)
+        assert run(kernel, "migrate")[0] == 0
+        assert "applied" in run(kernel, "migrate:status")[1]
+        assert run(kernel, "make:migration next_step")[0] == 0
