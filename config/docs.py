@@ -31,5 +31,6 @@ config = {
         "testing",
         "openapi",
         "deployment",
+        "reference",
     ],
 }

@@ -120,7 +120,7 @@ Router.post("/flush", flush)
 Router.get("/computed", computed)
 Router.post("/lock", take)
 Router.delete("/lock/{owner}", give)
-Router.post("/work/{count}", work)
+Router.post("/tasks/{count}", work)
 Router.get("/limited", lambda: JsonResponse({})).middleware("throttle:7,1")
 """,
 }
@@ -295,8 +295,8 @@ def test_two_servers_and_two_workers_share_everything(servers, database):
 
     # The queue: what one puts in, both work off, each job once.
     until(lambda: database.table("queue_workers").count() >= 2)
-    visitor.call(north, "POST", "/work/30")
-    visitor.call(south, "POST", "/work/30")
+    visitor.call(north, "POST", "/tasks/30")
+    visitor.call(south, "POST", "/tasks/30")
     marks = database.table("two_marks").where("n", ">=", 0)
     until(lambda: marks.clone().count() >= 60)
     assert sorted(marks.clone().pluck("n")) == sorted([*range(30), *range(30)])

@@ -97,6 +97,13 @@ def test_a_mistake_in_a_route_stops_check_only(make_kernel, tmp_path):
     assert "Empty has no method 'index'" in output
 
 
+def test_a_database_that_cannot_be_had_is_one_fault(make_kernel):
+    code, output = run(make_kernel(database={**DATABASE, "default": "nosuch"}), "check")
+
+    assert code == 1
+    assert len([line for line in output.splitlines() if "[nosuch]" in line]) == 1, output
+
+
 def test_check_finds_rows_that_a_timer_should_have_deleted(make_kernel):
     kernel = make_kernel()
     kernel.app.install_tables()

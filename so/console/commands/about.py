@@ -61,7 +61,7 @@ class Check(Command):
 
     def handle(self) -> int:
         """Run every check; exit 1 if one of them found something."""
-        faults = list(self._faults())
+        faults = list(dict.fromkeys(self._faults()))  # one cause may stop several checks
         if self.wants_json:
             self.json({"ok": not faults, "faults": faults})
         else:
@@ -82,7 +82,9 @@ class Check(Command):
         ):
             try:
                 yield from check()
-            except (SixOrbitError, OSError, ValueError, TypeError) as error:
+            except SixOrbitError as error:
+                yield str(error)
+            except (OSError, ValueError, TypeError) as error:
                 yield f"{type(error).__name__}: {error}"
 
     def _config(self) -> Iterator[str]:
@@ -139,7 +141,9 @@ class Check(Command):
     def _migrations(self) -> Iterator[str]:
         from so.db.migrations import Migrator
 
-        folder = self.app.base_path(self.app.config.get("database.migrations"))
+        folder = self.app.base_path(
+            self.app.config.get("database.migrations", "database/migrations")
+        )
         pending = Migrator(self.app.make("db").connection(), folder).pending()
         if pending:
             names = ", ".join(str(getattr(one, "name", one)) for one in pending)
