@@ -487,7 +487,10 @@ class AlwaysFails(Job):
 
 
 def work(*options):
-    return Kernel(app()).call(["queue:work", "--stop-when-empty", "--workers=0", *options])
+    # The worker runs in this process, whose memory is that of the whole test run.
+    return Kernel(app()).call(
+        ["queue:work", "--stop-when-empty", "--workers=0", "--memory=0", *options]
+    )
 
 
 def test_queue_snippet_dispatch_stores_the_job_and_the_worker_runs_it(erp):
@@ -703,9 +706,9 @@ def test_session_cookies_are_secure(erp):
     "line",
     [
         "cache:clear", "cache:gc", "activity:prune --days=365", "session:cleanup",
-        "notification:cleanup --days=30", "queue:work --stop-when-empty --workers=0",
-        "queue:work --queue=high-priority --stop-when-empty --workers=0",
-        "queue:work --sleep=3 --tries=3 --stop-when-empty --workers=0",
+        "notification:cleanup --days=30", "queue:work --stop-when-empty --workers=0 --memory=0",
+        "queue:work --queue=high-priority --stop-when-empty --workers=0 --memory=0",
+        "queue:work --sleep=3 --tries=3 --stop-when-empty --workers=0 --memory=0",
     ],
 )  # fmt: skip
 def test_the_maintenance_commands_as_printed(erp, line):

@@ -126,7 +126,7 @@ def test_failed_jobs_are_listed_retried_forgotten_flushed(queue: Queue, kernel: 
         job = Fails(text)
         job.tries = 1
         queue.push(job)
-    run(kernel, "queue:work --workers=0 --stop-when-empty")
+    run(kernel, "queue:work --workers=0 --memory=0 --stop-when-empty")
 
     assert "ValueError: c" in run(kernel, "queue:failed")
     listed = json.loads(run(kernel, "queue:failed --json --queue=default"))
@@ -148,9 +148,9 @@ def test_failed_jobs_are_listed_retried_forgotten_flushed(queue: Queue, kernel: 
     run(kernel, "queue:retry unknown", 1)
     run(kernel, "queue:retry", 2)
     run(kernel, "queue:retry --range=x", 2)
-    run(kernel, "queue:work --workers=0 --stop-when-empty --tries=1")
+    run(kernel, "queue:work --workers=0 --memory=0 --stop-when-empty --tries=1")
     assert "2 failed job(s) put back" in run(kernel, "queue:retry all")
-    run(kernel, "queue:work --workers=0 --stop-when-empty")
+    run(kernel, "queue:work --workers=0 --memory=0 --stop-when-empty")
     assert "0 failed job(s) deleted" in run(kernel, "queue:flush --hours=1")
     assert "0 failed job(s) deleted" in run(kernel, "queue:prune-failed --hours=1")
     assert "are kept" in run(kernel, "queue:prune-failed --hours=0")
@@ -163,11 +163,11 @@ def test_batches_are_retried_and_pruned(app: Application, queue: Queue, kernel: 
     job = Fails()
     job.tries = 1
     found = queue.batch([job]).name("Import").dispatch()
-    run(kernel, "queue:work --workers=0 --stop-when-empty")
+    run(kernel, "queue:work --workers=0 --memory=0 --stop-when-empty")
 
     assert "1 failed job(s) of batch" in run(kernel, f"queue:retry-batch {found.id}")
     assert "There is no batch x" in run(kernel, "queue:retry-batch x", 1)
-    run(kernel, "queue:work --workers=0 --stop-when-empty")
+    run(kernel, "queue:work --workers=0 --memory=0 --stop-when-empty")
     app.clock.travel(7200)
     assert "1 batch(es) deleted" in run(kernel, "queue:prune-batches --hours=1 --unfinished=1")
 

@@ -21,7 +21,10 @@ PAGES = ["/", "/products", "/products/1", "/products/create", "/products/1/edit"
 
 def work(demo):
     kernel = Kernel(demo)
-    assert kernel.call("queue:work --queue=default,reports --stop-when-empty --workers=0") == 0
+    assert (
+        kernel.call("queue:work --queue=default,reports --stop-when-empty --workers=0 --memory=0")
+        == 0
+    )
     return kernel.output()
 
 
