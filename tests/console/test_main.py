@@ -69,7 +69,12 @@ def test_a_signal_is_an_exit_code(tmp_path, number, code):
         f"import sys\nfrom so.console.main import main\nsys.exit(main(['wait'], {str(tmp_path)!r}))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", start], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", start],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background has let them ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     with process, process.stdout:

@@ -98,7 +98,7 @@ def sms(app):
 
 
 def work(app, *options):
-    assert Kernel(app).call(f"queue:work --stop-when-empty {' '.join(options)}") == 0
+    assert Kernel(app).call(f"queue:work --stop-when-empty --memory=0 {' '.join(options)}") == 0
 
 
 def test_each_recipient_and_channel_is_a_job_of_its_own(app, people, sms):

@@ -377,7 +377,10 @@ def test_the_fake_collects_and_asserts(ada, bob):
 
 
 def test_only_notifications_that_were_defined_can_be_found_by_name():
-    assert Notification.for_alias("OrderShipped") is OrderShipped
+    class FoundByItsName(Notification):
+        pass
+
+    assert Notification.for_alias("FoundByItsName") is FoundByItsName
     with pytest.raises(NotificationError, match="unknown notification 'os'"):
         Notification.for_alias("os")
 
