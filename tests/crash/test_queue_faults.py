@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +276,61 @@ def test_07_a_job_committed_late_with_an_earlier_place_is_not_missed(
     queue.push(Note("early"))
     assert worker.run_one()
     late.commit()
+    assert worker.run_one()
+
+    assert DIARY == ["early", "late"]
+    late.close()
+
+
+def test_07_under_an_open_snapshot_a_claim_seeks_past_the_dead_whatever_the_statistics_say(
+    db: Database, engine: str
+) -> None:
+    if engine == "sqlite":
+        pytest.skip("InnoDB only: it keeps the index entries of finished jobs for the snapshot")
+    queue = Queue(db)
+    conn = db.connection()
+    queue.bulk(Note(n) for n in range(6000))
+    with closing(conn.separate()) as report:
+        report.begin_transaction(mode="read")
+        report.select_tuples("select count(*) from jobs")
+        worker = Worker(queue)
+        statements: list[tuple[str, Any]] = []
+        run = worker.conn.run
+        worker.conn.run = lambda sql, values=(): (
+            statements.append((sql, values)) or run(sql, values)
+        )
+
+        plans = []
+        for _ in range(20):
+            worker.store.delete_many(worker.conn, worker._claim(290))
+            conn.run("analyze table jobs")
+            statements.clear()
+            worker.store.delete_many(worker.conn, worker._claim(1))
+            finds = [each for each in statements if each[0].startswith("select id")]
+            plans += [conn.run("explain " + sql, values).rows[0] for sql, values in finds]
+
+        # One look each, by a range over all three columns of the index.
+        assert [(plan[3], plan[6]) for plan in plans] == [("range", "78")] * 20
+
+
+def test_07_while_the_front_is_full_of_the_dead_it_is_looked_at_rarely_but_it_is(
+    db: Database, engine: str, clock: Clock
+) -> None:
+    if engine == "sqlite":
+        pytest.skip("InnoDB only")
+    queue = Queue(db, clock=clock)
+    DIARY.clear()
+    worker = Worker(queue)
+    late = db.connection().separate()
+    late.begin_transaction()
+    Queue(late, clock=clock).push(Note("late"))
+    queue.push(Note("early"))
+    assert worker.run_one()
+    late.commit()
+    front = queue.store._front
+    front._again["default"] = time.monotonic() + 3600  # as after a walk of a minute
+    assert not worker.run_one()
+    front._again["default"] = time.monotonic()
     assert worker.run_one()
 
     assert DIARY == ["early", "late"]

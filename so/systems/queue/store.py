@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from so.systems.queue.front import Front
 from so.systems.queue.sqltools import marks, read
 
 CHUNK = 500
@@ -88,7 +89,7 @@ class Store:
         self.randomise = False
         """Whether to claim at random among the foremost: on a cluster that is written on
         several nodes, where two claims of the same row end in a certification failure."""
-        self._low: dict[str, tuple[int, int]] = {}
+        self._front = Front()
         self._bulk: dict[int, str] = {1: _INSERT + _ROW}
         self._piles: dict[int, str] = {}
         self._sqlite_claims: dict[int, str] = {}
@@ -192,43 +193,16 @@ class Store:
 
     def _pick(self, conn: Any, queue: str, count: int, now: int) -> list[int]:
         """Ids from the index alone, locked unless somebody else has them."""
-        low = self._low.get(queue)
-        rows: list[tuple[Any, ...]] = []
-        if low is not None:
-            # A snapshot held open elsewhere keeps the index entries of finished jobs; without
-            # this mark every claim would walk over all of them again.
-            rows = self._candidates(
-                conn,
-                "(queue = ? and available_at = ? and id > ?) or "
-                "(queue = ? and available_at > ? and available_at <= ?)",
-                (queue, *low, queue, low[0], now),
-                count,
-            )
-        if not rows:
-            rows = self._candidates(conn, "queue = ? and available_at <= ?", (queue, now), count)
-        if not rows:
-            self._low.pop(queue, None)
-            return []
-        if self.randomise and len(rows) > count:
-            return sorted(int(row[0]) for row in random.sample(rows, count))
-        self._low[queue] = (int(rows[-1][1]), int(rows[-1][0]))
-        return sorted(int(row[0]) for row in rows)
+        if self.randomise:
+            rows = self._front.find(conn, queue, max(count, _GALERA_WINDOW), now)
+            rows = random.sample(rows, min(count, len(rows)))
+        else:
+            rows = self._front.find(conn, queue, count, now, " for update skip locked")
+        return sorted(row[0] for row in rows)
 
-    def _candidates(
-        self, conn: Any, where: str, values: tuple[Any, ...], count: int
-    ) -> list[tuple[Any, ...]]:
-        limit = max(count, _GALERA_WINDOW) if self.randomise else count
-        lock = "" if self.randomise else " for update skip locked"
-        found: list[tuple[Any, ...]] = conn.run(
-            f"select id, available_at from jobs force index (jobs_due_index) where {where} "  # noqa: S608 - fixed words
-            f"order by queue, available_at, id limit {int(limit)}{lock}",
-            values,
-        ).rows
-        return found
-
-    def forget_marks(self) -> None:
-        """Look from the very front again: jobs committed late may stand before the mark."""
-        self._low.clear()
+    def look_from_front(self) -> None:
+        """Expect jobs that were committed late before the foremost one found last time."""
+        self._front.forget()
 
     def held(self, conn: Any, claim: str, ids: Sequence[int]) -> list[Reserved]:
         """Those of the jobs *ids* that *claim* holds."""
@@ -258,6 +232,8 @@ class Store:
 
     def is_due(self, conn: Any, queue: str, now: int) -> bool:
         """Whether a job of *queue* waits; locks nothing."""
+        if self.dialect == "mysql":
+            return bool(self._front.find(conn, queue, 1, now))
         return bool(
             read(
                 conn,
@@ -306,7 +282,7 @@ class Store:
             "where id = ? and worker_id = ? and attempts = ?",
             (available_at, row.id, row.worker, row.attempts),
         )
-        self._low.pop(row.queue, None)
+        self._front.include(row.queue, available_at, row.id)
         return bool(done == 1)
 
     def extend(self, conn: Any, ids: Sequence[int], prefix: str, until: int) -> int:

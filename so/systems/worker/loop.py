@@ -395,7 +395,7 @@ class Worker:
         if now - self._looked_at < LOOK_SECONDS and not self.queue.clock.is_frozen:
             return
         self._looked_at = now
-        self.store.forget_marks()
+        self.store.look_from_front()
         try:
             if self.on_look is not None:
                 self.on_look()
