@@ -10,7 +10,9 @@ import logging
 import os
 import re
 import select
+import socket
 import stat
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
@@ -28,8 +30,12 @@ Headers = list[tuple[str, str]]
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 _STATUS = re.compile(r"[2-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 _KEPT = 512
+# For SO_LINGER: close without waiting for anything, which resets the connection.
+_RESET = struct.pack("ii", 1, 0)
 _JOIN_BYTES = 64 * 1024
 _SLICE_BYTES = 512 * 1024
+# How fast a response is written to a file at most: the other threads want the interpreter, too.
+_SPOOL_BYTES_PER_SECOND = 200 * 1024 * 1024
 
 # Response names seen to be valid -> lower case. Applications choose them, so it stays small.
 _names: dict[str, str] = {}
@@ -160,6 +166,7 @@ class Exchange:
         environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
         environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.minor else "HTTP/1.0"
         environ["so.disconnected"] = connection.is_disconnected
+        environ["so.abort"] = self.abort
         body = connection.body
         if body is None:
             environ["wsgi.input"] = BytesIO()
@@ -191,10 +198,10 @@ class Exchange:
             log.exception("%s %s: closing the response failed", self.head.method, self.head.target)
 
     def _fail(self) -> None:
-        """The application failed: a plain 500, or an aborted connection if it had begun."""
+        """The application failed: a plain 500, or a cut connection if the response had begun."""
         log.exception("%s %s failed", self.head.method, self.head.target)
         if self._head_sent:
-            self._connection.broken = True
+            self.abort()
             return
         try:
             self._connection.closes = True
@@ -233,6 +240,15 @@ class Exchange:
         """Send *data* now; for old applications, new ones return an iterable."""
         if data:
             self._send_piece(data)
+
+    def abort(self) -> None:
+        """Cut the connection: the client must not take what it has for the whole response.
+
+        `environ["so.abort"]`, for a source that breaks half way. The connection is reset, as an
+        orderly end would be the end of the body for a client of HTTP/1.0.
+        """
+        self._connection.broken = True
+        self._connection.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     # --- the response ----------------------------------------------------------------------------
 
@@ -287,11 +303,15 @@ class Exchange:
 
     def _push(self, data: bytes | memoryview) -> None:
         self._connection.push(data)
-        if self._connection.outgoing.is_in_file and not self.is_aside:
-            # From here on this thread waits for a disk, or for a client that does not read.
-            self.is_aside = self._service.step_aside(self.number)
+        if self._connection.outgoing.is_in_file:
+            if not self.is_aside:
+                # From here on this thread waits for a disk, or for a client that does not read.
+                self.is_aside = self._service.step_aside(self.number)
+            time.sleep(len(data) / _SPOOL_BYTES_PER_SECOND)
 
     def _end_pieces(self) -> None:
+        if self._connection.broken:
+            raise ClientGone("the application has cut the connection")
         if not self._head_sent:
             # Nothing but empty pieces: the length is known after all.
             self._connection.push(self._begin(0))

@@ -32,6 +32,9 @@ class Link(Protocol):
     def shutdown(self, how: int) -> None:
         """Tell the client that nothing more comes."""
 
+    def setsockopt(self, level: int, name: int, value: int | bytes) -> None:
+        """As the socket's."""
+
     def close(self) -> None:
         """Let go of the descriptor."""
 
@@ -86,6 +89,10 @@ class TlsLink:
         with contextlib.suppress(ssl.SSLError, OSError, ValueError):
             self._tls.unwrap()
         socket.socket.shutdown(self._tls, how)
+
+    def setsockopt(self, level: int, name: int, value: int | bytes) -> None:
+        """Set an option of the socket below."""
+        self._tls.setsockopt(level, name, value)
 
     def close(self) -> None:
         """Close the socket."""

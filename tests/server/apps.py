@@ -75,6 +75,13 @@ def fail_half_way(environ, start_response):
     raise RuntimeError("the application failed half way")
 
 
+def aborting(environ, start_response):
+    """Ends in good order, but for the call that says it did not."""
+    start_response("200 OK", TEXT)
+    yield b"begun"
+    environ["so.abort"]()
+
+
 def replaced(environ, start_response):
     """An error found late replaces the status, as long as nothing was sent."""
     start_response("200 OK", TEXT)
@@ -214,6 +221,7 @@ PATHS = {
     "/crash": crash,
     "/fail": fail,
     "/fail-half-way": fail_half_way,
+    "/aborting": aborting,
     "/replaced": replaced,
     "/replaced-too-late": replaced_too_late,
     "/twice": twice,
