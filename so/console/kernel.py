@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import io
 import shlex
@@ -17,6 +16,7 @@ from so.console.commands import COMMANDS
 from so.console.output import DEBUG, NORMAL, QUIET, VERBOSE, VERY_VERBOSE, Output
 from so.console.signature import Parser, Signature
 from so.errors import CommandError, CommandNotFound, SixOrbitError, UsageError
+from so.support.near import nearest
 from so.support.scope import Scope, entered
 from so.support.signatures import class_of, parameters
 
@@ -77,8 +77,8 @@ class Kernel:
         self._discover()
         if name in self._own:
             return self._own[name]
-        close = difflib.get_close_matches(name, self.get_commands(), 1, 0.5)
-        hint = f"\nDid you mean this?\n    {close[0]}" if close else ""
+        close = nearest(name, self.get_commands(), 0.5)
+        hint = f"\nDid you mean this?\n    {close}" if close else ""
         raise CommandNotFound(f"Command not found: {name}{hint}")
 
     def _discover(self) -> None:

@@ -8,16 +8,18 @@ none (then it is "-"), ` : ` describes.
 from __future__ import annotations
 
 import argparse
-import difflib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from so.errors import CommandError, UsageError
+from so.support.near import nearest
 
 _TOKEN = re.compile(r"\{\s*(.*?)\s*\}", re.DOTALL)
 _NAME = re.compile(r"^[A-Za-z0-9][\w:.-]*$")
+_HELP_WIDTH = 78
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,21 @@ class Signature:
             description=description,
             add_help=False,
             allow_abbrev=False,
+            formatter_class=_Help,
         )
         for argument in self.arguments:
             _add_argument(parser, argument)
         for option in self.options:
             _add_option(parser, option)
         return parser
+
+
+class _Help(argparse.HelpFormatter):
+    """Help as wide as the terminal says; argparse would import half a dozen modules to ask."""
+
+    def __init__(self, prog: str) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        super().__init__(prog, width=int(columns) - 2 if columns.isdecimal() else _HELP_WIDTH)
 
 
 class Parser(argparse.ArgumentParser):
@@ -101,9 +112,9 @@ class Parser(argparse.ArgumentParser):
         _, unknown, words = message.partition("unrecognized arguments: ")
         known = [flag for action in self._actions for flag in action.option_strings]
         for word in words.split() if unknown else ():
-            close = difflib.get_close_matches(word.partition("=")[0], known, 1)
+            close = nearest(word.partition("=")[0], known)
             if word.startswith("--") and close:
-                return f"; did you mean {close[0]}?"
+                return f"; did you mean {close}?"
         return ""
 
 

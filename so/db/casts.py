@@ -8,7 +8,6 @@ values mean the same (`same`), which decides what is dirty, and how a value look
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 
 from so.errors import CastError, InvalidArgumentError
 from so.support.codec import dumps, to_jsonable
+from so.support.near import nearest
 
 Attributes = Mapping[str, Any]
 
@@ -388,8 +388,8 @@ def _class_cast(spec: Any) -> Cast:
     if _is_own(spec):
         return OwnCast(spec() if isinstance(spec, type) else spec)
     names = [name for name in [*_SIMPLE, *_DATED] if isinstance(name, str)]
-    near = difflib.get_close_matches(str(spec).partition(":")[0], names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+    near = nearest(str(spec).partition(":")[0], names)
+    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(names)}"
     raise InvalidArgumentError(
         f"unknown cast {spec!r}: {hint} (or an Enum class, or a class with get and set)"
     )

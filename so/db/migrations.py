@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from so.db.schema import framework_sql, only_one
 from so.db.sqltext import statements, verb
 from so.db.values import datetime_text
 from so.errors import DatabaseError, MigrationError
+from so.support.near import nearest
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
@@ -315,6 +315,6 @@ def _python(path: Path, name: str) -> Callable[[Any], object]:
 
 
 def _file_is_gone(name: str, files: dict[str, Migration]) -> str:
-    near = get_close_matches(name, files, 1)
-    hint = f" (renamed to {near[0]}?)" if near else ""
+    near = nearest(name, files)
+    hint = f" (renamed to {near}?)" if near else ""
     return f"cannot undo {name}: its file is not there{hint}; put it back and try again"

@@ -7,12 +7,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, timedelta, timezone, tzinfo
-from difflib import get_close_matches
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
 
 from so.errors import ConfigError
+from so.support.near import nearest
 
 DEFAULT_REDACT: Final = frozenset(
     ("password", "passwd", "secret", "token", "remember_token", "api_key", "access_token")
@@ -100,8 +100,8 @@ def options(config: Mapping[str, Any] | str, name: str = "default") -> dict[str,
 
 
 def _unknown(kind: str, given: str, known: Collection[str], name: str) -> str:
-    near = get_close_matches(given, known, 1)
-    mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+    near = nearest(given, known)
+    mend = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(known))}"
     return f"unknown database {kind} {given!r} of connection {name!r}: {mend}"
 
 

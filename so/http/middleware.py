@@ -11,7 +11,6 @@ given may belong to the request; any other class is made once and shared by all 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from so.errors import RouteDefinitionError
 from so.http.request import Request
 from so.http.response import Response
 from so.http.results import to_response
+from so.support.near import nearest
 
 Stage = Callable[[Request], Response]
 Make = Callable[[Any], Any]
@@ -126,10 +126,8 @@ class MiddlewareRegistry:
         found = _imported(target)
         if found is None:
             known = [*self.aliases, *self.groups]
-            close = difflib.get_close_matches(name, known, 1)
-            hint = (
-                f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
-            )
+            close = nearest(name, known)
+            hint = f"did you mean {close!r}?" if close else f"known: {', '.join(known) or 'none'}"
             raise RouteDefinitionError(f"unknown middleware {name!r}; {hint}")
         return _usable(found)
 

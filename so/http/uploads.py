@@ -9,7 +9,6 @@ import io
 import os
 import re
 import secrets
-import unicodedata
 import weakref
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -258,6 +257,8 @@ class UploadedFile:
 
 def safe_name(name: str) -> str:
     """*name* as a plain file name: no folder, no leading dot, nothing a file system objects to."""
+    import unicodedata  # a megabyte that most requests never need
+
     base = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
     base = _UNSAFE.sub("_", base.encode("utf-8", "replace").decode()).strip(" .")
     if _DEVICES.fullmatch(base):

@@ -9,7 +9,6 @@ Which channels exist is said in config/logging.py; the application calls `config
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from typing import Any, Final
 from so.errors import ConfigError
 from so.support.journal import JournalHandler
 from so.support.masking import Masker
+from so.support.near import nearest
 from so.support.scope import current_scope
 
 LEVELS: Final = {
@@ -380,9 +380,9 @@ def _json(value: object) -> str:
 
 
 def _nearest(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
+    near = nearest(name, list(known))
     offered = ", ".join(sorted(known))
-    return f": did you mean {near[0]!r}?" if near else f": use one of {offered}"
+    return f": did you mean {near!r}?" if near else f": use one of {offered}"
 
 
 _MASKER = Masker()

@@ -6,7 +6,6 @@ are read again when they change, so a guide can be written with the browser besi
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 import threading
@@ -16,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from so.support.markup import Markup, h, join
+from so.support.near import nearest
 from so.web.markdown import Document, plain, render
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -126,9 +126,9 @@ class Guides:
         wanted = slug.lower().strip()
         if wanted in guides:
             return guides[wanted]
-        starting = [name for name in guides if wanted and name.startswith(wanted)]
-        close = starting or difflib.get_close_matches(wanted, list(guides), 1)
-        return guides[close[0]] if close else None
+        starting = (name for name in guides if wanted and name.startswith(wanted))
+        close = next(starting, None) or nearest(wanted, guides)
+        return guides[close] if close else None
 
     def neighbours(self, guide: Guide) -> tuple[Guide | None, Guide | None]:
         """The guides before and after *guide*."""

@@ -6,7 +6,6 @@ this one is for: queries, listeners, switches and the registry of types live her
 
 from __future__ import annotations
 
-import difflib
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +16,7 @@ from so.db import events
 from so.db.model.plan import Plan
 from so.db.naming import plural, snake
 from so.errors import RelationError
+from so.support.near import nearest
 
 if TYPE_CHECKING:
     from so.db.model.base import Model
@@ -220,8 +220,8 @@ def _inherits_table(cls: ModelMeta) -> bool:
 
 def _nearest(name: str, cls: ModelMeta) -> str:
     names = [*dir(cls._query_class), *cls._plan.scopes, *cls._plan.reserved]
-    close = difflib.get_close_matches(name, [n for n in names if not n.startswith("_")], 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = nearest(name, [n for n in names if not n.startswith("_")])
+    return f"; did you mean {close!r}?" if close else ""
 
 
 @contextmanager

@@ -7,7 +7,6 @@ registered. How its arguments are found is decided in invocation.py.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import inspect
@@ -18,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from so.errors import RouteActionError
+from so.support.near import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,5 +195,5 @@ def _walk(start: object, names: Iterable[str]) -> object:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, [n for n in names if not n.startswith("__")], 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    close = nearest(name, [n for n in names if not n.startswith("__")])
+    return f" (did you mean {close!r}?)" if close else ""

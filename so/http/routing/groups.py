@@ -6,7 +6,6 @@ one winning. The stack of open groups belongs to the router, one per thread.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.errors import RouteDefinitionError
 from so.http.routing.verbs import Verbs
+from so.support.near import nearest
 
 if TYPE_CHECKING:
     from so.http.router import Router
@@ -51,8 +51,8 @@ class Attributes:
         for key, value in given.items():
             known = _KEYS.get(key)
             if known is None:
-                close = difflib.get_close_matches(str(key), _KEYS, 1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(_KEYS)}"
+                close = nearest(str(key), _KEYS)
+                hint = f"did you mean {close!r}?" if close else f"known: {', '.join(_KEYS)}"
                 raise RouteDefinitionError(f"a route group has no attribute {key!r}; {hint}")
             if value is not None:
                 values[known] = value

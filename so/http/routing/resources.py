@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from so.http.response import RedirectResponse
 from so.http.routing.actions import find_class
 from so.http.routing.template import PLACEHOLDER
 from so.http.routing.urls import encode
+from so.support.near import nearest
 
 if TYPE_CHECKING:
     from so.http.routing.route import Route
@@ -74,8 +74,8 @@ def chosen(only: str | Iterable[str] | None, except_: str | Iterable[str] | None
     left_out = _names(except_ or ())
     for name in [*wanted, *left_out]:
         if name not in ACTIONS:
-            close = difflib.get_close_matches(name, ACTIONS, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(ACTIONS)}"
+            close = nearest(name, ACTIONS)
+            hint = f"did you mean {close!r}?" if close else f"it has {', '.join(ACTIONS)}"
             raise RouteDefinitionError(f"a resource has no action {name!r}; {hint}")
     return [name for name in ACTIONS if name in wanted and name not in left_out]
 

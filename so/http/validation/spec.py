@@ -7,7 +7,6 @@ not exist, missing parameters, patterns that do not compile.
 from __future__ import annotations
 
 import csv
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from so.errors import InvalidRuleError
 from so.http.validation import paths
 from so.http.validation.registry import FLAGS, NUMERIC, RAW_PARAMETER, RULES, Definition, Params
+from so.support.near import nearest
 
 if TYPE_CHECKING:
     from so.http.validation.validator import Validator
@@ -242,8 +242,8 @@ def _unknown(name: str, custom: Mapping[str, Custom], whole: str) -> str:
             f"unknown validation rule {name!r}: a pattern that contains | must be an item of a "
             f"list, as in ['required', 'regex:/a|b/']"
         )
-    near = difflib.get_close_matches(name, [*RULES, *FLAGS, *custom], 1)
-    mend = f"did you mean {near[0]!r}?" if near else "add it with Validator.extend(name, fn)"
+    near = nearest(name, [*RULES, *FLAGS, *custom])
+    mend = f"did you mean {near!r}?" if near else "add it with Validator.extend(name, fn)"
     return f"unknown validation rule {name!r}: {mend}"
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 
 from so.errors import ConfigError
+from so.support.near import nearest
 from so.systems.cache.cache import Cache
 
 
@@ -22,8 +22,8 @@ class Caches:
         name = name or self.default
         if name not in self._made:
             if name not in self._makers:
-                close = difflib.get_close_matches(name, self._makers, 1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
+                close = nearest(name, self._makers)
+                hint = f"; did you mean {close!r}?" if close else ""
                 known = ", ".join(sorted(self._makers))
                 raise ConfigError(
                     f"unknown cache store {name!r}: set CACHE_DRIVER to one of {known}{hint}"
