@@ -19,6 +19,7 @@ from io import BytesIO
 from typing import Any, Protocol
 
 from so.errors import ServerError
+from so.server.answers import date
 from so.server.connection import Application, ClientGone, Connection
 from so.server.limits import Limits
 from so.server.wire import Head
@@ -53,32 +54,6 @@ _OWN = frozenset(
         "upgrade",
     }
 )
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-class Date:
-    """The value of the Date field, worked out once a second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._line = ""
-
-    def line(self) -> str:
-        """The whole header line."""
-        second = int(time.time())
-        if second != self._second:
-            at = time.gmtime(second)
-            self._line = (
-                f"Date: {_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year} "
-                f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT\r\n"
-            )
-            self._second = second
-        return self._line
-
-
-date = Date()
 
 
 class FileWrapper:
@@ -481,24 +456,3 @@ def _declared_length(value: str) -> int:
     if not (value.isascii() and value.isdigit()):
         raise ServerError(f"the response Content-Length {value!r} is no number")
     return int(value)
-
-
-def plain_response(
-    status: str,
-    text: str,
-    *,
-    headers: Headers | None = None,
-    closes: bool = True,
-    body: bool = True,
-) -> bytes:
-    """A small response of the server's own, ready to send; *body* False for HEAD."""
-    lines = [
-        f"HTTP/1.1 {status}\r\n",
-        "Content-Type: text/plain; charset=utf-8\r\n",
-        f"Content-Length: {len(text.encode())}\r\n",
-        date.line(),
-        *(f"{name}: {value}\r\n" for name, value in headers or []),
-        "Connection: close\r\n" if closes else "",
-        "\r\n",
-    ]
-    return "".join(lines).encode("latin-1") + (text.encode() if body else b"")

@@ -6,8 +6,8 @@ and for what a proxy passes on, these paths belong to the application like any o
 
 from __future__ import annotations
 
+from so.server.answers import plain_response
 from so.server.connection import Connection
-from so.server.exchange import plain_response
 from so.server.metrics import BUCKETS, Board
 from so.server.wire import Head
 

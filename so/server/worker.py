@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from so.errors import WireError
 from so.server import metrics
+from so.server.accepting import Entrance
 from so.server.access_log import AccessLog
+from so.server.answers import options, refusal
 from so.server.connection import (
     APPLICATION,
     BODY,
@@ -35,7 +37,7 @@ from so.server.connection import (
     Connection,
     discard_body,
 )
-from so.server.exchange import Exchange, FileWrapper, plain_response
+from so.server.exchange import Exchange
 from so.server.limits import Limits
 from so.server.links import Link, TlsLink
 from so.server.outgoing import Budget
@@ -60,20 +62,6 @@ _DRIP_SECONDS = 60.0
 # An idle connection that was busy this lately may have its next request on the way when the worker
 # stops: it is answered rather than cut off.
 _LAST_CALL_SECONDS = 1.0
-_ACCEPT_PAUSE_SECONDS = 1.0
-_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-
-_PHRASES = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    414: "URI Too Long",
-    417: "Expectation Failed",
-    431: "Request Header Fields Too Large",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    505: "HTTP Version Not Supported",
-}
 
 
 @dataclass(frozen=True)
@@ -105,7 +93,7 @@ class Worker:
         self._poller = new_poller()
         self._budget = Budget(setup.limits.response_memory_total_bytes)
         self._connections: dict[int, Connection] = {}
-        self._listeners: dict[int, _Listener] = {}
+        self._entrance = Entrance(setup.listeners, self._poller, secure=setup.tls is not None)
         self._batch: deque[tuple[int, int]] = deque()
         self._again: deque[Connection] = deque()
         self._returned: deque[Connection] = deque()
@@ -113,7 +101,6 @@ class Worker:
         self._polling = False
         self._now = time.monotonic()
         self._sweep_at = self._now + _SWEEP_SECONDS
-        self._accept_again_at = 0.0
         self._rounds = 0
         self._counts = [0.0] * len(metrics.COUNTERS)
         self._served = 0
@@ -126,16 +113,13 @@ class Worker:
             settle=self._give_back,
         )
         self._running: dict[int, Exchange] = {}
-        for listener in setup.listeners:
-            self._listeners[listener.fileno()] = _Listener(listener, setup)
 
     # --- the main thread -------------------------------------------------------------------------
 
     def run(self) -> int:
         """Serve until SIGTERM and everything begun is finished; 0."""
         self._install_signals()
-        for number in self._listeners:
-            self._poller.register_listener(number)
+        self._entrance.open()
         self._poller.register(self._wake_in.fileno(), IN)
         self._crew.start()
         rounds = -1
@@ -236,8 +220,7 @@ class Worker:
                 return
         if self._now >= self._sweep_at:
             self._sweep()
-        if self._accept_again_at and self._now >= self._accept_again_at:
-            self._resume_accepting()
+        self._entrance.open_again(self._now)
         if self._access:
             self._access.flush()
         if self.is_draining and not self._connections:
@@ -246,8 +229,8 @@ class Worker:
     def _happened(self, fd: int, events: int, number: int) -> None:
         connection = self._connections.get(fd)
         if connection is None:
-            if fd in self._listeners:
-                self._accept(self._listeners[fd], number)
+            if fd in self._entrance:
+                self._accept(fd, number)
             elif fd == self._wake_in.fileno():
                 self._read_wake_ups()
             return
@@ -276,27 +259,27 @@ class Worker:
 
     # --- accepting -------------------------------------------------------------------------------
 
-    def _accept(self, listener: _Listener, number: int) -> None:
+    def _accept(self, fd: int, number: int) -> None:
         for _ in range(_ACCEPTS_A_ROUND):
-            if not self._accept_one(listener, number):
+            if not self._accept_one(fd, number):
                 return
 
-    def _accept_one(self, listener: _Listener, number: int) -> bool:
+    def _accept_one(self, fd: int, number: int) -> bool:
         if len(self._connections) >= self.limits.connections and not self._evict():
-            self._pause_accepting()
+            self._entrance.pause(self._now)
             return False
         try:
-            plain, address = listener.socket.accept()
+            plain, base = self._entrance.accept(fd)
         except BlockingIOError:
             return False
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 if not self._evict():
-                    self._pause_accepting()
+                    self._entrance.pause(self._now)
                 log.warning("cannot accept a connection: %s", error)
                 return False
             return True
-        connection = self._welcome(listener, plain, address)
+        connection = self._welcome(plain, base)
         # Most clients speak at once: their request is here already.
         self._read(connection, number)
         if not self._crew.is_leader(number):
@@ -305,10 +288,9 @@ class Worker:
             self._arm(connection, IN)
         return True
 
-    def _welcome(self, listener: _Listener, plain: socket.socket, address: Any) -> Connection:
+    def _welcome(self, plain: socket.socket, base: dict[str, Any]) -> Connection:
         plain.setblocking(False)
         link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
-        base = listener.base_for(plain, address)
         connection = Connection(link, base, self.limits, self._budget, self._now)
         self._connections[connection.fd] = connection
         self._counts[metrics.ACCEPTED] += 1
@@ -328,17 +310,6 @@ class Worker:
             return False
         self._drop(oldest)
         return True
-
-    def _pause_accepting(self) -> None:
-        if not self._accept_again_at:
-            for number in self._listeners:
-                self._poller.unregister(number)
-        self._accept_again_at = self._now + _ACCEPT_PAUSE_SECONDS
-
-    def _resume_accepting(self) -> None:
-        self._accept_again_at = 0.0
-        for number in self._listeners:
-            self._poller.register_listener(number)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -413,17 +384,16 @@ class Worker:
             self._counts[metrics.OVERLOAD] += 1
             connection.closes = True
             text = "All threads are busy and the queue is full. Try again soon.\n"
-            self._answer(connection, _answer(503, text, [("Retry-After", "1")]))
+            self._answer(connection, refusal(503, text, [("Retry-After", "1")]))
 
     def _own_answer(self, connection: Connection, head: Head) -> bytes | None:
         """What the server itself has to say to *head*, if anything."""
         if head.method == "CONNECT":
             connection.closes = True
-            return _answer(501, "This is no proxy.\n")
+            return refusal(501, "This is no proxy.\n")
         if head.path == "*":
             connection.closes = self.is_draining or not head.keep_alive
-            allow = [("Allow", _METHODS)]
-            return plain_response("200 OK", "", headers=allow, closes=connection.closes)
+            return options(closes=connection.closes)
         return self._pages.answer(connection, head, draining=self.is_draining)
 
     def _answer(self, connection: Connection, answer: bytes) -> None:
@@ -523,7 +493,7 @@ class Worker:
         connection.head = None
         if self._access:
             self._access.add_refusal(connection, fault.status)
-        self._answer(connection, _answer(fault.status, f"{fault.reason}\n"))
+        self._answer(connection, refusal(fault.status, f"{fault.reason}\n"))
 
     def _close_politely(self, connection: Connection) -> None:
         """Close without resetting: unread bytes would make the system throw our answer away."""
@@ -556,9 +526,7 @@ class Worker:
         if connection.state == CLOSED:
             return
         connection.state = CLOSED
-        if self._accept_again_at:
-            # There is room again.
-            self._accept_again_at = self._now
+        self._entrance.note_room(self._now)
         if self._connections.get(connection.fd) is connection:
             del self._connections[connection.fd]
         if connection.events:
@@ -627,7 +595,7 @@ class Worker:
         """Answer in place of an application that does not; its thread finds the door closed."""
         if connection.exchange.claim():
             with contextlib.suppress(Exception):
-                connection.link.send(_answer(503, "The application takes too long.\n"))
+                connection.link.send(refusal(503, "The application takes too long.\n"))
             self._drop(connection)
 
     # --- the end ---------------------------------------------------------------------------------
@@ -638,62 +606,5 @@ class Worker:
             return
         self.is_draining = True
         self._sweep_at = self._now
-        for number, listener in list(self._listeners.items()):
-            if not self._accept_again_at:
-                self._poller.unregister(number)
-            self._accept_backlog(listener)
-            listener.socket.close()
-        self._listeners.clear()
-        self._accept_again_at = 0.0
-
-    def _accept_backlog(self, listener: _Listener) -> None:
-        for _ in range(self.limits.backlog):
-            try:
-                plain, address = listener.socket.accept()
-            except OSError:
-                return
-            self._arm(self._welcome(listener, plain, address), IN)
-
-
-class _Listener:
-    """A listening socket and the part of the environ its connections share."""
-
-    def __init__(self, listener: socket.socket, setup: Setup) -> None:
-        self.socket = listener
-        self._base: dict[str, Any] = {
-            "SCRIPT_NAME": "",
-            "SERVER_SOFTWARE": "SixOrbit",
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "https" if setup.tls else "http",
-            "wsgi.errors": sys.stderr,
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": True,
-            "wsgi.run_once": False,
-            "wsgi.file_wrapper": FileWrapper,
-            "wsgi.input_terminated": True,
-        }
-        self._is_inet = listener.family in (socket.AF_INET, socket.AF_INET6)
-        self._any_address = False
-        if self._is_inet:
-            host, port = listener.getsockname()[:2]
-            self._any_address = host in ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
-            self._base["SERVER_NAME"], self._base["SERVER_PORT"] = host, str(port)
-        else:
-            self._base["SERVER_NAME"] = "localhost"
-            self._base["SERVER_PORT"] = "443" if setup.tls else "80"
-
-    def base_for(self, link: socket.socket, address: Any) -> dict[str, Any]:
-        """The part of the environ that is the same for every request of one connection."""
-        base = self._base.copy()
-        if self._is_inet:
-            base["REMOTE_ADDR"], base["REMOTE_PORT"] = address[0], str(address[1])
-            if self._any_address:
-                with contextlib.suppress(OSError):
-                    base["SERVER_NAME"] = link.getsockname()[0]
-        else:
-            base["REMOTE_ADDR"] = ""
-        return base
-
-
-def _answer(status: int, text: str, headers: list[tuple[str, str]] | None = None) -> bytes:
-    return plain_response(f"{status} {_PHRASES[status]}", text, headers=headers)
+        for plain, base in self._entrance.close(self.limits.backlog):
+            self._arm(self._welcome(plain, base), IN)

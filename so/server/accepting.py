@@ -1,0 +1,115 @@
+"""The listening sockets of one worker: watched, paused for want of room, and emptied at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from so.server.exchange import FileWrapper
+from so.server.poller import Poller
+
+_PAUSE_SECONDS = 1.0
+
+
+class Entrance:
+    """All listening sockets together; one poller watches them."""
+
+    def __init__(self, listeners: list[socket.socket], poller: Poller, *, secure: bool) -> None:
+        """*secure* is whether their connections speak TLS."""
+        self._poller = poller
+        self._listeners = {each.fileno(): _Listener(each, secure=secure) for each in listeners}
+        # When to watch again; 0: they are watched now, or not yet.
+        self._again_at = 0.0
+
+    def __contains__(self, fd: int) -> bool:
+        return fd in self._listeners
+
+    def open(self) -> None:
+        """Watch all."""
+        self._again_at = 0.0
+        for number in self._listeners:
+            self._poller.register_listener(number)
+
+    def pause(self, now: float) -> None:
+        """Let those who come wait in the queue of the system for a while."""
+        if not self._again_at:
+            self._look_away()
+        self._again_at = now + _PAUSE_SECONDS
+
+    def note_room(self, now: float) -> None:
+        """End a pause with the next round: somebody has left."""
+        if self._again_at:
+            self._again_at = now
+
+    def open_again(self, now: float) -> None:
+        """Watch all once more, if a pause is over."""
+        if self._again_at and now >= self._again_at:
+            self.open()
+
+    def accept(self, fd: int) -> tuple[socket.socket, dict[str, Any]]:
+        """A new socket and its part of the environ; OSError as `socket.accept()`."""
+        return self._listeners[fd].accept()
+
+    def close(self, most: int) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
+        """Watch no more; up to *most* of those who stand in each queue still come in."""
+        if not self._again_at:
+            self._look_away()
+        self._again_at = 0.0
+        for listener in list(self._listeners.values()):
+            with contextlib.suppress(OSError):
+                for _ in range(most):
+                    yield listener.accept()
+            listener.socket.close()
+        self._listeners.clear()
+
+    def _look_away(self) -> None:
+        for number in self._listeners:
+            self._poller.unregister(number)
+
+
+class _Listener:
+    """A listening socket and the part of the environ its connections share."""
+
+    def __init__(self, listener: socket.socket, *, secure: bool) -> None:
+        self.socket = listener
+        self._base: dict[str, Any] = {
+            "SCRIPT_NAME": "",
+            "SERVER_SOFTWARE": "SixOrbit",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https" if secure else "http",
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+            "wsgi.input_terminated": True,
+        }
+        self._is_inet = listener.family in (socket.AF_INET, socket.AF_INET6)
+        self._any_address = False
+        if self._is_inet:
+            host, port = listener.getsockname()[:2]
+            self._any_address = host in ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
+            self._base["SERVER_NAME"], self._base["SERVER_PORT"] = host, str(port)
+        else:
+            self._base["SERVER_NAME"] = "localhost"
+            self._base["SERVER_PORT"] = "443" if secure else "80"
+
+    def accept(self) -> tuple[socket.socket, dict[str, Any]]:
+        """See Entrance."""
+        link, address = self.socket.accept()
+        return link, self._base_for(link, address)
+
+    def _base_for(self, link: socket.socket, address: Any) -> dict[str, Any]:
+        """The part of the environ that is the same for every request of one connection."""
+        base = self._base.copy()
+        if self._is_inet:
+            base["REMOTE_ADDR"], base["REMOTE_PORT"] = address[0], str(address[1])
+            if self._any_address:
+                with contextlib.suppress(OSError):
+                    base["SERVER_NAME"] = link.getsockname()[0]
+        else:
+            base["REMOTE_ADDR"] = ""
+        return base
