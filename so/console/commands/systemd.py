@@ -128,6 +128,9 @@ TASKS = {
     "cache:gc": ("remove expired cache entries", "hourly", "1min"),
     "activity:prune": ("delete old rows of the activity log", "*-*-* 03:00:00", "5min"),
     "notification:cleanup": ("delete old notifications", "*-*-* 04:00:00", "5min"),
+    # For a sealed trail: enabled by those who have set AUDIT_KEY.
+    "activity:seal": ("seal what was written to the activity log", "minutely", "10s"),
+    "activity:verify": ("check the seals of the activity log", "*-*-* 05:00:00", "5min"),
 }
 
 
