@@ -14,6 +14,7 @@ config = {
     "backoff": env.float("QUEUE_BACKOFF", 0),  # seconds between two attempts
     "max_crashes": env.int("QUEUE_MAX_CRASHES", 3),  # deaths of its worker until a job has failed
     # workers
+    "fair": env.bool("QUEUE_FAIR", False),  # take from several queues in turn, not by rank
     "lease_seconds": env.int("QUEUE_LEASE", 15),  # a dead worker's jobs are free after so long
     "kill_grace": env.float("QUEUE_KILL_GRACE", 2.0),  # seconds from the timeout to SIGKILL
     "stop_grace": env.float("QUEUE_STOP_GRACE", 30.0),  # seconds a running job has at the end

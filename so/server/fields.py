@@ -58,6 +58,8 @@ def add_field(fields: dict[str, str], line: str) -> None:
     if not colon or key is None:
         raise WireError(400, _fault(line, name, colon))
     value = value.strip(" \t")
+    if key == "HTTP_PROXY":
+        return  # no field of HTTP; programs take the variable for the proxy to use (httpoxy)
     if key not in fields:
         fields[key] = value
     elif key in _SINGLE:

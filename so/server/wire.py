@@ -108,9 +108,10 @@ class Head:
     def _expect(self, value: str) -> None:
         if self.minor == 0:
             return
-        if value.lower() != "100-continue":
+        members = {each.strip(" \t").lower() for each in value.split(",")} - {""}
+        if members - {"100-continue"}:
             raise WireError(417, "an expectation other than 100-continue")
-        self.expects_continue = self.has_body
+        self.expects_continue = self.has_body and bool(members)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,13 @@ def test_a_fault_after_the_head_resets_the_connection(server, path, version):
             list(iter(lambda: link.recv(4096), b""))
 
 
+def test_a_field_cannot_pass_for_the_variable_that_names_a_proxy(server):
+    told = json.loads(ask(server, "/told", "Proxy: http://evil", "X-Proxy: fine").body)
+
+    assert "HTTP_PROXY" not in told
+    assert told["HTTP_X_PROXY"] == "fine"
+
+
 def test_a_late_error_may_replace_the_status(server):
     assert ask(server, "/replaced").status == 503
 

@@ -50,6 +50,7 @@ class QueueWork(QueueCommand):
     signature = (
         "queue:work {connection? : The queue connection}"
         " {--queue= : Queues by rank, separated by commas}"
+        " {--fair : Take from the queues in turn, not by rank}"
         " {--once : End after one job}"
         " {--stop-when-empty : End when there is nothing to do}"
         " {--workers=1 : Processes; 0 runs jobs in this one}"
@@ -85,6 +86,7 @@ class QueueWork(QueueCommand):
         names = [n.strip() for n in str(self.option("queue") or "").split(",") if n.strip()]
         return WorkerOptions(
             queues=names or [self.queue.default_queue],
+            fair=bool(self.option("fair")) or bool(self.setting("fair", False)),
             processes=self.number("workers", 1, int),
             once=bool(self.option("once")),
             stop_when_empty=bool(self.option("stop-when-empty")),

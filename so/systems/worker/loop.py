@@ -93,6 +93,7 @@ class Worker:
         self._started = time.monotonic()
         self._looked_at = 0.0
         self._rested: dict[str, int] = {}
+        self._last = ""
         self._generation: int | None = None
         self._metrics_at = time.monotonic()
         self._kept_at = time.monotonic()
@@ -236,9 +237,16 @@ class Worker:
     # --- claiming ---
 
     def _claim(self, count: int) -> list[Reserved]:
-        for queue in self.open_queues():
+        queues = self.open_queues()
+        if self.options.fair and len(queues) > 1:
+            # The one after the last that had something comes first; no run of one is long.
+            first = (queues.index(self._last) + 1) % len(queues) if self._last in queues else 0
+            queues = queues[first:] + queues[:first]
+            count = max(1, count // len(queues))
+        for queue in queues:
             rows = self._claim_from(queue, count)
             if rows:
+                self._last = queue
                 return rows
         return []
 

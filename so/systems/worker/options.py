@@ -14,6 +14,8 @@ class WorkerOptions:
 
     queues: list[str] = field(default_factory=lambda: ["default"])
     """In the order of their rank: while the first has work, the second waits."""
+    fair: bool = False
+    """Take from the queues in turn instead, so that none of them waits for another to be empty."""
     processes: int = 1
     """Child processes; 0 runs jobs in this one."""
     once: bool = False

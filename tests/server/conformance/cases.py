@@ -665,6 +665,22 @@ served(
     post(b"abc", b"Content-Length: 3", b"Expect: 100-continue", version=b"HTTP/1.0"),
     kept=False,
 )
+served(
+    "an expectation that is an empty list",
+    "9110 10.1.1",
+    get(b"/", b"Expect:"),
+)
+served(
+    "100-continue twice",
+    "9110 10.1.1",
+    get(b"/", b"Expect: 100-continue, 100-Continue", b"Expect: 100-continue"),
+)
+refused(
+    "an unknown expectation beside a known one",
+    "9110 10.1.1",
+    get(b"/", b"Expect: 100-continue, foo"),
+    417,
+)
 refused("an unknown expectation", "9110 10.1.1", get(b"/", b"Expect: foo"), 417)
 refused(
     "100-continue with a body too long",

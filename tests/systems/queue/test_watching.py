@@ -373,6 +373,29 @@ def test_33_bulk_statements_are_bounded_in_rows_and_bytes() -> None:
 # --- the thread beside the worker -----------------------------------------------------------------
 
 
+def test_35_by_rank_the_second_queue_waits_for_the_first(queue: Queue) -> None:
+    worker = Worker(queue, WorkerOptions(queues=["north", "south"], stop_when_empty=True))
+    queue.bulk([Note("n") for _ in range(300)], queue="north")
+    queue.push(Note("s"), queue="south")
+    worker.run()
+
+    assert DIARY.index("s") == 300
+
+
+def test_35_taken_in_turn_no_queue_waits_for_another_to_be_empty(queue: Queue) -> None:
+    options = WorkerOptions(queues=["north", "idle", "south"], fair=True, stop_when_empty=True)
+    worker = Worker(queue, options)
+    queue.bulk([Note("n") for _ in range(300)], queue="north")
+    queue.push(Note("s1"), queue="south")
+    queue.push(Note("s2"), queue="south")
+    worker.run()
+
+    # One of each queue, then groups that grow, but never beyond a fair part.
+    assert DIARY.index("s1") <= 2
+    assert DIARY.index("s2") <= 2 + options.prefetch_jobs
+    assert len(DIARY) == 302
+
+
 def test_34_what_waits_behind_a_long_job_is_given_back(queue: Queue, db: Database) -> None:
     import time
 
