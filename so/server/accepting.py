@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import sys
 from collections.abc import Iterator
@@ -21,33 +22,37 @@ class Entrance:
         """*secure* is whether their connections speak TLS."""
         self._poller = poller
         self._listeners = {each.fileno(): _Listener(each, secure=secure) for each in listeners}
-        # When to watch again; 0: they are watched now, or not yet.
-        self._again_at = 0.0
+        self.opens_at = math.inf
+        """When to watch again; infinite when they are watched now, or no more."""
 
     def __contains__(self, fd: int) -> bool:
         return fd in self._listeners
 
     def open(self) -> None:
         """Watch all."""
-        self._again_at = 0.0
+        self.opens_at = math.inf
         for number in self._listeners:
             self._poller.register_listener(number)
 
-    def pause(self, now: float) -> None:
+    def pause(self, now: float, seconds: float = _PAUSE_SECONDS) -> None:
         """Let those who come wait in the queue of the system for a while."""
-        if not self._again_at:
+        if self.opens_at == math.inf:
             self._look_away()
-        self._again_at = now + _PAUSE_SECONDS
+        self.opens_at = now + seconds
 
     def note_room(self, now: float) -> None:
         """End a pause with the next round: somebody has left."""
-        if self._again_at:
-            self._again_at = now
+        if self.opens_at < math.inf:
+            self.opens_at = now
 
     def open_again(self, now: float) -> None:
         """Watch all once more, if a pause is over."""
-        if self._again_at and now >= self._again_at:
+        if now >= self.opens_at:
             self.open()
+
+    def numbers(self) -> list[int]:
+        """The descriptors of all that listen."""
+        return list(self._listeners)
 
     def accept(self, fd: int) -> tuple[socket.socket, dict[str, Any]]:
         """A new socket and its part of the environ; OSError as `socket.accept()`."""
@@ -55,9 +60,9 @@ class Entrance:
 
     def close(self, most: int) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
         """Watch no more; up to *most* of those who stand in each queue still come in."""
-        if not self._again_at:
+        if self.opens_at == math.inf:
             self._look_away()
-        self._again_at = 0.0
+        self.opens_at = math.inf
         for listener in list(self._listeners.values()):
             with contextlib.suppress(OSError):
                 for _ in range(most):

@@ -28,6 +28,7 @@ from so.server.links import tls_context
 from so.server.listen import describe, open_listeners
 from so.server.metrics import Board, Tally
 from so.server.pages import AUDIENCES, Pages
+from so.server.shares import Shares
 from so.server.worker import Setup, Worker
 from so.support import systemd
 from so.support.supervisor import Child, ChildExit, Lifeline, Supervisor
@@ -98,6 +99,7 @@ class Master:
         self._listeners: list[socket.socket] = []
         self._board = Board()
         self._tally = Tally(self._board)
+        self._shares = Shares(options.workers)
         self._has_served = False
         self._boot_failed = False
         self._watched = _Watch(options.reload) if options.reload else None
@@ -164,6 +166,7 @@ class Master:
                 limits=options.limits,
                 threads=options.threads,
                 pages=Pages(options.pages, self._board),
+                seat=self._shares.seat(lifeline.slot),
                 tls=tls_context(options.cert, options.key) if options.cert else None,
                 access=_open_log(options),
                 max_requests=_with_jitter(options.limits.max_requests),

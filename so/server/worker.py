@@ -43,6 +43,7 @@ from so.server.links import Link, TlsLink
 from so.server.outgoing import Budget
 from so.server.pages import PATHS, Pages
 from so.server.poller import IN, OUT, new_poller
+from so.server.shares import COURTESY_SECONDS, Seat
 from so.server.threads import Crew
 from so.server.wire import Data, Head
 from so.support.supervisor import Lifeline
@@ -73,6 +74,7 @@ class Setup:
     limits: Limits
     threads: int
     pages: Pages
+    seat: Seat
     tls: ssl.SSLContext | None = None
     access: AccessLog | None = None
     max_requests: int = 0
@@ -94,6 +96,7 @@ class Worker:
         self._budget = Budget(setup.limits.response_memory_total_bytes)
         self._connections: dict[int, Connection] = {}
         self._entrance = Entrance(setup.listeners, self._poller, secure=setup.tls is not None)
+        self._seat = setup.seat
         self._batch: deque[tuple[int, int]] = deque()
         self._again: deque[Connection] = deque()
         self._returned: deque[Connection] = deque()
@@ -121,6 +124,8 @@ class Worker:
         self._install_signals()
         self._entrance.open()
         self._poller.register(self._wake_in.fileno(), IN)
+        if self._seat.has_bell:
+            self._poller.register(self._seat.fileno(), IN)
         self._crew.start()
         rounds = -1
         while not self._crew.is_over:
@@ -202,7 +207,8 @@ class Worker:
         self._rounds += 1
         self._polling = True
         pending = self._returned or self._again
-        found = self._poller.poll(0 if pending else max(0.0, self._sweep_at - self._now))
+        until = min(self._sweep_at, self._entrance.opens_at)
+        found = self._poller.poll(0 if pending else max(0.0, until - self._now))
         self._polling = False
         self._now = time.monotonic()
         self._batch.extend(found)
@@ -233,6 +239,8 @@ class Worker:
                 self._accept(fd, number)
             elif fd == self._wake_in.fileno():
                 self._read_wake_ups()
+            elif self._seat.has_bell and fd == self._seat.fileno():
+                self._answer_bell(number)
             return
         state = connection.state
         if state <= BODY:
@@ -264,9 +272,20 @@ class Worker:
             if not self._accept_one(fd, number):
                 return
 
+    def _answer_bell(self, number: int) -> None:
+        """Another worker holds more connections than this one: take what has come."""
+        self._seat.drain()
+        for fd in self._entrance.numbers():
+            if not self._crew.is_leader(number):
+                return
+            self._accept(fd, number)
+
     def _accept_one(self, fd: int, number: int) -> bool:
         if len(self._connections) >= self.limits.connections and not self._evict():
             self._entrance.pause(self._now)
+            return False
+        if self._seat.gives_way(self._now):
+            self._entrance.pause(self._now, COURTESY_SECONDS)
             return False
         try:
             plain, base = self._entrance.accept(fd)
@@ -293,6 +312,7 @@ class Worker:
         link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
         connection = Connection(link, base, self.limits, self._budget, self._now)
         self._connections[connection.fd] = connection
+        self._seat.hold(len(self._connections))
         self._counts[metrics.ACCEPTED] += 1
         return connection
 
@@ -529,6 +549,7 @@ class Worker:
         self._entrance.note_room(self._now)
         if self._connections.get(connection.fd) is connection:
             del self._connections[connection.fd]
+            self._seat.hold(len(self._connections))
         if connection.events:
             self._poller.unregister(connection.fd)
         connection.outgoing.clear()
@@ -605,6 +626,9 @@ class Worker:
         if self.is_draining:
             return
         self.is_draining = True
+        self._seat.leave()
+        if self._seat.has_bell:
+            self._poller.unregister(self._seat.fileno())
         self._sweep_at = self._now
         for plain, base in self._entrance.close(self.limits.backlog):
             self._arm(self._welcome(plain, base), IN)

@@ -1,0 +1,102 @@
+"""Newcomers go to the worker that holds the fewest connections."""
+
+import os
+import signal
+import time
+from collections import Counter
+from contextlib import ExitStack
+
+from so.server.shares import COURTESY_SECONDS, DEAF_SECONDS, Shares
+from tests.server.conformance.runner import Client
+from tests.server.processes import serving
+from tests.server.test_life_cycle import APP, get
+
+
+def test_a_worker_with_more_connections_gives_way_and_rings():
+    shares = Shares(2)
+    first, second = shares.seat(0), shares.seat(1)
+
+    first.hold(2)
+
+    assert first.gives_way(100.0)
+    assert not second.gives_way(100.0)
+    second.drain()  # there is something in it, or this would say so
+
+
+def test_a_difference_of_one_is_none():
+    shares = Shares(2)
+    first, _ = shares.seat(0), shares.seat(1)
+
+    first.hold(1)
+
+    assert not first.gives_way(100.0)
+
+
+def test_among_many_connections_a_few_more_are_no_reason_to_ring():
+    shares = Shares(2)
+    first, second = shares.seat(0), shares.seat(1)
+    second.hold(800)
+
+    first.hold(850)
+    assert not first.gives_way(100.0)
+
+    first.hold(1000)
+    assert first.gives_way(100.0)
+
+
+def test_a_worker_that_does_not_hear_is_left_alone_for_a_while():
+    shares = Shares(2)
+    first, _ = shares.seat(0), shares.seat(1)
+    first.hold(9)
+
+    assert first.gives_way(100.0)
+    after = 100.0 + COURTESY_SECONDS
+    assert not first.gives_way(after)
+    assert not first.gives_way(after + DEAF_SECONDS / 2)
+    assert first.gives_way(after + DEAF_SECONDS)
+
+
+def test_a_worker_that_leaves_counts_no_more():
+    shares = Shares(2)
+    old = shares.seat(0)
+    old.hold(7)
+    new = shares.seat(0)
+
+    old.leave()
+    old.hold(6)
+
+    assert not new.gives_way(100.0)
+
+
+def test_a_server_of_one_worker_has_nobody_to_ring():
+    seat = Shares(1).seat(0)
+    seat.hold(1000)
+
+    assert not seat.has_bell
+    assert not seat.gives_way(100.0)
+
+
+def test_a_burst_of_connections_is_spread_over_all_workers(tmp_path):
+    with serving(APP, tmp_path / "log", workers=2) as server, ExitStack() as clients:
+        held = [clients.enter_context(Client(server.address)) for _ in range(60)]
+        for client in held:
+            client.send(get("/pid"))
+        by_worker = Counter(client.read().body for client in held)
+
+    assert len(by_worker) == 2
+    assert min(by_worker.values()) >= 20, by_worker
+
+
+def test_a_stopped_worker_holds_no_newcomer_up(tmp_path):
+    with serving(APP, tmp_path / "log", workers=2) as server, ExitStack() as clients:
+        stopped, other = server.workers()
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            for _ in range(40):
+                client = clients.enter_context(Client(server.address))
+                client.send(get("/pid"))
+                assert client.read().body == str(other).encode()
+            assert time.monotonic() - begun < 5
+        finally:
+            os.kill(stopped, signal.SIGCONT)
