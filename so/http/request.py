@@ -7,7 +7,6 @@ request while it runs: its route, session, user and attributes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -217,6 +216,8 @@ class Request(RequestInput, RequestUrl):
         route = self.route()
         if route is None:
             raise RuntimeError("a request has a fingerprint only while a route serves it")
+        import hashlib
+
         text = "|".join([*route.methods, route.uri, str(self.host), self.ip() or ""])
         return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 

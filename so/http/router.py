@@ -6,11 +6,10 @@ are (routing/trie.py). Running the action and its middleware is the kernel's bus
 
 from __future__ import annotations
 
-import runpy
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from so.errors import RouteDefinitionError
 from so.http.middleware import Layer, MiddlewareRegistry
@@ -24,7 +23,9 @@ from so.http.routing.urls import UrlGenerator
 from so.http.routing.verbs import ALL_METHODS, Verbs
 from so.support.clock import Clock
 from so.support.scope import current_scope
-from so.support.signing import Signer
+
+if TYPE_CHECKING:
+    from so.support.signing import Signer
 
 
 class Router(Verbs):
@@ -115,6 +116,8 @@ class Router(Verbs):
         path = Path(callback)
         if not path.is_file():
             raise RouteDefinitionError(f"there is no routes file {str(path)!r}")
+        import runpy
+
         runpy.run_path(str(path), init_globals={"Router": self, "router": self})
 
     def prefix(self, prefix: str) -> Registrar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json as jsonlib
-import secrets
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -126,7 +126,7 @@ def _text(value: Any) -> str:
 
 
 def _multipart(data: Mapping[str, Any], files: Mapping[str, Any]) -> tuple[bytes, str]:
-    boundary = f"so-{secrets.token_hex(12)}"
+    boundary = f"so-{os.urandom(12).hex()}"
     parts = [
         f'Content-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n{value}'.encode()
         for name, value in _pairs(data)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import secrets
 import weakref
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -181,7 +180,7 @@ class UploadedFile:
     def hash_name(self) -> str:
         """A random name with the extension of the content."""
         ending = self.extension
-        return secrets.token_hex(20) + (f".{ending}" if ending else "")
+        return os.urandom(20).hex() + (f".{ending}" if ending else "")
 
     def move(self, directory: str | Path, name: str | None = None) -> Path:
         """Move it into *directory* (made if need be) under a safe form of *name*; its new path.
@@ -227,7 +226,7 @@ class UploadedFile:
         """Beside the target first, then over it in one step: a symbolic link there is replaced,
         not followed, and a reader sees the old file or the new one.
         """
-        beside = target.with_name(f".{secrets.token_hex(8)}.part")
+        beside = target.with_name(f".{os.urandom(8).hex()}.part")
         try:
             with self._spool.open() as source, beside.open("xb") as copy:
                 import shutil

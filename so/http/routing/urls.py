@@ -16,12 +16,12 @@ from so.errors import RouteNotFoundError, SixOrbitError, UrlGenerationError
 from so.http.routing.template import Parameter, Segment
 from so.support.clock import Clock
 from so.support.scope import current_scope
-from so.support.signing import Signer
 
 if TYPE_CHECKING:
     from so.http.request import Request
     from so.http.router import Router
     from so.http.routing.route import Route
+    from so.support.signing import Signer
 
 PURPOSE = "url"
 # What Laravel leaves readable in a path, less the characters that would end it or double as an
@@ -178,7 +178,7 @@ class UrlGenerator:
                 "signed URLs need a key: set APP_KEY (run `sixorbit key:generate`), or give the "
                 "Router a signer"
             )
-        if not isinstance(self.signer, Signer):
+        if callable(self.signer):
             self.signer = self.signer()
         return self.signer
 
