@@ -11,11 +11,13 @@ import os
 
 def uuid() -> str:
     """A random UUID (version 4, RFC 9562) in its 36-character form."""
-    raw = bytearray(os.urandom(16))
-    raw[6] = raw[6] & 0x0F | 0x40
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return uuid_of(os.urandom(16).hex())
+
+
+def uuid_of(digits: str) -> str:
+    """The UUID of version 4 with these 32 random hex digits; version and variant are put in."""
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def token(size: int = 32) -> str:

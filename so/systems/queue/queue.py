@@ -45,6 +45,7 @@ log = logging.getLogger("so.queue")
 SYNC = "sync"
 _PLACING = frozenset(("queue", "delay", "unique_for", "unique_until_start"))
 _QUEUE_NAME_LENGTH = 64
+_NAMES_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Queue:
         self._limits: dict[str, Callable[[Job], Any]] = {}
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
         self.fakes: list[QueueFake] = []
+        self._known_names: set[str] = set()
         self._parts: _Parts | None = None
         self._schedule: Schedule | None = None
         self._timezone = timezone
@@ -238,7 +240,10 @@ class Queue:
             self.wake_after(conn)
 
         now = self.clock.time()
-        self._deferred(insert, True if any(job.after_commit for job in members) else None)
+        if self._waits_for_commit(any(job.after_commit for job in members) or None):
+            self._deferred(insert)
+        else:
+            insert()
         return len(members)
 
     def _sorted(
@@ -297,13 +302,17 @@ class Queue:
             known = ", ".join(sorted({self.connection_name, SYNC, *self.others}))
             raise QueueError(f"there is no queue connection {name!r}: use one of {known}")
         stored = self.stored(job, queue, delay, self.clock.time(), self.context(), extra)
-        job_id: int | None = self._deferred(lambda: self._store_now(job, stored), after_commit)
-        return job_id
+        if self._waits_for_commit(after_commit):
+            job_id: int | None = self._deferred(lambda: self._store_now(job, stored))
+            return job_id
+        return self._store_now(job, stored)
 
-    def _deferred(self, insert: Callable[[], Any], after_commit: bool | None) -> Any:
-        wait = self.after_commit if after_commit is None else after_commit
-        if self._defer is None and not wait:
-            return insert()
+    def _waits_for_commit(self, after_commit: bool | None) -> bool:
+        wanted = self.after_commit if after_commit is None else after_commit
+        return wanted or self._defer is not None
+
+    def _deferred(self, insert: Callable[[], Any]) -> Any:
+        """Call *insert* after the commit of the transaction around; its result if that is now."""
         found: list[Any] = []
         defer = self._defer or self.source.connection().after_commit
         defer(lambda: found.append(insert()))
@@ -328,8 +337,7 @@ class Queue:
             self._skipped(job, stored, "another one is queued already")
             conn.after_commit(lambda: self._flush_metrics(conn))
             return None
-        stored.lock_key = name
-        return self.store.insert(conn, stored)
+        return self.store.insert(conn, stored._replace(lock_key=name))
 
     def _skipped(self, job: Job, stored: Stored, reason: str) -> None:
         log.info("queue: %s was not queued: %s", type(job).alias, reason)
@@ -379,10 +387,14 @@ class Queue:
         name = queue or job.queue
         if queue is None and name == "default":
             name = self.default_queue
+        if name in self._known_names:
+            return name
         if not name.isascii() or not 0 < len(name) <= _QUEUE_NAME_LENGTH:
             raise QueueError(
                 f"cannot use {name!r} as the name of a queue: give 1 to 64 ASCII characters"
             )
+        if len(self._known_names) < _NAMES_KEPT:
+            self._known_names.add(name)
         return name
 
     def wake(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from so.systems.queue.front import Front
 from so.systems.queue.sqltools import marks, read
@@ -27,6 +27,7 @@ _INSERT = (
 )
 _INSERT_FEW = "insert into jobs (queue, payload, attempts, available_at, created_at, uuid) "
 _ROW = "(?, ?, 0, ?, ?, ?, ?, ?)"
+_INSERT_ONE = _INSERT + _ROW
 _GALERA_WINDOW = 64
 CLUSTER_TRIES = 5
 
@@ -55,9 +56,8 @@ class Reserved:
         return self.attempts - self.crashes
 
 
-@dataclass(slots=True)
-class Stored:
-    """A job about to be inserted."""
+class Stored(NamedTuple):
+    """A job about to be inserted: the bindings of its row, in their order."""
 
     queue: str
     payload: str
@@ -66,18 +66,6 @@ class Stored:
     uuid: str
     lock_key: str | None = None
     batch_id: str | None = None
-
-    def values(self) -> tuple[Any, ...]:
-        """The bindings of its row."""
-        return (
-            self.queue,
-            self.payload,
-            self.available_at,
-            self.created_at,
-            self.uuid,
-            self.lock_key,
-            self.batch_id,
-        )
 
 
 class Store:
@@ -90,7 +78,7 @@ class Store:
         """Whether to claim at random among the foremost: on a cluster that is written on
         several nodes, where two claims of the same row end in a certification failure."""
         self._front = Front()
-        self._bulk: dict[int, str] = {1: _INSERT + _ROW}
+        self._bulk: dict[int, str] = {1: _INSERT_ONE}
         self._piles: dict[int, str] = {}
         self._sqlite_claims: dict[int, str] = {}
 
@@ -104,7 +92,7 @@ class Store:
 
     def insert(self, conn: Any, job: Stored) -> int:
         """Insert one job; its id."""
-        return int(conn.insert_get_id(_INSERT + _ROW, job.values()))
+        return int(conn.insert_get_id(_INSERT_ONE, job))
 
     def insert_many(self, conn: Any, jobs: Sequence[Stored]) -> None:
         """Insert *jobs*, a few hundred with each statement and at most about a megabyte."""
@@ -114,7 +102,7 @@ class Store:
                 sql = _INSERT + ", ".join([_ROW] * len(part))
                 if len(part) == CHUNK:
                     self._bulk[len(part)] = sql
-            conn.run(sql, [value for job in part for value in job.values()])
+            conn.run(sql, [value for job in part for value in job])
 
     def insert_bulk(self, conn: Any, piles: Mapping[str, list[str]], now: int) -> None:
         """Insert jobs due at once, in piles by queue: payload and uuid in turn."""

@@ -22,6 +22,9 @@ from so.systems.queue.store import Store
 
 _LONGEST_ADDRESS = 100
 _ENDING = ".bell"
+# For so long the list of bells counts as complete. A worker that has hung up its own meanwhile
+# looks at the table by itself first.
+_LOOK_SECONDS = 0.002
 BUSY_SECONDS = 10.0
 SQLITE_PAUSES = (0.02, 0.05)
 RUNG_PAUSES = (0.05, 0.1)
@@ -36,6 +39,7 @@ class Bell:
         """The folder need not exist yet: workers make it."""
         self.folder = folder
         self._seen = -1
+        self._looked_at = -1.0
         self._peers: list[str] = []
         self._socket: socket.socket | None = None
 
@@ -43,20 +47,20 @@ class Bell:
         """Wake the workers here. Never blocks and never raises."""
         if self.folder is None:
             return
-        try:
-            changed = os.stat(self.folder).st_mtime_ns
-        except OSError:
-            return
-        if changed != self._seen:
-            self._look(changed)
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = now
+            self._look()
         for peer in self._peers:
             self._send(peer)
 
-    def _look(self, changed: int) -> None:
+    def _look(self) -> None:
         assert self.folder is not None
         with contextlib.suppress(OSError):
-            self._peers = [n for n in os.listdir(self.folder) if n.endswith(_ENDING)]
-            self._seen = changed
+            changed = os.stat(self.folder).st_mtime_ns
+            if changed != self._seen:
+                self._peers = [n for n in os.listdir(self.folder) if n.endswith(_ENDING)]
+                self._seen = changed
 
     def _send(self, name: str) -> None:
         assert self.folder is not None
@@ -85,6 +89,7 @@ class Bell:
         """A place to be rung at; None without a folder, or where it cannot be written to."""
         if self.folder is None:
             return None
+        self._looked_at = -1.0
         try:
             return Ear(self.folder)
         except OSError:
