@@ -20,6 +20,9 @@ config = {
         "header_count": env.int("SERVER_HEADER_COUNT", 100),  # fields; beyond: 431
         "body_bytes": env.int("SERVER_BODY_BYTES", 536_870_912),  # beyond: 413
         "chunk_line_bytes": env.int("SERVER_CHUNK_LINE_BYTES", 4096),  # size and extensions
+        # of all chunks of a body together; beyond: 400
+        "chunk_extension_bytes": env.int("SERVER_CHUNK_EXTENSION_BYTES", 65536),
+        "empty_lines": env.int("SERVER_EMPTY_LINES", 16),  # before a request; beyond: 400
         "trailer_bytes": env.int("SERVER_TRAILER_BYTES", 8192),  # all trailers together
         "trailer_count": env.int("SERVER_TRAILER_COUNT", 32),  # trailer fields
         # memory
@@ -30,6 +33,8 @@ config = {
         "response_memory_total_bytes": env.int("SERVER_RESPONSE_MEMORY_TOTAL_BYTES", 67_108_864),
         # of one response in a file; more: the application waits for its client
         "response_file_bytes": env.int("SERVER_RESPONSE_FILE_BYTES", 1_073_741_824),
+        # of all bodies and responses that a process has in files; beyond: 503, or waiting
+        "file_total_bytes": env.int("SERVER_FILE_TOTAL_BYTES", 8_589_934_592),
         # time, in seconds
         "head_seconds": env.float("SERVER_HEAD_SECONDS", 10),  # for a whole head; beyond: 408
         "body_seconds": env.float("SERVER_BODY_SECONDS", 30),  # between two pieces of a body: 408

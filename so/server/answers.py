@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from so.server.wire import Head
+
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 _PHRASES = {
@@ -50,27 +52,51 @@ def plain_response(
     text: str,
     *,
     headers: list[tuple[str, str]] | None = None,
-    closes: bool = True,
+    connection: str = "close",
     body: bool = True,
 ) -> bytes:
-    """A small response of the server's own, ready to send; *body* False for HEAD."""
-    lines = [
-        f"HTTP/1.1 {status}\r\n",
-        "Content-Type: text/plain; charset=utf-8\r\n",
-        f"Content-Length: {len(text.encode())}\r\n",
-        date.line(),
-        *(f"{name}: {value}\r\n" for name, value in headers or []),
-        "Connection: close\r\n" if closes else "",
-        "\r\n",
+    """A small response of the server's own, ready to send; *body* False for HEAD.
+
+    *connection* is the value of that field, "" to leave it out.
+    """
+    fields = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(text.encode()))),
+        *(headers or []),
     ]
-    return "".join(lines).encode("latin-1") + (text.encode() if body else b"")
+    return _joined(status, fields, connection, text if body else "")
 
 
-def refusal(status: int, text: str, headers: list[tuple[str, str]] | None = None) -> bytes:
-    """An error, after which the connection is closed."""
-    return plain_response(f"{status} {_PHRASES[status]}", text, headers=headers)
+def _joined(status: str, fields: list[tuple[str, str]], connection: str, text: str) -> bytes:
+    if connection:
+        fields = [*fields, ("Connection", connection)]
+    lines = [f"{name}: {value}\r\n" for name, value in fields]
+    head = f"HTTP/1.1 {status}\r\n{date.line()}{''.join(lines)}\r\n"
+    return head.encode("latin-1") + text.encode()
 
 
-def options(*, closes: bool) -> bytes:
+def refusal(
+    status: int, text: str, headers: list[tuple[str, str]] | None = None, *, to_head: bool = False
+) -> bytes:
+    """An error, after which the connection is closed.
+
+    *to_head* leaves out the content and its length, RFC 9110 section 9.3.2: who sent a request
+    that is none may not know either that this is the answer to a HEAD.
+    """
+    line = f"{status} {_PHRASES[status]}"
+    if to_head:
+        return _joined(line, headers or [], "close", "")
+    return plain_response(line, text, headers=headers)
+
+
+def options(head: Head, *, closes: bool) -> bytes:
     """The answer to `OPTIONS *`, RFC 9110 section 9.3.7: what the server as a whole can do."""
-    return plain_response("200 OK", "", headers=[("Allow", _METHODS)], closes=closes)
+    manner = connection_field(head, closes=closes)
+    return plain_response("200 OK", "", headers=[("Allow", _METHODS)], connection=manner)
+
+
+def connection_field(head: Head, *, closes: bool) -> str:
+    """What the Connection field of an answer to *head* says; "" when it says nothing."""
+    if closes:
+        return "close"
+    return "keep-alive" if head.minor == 0 else ""

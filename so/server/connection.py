@@ -6,6 +6,7 @@ the end of its response, the thread that runs the application.
 
 from __future__ import annotations
 
+import errno
 import io
 import socket
 from collections.abc import Callable
@@ -28,17 +29,18 @@ class ClientGone(Exception):
 class Body:
     """A request body on its way in: in memory up to a limit, then in a temporary file."""
 
-    __slots__ = ("_file", "_limit", "_pieces", "size")
+    __slots__ = ("_file", "_files", "_limit", "_pieces", "size")
 
-    def __init__(self, limit: int) -> None:
-        """*limit* is the number of bytes to keep in memory."""
+    def __init__(self, limit: int, files: Budget) -> None:
+        """*limit* is the number of bytes to keep in memory; *files* what may go into files."""
         self._limit = limit
+        self._files = files
         self._pieces: list[bytes] = []
-        self._file: IO[bytes] | None = None
+        self._file: io.FileIO | None = None
         self.size = 0
 
     def add(self, data: bytes) -> None:
-        """Take the next piece."""
+        """Take the next piece. OSError when there is no room for it."""
         self.size += len(data)
         if self._file is None and self.size <= self._limit:
             self._pieces.append(data)
@@ -46,23 +48,35 @@ class Body:
         if self._file is None:
             import tempfile
 
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed after the request)
-            self._file.write(b"".join(self._pieces))
+            # Unbuffered: what there is no room for must be known with this piece.
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by discard)
+            self._files.spend(self.size - len(data))
+            self._store(b"".join(self._pieces))
             self._pieces.clear()
-        self._file.write(data)
+        self._files.spend(len(data))
+        if self._files.is_spent:
+            raise OSError(errno.ENOSPC, "server.limits.file_total_bytes are used up")
+        self._store(data)
+
+    def _store(self, data: bytes) -> None:
+        assert self._file is not None
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
 
     def open(self) -> IO[bytes]:
         """The whole body as a file, from its start."""
         if self._file is None:
             return io.BytesIO(b"".join(self._pieces))
         self._file.seek(0)
-        return self._file
+        return io.BufferedReader(self._file)
 
     def discard(self) -> None:
         """Give the memory or the file back."""
         self._pieces.clear()
         if self._file is not None:
             self._file.close()
+            self._files.give(self.size)
 
 
 class Connection:
@@ -74,9 +88,9 @@ class Connection:
         "body",
         "broken",
         "closes",
+        "ends_plainly",
         "events",
         "exchange",
-        "expects_end",
         "fd",
         "head",
         "link",
@@ -89,14 +103,23 @@ class Connection:
     )
 
     def __init__(
-        self, link: Link, base: dict[str, Any], limits: Limits, budget: Budget, now: float
+        self,
+        link: Link,
+        base: dict[str, Any],
+        limits: Limits,
+        budget: Budget,
+        files: Budget,
+        now: float,
     ) -> None:
-        """*base* is the part of the WSGI environ that is the same for every request here."""
+        """*base* is the part of the WSGI environ that is the same for every request here.
+
+        *budget* and *files* are what all connections may keep in memory and in files.
+        """
         self.link = link
         self.fd = link.fileno()
         self.base = base
         self.parser = RequestParser(limits)
-        self.outgoing = Outgoing(limits, budget)
+        self.outgoing = Outgoing(limits, budget, files)
         self.state = READING
         # When the present state began, or, for bodies and writing, last made progress.
         self.since = now
@@ -113,7 +136,8 @@ class Connection:
         # Close when everything is sent / at once.
         self.closes = False
         self.broken = False
-        self.expects_end = False
+        # Whether it may be closed at once instead of in stages, if nothing more has come.
+        self.ends_plainly = False
 
     @property
     def is_idle(self) -> bool:

@@ -273,16 +273,17 @@ class Exchange:
         elif prefix:
             data = prefix + data
         self._push(data)
-        if connection.outgoing.is_full:
-            self._wait_for_client()
 
     def _push(self, data: bytes | memoryview) -> None:
+        outgoing = self._connection.outgoing
         self._connection.push(data)
-        if self._connection.outgoing.is_in_file:
+        if outgoing.is_in_file:
             if not self.is_aside:
                 # From here on this thread waits for a disk, or for a client that does not read.
                 self.is_aside = self._service.step_aside(self.number)
             time.sleep(len(data) / _SPOOL_BYTES_PER_SECOND)
+        if outgoing.is_full:
+            self._wait_for_client()
 
     def _end_pieces(self) -> None:
         if self._connection.broken:
@@ -391,6 +392,11 @@ class Exchange:
     def _frame(self, lines: list[str], known: int | None, may_have_body: bool) -> None:
         """How the client finds the end of the body, RFC 9112 section 6."""
         declared = self._declared
+        if self.code == 205:
+            # RFC 9110 section 15.3.6: no content, and the client must see that there is none.
+            self._mode = "none"
+            lines.append("Content-Length: 0\r\n")
+            return
         if not may_have_body or self.head.method == "HEAD":
             self._mode = "none"
             if may_have_body and declared is None and known:

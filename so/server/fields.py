@@ -13,6 +13,7 @@ PLAIN_BYTES = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)])
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^`|~]+")
 _NAMES_KEPT = 512
+_NAME_KEPT_BYTES = 64
 
 # Two of these would leave open which one counts.
 _SINGLE = frozenset(
@@ -46,9 +47,15 @@ def environ_name(name: str) -> str | None:
     key = known_names.get(name)
     if key is None and _NAME.fullmatch(name):
         key = _environ_name(name)
-        if len(known_names) < _NAMES_KEPT:
+        if _is_kept(name, key):
             known_names[name] = key
     return key
+
+
+def _is_kept(name: str, key: str) -> bool:
+    """Whether to remember *name*: who is known goes the short way, past the look at HTTP_PROXY."""
+    room = len(known_names) < _NAMES_KEPT and len(name) <= _NAME_KEPT_BYTES
+    return room and key != "HTTP_PROXY"
 
 
 def add_field(fields: dict[str, str], line: str) -> None:

@@ -19,6 +19,8 @@ class Limits:
     header_count: int = 100
     body_bytes: int = 512 * 1024 * 1024
     chunk_line_bytes: int = 4096
+    chunk_extension_bytes: int = 65536
+    empty_lines: int = 16
     trailer_bytes: int = 8192
     trailer_count: int = 32
     # What is kept in memory before it goes to a file.
@@ -26,6 +28,7 @@ class Limits:
     response_memory_bytes: int = 1024 * 1024
     response_memory_total_bytes: int = 64 * 1024 * 1024
     response_file_bytes: int = 1024 * 1024 * 1024
+    file_total_bytes: int = 8 * 1024 * 1024 * 1024
     # How long a client may take.
     head_seconds: float = 10.0
     body_seconds: float = 30.0

@@ -99,6 +99,22 @@ class TlsLink:
         self._tls.close()
 
 
+def is_silent(link: Link) -> bool:
+    """Whether nothing waits to be read: closing would throw our answer away otherwise.
+
+    False where that can't be known.
+    """
+    if not isinstance(link, socket.socket):
+        return False
+    try:
+        link.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def tls_context(cert: str, key: str | None) -> ssl.SSLContext:
     """A server's context for the certificate (chain) *cert* and *key*: TLS 1.2 or later."""
     import ssl

@@ -45,7 +45,7 @@ class _Stretch:
 
 
 class Budget:
-    """The memory all connections of a worker may queue together."""
+    """The bytes all connections of a worker may keep together, in memory or in files."""
 
     def __init__(self, size: int) -> None:
         self._left = size
@@ -59,6 +59,16 @@ class Budget:
             self._left -= count
         return True
 
+    def spend(self, count: int) -> None:
+        """Use *count* bytes, whether they are there or not."""
+        with self._lock:
+            self._left -= count
+
+    @property
+    def is_spent(self) -> bool:
+        """True when nothing is left."""
+        return self._left <= 0
+
     def give(self, count: int) -> None:
         """Give *count* bytes back."""
         with self._lock:
@@ -68,12 +78,13 @@ class Budget:
 class Outgoing:
     """The queue of one connection, sent in order."""
 
-    __slots__ = ("_budget", "_limits", "_memory", "_overflow", "_parts")
+    __slots__ = ("_budget", "_files", "_limits", "_memory", "_overflow", "_parts")
 
-    def __init__(self, limits: Limits, budget: Budget) -> None:
-        """Of *limits*, those of a response in memory and in a file count here."""
+    def __init__(self, limits: Limits, budget: Budget, files: Budget) -> None:
+        """Of *limits*, those of a response count here; *budget* and *files* those of all."""
         self._limits = limits
         self._budget = budget
+        self._files = files
         self._parts: deque[memoryview | _Stretch] = deque()
         self._memory = 0
         self._overflow: _Stretch | None = None
@@ -89,8 +100,8 @@ class Outgoing:
     @property
     def is_full(self) -> bool:
         """True when memory and file are used up: the producer has to wait."""
-        return (
-            self._overflow is not None and self._overflow.size >= self._limits.response_file_bytes
+        return self._overflow is not None and (
+            self._overflow.size >= self._limits.response_file_bytes or self._files.is_spent
         )
 
     def add(self, data: bytes | memoryview) -> None:
@@ -125,6 +136,7 @@ class Outgoing:
         while view:
             written = os.pwrite(stretch.file.fileno(), view, stretch.offset + stretch.size)
             stretch.size += written
+            self._files.spend(written)
             view = view[written:]
 
     def flush(self, link: Link) -> int:
@@ -155,6 +167,7 @@ class Outgoing:
         if isinstance(part, _Stretch):
             if part is self._overflow:
                 self._overflow = None
+                self._files.give(part.offset + part.size)
             with contextlib.suppress(Exception):
                 part.close()
 

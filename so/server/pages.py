@@ -6,7 +6,7 @@ and for what a proxy passes on, these paths belong to the application like any o
 
 from __future__ import annotations
 
-from so.server.answers import plain_response
+from so.server.answers import connection_field, plain_response
 from so.server.connection import Connection
 from so.server.metrics import BUCKETS, Board
 from so.server.wire import Head
@@ -40,7 +40,7 @@ class Pages:
             status,
             text,
             headers=[("Cache-Control", "no-store")],
-            closes=closes,
+            connection=connection_field(head, closes=closes),
             body=head.method == "GET",
         )
 

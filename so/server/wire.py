@@ -14,12 +14,16 @@ from so.server.authority import is_authority
 from so.server.fields import PLAIN_BYTES, add_field, known_names
 from so.server.limits import Limits
 
-_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
+_TOKEN_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
+# Methods are case-sensitive and none is in lower case: `get` would be taken for GET
+# by one party and for something unknown by the next.
+_METHOD = re.compile(r"[A-Z0-9!#$%&'*+\-.^_`|~]+")
 _VERSION = re.compile(r"HTTP/([0-9])\.([0-9])")
 _PCHARS = r"A-Za-z0-9\-._~!$&'()*+,;=:@"
-# The query is wider than RFC 3986: browsers send brackets, braces and a lone % in it as they are.
+# Wider than RFC 3986, as browsers are: they send brackets and bars as they are, and in the query
+# braces and a lone % as well.
 _ORIGIN = re.compile(
-    rf"(/[{_PCHARS}/]*(?:%[0-9A-Fa-f]{{2}}[{_PCHARS}/]*)*)"
+    rf"(/[{_PCHARS}/\[\]|]*(?:%[0-9A-Fa-f]{{2}}[{_PCHARS}/\[\]|]*)*)"
     rf"(?:\?([{_PCHARS}/?%\[\]{{}}|\\^`]*))?"
 )
 _ABSOLUTE = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]+)(.*)")
@@ -33,15 +37,18 @@ _CHUNK_LINE = re.compile(
     rb"([0-9A-Fa-f]+)((?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*)" % (_TOKEN, _TOKEN, _QUOTED)
 )
 
+_HEX = re.compile(rb"[0-9A-Fa-f]+")
+
 _CODINGS = frozenset({"compress", "deflate", "gzip", "identity", "x-compress", "x-gzip"})
-_EMPTY_LINES = 16
 _LENGTH_DIGITS = 18
 _SIZE_DIGITS = 15
 _HOSTS_KEPT = 256
-_EXTENSION_BYTES = 65536
+_HOST_KEPT_BYTES = 64
+_PLAIN_CHUNK_LINE = 16
+_SHORT_CHUNK_LINE = 10
 
 # Host values found valid lately; bounded, because clients choose what goes in.
-_known_hosts: set[str] = {"localhost", "127.0.0.1"}
+known_hosts: set[str] = {"localhost", "127.0.0.1"}
 
 
 class Head:
@@ -75,7 +82,7 @@ class Head:
         if host is None:
             if minor:
                 raise WireError(400, "no Host field")
-        elif host not in _known_hosts:
+        elif host not in known_hosts:
             _check_host(host, fields)
         if target[0] == "/" or method == "CONNECT":
             self.path, self.query = _split_target(method, target)
@@ -140,11 +147,16 @@ class RequestParser:
         self._draft: _Draft | None = None
         self._body: _LengthBody | _ChunkedBody | None = None
         self._fault: WireError | None = None
+        self.is_for_head = False
 
     @property
     def is_idle(self) -> bool:
         """True between two requests, with nothing of the next one there."""
-        return not self.has_input and self._draft is None and self._body is None
+        return (
+            not self.has_input
+            and self._body is None
+            and (self._draft is None or self._draft.is_blank)
+        )
 
     @property
     def in_body(self) -> bool:
@@ -171,6 +183,8 @@ class RequestParser:
             return self._next_head() if self._body is None else self._next_data(self._body)
         except WireError as fault:
             self._fault = fault
+            if self._draft is not None:
+                self.is_for_head = self._draft.method == "HEAD"
             self._buffer = b""
             raise
 
@@ -180,12 +194,19 @@ class RequestParser:
             self._body = None
         return found
 
+    def _quick_head(self, end: int) -> Head | None:
+        try:
+            return _quick_head(self._buffer[self._at : end], self._limits)
+        except WireError:
+            return None  # the slow reader finds it again, and knows what came before it
+
     def _next_head(self) -> Head | None:
         head = None
+        self.is_for_head = False
         if self._draft is None:
             end = self._buffer.find(b"\r\n\r\n", self._at)
             if 0 < end - self._at <= self._limits.header_bytes:
-                head = _quick_head(self._buffer[self._at : end], self._limits)
+                head = self._quick_head(end)
             if head is None:
                 self._draft = _Draft(self._limits)
             else:
@@ -196,6 +217,7 @@ class RequestParser:
                 return None
             self._draft = None
         if head is not None and head.has_body:
+            self.is_for_head = head.method == "HEAD"
             self._body = _body_reader(head, self._limits)
         return head
 
@@ -238,6 +260,11 @@ class _Lines:
         self.too_long = too_long
         self._checked = 0
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the start of a line has been looked at."""
+        return self._checked > 0
+
     def cut(self, buffer: bytes, start: int) -> tuple[bytes | None, int]:
         """(line without its end, where the next begins), or (None, start) while incomplete."""
         last = start + self.limit + 1
@@ -277,6 +304,16 @@ class _Draft:
         self._count = 0
         self._bytes = 0
 
+    @property
+    def is_blank(self) -> bool:
+        """True while there was nothing but empty lines, RFC 9112 section 2.2."""
+        return self._request is None
+
+    @property
+    def method(self) -> str:
+        """The method, once `is_blank` is False."""
+        return self._request[0] if self._request else ""
+
     def read(self, buffer: bytes, at: int) -> tuple[Head | None, int]:
         """The head once it is complete, and how far *buffer* was read."""
         while True:
@@ -293,7 +330,7 @@ class _Draft:
     def _start(self, line: bytes) -> None:
         if not line:
             self._empty += 1
-            if self._empty > _EMPTY_LINES:
+            if self._empty > self._limits.empty_lines:
                 raise WireError(400, "empty lines instead of a request")
             return
         self._request = _request_line(line.decode("latin-1"))
@@ -332,8 +369,8 @@ def _check_host(host: str, fields: dict[str, str]) -> None:
         # RFC 9112 section 3.3: then the server's own name counts.
         del fields["HTTP_HOST"]
         return
-    if len(_known_hosts) < _HOSTS_KEPT:
-        _known_hosts.add(host)
+    if len(known_hosts) < _HOSTS_KEPT and len(host) <= _HOST_KEPT_BYTES:
+        known_hosts.add(host)
 
 
 def _split_target(method: str, target: str) -> tuple[str, str]:
@@ -397,7 +434,7 @@ def _check_coding(value: str, minor: int, with_length: bool) -> None:
     if value.lower() == "chunked":
         return
     codings = [coding.strip(" \t").lower() for coding in value.split(",")]
-    if not all(_METHOD.fullmatch(coding) for coding in codings):
+    if not all(_TOKEN_TEXT.fullmatch(coding) for coding in codings):
         raise WireError(400, "a malformed Transfer-Encoding")
     if codings[-1] == "chunked" and "chunked" not in codings[:-1]:
         raise WireError(501, "a transfer coding beside chunked")
@@ -451,7 +488,7 @@ class _ChunkedBody:
         while at < len(buffer) and not self._ended:
             before = at
             try:
-                at = self._advance(buffer, at, pieces)
+                at = self._whole_chunk(buffer, at, pieces) or self._advance(buffer, at, pieces)
             except WireError as fault:
                 # What came before the fault counts, as it would had it come alone.
                 self._fault = fault
@@ -461,6 +498,28 @@ class _ChunkedBody:
                 break
         found = Data(b"".join(pieces), self._ended) if pieces or self._ended else None
         return found, at
+
+    def _whole_chunk(self, buffer: bytes, at: int, pieces: list[bytes]) -> int:
+        """Where the next chunk begins if a plain one lies here from start to end; 0 if not."""
+        end = buffer.find(b"\r\n", at, at + _SHORT_CHUNK_LINE)
+        if end < 0 or self._is_within or not _HEX.fullmatch(buffer, at, end):
+            return 0
+        size = int(buffer[at:end], 16)
+        begin, stop = end + 2, end + 2 + size
+        if not size or self._total + size > self._limits.body_bytes:
+            return 0
+        if buffer[stop : stop + 2] != b"\r\n":
+            return 0
+        self._total += size
+        pieces.append(buffer[begin:stop])
+        return stop + 2
+
+    @property
+    def _is_within(self) -> bool:
+        """Whether something has begun that is not at its end."""
+        return bool(
+            self._missing or self._ending or self._trailers is not None or self._lines.has_begun
+        )
 
     def _advance(self, buffer: bytes, at: int, pieces: list[bytes]) -> int:
         if self._trailers is not None:
@@ -491,10 +550,11 @@ class _ChunkedBody:
             raise WireError(413, "the body")
         self._missing = int(digits or b"0", 16)
         self._total += self._missing
-        self._extensions += len(found[2])
+        # Extensions, and a size with more zeros than anybody writes.
+        self._extensions += max(0, len(line) - _PLAIN_CHUNK_LINE)
         if self._total > self._limits.body_bytes:
             raise WireError(413, "the body")
-        if self._extensions > _EXTENSION_BYTES:
+        if self._extensions > self._limits.chunk_extension_bytes:
             raise WireError(400, "more chunk extensions than anybody needs")
         if self._missing:
             self._ending = b"\r\n"

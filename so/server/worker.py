@@ -39,7 +39,7 @@ from so.server.connection import (
 )
 from so.server.exchange import Exchange
 from so.server.limits import Limits
-from so.server.links import Link, TlsLink
+from so.server.links import Link, TlsLink, is_silent
 from so.server.outgoing import Budget
 from so.server.pages import PATHS, Pages
 from so.server.poller import IN, OUT, new_poller
@@ -60,6 +60,8 @@ _BEAT_SECONDS = 1.0
 _LINGER_SECONDS = 2.0
 # From when on a body or a response has to keep a certain pace.
 _DRIP_SECONDS = 60.0
+# A response of this size is on its way as a whole: TCP sends so much without waiting for an answer.
+_FLIGHT_BYTES = 8192
 # An idle connection that was busy this lately may have its next request on the way when the worker
 # stops: it is answered rather than cut off.
 _LAST_CALL_SECONDS = 1.0
@@ -94,6 +96,7 @@ class Worker:
         self._access = setup.access
         self._poller = new_poller()
         self._budget = Budget(setup.limits.response_memory_total_bytes)
+        self._files = Budget(setup.limits.file_total_bytes)
         self._connections: dict[int, Connection] = {}
         self._entrance = Entrance(setup.listeners, self._poller, secure=setup.tls is not None)
         self._seat = setup.seat
@@ -310,7 +313,7 @@ class Worker:
     def _welcome(self, plain: socket.socket, base: dict[str, Any]) -> Connection:
         plain.setblocking(False)
         link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
-        connection = Connection(link, base, self.limits, self._budget, self._now)
+        connection = Connection(link, base, self.limits, self._budget, self._files, self._now)
         self._connections[connection.fd] = connection
         self._seat.hold(len(self._connections))
         self._counts[metrics.ACCEPTED] += 1
@@ -376,9 +379,13 @@ class Worker:
                 return
         except WireError as fault:
             self._refuse(connection, fault)
+        except OSError as error:
+            # The body could not be stored: what the application got would not be what was sent.
+            log.error("cannot store the body of a request: %s", error)
+            self._refuse(connection, WireError(503, "no room for the body"))
 
     def _begin_body(self, connection: Connection, head: Head) -> None:
-        connection.body = Body(self.limits.body_memory_bytes)
+        connection.body = Body(self.limits.body_memory_bytes, self._files)
         connection.state = BODY
         connection.since = connection.begun = self._now
         if head.expects_continue and not connection.parser.has_input:
@@ -404,7 +411,8 @@ class Worker:
             self._counts[metrics.OVERLOAD] += 1
             connection.closes = True
             text = "All threads are busy and the queue is full. Try again soon.\n"
-            self._answer(connection, refusal(503, text, [("Retry-After", "1")]))
+            again, to_head = [("Retry-After", "1")], head.method == "HEAD"
+            self._answer(connection, refusal(503, text, again, to_head=to_head))
 
     def _own_answer(self, connection: Connection, head: Head) -> bytes | None:
         """What the server itself has to say to *head*, if anything."""
@@ -413,7 +421,7 @@ class Worker:
             return refusal(501, "This is no proxy.\n")
         if head.path == "*":
             connection.closes = self.is_draining or not head.keep_alive
-            return options(closes=connection.closes)
+            return options(head, closes=connection.closes)
         return self._pages.answer(connection, head, draining=self.is_draining)
 
     def _answer(self, connection: Connection, answer: bytes) -> None:
@@ -464,11 +472,9 @@ class Worker:
         if connection.broken:
             self._drop(connection)
             return
-        head = connection.head
+        connection.ends_plainly = _ends_plainly(connection)
         connection.exchange = connection.head = None
         connection.since = self._now
-        # A client that asked for the end sends nothing more.
-        connection.expects_end = head is not None and not head.keep_alive
         if connection.outgoing:
             connection.state = WRITING
             connection.begun = self._now
@@ -509,15 +515,17 @@ class Worker:
     def _refuse(self, connection: Connection, fault: WireError) -> None:
         """Answer a request that is none, and close."""
         self._counts[metrics.REFUSED] += 1
+        head = connection.head
+        to_head = head.method == "HEAD" if head else connection.parser.is_for_head
         connection.closes = True
         connection.head = None
         if self._access:
             self._access.add_refusal(connection, fault.status)
-        self._answer(connection, refusal(fault.status, f"{fault.reason}\n"))
+        self._answer(connection, refusal(fault.status, f"{fault.reason}\n", to_head=to_head))
 
     def _close_politely(self, connection: Connection) -> None:
         """Close without resetting: unread bytes would make the system throw our answer away."""
-        if connection.expects_end and connection.parser.is_idle:
+        if connection.ends_plainly and connection.parser.is_idle and is_silent(connection.link):
             self._drop(connection)
             return
         with contextlib.suppress(OSError):
@@ -615,9 +623,11 @@ class Worker:
     def _give_up(self, connection: Connection) -> None:
         """Answer in place of an application that does not; its thread finds the door closed."""
         if connection.exchange.claim():
+            to_head = connection.exchange.head.method == "HEAD"
+            text = "The application takes too long.\n"
             with contextlib.suppress(Exception):
-                connection.link.send(refusal(503, "The application takes too long.\n"))
-            self._drop(connection)
+                connection.link.send(refusal(503, text, to_head=to_head))
+            self._close_politely(connection)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -632,3 +642,11 @@ class Worker:
         self._sweep_at = self._now
         for plain, base in self._entrance.close(self.limits.backlog):
             self._arm(self._welcome(plain, base), IN)
+
+
+def _ends_plainly(connection: Connection) -> bool:
+    """Whether the client asked for the end, and has a small response nothing can take from it."""
+    exchange = connection.exchange
+    if exchange is None or exchange.head.keep_alive:
+        return False
+    return bool(exchange.sent <= _FLIGHT_BYTES)

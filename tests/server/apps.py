@@ -142,6 +142,12 @@ def big_whole(environ, start_response):
     return [body]
 
 
+def slow_whole(environ, start_response):
+    print("slow-whole", file=sys.stderr, flush=True)
+    time.sleep(0.3)
+    return big_whole(environ, start_response)
+
+
 def file(environ, start_response):
     source = tempfile.TemporaryFile()  # noqa: SIM115 (the server closes it)
     source.write(b"skipped" + b"0123456789" * 100_000)
@@ -254,6 +260,7 @@ PATHS = {
     "/writing": writing,
     "/big": big,
     "/big-whole": big_whole,
+    "/slow-whole": slow_whole,
     "/file": file,
     "/file-in-memory": file_in_memory,
     "/closing": closing,

@@ -199,3 +199,96 @@ def test_a_server_short_of_descriptors_goes_on(tmp_path):
         assert "cannot accept a connection" in server.log.read_text()
         for client in idle:
             client.link.close()
+
+
+# --- bodies in files ------------------------------------------------------------------------------
+
+
+def upload(size: int) -> bytes:
+    return b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+
+
+def test_a_body_there_is_no_room_for_is_refused_and_never_cut_short(tmp_path):
+    limits = {"body_memory_bytes": 1000, "file_total_bytes": 300_000}
+    with serving(APP, tmp_path / "log", workers=1, **limits) as server:
+        for _ in range(3):
+            with Client(server.address) as client:
+                client.send(upload(400_000))
+                assert client.read().status == 503
+                assert client.has_ended()
+            with Client(server.address) as client:
+                client.send(upload(200_000))
+                assert client.read().body == b"file 200000 0 200000"
+
+
+def test_a_disk_that_is_full_for_a_moment_leaves_no_hole_in_a_body(tmp_path):
+    with (
+        serving(APP, tmp_path / "log", workers=1, body_memory_bytes=1000) as server,
+        Client(server.address) as client,
+    ):
+        (worker,) = server.workers()
+        whole = upload(600_000)
+        client.send(whole[:200_000])
+        hello(server)
+        before = resource.prlimit(worker, resource.RLIMIT_FSIZE, (300_000, -1))
+        client.send(whole[200_000:500_000])
+        wait_until(lambda: "cannot store the body" in server.log.read_text(), "the full disk")
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, before)
+        client.send(whole[500_000:])
+
+        assert client.read().status == 503
+        assert client.has_ended()
+
+
+def test_when_all_files_are_full_applications_wait_for_their_clients(tmp_path):
+    limits = {"response_memory_bytes": 10_000, "file_total_bytes": 100_000}
+    with serving(APP, tmp_path / "log", workers=1, threads=1, **limits) as server:
+        unread = [Client(server.address) for _ in range(3)]
+        for client in unread:
+            client.send(b"GET /big?200 HTTP/1.1\r\nHost: a\r\n\r\n")
+        hello(server)
+        for client in unread:
+            assert len(client.read().body) == 200 * 65536
+            client.link.close()
+
+
+# --- how it ends ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [b"\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
+@pytest.mark.parametrize("size", [10, 3_000_000])
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_bytes_after_the_last_request_do_not_cut_its_response(patient, late, size, version):
+    with Client(patient.address) as client:
+        client.send(
+            b"GET /slow-whole?%d HTTP/%s\r\nHost: a\r\nConnection: close\r\n\r\n" % (size, version)
+        )
+        wait_until(lambda: "slow-whole" in patient.log.read_text(), "the request")
+        client.send(late)
+
+        assert len(client.read().body) == size
+        assert client.link.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\r\n",
+    ],
+)
+def test_an_empty_line_after_a_request_is_no_request(server, raw):
+    for half_closed in (True, False):
+        with Client(server.address) as client:
+            client.send(raw)
+            if half_closed:
+                client.link.shutdown(socket.SHUT_WR)
+            assert client.read().status == 200
+            assert client.has_ended()
+
+
+def test_nothing_but_an_empty_line_gets_no_answer(server):
+    with Client(server.address) as client:
+        client.send(b"\r\n")
+        client.link.shutdown(socket.SHUT_WR)
+        assert client.has_ended()

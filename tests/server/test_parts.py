@@ -35,7 +35,7 @@ def drain(outgoing: Outgoing, ours: socket.socket, theirs: socket.socket) -> byt
 
 def test_memory_comes_first_then_a_file_in_the_order_of_adding(pair):
     budget = Budget(1000)
-    outgoing = Outgoing(Limits.of(response_memory_bytes=10), budget)
+    outgoing = Outgoing(Limits.of(response_memory_bytes=10), budget, Budget(100))
     for piece in (b"12345", b"67890", b"abc", b"d"):
         outgoing.add(piece)
 
@@ -45,7 +45,7 @@ def test_memory_comes_first_then_a_file_in_the_order_of_adding(pair):
 
 def test_a_budget_that_others_have_used_up_sends_all_to_the_file(pair):
     budget = Budget(10)
-    first, second = Outgoing(Limits(), budget), Outgoing(Limits(), budget)
+    first, second = (Outgoing(Limits(), budget, Budget(100)) for _ in range(2))
     first.add(b"1234567890")
     second.add(b"abc")
 
@@ -59,7 +59,7 @@ def test_a_file_that_shrinks_is_a_broken_connection(pair):
     with tempfile.TemporaryFile() as file:
         file.write(b"abc")
         file.flush()
-        outgoing = Outgoing(Limits(), Budget(10))
+        outgoing = Outgoing(Limits(), Budget(10), Budget(10))
         outgoing.add_file(file, 0, 9, lambda: closed.append(True))
 
         with pytest.raises(OSError, match="shorter than it was"):

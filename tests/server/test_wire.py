@@ -5,7 +5,7 @@ import pytest
 from so.errors import WireError
 from so.server.fields import known_names
 from so.server.limits import Limits
-from so.server.wire import Data, Head, RequestParser
+from so.server.wire import Data, Head, RequestParser, known_hosts
 from tests.fuzz import wire as fuzz
 from tests.server.conformance.cases import CASES, HOST, chunked, get, post
 
@@ -196,3 +196,11 @@ def test_names_a_client_makes_up_do_not_fill_the_memory():
         parse(get(b"/", b"X-%d: a" % number, host=HOST))
 
     assert len(known_names) <= 600
+
+
+def test_long_names_and_hosts_are_not_remembered_at_all():
+    parse(get(b"/", b"X-%s: a" % (b"a" * 60_000), host=HOST))
+    parse(get(host=b"Host: a:" + b"0" * 60_000 + b"80\r\n"))
+
+    assert max(map(len, known_names)) <= 64
+    assert max(map(len, known_hosts)) <= 64

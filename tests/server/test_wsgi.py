@@ -121,10 +121,11 @@ def test_a_fault_after_the_head_resets_the_connection(server, path, version):
 
 
 def test_a_field_cannot_pass_for_the_variable_that_names_a_proxy(server):
-    told = json.loads(ask(server, "/told", "Proxy: http://evil", "X-Proxy: fine").body)
+    for _ in range(2):  # what is known goes a shorter way the second time
+        told = json.loads(ask(server, "/told", "Proxy: http://evil", "X-Proxy: fine").body)
 
-    assert "HTTP_PROXY" not in told
-    assert told["HTTP_X_PROXY"] == "fine"
+        assert "HTTP_PROXY" not in told
+        assert told["HTTP_X_PROXY"] == "fine"
 
 
 def test_a_late_error_may_replace_the_status(server):

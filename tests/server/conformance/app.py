@@ -53,7 +53,20 @@ def _closing(environ, start_response):
     return [b"bye"]
 
 
+def _saying(status, *headers, body=b"abc"):
+    def special(environ, start_response):
+        start_response(status, [("Content-Type", "text/plain"), *headers])
+        return [body]
+
+    return special
+
+
 SPECIAL = {
+    "/says-close": _saying("200 OK", ("Connection", "close")),
+    "/empty-with-length": _saying("204 No Content", ("Content-Length", "3")),
+    "/not-modified-with-length": _saying("304 Not Modified", ("Content-Length", "3")),
+    "/reset": _saying("205 Reset Content", ("Content-Length", "3")),
+    "/own-coding": _saying("200 OK", ("Transfer-Encoding", "chunked")),
     "/stream": _stream,
     "/empty": _empty,
     "/not-modified": _not_modified,

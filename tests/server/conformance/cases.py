@@ -65,12 +65,12 @@ served("percent forms in a query stay", "3986 2.1", get(b"/?a=%20b"), told={"que
 served("all characters of a path", "3986 3.3", get(b"/-._~!$&'()*+,;=:@"))
 served("two slashes at the start", "9112 3.2.1", get(b"//a/b"), told={"path": "//a/b"})
 served("brackets in a query", "WHATWG URL", get(b"/?ids[]=1"), told={"query": "ids[]=1"})
+served("brackets in a path", "WHATWG URL", get(b"/a[1]|b"), told={"path": "/a[1]|b"})
 served("a request line of 8000 octets", "9112 3", get(b"/" + b"a" * 7980))
 served("an empty line before the request", "9112 2.2", b"\r\n" + get())
 served("two empty lines before the request", "9112 2.2", b"\r\n\r\n" + get())
 served("a method of its own", "9110 9.1", b"PROPFIND / HTTP/1.1\r\n" + HOST + b"\r\n")
 served("a method of odd tokens", "9110 5.6.2", b"A!#$%&'*+-.^_`|~9 / HTTP/1.1\r\n" + HOST + b"\r\n")
-served("a lower-case method is another one", "9110 9.1", get().replace(b"GET", b"get"))
 served("HTTP/1.2 is answered as HTTP/1.1", "9110 2.5", get(version=b"HTTP/1.2"))
 for method in (b"PUT", b"PATCH", b"DELETE"):
     served(
@@ -98,12 +98,26 @@ refused("a vertical tab instead of a space", "9112 3", get().replace(b"GET /", b
 refused("a space in the target", "9112 3.2", get(b"/a b"))
 refused("four words", "9112 3", get(b"/ x"))
 refused("no method", "9112 3.1", b"/ HTTP/1.1\r\n" + HOST + b"\r\n")
-for bad in (b"G@T", b"G(T", b"GE\x01T", b"G\xc3T", b'"GET"', b"GET:", b"G/T", b"[GET]", b"G,T"):
+for bad in (
+    b"G@T",
+    b"G(T",
+    b"GE\x01T",
+    b"G\xc3T",
+    b'"GET"',
+    b"GET:",
+    b"G/T",
+    b"[GET]",
+    b"G,T",
+    b"get",
+    b"Get",
+    b"gET",
+):
     refused(f"method {bad!r}", "9110 5.6.2", bad + b" / HTTP/1.1\r\n" + HOST + b"\r\n")
 for bad in (
     b"HTTP/1", b"HTTP/1.", b"HTTP/.1", b"HTTP/1.1.1", b"HTTP/11.1", b"HTTP/1.11", b"HTTP/1,1",
     b"http/1.1", b"Http/1.1", b"HTTP-1.1", b"HTTP/a.b", b"HTTP/1.x", b"HTTP/ 1.1", b"HTTP/+1.1",
-    b"HTTPS/1.1", b"XTTP/1.1", b"1.1", b"HTTP/1.1x", b"HTTP/1.\xb9",
+    b"HTTPS/1.1", b"XTTP/1.1", b"1.1", b"HTTP/1.1x", b"HTTP/1.\xb9", b"HTTP/01.1", b"HTTP//1.1",
+    b"SIP/2.0",
 ):  # fmt: skip
     refused(f"version {bad!r}", "9112 2.3", get(version=bad))
 for bad in (b"HTTP/2.0", b"HTTP/3.0", b"HTTP/9.9", b"HTTP/0.9", b"HTTP/0.0", b"HTTP/2.1"):
@@ -113,7 +127,7 @@ refused("a request line too long", "9112 3", get(b"/" + b"a" * 70000), 414)
 refused("a request line without an end", "9112 3", b"GET /" + b"a" * 70000, 414)
 refused("a TLS hello", "9112 3", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
 for bad in (
-    b"/a#b", b"/a<b", b"/a>b", b'/a"b', b"/a\\b", b"/a^b", b"/a`b", b"/a{b}", b"/a|b", b"/a\x7fb",
+    b"/a#b", b"/a<b", b"/a>b", b'/a"b', b"/a\\b", b"/a^b", b"/a`b", b"/a{b}", b"/a\x7fb",
     b"/a\x80b", b"/\xc3\xa9", b"/a%", b"/a%2", b"/a%zz", b"/a%-1", b"/%00", b"/a\x00b", b"/a\x01",
     b"/?a\xff", b"/?a<b", b"/?a#b", b'/?a"b', b"/a\tb",
 ):  # fmt: skip
@@ -131,6 +145,14 @@ for bad in (
     b"a/b",
 ):
     refused(f"target {bad!r} has no form", "9112 3.2", get(bad))
+refused("a byte order mark", "9112 3", b"\xef\xbb\xbf" + get())
+refused("a no-break space as the separator", "9112 3", get().replace(b"GET ", b"GET\xa0"))
+refused("a form feed as the separator", "9112 3", get().replace(b"GET ", b"GET\x0c"))
+refused("LF CR as line ends", "9112 2.2", get().replace(b"\r\n", b"\n\r"))
+refused("a line of one space before the fields", "9112 2.2", get(host=b" \r\n" + HOST))
+refused("five hundred empty lines", "9112 2.2", b"\r\n" * 500 + get())
+for bad in (b"*x", b"**", b"*?q"):
+    refused(f"OPTIONS {bad.decode()}", "9112 3.2.4", get(bad).replace(b"GET", b"OPTIONS"))
 refused("* with GET", "9112 3.2.4", get(b"*"))
 refused("* with POST", "9112 3.2.4", post(b"", b"Content-Length: 0", target=b"*"))
 
@@ -160,13 +182,27 @@ served(
     get(b"http://other.example/", host=b"Host: example.com\r\n"),
     told={"fields": {"HTTP_HOST": "other.example"}},
 )
+served(
+    "absolute-form in HTTP/1.0 without Host",
+    "9112 3.2.2",
+    get(b"http://example.com/a", version=b"HTTP/1.0", host=b""),
+    kept=False,
+    told={"path": "/a", "fields": {"HTTP_HOST": "example.com"}},
+)
+served(
+    "OPTIONS with absolute-form and no path",
+    "9112 3.2.4",
+    get(b"http://example.com").replace(b"GET", b"OPTIONS"),
+)
 served("absolute-form with IPv6", "3986 3.2.2", get(b"http://[::1]:80/"))
 for bad in (
     b"http:///a", b"http://", b"http://user@example.com/", b"http://u:p@example.com/",
     b"http://example.com:x/", b"http://example.com:99999/", b"http://exa mple.com/",
     b"http://[::1/", b"http://example.com/#f", b"ftp://example.com/", b"http:/example.com/",
     b"http:example.com", b"//", b"http://a,b/", b"http://a\\b/", b"http://%zz/", b"file:///etc",
-    b"http://:80/", b"javascript:alert(1)", b"http://a\x80/",
+    b"http://:80/", b"javascript:alert(1)", b"http://a\x80/", b"http://a#b", b"http://@a/",
+    b"http://a:-1/", b"http://::1/", b"http://[]/", b"http://a:80:80/", b"http://a/%zz",
+    b"http://?x", b"://a/",
 ):  # fmt: skip
     if bad != b"//":
         refused(f"target {bad!r}", "9110 4.2, 9112 3.2.2", get(bad))
@@ -183,6 +219,18 @@ refused(
     405,
     400,
 )
+for bad in (b"*", b"a:", b"u@a:1", b"a:x", b"http://a/"):
+    refused(
+        f"CONNECT {bad.decode()}",
+        "9112 3.2.3",
+        b"CONNECT " + bad + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    )
+for method in (b"OPTIONS * ", b"CONNECT a:80 "):
+    refused(
+        f"{method.decode()}with an invalid Host",
+        "9112 3.2",
+        method + b"HTTP/1.1\r\nHost: a b\r\n\r\n",
+    )
 refused("CONNECT with a path", "9112 3.2.3", b"CONNECT /a HTTP/1.1\r\n" + HOST + b"\r\n")
 refused("CONNECT without a port", "9112 3.2.3", b"CONNECT a.example HTTP/1.1\r\n" + HOST + b"\r\n")
 
@@ -215,6 +263,8 @@ refused("no Host", "9112 3.2", get(host=b""))
 refused("no Host but a proxy's", "9112 3.2", get(host=b"X-Forwarded-Host: a\r\n"))
 refused("two Hosts", "9112 3.2", get(host=b"Host: a\r\nHost: b\r\n"))
 refused("two equal Hosts", "9112 3.2", get(host=b"Host: a\r\nHost: a\r\n"))
+refused("a second Host that is empty", "9112 3.2", get(host=b"Host: a\r\nHost:\r\n"))
+refused("a folded Host", "9112 5.2", get(host=b"Host:\r\n a\r\n"))
 refused("two Hosts far apart", "9112 3.2", get(b"/", b"A: b", b"host: a"))
 refused(
     "two Hosts in HTTP/1.0", "9112 3.2", get(version=b"HTTP/1.0", host=b"Host: a\r\nHost: b\r\n")
@@ -230,7 +280,9 @@ for bad in (
     b"1.2.3", b"1.2.3.4.5", b"01.2.3.4", b"a..b", b".a", b".", b"..", b"%zz", b"a%", b"a%2",
     b"a%00b", b"a%20b", b"a%2fb", b"a%40b", b"a%0d%0ab", b"<a>", b'a"b', b'"a"', b"a{b}", b"a|b",
     b"a^b", b"a`b", b"a\x00b", b"a\x01b", b"a\x7fb", b"a\x80b", b"\xc3\xa9.example", b"a" * 64,
-    b".".join([b"a" * 60] * 5), b"a=b c", b"[v]", b"[v1]", b"a;b,c",
+    b".".join([b"a" * 60] * 5), b"a=b c", b"[v]", b"[v1]", b"a;b,c", b"a:80,", b",a", b",",
+    b"a:80, b:80", b"a:80.0", b"[::1]%eth0", b"[::1/64]", b"[::1 ]", b"[1:]", b"[:1]", b"[v1.]",
+    b"a[::1]", b"a:\t80", b"a:80\t80", b"\xa0a", b"${a}", b"a:" + b"1" * 20, b"\xff",
 ):  # fmt: skip
     refused(
         f"Host {bad[:40]!r} of {len(bad)}",
@@ -327,12 +379,24 @@ served(
 for bad in (
     b"", b"a", b"-1", b"+1", b" ", b"1 1", b"1,1", b"3, 3", b"3,", b",3", b"0x3", b"3.0", b"1e1",
     b"3;q=1", b'"3"', b"3abc", b"\xb2", b"\xd9\xa3", b"3_0", b"--3", b"NaN", b"3\x00",
-    b"3\x0b", b"0b1",
+    b"3\x0b", b"0b1", b"'3'", b"0o3", b"3L", b"%33", b"Infinity", b"3\xa0", b"3\x85", b"-0",
 ):  # fmt: skip
     refused(f"Content-Length {bad!r}", "9110 8.6", post(b"abc", b"Content-Length: " + bad))
 refused(
     "two lengths that differ", "9112 6.3", post(b"abc", b"Content-Length: 3", b"Content-Length: 2")
 )
+refused("a folded length", "9112 5.2", post(b"abc", b"Content-Length: 3", b" 0"))
+refused(
+    "a second length that is empty",
+    "9110 8.6",
+    post(b"a", b"Content-Length: 1", b"Content-Length:"),
+)
+refused(
+    "a negative length with HEAD",
+    "9110 8.6",
+    post(b"", b"Content-Length: -1").replace(b"POST", b"HEAD"),
+)
+refused("Transfer_Encoding", "house rule: A_B is A-B to WSGI", post(b"a", b"Transfer_Encoding: x"))
 refused("two equal lengths", "9112 6.3", post(b"abc", b"Content-Length: 3", b"Content-Length: 3"))
 refused(
     "a length over the limit", "9110 15.5.14", post(b"abc", b"Content-Length: 99999999999999"), 413
@@ -415,9 +479,25 @@ for bad in (
     b'3;a="b\r\nabc\r\n0\r\n\r\n', b"3;a b\r\nabc\r\n0\r\n\r\n", b"3;a=b\x00\r\nabc\r\n0\r\n\r\n",
     b"3;a\nb\r\nabc\r\n0\r\n\r\n", b"3,a\r\nabc\r\n0\r\n\r\n", b"3 a\r\nabc\r\n0\r\n\r\n",
     b"3\x00\r\nabc\r\n0\r\n\r\n", b"3\r\r\nabc\r\n0\r\n\r\n", b"3\r\nabc\r\r\n0\r\n\r\n",
-    b"3;" + b"a" * 100_000 + b"\r\nabc\r\n0\r\n\r\n",
+    b"3;" + b"a" * 100_000 + b"\r\nabc\r\n0\r\n\r\n", b"%33\r\nabc\r\n0\r\n\r\n",
+    b"3:\r\nabc\r\n0\r\n\r\n", b"3=\r\nabc\r\n0\r\n\r\n", b"3/\r\nabc\r\n0\r\n\r\n",
+    b"0x\r\nabc\r\n0\r\n\r\n", b"+0\r\n\r\n", b"-0\r\n\r\n", b"0\r\n\rX", b"0\r\n\n",
+    b'3;b="\r\n"\r\nabc\r\n0\r\n\r\n', b'3;b="\x00"\r\nabc\r\n0\r\n\r\n',
+    b'3;b="c"d\r\nabc\r\n0\r\n\r\n', b"3;b=c;\r\nabc\r\n0\r\n\r\n",
+    b"3;(b)\r\nabc\r\n0\r\n\r\n", b"3;b=[c]\r\nabc\r\n0\r\n\r\n",
 ):  # fmt: skip
     refused(f"chunks {bad[:20]!r}", "9112 7.1", chunked(bad))
+served(
+    "three thousand chunks of one byte",
+    "9112 7.1",
+    chunked(b"1\r\na\r\n" * 3000 + b"0\r\n\r\n"),
+    told={"body": "a" * 3000},
+)
+refused(
+    "chunk sizes of nothing but zeros",
+    "9112 7.1.1",
+    chunked((b"0" * 4000 + b"1\r\na\r\n") * 200 + b"0\r\n\r\n"),
+)
 refused("a chunk of 2**63 bytes", "9112 7.1", chunked(b"8000000000000000\r\nabc"), 413, 400)
 refused("a chunk of 2**68 bytes", "9112 7.1", chunked(b"100000000000000000\r\nabc"), 413, 400)
 for bad in (
@@ -427,6 +507,11 @@ for bad in (
     b"A: b\n\r\n",
     b"A: b\x00\r\n\r\n",
     b": b\r\n\r\n",
+    b"A_B: c\r\n\r\n",
+    b"A: b\r\n c\r\n\r\n",
+    b"\t\r\n\r\n",
+    b"A: b\rc\r\n\r\n",
+    b"A\xff: b\r\n\r\n",
 ):
     refused(f"trailer {bad!r}", "9112 7.1.2", chunked(b"0\r\n" + bad))
 refused(
@@ -465,7 +550,8 @@ refused(
 for bad in (
     b"", b"chunked;a=b", b'"chunked"', b"chunked\x0b", b"\x0bchunked", b"chunked,", b",chunked",
     b"chunked foo",
-    b"chun ked", b"chunked\x00", b"[chunked]", b"chunked chunked",
+    b"chun ked", b"chunked\x00", b"[chunked]", b"chunked chunked", b"=chunked", b"(chunked)",
+    b"chunked/1", b"chunked\x85", b"\xa0chunked",
 ):  # fmt: skip
     refused(
         f"Transfer-Encoding {bad!r}",
@@ -474,6 +560,18 @@ for bad in (
         400,
         501,
     )
+refused(
+    "chunked, then a second coding that is empty",
+    "9112 6.1",
+    chunked(b"0\r\n\r\n", b"Transfer-Encoding:"),
+    400,
+    501,
+)
+refused(
+    "a coding in HTTP/1.0 that is kept alive",
+    "9112 6.1",
+    chunked(b"0\r\n\r\n", b"Connection: keep-alive").replace(b"/1.1", b"/1.0"),
+)
 refused("a coding in HTTP/1.0", "9112 6.1", chunked(b"0\r\n\r\n").replace(b"/1.1", b"/1.0"))
 refused("a coding by obs-fold", "9112 5.2", post(b"0\r\n\r\n", b"Transfer-Encoding:", b" chunked"))
 refused(
@@ -539,6 +637,47 @@ served(
     "9112 9.6",
     get(b"/", b"Connection: close") + get(b"/2"),
     kept=False,
+)
+served("close between commas", "9110 5.6.1", get(b"/", b"Connection: ,,close,,"), kept=False)
+served("keep-alive and close", "9112 9.3", get(b"/", b"Connection: keep-alive, close"), kept=False)
+served("closed is not close", "9112 9.6", get(b"/", b"Connection: closed"))
+served("x-close is not close", "9112 9.6", get(b"/", b"Connection: x-close"))
+served(
+    "Keep-Alive alone keeps no HTTP/1.0 connection",
+    "9112 C.2.2",
+    get(b"/", b"Keep-Alive: timeout=5", version=b"HTTP/1.0"),
+    kept=False,
+)
+served(
+    "OPTIONS * of HTTP/1.0 that is kept alive says so",
+    "9112 C.2.2",
+    get(b"*", b"Connection: keep-alive", version=b"HTTP/1.0").replace(b"GET", b"OPTIONS"),
+    answers={"connection": "keep-alive"},
+)
+served(
+    "the application's own close ends it",
+    "9112 9.6",
+    get(b"/says-close") + get(b"/2"),
+    kept=False,
+    answers={"connection": "close"},
+)
+CASES.append(
+    Case(
+        "a good request, then one of HTTP/2",
+        "9110 15.6.6",
+        get() + get(version=b"HTTP/2.0") + get(),
+        ((200,), (505,)),
+        False,
+    )
+)
+CASES.append(
+    Case(
+        "two bytes too many are no part of the body",
+        "9112 6.3",
+        post(b"hello", b"Content-Length: 5") + b"XX" + get(),
+        ((200,), (200, 400)),
+        None,
+    )
 )
 served("keep-alive says nothing new", "9112 9.3", get(b"/", b"Connection: keep-alive"))
 served("an unknown connection option", "9110 7.6.1", get(b"/", b"Connection: foo"))
@@ -640,6 +779,50 @@ served(
     304,
     answers={"transfer-encoding": None},
 )
+served(
+    "204 with a length of the application's",
+    "9110 8.6",
+    get(b"/empty-with-length"),
+    204,
+    answers={"transfer-encoding": None, "content-length": None},
+)
+served(
+    "205 has no content",
+    "9110 15.3.6",
+    get(b"/reset"),
+    205,
+    answers={"transfer-encoding": None, "content-length": "0"},
+)
+served(
+    "304 with a length has no content",
+    "9110 8.6",
+    get(b"/not-modified-with-length") + get(b"/three"),
+    304,
+    200,
+)
+served(
+    "a coding of the application's is the server's own business",
+    "9112 6.1",
+    get(b"/own-coding"),
+    answers={"transfer-encoding": None, "content-length": "3"},
+)
+for name, raw in {
+    "without Host": get(host=b""),
+    "with a bad length": get(b"/", b"Content-Length: x"),
+    "with an unknown expectation": get(b"/", b"Expect: foo"),
+    "with a length over the limit": get(b"/", b"Content-Length: 99999999999999"),
+    "of *": get(b"*"),
+}.items():
+    CASES.append(
+        Case(
+            f"the answer to HEAD {name} has no content",
+            "9110 9.3.2",
+            raw.replace(b"GET", b"HEAD"),
+            ((400, 413, 417),),
+            False,
+            methods=("HEAD",),
+        )
+    )
 served("a Date", "9110 6.6.1", get(b"/three"), answers={"date": ""})
 
 # --- Expect, RFC 9110 section 10.1.1 --------------------------------------------------------------
@@ -681,6 +864,8 @@ refused(
     get(b"/", b"Expect: 100-continue, foo"),
     417,
 )
+for bad in (b'"100-continue"', b"100-continue;a=b"):
+    refused(f"Expect: {bad.decode()}", "9110 10.1.1", get(b"/", b"Expect: " + bad), 417)
 refused("an unknown expectation", "9110 10.1.1", get(b"/", b"Expect: foo"), 417)
 refused(
     "100-continue with a body too long",
