@@ -3,7 +3,7 @@
 The system wakes whoever waits for the listener, so that a burst of clients may end up with one
 worker while the others stand idle. Therefore each worker writes down, in memory that all share, how
 many connections it holds; one that holds clearly more than another rings that one's bell and leaves
-the newcomers alone for a moment. A worker that does not hear costs a newcomer this moment, once.
+the newcomers alone for a moment. A worker that does not hear costs a few of them this moment.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import contextlib
 import mmap
 import os
 
-# How long a ringing worker leaves the newcomers to the other one, and for how long after a ring in
-# vain it expects nothing of it.
+# How long a ringing worker leaves the newcomers to the other one. Who has rung so often in vain, one
+# newcomer each, expects nothing of that one for so long.
 COURTESY_SECONDS = 0.005
+VAIN_RINGS = 5
 DEAF_SECONDS = 1.0
 _CELL_BYTES = 4
 
@@ -41,6 +42,7 @@ class Seat:
         self._place = place
         self._others = [other for other in range(len(self._bells)) if other != place]
         self._deaf_until = dict.fromkeys(self._others, 0.0)
+        self._vain = dict.fromkeys(self._others, 0)
         # Whom it has rung, with its count at that moment.
         self._rung: tuple[int, int] | None = None
         self._has_left = False
@@ -71,11 +73,8 @@ class Seat:
 
     def gives_way(self, now: float) -> bool:
         """Whether another worker should take the next connection; it has been rung then."""
-        if self._rung is not None:
-            place, before = self._rung
-            self._rung = None
-            if self._counts[place] == before:
-                self._deaf_until[place] = now + DEAF_SECONDS
+        if self._rung is not None and self._was_in_vain(*self._rung, now):
+            return False
         mine = self._counts[self._place]
         if mine < 2:
             return False
@@ -87,6 +86,17 @@ class Seat:
                     os.write(self._bells[place][1], b"\0")
                 return True
         return False
+
+    def _was_in_vain(self, place: int, before: int, now: float) -> bool:
+        self._rung = None
+        if self._counts[place] != before:
+            self._vain[place] = 0
+            return False
+        self._vain[place] += 1
+        if self._vain[place] >= VAIN_RINGS:
+            self._vain[place] = 0
+            self._deaf_until[place] = now + DEAF_SECONDS
+        return True
 
 
 def _pipe() -> tuple[int, int]:

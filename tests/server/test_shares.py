@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 
-from so.server.shares import COURTESY_SECONDS, DEAF_SECONDS, Shares
+from so.server.shares import DEAF_SECONDS, VAIN_RINGS, Shares
 from tests.server.conformance.runner import Client
 from tests.server.processes import serving
 from tests.server.test_life_cycle import APP, get
@@ -49,11 +49,12 @@ def test_a_worker_that_does_not_hear_is_left_alone_for_a_while():
     first, _ = shares.seat(0), shares.seat(1)
     first.hold(9)
 
-    assert first.gives_way(100.0)
-    after = 100.0 + COURTESY_SECONDS
-    assert not first.gives_way(after)
-    assert not first.gives_way(after + DEAF_SECONDS / 2)
-    assert first.gives_way(after + DEAF_SECONDS)
+    for _ in range(VAIN_RINGS):
+        assert first.gives_way(100.0)
+        assert not first.gives_way(100.0)  # in vain: it takes one itself
+
+    assert not first.gives_way(100.0 + DEAF_SECONDS / 2)
+    assert first.gives_way(100.0 + DEAF_SECONDS)
 
 
 def test_a_worker_that_leaves_counts_no_more():
