@@ -12,8 +12,8 @@ import contextlib
 import mmap
 import os
 
-# How long a ringing worker leaves the newcomers to the other one. Who has rung so often in vain, one
-# newcomer each, expects nothing of that one for so long.
+# How long a ringing worker leaves the newcomers to the other one. Who has rung so often in vain,
+# one newcomer each, expects nothing of that one for so long.
 COURTESY_SECONDS = 0.005
 VAIN_RINGS = 5
 DEAF_SECONDS = 1.0
