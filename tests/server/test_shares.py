@@ -5,10 +5,11 @@ import signal
 import time
 from collections import Counter
 from contextlib import ExitStack
+from pathlib import Path
 
 from so.server.shares import DEAF_SECONDS, VAIN_RINGS, Shares
 from tests.server.conformance.runner import Client
-from tests.server.processes import serving
+from tests.server.processes import serving, wait_until
 from tests.server.test_life_cycle import APP, get
 
 
@@ -93,6 +94,7 @@ def test_a_stopped_worker_holds_no_newcomer_up(tmp_path):
     with serving(APP, tmp_path / "log", workers=2) as server, ExitStack() as clients:
         stopped, other = server.workers()
         os.kill(stopped, signal.SIGSTOP)
+        wait_until(lambda: " T " in Path(f"/proc/{stopped}/stat").read_text(), "the stop")
         try:
             begun = time.monotonic()
             for _ in range(40):
