@@ -37,6 +37,7 @@ from so.server.connection import (
     Connection,
     discard_body,
 )
+from so.server.deadlines import LAST_CALL_SECONDS, Due, due
 from so.server.exchange import Exchange
 from so.server.limits import Limits
 from so.server.links import Link, TlsLink, is_silent
@@ -57,14 +58,8 @@ _READ_BYTES = 64 * 1024
 _ACCEPTS_A_ROUND = 4
 _SWEEP_SECONDS = 0.5
 _BEAT_SECONDS = 1.0
-_LINGER_SECONDS = 2.0
-# From when on a body or a response has to keep a certain pace.
-_DRIP_SECONDS = 60.0
 # A response of this size is on its way as a whole: TCP sends so much without waiting for an answer.
 _FLIGHT_BYTES = 8192
-# An idle connection that was busy this lately may have its next request on the way when the worker
-# stops: it is answered rather than cut off.
-_LAST_CALL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -329,7 +324,7 @@ class Worker:
             key=lambda each: each.since,
             default=None,
         )
-        if oldest is None or self._now - oldest.since < _LAST_CALL_SECONDS:
+        if oldest is None or self._now - oldest.since < LAST_CALL_SECONDS:
             return False
         self._drop(oldest)
         return True
@@ -584,37 +579,13 @@ class Worker:
         """Close what took too long; go on with what waited for this moment."""
         self._sweep_at = self._now + _SWEEP_SECONDS
         for connection in list(self._connections.values()):
-            self._check_time(connection, self._now - connection.since)
-
-    def _check_time(self, connection: Connection, seconds: float) -> None:
-        """*seconds* is how long the connection has been in its state, or made no progress in it."""
-        state = connection.state
-        if state == READING:
-            self._check_reading(connection, seconds)
-        elif state == BODY:
-            moved = connection.body.size if connection.body else 0
-            if seconds >= self.limits.body_seconds or self._drips(connection, moved):
+            verdict = due(connection, self._now, self.limits, draining=self.is_draining)
+            if verdict is Due.DROP:
+                self._drop(connection)
+            elif verdict is Due.TIME_OUT:
                 self._time_out(connection)
-        elif state == WRITING:
-            if seconds >= self.limits.write_seconds or self._drips(connection, connection.moved):
-                self._drop(connection)
-        elif state == LINGERING and seconds >= _LINGER_SECONDS:
-            self._drop(connection)
-        elif state == APPLICATION and connection.exchange and connection.exchange.overdue:
-            self._give_up(connection)
-
-    def _check_reading(self, connection: Connection, seconds: float) -> None:
-        if connection.parser.is_idle:
-            limit = _LAST_CALL_SECONDS if self.is_draining else self.limits.keep_alive_seconds
-            if seconds >= limit:
-                self._drop(connection)
-        elif seconds >= self.limits.head_seconds:
-            self._time_out(connection)
-
-    def _drips(self, connection: Connection, moved: int) -> bool:
-        """Whether it moves, but so slowly that it only means to hold the connection."""
-        seconds = self._now - connection.begun - _DRIP_SECONDS
-        return seconds > 0 and moved < seconds * self.limits.slowest_bytes_per_second
+            elif verdict is Due.GIVE_UP:
+                self._give_up(connection)
 
     def _time_out(self, connection: Connection) -> None:
         self._counts[metrics.TIMEOUTS] += 1

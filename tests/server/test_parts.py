@@ -8,12 +8,12 @@ import pytest
 
 from so.errors import ServerError
 from so.server.access_log import AccessLog
+from so.server.deadlines import drips
 from so.server.limits import Limits
 from so.server.listen import describe, open_listeners
 from so.server.metrics import COUNTERS, GAUGES, Board, Tally
 from so.server.outgoing import Budget, Outgoing
 from so.server.pages import metrics_text
-from so.server.worker import Worker
 
 
 @pytest.fixture
@@ -150,12 +150,9 @@ def test_a_name_may_stand_for_several_addresses(monkeypatch):
 
 
 def test_what_moves_too_slowly_is_given_up_after_a_minute():
-    worker = Worker.__new__(Worker)
-    worker.limits = Limits()
-    worker._now = 1000.0
     connection = type("Connection", (), {"begun": 1000.0 - 60 - 10})()
 
-    assert worker._drips(connection, moved=10 * 256 - 1)
-    assert not worker._drips(connection, moved=10 * 256)
+    assert drips(connection, 1000.0, 10 * 256 - 1, Limits())
+    assert not drips(connection, 1000.0, 10 * 256, Limits())
     connection.begun = 1000.0 - 60
-    assert not worker._drips(connection, moved=0)
+    assert not drips(connection, 1000.0, 0, Limits())

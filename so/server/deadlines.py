@@ -1,0 +1,59 @@
+"""How long a connection may stay as it is, and what it comes to when it stays longer.
+
+Nothing is closed here: the worker's loop asks twice a second, and acts.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from so.server.connection import APPLICATION, BODY, LINGERING, READING, WRITING, Connection
+from so.server.limits import Limits
+
+LINGER_SECONDS = 2.0
+# From when on a body or a response has to keep a certain pace.
+DRIP_SECONDS = 60.0
+# An idle connection that was busy this lately may have its next request on the way when the worker
+# stops, or wants room: it is answered rather than cut off.
+LAST_CALL_SECONDS = 1.0
+
+
+class Due(Enum):
+    """What is to be done with a connection."""
+
+    DROP = "close it without a word"
+    TIME_OUT = "answer 408"
+    GIVE_UP = "answer in place of the application"
+
+
+def due(connection: Connection, now: float, limits: Limits, *, draining: bool) -> Due | None:
+    """What is to be done with *connection* at *now*; None while it is in time."""
+    state, seconds = connection.state, now - connection.since
+    if state == READING:
+        return _while_reading(connection, seconds, limits, draining)
+    if state == BODY:
+        moved = connection.body.size if connection.body else 0
+        late = seconds >= limits.body_seconds or drips(connection, now, moved, limits)
+        return Due.TIME_OUT if late else None
+    if state == WRITING:
+        late = seconds >= limits.write_seconds or drips(connection, now, connection.moved, limits)
+        return Due.DROP if late else None
+    if state == LINGERING:
+        return Due.DROP if seconds >= LINGER_SECONDS else None
+    overdue = state == APPLICATION and connection.exchange and connection.exchange.overdue
+    return Due.GIVE_UP if overdue else None
+
+
+def _while_reading(
+    connection: Connection, seconds: float, limits: Limits, draining: bool
+) -> Due | None:
+    if connection.parser.is_idle:
+        limit = LAST_CALL_SECONDS if draining else limits.keep_alive_seconds
+        return Due.DROP if seconds >= limit else None
+    return Due.TIME_OUT if seconds >= limits.head_seconds else None
+
+
+def drips(connection: Connection, now: float, moved: int, limits: Limits) -> bool:
+    """Whether it moves, but so slowly that it only means to hold the connection."""
+    seconds = now - connection.begun - DRIP_SECONDS
+    return seconds > 0 and moved < seconds * limits.slowest_bytes_per_second
