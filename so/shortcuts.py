@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from so.db.manager import Database
     from so.http.request import Request
     from so.http.routing.route import Route
-    from so.systems.queue import Batch, PendingBatch, PendingChain, PendingDispatch
+    from so.systems.queue import Batch, PendingBatch, PendingChain, PendingDispatch, Schedule
 
 __all__ = ["DB", "Gate", "Router", "app", "set_current"]
 
@@ -225,9 +225,10 @@ def find_batch(id: str) -> Batch | None:
     return found
 
 
-def schedule() -> Any:
-    """The recurring jobs and commands."""
-    return current_application().make("schedule")
+def schedule() -> Schedule:
+    """What recurs: `schedule().job(Report("…")).daily_at("02:00")`."""
+    found: Schedule = current_application().make("queue").schedule
+    return found
 
 
 def validate(data: Any, rules: Any, messages: Any = None, attributes: Any = None) -> dict[str, Any]:

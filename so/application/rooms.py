@@ -444,6 +444,7 @@ class Rooms(Container):
             limiter=lambda name: self.make("limiter").limiter(name),
             after_commit=settings.get("after_commit", False),
             wake_folder=str(self._base / settings.get("wake_path", "storage/queue")),
+            timezone=settings.get("timezone") or "UTC",
         )
 
     def _make_activity(self) -> Any:

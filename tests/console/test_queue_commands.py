@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,48 @@ def test_the_schedule_is_listed_and_run(app: Application, queue: Queue, kernel: 
     assert queue.size() == 1
     run(kernel, "schedule:run")
     assert queue.size() == 1
+
+
+def test_schedule_is_the_one_of_the_application(
+    app: Application, queue: Queue, kernel: Kernel
+) -> None:
+    from so import schedule
+
+    task = schedule().job(Note("a")).daily_at("02:00")
+
+    assert schedule() is app.make("queue").schedule
+    assert task.next_run(datetime(2026, 1, 15, 12, tzinfo=UTC)) == datetime(
+        2026, 1, 16, 2, tzinfo=UTC
+    )
+    # What a provider has said stands beside what app/schedule.py says.
+    rows = json.loads(run(kernel, "schedule:list --json"))
+    assert [row["task"] for row in rows] == [Note.alias, "app.jobs.Touch", "queue:flush"]
+    run(kernel, "schedule:list")
+    assert len(schedule().tasks) == 3
+
+
+def test_the_schedule_keeps_the_configured_time_zone(app: Application) -> None:
+    from so import schedule
+
+    app.config.set("queue.timezone", "Europe/Berlin")
+
+    assert schedule().zone.key == "Europe/Berlin"
+
+
+def test_a_schedule_with_a_broken_task_says_which_and_runs_the_rest(
+    app: Application, queue: Queue, kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken_factory() -> None:
+        raise ValueError("no month yet")
+
+    queue.schedule.job(broken_factory).every_minute()  # type: ignore[arg-type]
+    queue.schedule.job(Note("a")).cron("0 0 31 2 *")
+
+    text = run(kernel, "schedule:run", 1)
+    assert "broken_factory: FAILED" in text
+    assert "queued app.jobs.Touch" in text
+    assert "no month yet" in caplog.text
+    assert "never" in run(kernel, "schedule:list")
 
 
 def test_a_scheduled_command_runs_and_a_failing_one_is_told(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from datetime import datetime
 from types import ModuleType
 from typing import Any
 
 from so.console.command import Command
+from so.errors import DatabaseError
 from so.systems.queue import Queue, Schedule
 
 
@@ -20,13 +23,14 @@ class ScheduleCommand(Command):
         """The schedule, once the application's module has said what is in it."""
         queue: Queue = self.app.make("queue")
         schedule = queue.schedule
-        if not schedule.tasks:
+        if not schedule.is_defined:
+            schedule.is_defined = True
             module = self._module(str(self.app.config.get("queue.schedule") or "app.schedule"))
             define = getattr(module, "define", None)
             if define is not None:
                 define(schedule)
         schedule.run_command = lambda argv: self.kernel.run(argv, self.output)
-        schedule.check()
+        schedule.keyed()
         return schedule
 
     def _module(self, name: str) -> ModuleType | None:
@@ -54,9 +58,8 @@ class ScheduleRun(ScheduleCommand):
     def handle(self) -> int:
         """Run once."""
         schedule = self.load()
-        failed = self.run_due(schedule)
         schedule.sweep()
-        return int(failed > 0)
+        return int(self.run_due(schedule) > 0)
 
 
 class ScheduleWork(ScheduleCommand):
@@ -69,6 +72,7 @@ class ScheduleWork(ScheduleCommand):
     def handle(self) -> int:
         """Run until SIGTERM or SIGINT."""
         schedule, clock = self.load(), self.app.clock
+        schedule.sweep()  # without a database or its tables, it fails here and not each minute
         ended = threading.Event()
         before = {
             number: signal.signal(number, lambda *_: ended.set())
@@ -77,8 +81,9 @@ class ScheduleWork(ScheduleCommand):
         try:
             while not ended.is_set():
                 self.run_due(schedule)
-                schedule.sweep()
                 ended.wait(60 - clock.time() % 60 + 0.05)
+                with contextlib.suppress(DatabaseError):  # which run_due tells, and outlives
+                    schedule.sweep()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -91,6 +96,7 @@ class ScheduleList(ScheduleCommand):
     signature = "schedule:list"
     description = "Show what recurs, and when next"
     hidden = False
+    SHOWN = ("cron", "timezone", "kind", "task", "late")
 
     def handle(self) -> int:
         """Print it."""
@@ -101,16 +107,21 @@ class ScheduleList(ScheduleCommand):
                 "timezone": task.zone.key,
                 "kind": task.kind,
                 "task": task.label,
+                "key": key,
                 "late": task.late_policy,
                 "next_run": task.next_run(now),
             }
-            for task in schedule.tasks
+            for key, task in schedule.keyed().items()
         ]
         if self.wants_json:
             self.json(rows)
         else:
             self.table(
-                ["cron", "timezone", "kind", "task", "late", "next run (UTC)"],
-                [[*list(row.values())[:-1], f"{row['next_run']:%Y-%m-%d %H:%M}"] for row in rows],
+                [*self.SHOWN, "next run (UTC)"],
+                [[*(row[name] for name in self.SHOWN), _minute(row["next_run"])] for row in rows],
             )
         return 0
+
+
+def _minute(moment: datetime | None) -> str:
+    return "never" if moment is None else f"{moment:%Y-%m-%d %H:%M}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from so.errors import QueueError
@@ -15,8 +17,13 @@ _FIELDS = (
     ("month", 1, 12),
     ("weekday", 0, 7),
 )
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_DAYS = "sun mon tue wed thu fri sat".split()
+_NAMES = {
+    "month": (
+        "january february march april may june july august september october november december"
+    ).split(),
+    "weekday": "sunday monday tuesday wednesday thursday friday saturday".split(),
+}
+_TIME_OF_DAY = re.compile(r"(\d{1,2})(?::(\d{1,2}))?")
 _WORDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -42,6 +49,8 @@ class Cron:
     weekdays: frozenset[int]
     any_day: bool
     any_weekday: bool
+    only_on: frozenset[int] = frozenset(range(7))
+    """Weekdays that it keeps to whatever the fields say."""
 
     @classmethod
     def parse(cls, text: str) -> Cron:
@@ -57,7 +66,7 @@ class Cron:
             for part, (name, low, high) in zip(fields, _FIELDS, strict=True)
         )
         return cls(
-            text,
+            " ".join(fields),
             minutes,
             hours,
             days,
@@ -67,6 +76,14 @@ class Cron:
             fields[4].startswith("*"),
         )
 
+    def on(self, weekdays: str) -> Cron:
+        """The same, but on *weekdays* (`1-5`) only."""
+        fields = self.text.split()
+        shown = f"{self.text}, only {weekdays}"
+        if fields[2] == fields[4] == "*":
+            shown = " ".join([*fields[:4], weekdays])
+        return replace(self, text=shown, only_on=_weekdays(weekdays))
+
     def matches(self, wall: datetime) -> bool:
         """Whether the minute *wall*, on the wall, is one of its."""
         return wall.minute in self.minutes and wall.hour in self.hours and self._matches_day(wall)
@@ -74,8 +91,10 @@ class Cron:
     def _matches_day(self, wall: datetime) -> bool:
         if wall.month not in self.months:
             return False
-        in_month = wall.day in self.days
-        in_week = (wall.weekday() + 1) % 7 in self.weekdays
+        weekday = (wall.weekday() + 1) % 7
+        if weekday not in self.only_on:
+            return False
+        in_month, in_week = wall.day in self.days, weekday in self.weekdays
         if self.any_day or self.any_weekday:
             return in_month and in_week
         return in_month or in_week  # as cron has it when both are given
@@ -123,30 +142,73 @@ class Cron:
         return None
 
 
+def hour_and_minute(at: str | time) -> tuple[int, int]:
+    """What "2", "02:00" or `time(2)` says; raises QueueError for anything finer or other."""
+    if isinstance(at, time) and at == time(at.hour, at.minute):
+        return at.hour, at.minute
+    found = _TIME_OF_DAY.fullmatch(at) if isinstance(at, str) else None
+    if found is not None:
+        hour, minute = int(found[1]), int(found[2] or 0)
+        if hour < 24 and minute < 60:
+            return hour, minute
+    raise QueueError(
+        f"cannot read the time of day {at!r}: give hour and minute in the task's own zone, as in "
+        '"02:00" or time(2)'
+    )
+
+
+def weekdays_field(days: int | str | Iterable[int | str]) -> str:
+    """The weekday field for 1, "monday" or several of them; raises QueueError for anything else."""
+    several = [days] if isinstance(days, (int, str)) else list(days)
+    texts = [str(day).strip().lower() for day in several]
+    field = ",".join(text[:3] if text.isalpha() else text for text in texts)
+    try:
+        _weekdays(",".join(texts))
+    except QueueError:
+        raise QueueError(
+            f'cannot read the weekday {days!r}: give 0 or "sunday" to 6 or "saturday", or '
+            "several of them"
+        ) from None
+    return field
+
+
+def _weekdays(text: str) -> frozenset[int]:
+    return frozenset(day % 7 for day in _field(text, "weekday", 0, 7, text))
+
+
 def _field(text: str, name: str, low: int, high: int, whole: str) -> frozenset[int]:
     values: set[int] = set()
     for part in text.lower().split(","):
-        span, _, step = part.partition("/")
-        first, _, last = span.partition("-")
         try:
-            start = low if first == "*" else _number(first, name)
-            end = high if first == "*" or (step and not last) else start
-            end = _number(last, name) if last else end
-            stride = int(step) if step else 1
-            if not (low <= start <= end <= high and stride > 0):
-                raise ValueError(part)
+            values.update(_part(part, name, low, high))
         except ValueError:
             raise QueueError(
                 f"cannot read the {name} {part!r} of the cron expression {whole!r}: "
                 f"give {low} to {high}, ranges, lists or steps"
             ) from None
-        values.update(range(start, end + 1, stride))
     return frozenset(values)
 
 
+def _part(part: str, name: str, low: int, high: int) -> range:
+    """The values of `7`, `*/5`, `3-9/2`, `mon-fri`; raises ValueError."""
+    span, _, step = part.partition("/")
+    first, _, last = span.partition("-")
+    start = low if first == "*" else _number(first, name)
+    end = high if first == "*" or (step and not last) else start
+    end = _number(last, name) if last else end
+    stride = int(step) if step else 1
+    if not (low <= start <= high and low <= end <= high and stride > 0):
+        raise ValueError(part)
+    if end < start:
+        if name != "weekday":
+            raise ValueError(part)
+        end += 7  # sat-sun, fri-mon: on into the next week
+    return range(start, end + 1, stride)
+
+
 def _number(text: str, name: str) -> int:
-    if name == "month" and text[:3] in _MONTHS:
-        return _MONTHS.index(text[:3]) + 1
-    if name == "weekday" and text[:3] in _DAYS:
-        return _DAYS.index(text[:3])
+    if len(text) >= 3 and text.isalpha():
+        for index, full in enumerate(_NAMES.get(name, ())):
+            if full.startswith(text):
+                return index + (name == "month")
     return int(text)

@@ -7,17 +7,18 @@ functions run in the process that won the row, at most once.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from so.errors import QueueError
-from so.systems.queue.cron import Cron
+from so.systems.queue.cron import Cron, hour_and_minute, weekdays_field
 from so.systems.queue.job import Job
 from so.systems.queue.sqltools import Retry, read
 
@@ -27,31 +28,37 @@ if TYPE_CHECKING:
 log = logging.getLogger("so.queue")
 LATE = ("skip", "once", "all")
 KEEP_DAYS = 30
-_DAY_NAMES = "sunday monday tuesday wednesday thursday friday saturday".split()
+# The latest run of a task is what its missed times are counted from: kept for a yearly one, too.
+KEEP_LATEST_DAYS = 400
+_KEY_LENGTH = 120
+_MINUTE = timedelta(minutes=1)
 
 
 class Task:
-    """One thing that recurs; say when, and how late it may be."""
+    """One thing that recurs; say when, and how late it may be. The order of the words is free."""
 
-    def __init__(self, schedule: Schedule, kind: str, label: str, work: Any) -> None:
-        """*kind* is job, command or call."""
+    def __init__(
+        self, schedule: Schedule, kind: str, label: str, work: Any, arguments: str = ""
+    ) -> None:
+        """*kind* is job, command or call; *arguments* tell a job from others of its class."""
         self.kind = kind
         self.label = label
-        self.key = label
         self.work = work
-        self.cron_ = Cron.parse("* * * * *")
         self.zone = schedule.zone
         self.late_policy = "once"
         self.late_seconds = 3600.0
         self.queue_name: str | None = None
+        self._arguments = arguments
+        self._name: str | None = None
         self._conditions: list[Callable[[], Any]] = []
+        self._times = Cron.parse("* * * * *")
         self._weekdays: str | None = None
 
     # --- when ---
 
     def cron(self, expression: str) -> Self:
         """At the minutes that *expression* matches: `*/5 8-18 * * mon-fri`."""
-        self.cron_ = Cron.parse(expression)
+        self._times = Cron.parse(expression)
         return self
 
     def every_minute(self) -> Self:
@@ -59,8 +66,22 @@ class Task:
         return self.cron("* * * * *")
 
     def every_minutes(self, count: int) -> Self:
-        """Each *count* minutes from the full hour on."""
+        """Each *count* minutes from the full hour on; QueueError unless an hour is so divided."""
+        if not 0 < count <= 60 or 60 % count:
+            raise QueueError(
+                f"every_minutes({count}) does not divide an hour: give 1, 2, 3, 4, 5, 6, 10, 12, "
+                "15, 20, 30 or 60, or use every_hours(…) or cron(…)"
+            )
         return self.cron(f"*/{count} * * * *")
+
+    def every_hours(self, count: int) -> Self:
+        """Each *count* hours from midnight on; QueueError unless a day is so divided."""
+        if not 0 < count <= 24 or 24 % count:
+            raise QueueError(
+                f"every_hours({count}) does not divide a day: give 1, 2, 3, 4, 6, 8, 12 or 24, or "
+                "use cron(…)"
+            )
+        return self.cron(f"0 */{count} * * *")
 
     def hourly(self) -> Self:
         """At each full hour."""
@@ -74,25 +95,25 @@ class Task:
         """At midnight."""
         return self.daily_at("0:00")
 
-    def daily_at(self, time: str) -> Self:
-        """Each day at *time*: "02:00"."""
-        return self._at(time, "* *", "*")
+    def daily_at(self, at: str | time) -> Self:
+        """Each day at the time "02:00"."""
+        return self._at(at, "* * *")
 
     def weekly(self) -> Self:
         """At midnight before Sunday."""
         return self.weekly_on(0)
 
-    def weekly_on(self, day: int | str, time: str = "0:00") -> Self:
-        """On *day* of each week: 0 or "sunday" to 6 or "saturday"."""
-        return self._at(time, "* *", str(day)[:3].lower() if isinstance(day, str) else str(day))
+    def weekly_on(self, days: int | str | Iterable[int | str], at: str | time = "0:00") -> Self:
+        """On *days* of each week: 0 or "sunday" to 6 or "saturday", or several of them."""
+        return self._at(at, f"* * {weekdays_field(days)}")
 
     def monthly(self) -> Self:
         """At midnight before the first."""
         return self.monthly_on(1)
 
-    def monthly_on(self, day: int, time: str = "0:00") -> Self:
+    def monthly_on(self, day: int, at: str | time = "0:00") -> Self:
         """On *day* of each month."""
-        return self._at(time, f"{day} *", "*")
+        return self._at(at, f"{day} * *")
 
     def weekdays(self) -> Self:
         """Only from Monday to Friday."""
@@ -103,23 +124,44 @@ class Task:
         return self._on("0,6")
 
     def _on(self, days: str) -> Self:
-        fields = self.cron_.text.split()
-        return self.cron(" ".join([*fields[:4], days]))
+        if self._weekdays not in (None, days):
+            raise QueueError(
+                f"weekdays() and weekends() of {self.label!r} leave no day: keep one of them"
+            )
+        self._weekdays = days
+        return self
 
-    def _at(self, time: str, day_and_month: str, weekday: str) -> Self:
-        hour, _, minute = time.partition(":")
-        return self.cron(f"{int(minute or 0)} {int(hour)} {day_and_month} {weekday}")
+    def _at(self, at: str | time, days: str) -> Self:
+        hour, minute = hour_and_minute(at)
+        return self.cron(f"{minute} {hour} {days}")
+
+    @property
+    def cron_(self) -> Cron:
+        """When, all words taken together."""
+        return self._times if self._weekdays is None else self._times.on(self._weekdays)
 
     # --- how ---
 
-    def name(self, key: str) -> Self:
-        """Its key in the table of runs; needed when two tasks would have the same."""
-        self.key = key
+    def name(self, name: str) -> Self:
+        """Its name in the table of runs, instead of one made of what it runs and when."""
+        self._name = name
         return self
 
-    def timezone(self, name: str) -> Self:
+    @property
+    def has_name(self) -> bool:
+        """Whether `name()` was said."""
+        return self._name is not None
+
+    @property
+    def identity(self) -> str:
+        """Its name, or what it runs and when: the same in every process, after every start."""
+        if self._name is not None:
+            return self._name
+        return f"{self.label}{self._arguments} @ {self.cron_.text} {self.zone.key}"
+
+    def timezone(self, zone: str | ZoneInfo) -> Self:
         """Read its times in this zone: "Europe/Berlin"."""
-        self.zone = zone_of(name)
+        self.zone = zone_of(zone)
         return self
 
     def on_queue(self, name: str) -> Self:
@@ -139,12 +181,12 @@ class Task:
         return self
 
     def when(self, condition: Callable[[], Any]) -> Self:
-        """Only if *condition()* is true at that time."""
+        """Only if *condition()* is true when its time has come; asked once for each time."""
         self._conditions.append(condition)
         return self
 
     def skip(self, condition: Callable[[], Any]) -> Self:
-        """Not if *condition()* is true at that time."""
+        """Not if *condition()* is true when its time has come; asked once for each time."""
         self._conditions.append(lambda: not condition())
         return self
 
@@ -152,12 +194,10 @@ class Task:
         """Whether its conditions hold."""
         return all(condition() for condition in self._conditions)
 
-    def due(self, last: datetime | None, now: datetime) -> list[datetime]:
+    def due(self, last: datetime, now: datetime) -> list[datetime]:
         """The times at which it should have run since *last*, as far as its policy wants them."""
         window = 90.0 if self.late_policy == "skip" else max(90.0, self.late_seconds)
-        oldest = now - timedelta(seconds=window)
-        # A task that has never run owes nothing but the present minute.
-        after = now - timedelta(seconds=60) if last is None else max(last, oldest)
+        after = max(last, now - timedelta(seconds=window))
         times = self.cron_.between(after, now, self.zone)
         return times if self.late_policy == "all" else times[-1:]
 
@@ -168,7 +208,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Started:
-    """One run that this process has begun."""
+    """One run that this process has begun; not `ok` if it failed, or could not be begun."""
 
     task: Task
     run_at: datetime
@@ -183,6 +223,8 @@ class Schedule:
         self._queue = queue
         self.zone = zone_of(timezone)
         self.tasks: list[Task] = []
+        self.is_defined = False
+        """Whether the application's module has said what recurs."""
         self.run_command: Callable[[list[str]], int] | None = None
         ignore = "insert ignore"
         if queue.source.connection().dialect.name == "sqlite":
@@ -196,8 +238,11 @@ class Schedule:
 
     def job(self, job: Job | Callable[[], Job]) -> Task:
         """Queue *job* (or what *job* returns) each time."""
-        label = job.alias if isinstance(job, Job) else f"{job.__module__}.{job.__qualname__}"
-        return self._add("job", label, job)
+        if isinstance(job, Job):
+            args, kwargs = job._arguments
+            arguments = self._queue.codec.encode([*args, kwargs] if kwargs else list(args))
+            return self._add("job", job.alias, job, arguments)
+        return self._add("job", _name_of(job), job)
 
     def command(self, line: str) -> Task:
         """Run a console command each time: `"activity:prune --days=365"`."""
@@ -205,66 +250,104 @@ class Schedule:
 
     def call(self, fn: Callable[[], Any]) -> Task:
         """Call *fn* each time."""
-        return self._add("call", f"{fn.__module__}.{fn.__qualname__}", fn)
+        return self._add("call", _name_of(fn), fn)
 
-    def _add(self, kind: str, label: str, work: Any) -> Task:
-        task = Task(self, kind, label[:120], work)
+    def _add(self, kind: str, label: str, work: Any, arguments: str = "") -> Task:
+        task = Task(self, kind, label, work, arguments)
         self.tasks.append(task)
         return task
 
-    def check(self) -> None:
-        """Raise QueueError if two tasks have the same key."""
-        seen: set[str] = set()
+    def keyed(self) -> dict[str, Task]:
+        """The tasks by their keys in the table of runs; QueueError if two have the same.
+
+        Functions may well look the same (`<lambda>`): those are numbered as they come.
+        """
+        found: dict[str, Task] = {}
         for task in self.tasks:
-            if task.key in seen:
+            key, number = _fitting(task.identity), 1
+            while key in found and callable(task.work) and not task.has_name:
+                number += 1
+                key = _fitting(f"{task.identity} #{number}")
+            if key in found:
                 raise QueueError(
-                    f"two scheduled tasks have the key {task.key!r}: give one of them .name(…)"
+                    f"two scheduled tasks have the key {key!r}: give one of them .name(…)"
                 )
-            seen.add(task.key)
+            found[key] = task
+        return found
 
     # --- running ---
 
     def run_due(self) -> list[Started]:
-        """Begin what is due and nobody has begun yet; what this process began."""
-        self.check()
+        """Begin what is due and nobody has begun yet; what this process began, or could not.
+
+        An error in one task is logged and holds up no other. What could not be begun is still
+        owed, and tried again for as long as the task may be late.
+        """
         now = self._queue.clock.now()
-        started = []
-        for task in self.tasks:
-            for run_at in task.due(self._last_run(task), now):
-                if task.is_wanted() and self._win(task, run_at):
-                    started.append(Started(task, run_at, self._start(task)))
+        started: list[Started] = []
+        for key, task in self.keyed().items():
+            try:
+                for run in self._begin(key, task, now):
+                    started.append(run)
+            except Exception:
+                log.exception("queue: cannot begin the scheduled %s %r", task.kind, task.label)
+                started.append(Started(task, now, ok=False))
         return started
 
-    def _last_run(self, task: Task) -> datetime | None:
+    def _begin(self, key: str, task: Task, now: datetime) -> Iterator[Started]:
+        for run_at in task.due(self._last_run(key) or self._first_sight(key, now), now):
+            is_wanted = task.is_wanted()
+            if not self._win(key, task, run_at, is_wanted):
+                continue
+            if is_wanted:
+                yield Started(task, run_at, self._start(task))
+            else:
+                log.info(
+                    "queue: the scheduled %s %r is not wanted at %s", task.kind, task.label, run_at
+                )
+
+    def _last_run(self, key: str) -> datetime | None:
         conn = self._queue.source.connection()
-        rows = read(conn, "select max(run_at) from queue_schedule_runs where task = ?", (task.key,))
+        rows = read(conn, "select max(run_at) from queue_schedule_runs where task = ?", (key,))
         return None if rows[0][0] is None else datetime.fromtimestamp(rows[0][0], UTC)
 
-    def _win(self, task: Task, run_at: datetime) -> bool:
+    def _first_sight(self, key: str, now: datetime) -> datetime:
+        """Write down that the task is known from now on: it owes the present minute and all since.
+
+        Without that, a time missed before the first run could not be told from one that had
+        passed when the task was written.
+        """
+        before = now.replace(second=0, microsecond=0) - _MINUTE
+        conn = self._queue.source.connection()
+        Retry()(conn, lambda: self._note(conn, key, before))
+        return before
+
+    def _win(self, key: str, task: Task, run_at: datetime, is_wanted: bool = True) -> bool:
+        """Whether this process is the one to decide about *run_at*; stores the job if so."""
         conn = self._queue.source.connection()
 
         def work() -> bool:
             with conn.transaction():
-                return self._claim(conn, task, int(run_at.timestamp()))
+                return self._claim(conn, key, task, run_at, is_wanted)
 
         return Retry()(conn, work)
 
-    def _claim(self, conn: Any, task: Task, run_at: int) -> bool:
-        now = int(self._queue.clock.time())
-        mine = conn.affecting_statement(
-            self._insert, (task.key, run_at, socket.gethostname()[:255], now)
-        )
-        if not mine:
+    def _claim(self, conn: Any, key: str, task: Task, run_at: datetime, is_wanted: bool) -> bool:
+        if not self._note(conn, key, run_at):
             return False
-        newest = read(
-            conn, "select max(run_at) from queue_schedule_runs where task = ?", (task.key,)
-        )
-        if task.late_policy != "all" and newest[0][0] > run_at:
+        newest = self._last_run(key)
+        if task.late_policy != "all" and newest is not None and newest > run_at:
             return False  # another server has made up for this one already
-        if task.kind == "job":
+        if is_wanted and task.kind == "job":
             job = task.work if isinstance(task.work, Job) else task.work()
             self._queue.push(job, task.queue_name)
         return True
+
+    def _note(self, conn: Any, key: str, run_at: datetime) -> bool:
+        """Write the row of a due time; False if it was there."""
+        now, host = int(self._queue.clock.time()), socket.gethostname()[:255]
+        values = (key, int(run_at.timestamp()), host, now)
+        return bool(conn.affecting_statement(self._insert, values))
 
     def _start(self, task: Task) -> bool:
         if task.kind == "job":
@@ -281,18 +364,44 @@ class Schedule:
             return False
 
     def sweep(self) -> int:
-        """Delete runs of a month ago; how many."""
-        before = int(self._queue.clock.time()) - KEEP_DAYS * 86_400
-        return int(
-            self._queue.source.connection().affecting_statement(
-                "delete from queue_schedule_runs where run_at < ?", (before,)
-            )
+        """Delete runs of a month ago, except the latest of each task; how many."""
+        conn, now = self._queue.source.connection(), int(self._queue.clock.time())
+        before, ancient = now - KEEP_DAYS * 86_400, now - KEEP_LATEST_DAYS * 86_400
+        rows = read(
+            conn,
+            "select task, max(run_at) from queue_schedule_runs group by task "
+            "having min(run_at) < ?",
+            (before,),
         )
+        total = 0
+        for key, latest in rows:
+            end = before if latest < ancient else min(before, latest)
+            total += conn.affecting_statement(
+                "delete from queue_schedule_runs where task = ? and run_at < ?", (key, end)
+            )
+        return int(total)
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """The time zone *name*; raises QueueError for an unknown one."""
+def _name_of(fn: Any) -> str:
+    if not callable(fn):
+        raise QueueError(f"cannot schedule {fn!r}: give a Job, or a function")
+    inner = getattr(fn, "func", fn)  # of a functools.partial
+    return f"{inner.__module__}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
+
+
+def _fitting(text: str) -> str:
+    """*text* as the column takes it: ASCII, and of a length that keeps it distinct."""
+    if text.isascii() and len(text) <= _KEY_LENGTH:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{text.encode('ascii', 'replace').decode()[: _KEY_LENGTH - 17]}~{digest}"
+
+
+def zone_of(zone: str | ZoneInfo) -> ZoneInfo:
+    """The time zone of that name; raises QueueError for an unknown one."""
+    if isinstance(zone, ZoneInfo):
+        return zone
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise QueueError(f"unknown time zone {name!r}: use a name like Europe/Berlin") from error
+        return ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, AttributeError) as error:
+        raise QueueError(f"unknown time zone {zone!r}: use a name like Europe/Berlin") from error

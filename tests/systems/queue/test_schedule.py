@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import subprocess
+import sys
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -34,6 +37,9 @@ def times(text: str, start: datetime, hours: float, zone: ZoneInfo = LONDON) -> 
         ("0 13 1 * 4", ["15 13:00"]),
         ("0 13 15 * 1", ["15 13:00"]),
         ("0 13 * * 7", []),
+        ("0 13 * * sat-sun", []),
+        ("0 13 * * wed-sun", ["15 13:00"]),
+        ("0 13 * * sun-thu", ["15 13:00"]),
         ("@hourly", ["15 13:00", "15 14:00"]),
     ],
 )
@@ -42,7 +48,18 @@ def test_a_cron_expression_matches_its_minutes(text: str, expected: list[str]) -
 
 
 @pytest.mark.parametrize(
-    "text", ["* * * *", "60 * * * *", "a * * * *", "*/0 * * * *", "5-1 * * * *", "* * * * 8"]
+    "text",
+    [
+        "* * * *",
+        "60 * * * *",
+        "a * * * *",
+        "*/0 * * * *",
+        "5-1 * * * *",
+        "* * * * 8",
+        "* * * * sat-8",
+        "* * * * monkey",
+        "* * * marching *",
+    ],
 )
 def test_a_bad_cron_expression_is_told(text: str) -> None:
     with pytest.raises(QueueError, match="cannot read the"):
@@ -79,8 +96,8 @@ def test_the_words_stand_for_expressions(queue: Queue) -> None:
         task.hourly().cron_.text,
         task.daily().cron_.text,
         task.daily_at("02:30").cron_.text,
-        task.daily_at("02:30").weekdays().cron_.text,
-        task.daily_at("2").weekends().cron_.text,
+        task.every_hours(6).cron_.text,
+        task.daily_at("2").cron_.text,
         task.weekly().cron_.text,
         task.weekly_on("monday", "8:00").cron_.text,
         task.monthly().cron_.text,
@@ -93,13 +110,59 @@ def test_the_words_stand_for_expressions(queue: Queue) -> None:
         "0 * * * *",
         "0 0 * * *",
         "30 2 * * *",
-        "30 2 * * 1-5",
-        "0 2 * * 0,6",
+        "0 */6 * * *",
+        "0 2 * * *",
         "0 0 * * 0",
         "0 8 * * mon",
         "0 0 1 * *",
         "15 6 15 * *",
     ]
+
+
+def test_the_order_of_the_words_is_free(queue: Queue, clock: Clock) -> None:
+    plan, friday = queue.schedule, datetime(2026, 1, 16, 12, tzinfo=UTC)
+    first = plan.job(Note("a")).weekdays().timezone("Europe/Berlin").daily_at("09:00")
+    second = plan.job(Note("a")).daily_at("09:00").timezone("Europe/Berlin").weekdays()
+    weekend = plan.job(Note("a")).weekends().every_minutes(30)
+    monthly = plan.job(Note("a")).weekdays().monthly_on(1, "6:00")
+
+    assert first.cron_ == second.cron_ == Cron.parse("0 9 * * *").on("1-5")
+    assert first.next_run(friday) == datetime(2026, 1, 19, 8, tzinfo=UTC)
+    assert weekend.next_run(friday) == datetime(2026, 1, 17, tzinfo=UTC)
+    # The first of February and of March 2026 are Sundays.
+    assert monthly.next_run(friday) == datetime(2026, 4, 1, 6, tzinfo=UTC)
+    assert plan.job(Note("a")).cron("@daily").weekdays().cron_.text == "0 0 * * 1-5"
+    with pytest.raises(QueueError, match="leave no day"):
+        weekend.weekdays()
+
+
+def test_times_zones_and_days_are_taken_in_every_usual_form(queue: Queue) -> None:
+    task = queue.schedule.job(Note("a"))
+
+    assert task.daily_at(time(2)).cron_.text == "0 2 * * *"
+    assert task.weekly_on([1, 3]).cron_.text == "0 0 * * 1,3"
+    assert task.weekly_on(("monday", "Thu"), time(8, 5)).cron_.text == "5 8 * * mon,thu"
+    assert task.timezone(BERLIN).zone is BERLIN
+
+
+@pytest.mark.parametrize("at", ["25:00", "2:60", "noon", "02:00:30", "", 2, time(2, 0, 30), None])
+def test_what_is_no_time_of_day_is_told(queue: Queue, at: Any) -> None:
+    with pytest.raises(QueueError, match="cannot read the time of day .*02:00"):
+        queue.schedule.job(Note("a")).daily_at(at)
+
+
+@pytest.mark.parametrize("days", ["someday", 8, [], [1, "x"]])
+def test_what_is_no_weekday_is_told(queue: Queue, days: Any) -> None:
+    with pytest.raises(QueueError, match="cannot read the weekday"):
+        queue.schedule.job(Note("a")).weekly_on(days)
+
+
+@pytest.mark.parametrize("count", [90, 45, 7, 0, -5])
+def test_minutes_that_do_not_divide_an_hour_are_refused(queue: Queue, count: int) -> None:
+    with pytest.raises(QueueError, match=rf"every_minutes\({count}\).*every_hours.*cron"):
+        queue.schedule.job(Note("a")).every_minutes(count)
+    with pytest.raises(QueueError, match=rf"every_hours\({count}\).*cron"):
+        queue.schedule.job(Note("a")).every_hours(count)
 
 
 def test_a_due_job_is_queued_once_by_any_number_of_servers(
@@ -150,15 +213,83 @@ def test_a_new_task_owes_nothing_but_the_present_minute(queue: Queue, clock: Clo
     assert queue.schedule.run_due() == []
 
 
+def test_a_new_task_is_owed_what_it_misses_from_then_on(queue: Queue, clock: Clock) -> None:
+    clock.travel(timedelta(minutes=58))
+    queue.schedule.job(Note("a")).hourly()
+    queue.schedule.run_due()
+
+    clock.travel(300)  # down at its very first minute
+    assert [run.run_at.hour for run in queue.schedule.run_due()] == [13]
+
+
+def test_a_monthly_task_is_made_up_for_after_thirty_days_of_sweeping(
+    queue: Queue, db: Database, clock: Clock
+) -> None:
+    queue.schedule.job(Note("a")).monthly_on(1, "06:00").late("once", 7200)
+    clock.freeze(datetime(2026, 5, 1, 6, tzinfo=UTC))
+    assert len(queue.schedule.run_due()) == 1
+    clock.freeze(datetime(2026, 6, 1, 5, 58, tzinfo=UTC))
+    queue.schedule.sweep()
+
+    clock.travel(300)
+    assert len(queue.schedule.run_due()) == 1
+    clock.travel(timedelta(days=500))
+    queue.schedule.sweep()
+    assert db.table("queue_schedule_runs").count() == 0
+
+
+def test_a_condition_is_asked_at_the_due_time_and_not_again(queue: Queue, clock: Clock) -> None:
+    answers = [False, True]
+    queue.schedule.job(Note("a")).hourly().when(lambda: answers.pop(0))
+
+    assert queue.schedule.run_due() == []
+    for _ in range(59):
+        clock.travel(60)
+        assert queue.schedule.run_due() == []
+    clock.travel(60)
+    assert len(queue.schedule.run_due()) == 1
+    assert answers == []
+
+
+def test_an_error_in_one_task_holds_up_no_other(
+    queue: Queue, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = ["no month yet", "no answer"]
+
+    def make() -> Job:
+        if faults:
+            raise ValueError(faults.pop())
+        return Note("made")
+
+    plan = queue.schedule
+    plan.job(make).hourly()
+    plan.job(Note("b")).hourly().when(lambda: 1 / 0)
+    plan.job(Note("c")).hourly()
+
+    assert [(run.task.work is make, run.ok) for run in plan.run_due()] == [
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
+    assert "make" in caplog.text
+    assert "no answer" in caplog.text
+    assert "division by zero" in caplog.text
+    clock.travel(60)
+    assert [run.ok for run in plan.run_due()] == [False, False]
+    clock.travel(60)
+    # What could not be begun is still owed.
+    assert [(run.ok, run.run_at.minute) for run in plan.run_due()][0] == (True, 0)
+
+
 def test_a_server_that_is_behind_does_not_run_what_was_made_up_for(
     queue: Queue, clock: Clock
 ) -> None:
-    task = queue.schedule.job(Note("a")).every_minute()
-    now = clock.now()
+    plan, now = queue.schedule, clock.now()
+    task = plan.job(Note("a")).every_minute()
 
-    assert queue.schedule._win(task, now)
-    assert not queue.schedule._win(task, now - timedelta(minutes=1))
-    assert not queue.schedule._win(task, now)
+    assert plan._win("a", task, now)
+    assert not plan._win("a", task, now - timedelta(minutes=1))
+    assert not plan._win("a", task, now)
 
 
 def test_conditions_and_zones_are_honoured(queue: Queue, clock: Clock) -> None:
@@ -217,18 +348,81 @@ def test_a_job_may_be_made_afresh_each_time(queue: Queue, worker: Worker, clock:
     assert DIARY == [0, 1]
 
 
-def test_two_tasks_of_one_key_are_refused(queue: Queue) -> None:
-    queue.schedule.job(Note("a")).hourly()
-    queue.schedule.job(Note("b")).hourly()
+def test_tasks_that_differ_in_anything_have_keys_of_their_own(queue: Queue) -> None:
+    plan = queue.schedule
+    plan.run_command = lambda argv: 0
+    for name in ("a", "b"):
+        plan.job(Note(name)).hourly()
+        plan.call(lambda name=name: DIARY.append(name)).hourly()
+    plan.job(Note("a")).daily()
+    plan.job(Note("a")).daily().timezone(BERLIN)
+    plan.job(lambda: Note("c")).hourly()
+    plan.command("report --name=Köln").hourly()
+    plan.command("report --text=" + "x" * 200 + "1").hourly()
+    plan.command("report --text=" + "x" * 200 + "2").hourly()
 
-    with pytest.raises(QueueError, match="two scheduled tasks have the key"):
+    assert [run.ok for run in plan.run_due()][:4] == [True] * 4
+    assert DIARY == ["a", "b"]
+    keys = list(plan.keyed())
+    assert len(keys) == len(plan.tasks)
+    assert all(key.isascii() and len(key) <= 120 for key in keys)
+    assert keys[0] == 'tests.systems.queue.jobs.Note["a"] @ 0 * * * * UTC'
+    plan.call(print).hourly()
+    plan.call(print).hourly()
+    assert list(plan.keyed())[-1] == "builtins.print @ 0 * * * * UTC #2"
+
+
+def test_two_tasks_that_are_the_same_are_refused(queue: Queue) -> None:
+    queue.schedule.job(Note("a")).hourly()
+    queue.schedule.job(Note("a")).hourly()
+
+    with pytest.raises(QueueError, match=r"two scheduled tasks have the key .*name\("):
         queue.schedule.run_due()
+    queue.schedule.tasks[1].name("a second time")
+    assert len(queue.schedule.run_due()) == 2
+
+
+def test_keys_are_the_same_in_every_process() -> None:
+    script = """
+from functools import partial
+from so.db.connection import Connection
+from so.systems.queue import Queue
+from tests.systems.queue.jobs import Note
+plan = Queue(Connection(":memory:")).schedule
+plan.job(Note("a")).hourly()
+plan.call(lambda: None).daily()
+plan.call(lambda: None).daily()
+plan.call(partial(print, "x")).daily()
+plan.command("queue:flush --hours=" + "9" * 200)
+print(list(plan.keyed()))
+"""
+    texts = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            check=True,
+            env={"PYTHONHASHSEED": n},
+        ).stdout
+        for n in ("1", "2")
+    ]
+
+    assert texts[0] == texts[1] != b""
+
+
+@pytest.mark.parametrize("nonsense", ["app:report", None, 7])
+def test_what_cannot_be_scheduled_is_told(queue: Queue, nonsense: Any) -> None:
+    with pytest.raises(QueueError, match="cannot schedule"):
+        queue.schedule.job(nonsense)
+    with pytest.raises(QueueError, match="cannot schedule"):
+        queue.schedule.call(nonsense)
 
 
 def test_old_runs_are_swept(queue: Queue, db: Database, clock: Clock) -> None:
     queue.schedule.job(Note("a")).every_minute()
     queue.schedule.run_due()
+    clock.travel(60)
+    queue.schedule.run_due()
     clock.travel(timedelta(days=31))
 
-    assert queue.schedule.sweep() == 1
-    assert db.table("queue_schedule_runs").count() == 0
+    assert queue.schedule.sweep() == 2
+    assert db.table("queue_schedule_runs").count() == 1
