@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -109,10 +110,11 @@ def test_queue_work_serves_queues_by_rank_and_takes_limits(queue: Queue, kernel:
 
 
 @pytest.mark.parametrize(
-    "options", ["--workers=many", "--sleep=-1", "--backoff=soon", "--timeout=x"]
+    "options",
+    ["--workers=many", "--sleep=-1", "--backoff=soon", "--timeout=x", "--sleep=nan", "--rest=inf"],
 )
 def test_queue_work_refuses_what_is_no_number(kernel: Kernel, options: str) -> None:
-    assert "is no number" in run(kernel, f"queue:work --once {options}", 2)
+    assert re.search("is no (whole )?number", run(kernel, f"queue:work --once {options}", 2))
 
 
 def test_queue_work_says_what_does_not_fit(app: Application, kernel: Kernel) -> None:
@@ -154,10 +156,118 @@ def test_failed_jobs_are_listed_retried_forgotten_flushed(queue: Queue, kernel: 
     run(kernel, "queue:work --workers=0 --memory=0 --stop-when-empty")
     assert "0 failed job(s) deleted" in run(kernel, "queue:flush --hours=1")
     assert "0 failed job(s) deleted" in run(kernel, "queue:prune-failed --hours=1")
-    assert "are kept" in run(kernel, "queue:prune-failed --hours=0")
     assert "2 failed job(s) put back" in run(kernel, "queue:retry --queue=default")
     assert "0 failed job(s) put back" in run(kernel, f"queue:retry --group={group['fingerprint']}")
     assert "0 failed job(s) deleted" in run(kernel, "queue:flush")
+
+
+def failing(name: str, queue: str = "default") -> Fails:
+    job = Fails(name)
+    job.tries, job.queue = 1, queue
+    return job
+
+
+def work_off(kernel: Kernel) -> None:
+    run(kernel, "queue:work --workers=0 --memory=0 --stop-when-empty --queue=default,low,high")
+
+
+def test_all_is_narrowed_by_the_options_beside_it(queue: Queue, kernel: Kernel) -> None:
+    for name in ("low", "high", "low", "high", "high"):
+        queue.push(failing(name, name))
+    work_off(kernel)
+    ids = [failed.id for failed in queue.failed()]
+
+    run(kernel, f"queue:retry all {ids[0]}", 2)
+    run(kernel, f"queue:retry {ids[0]} --queue=low", 2)
+    run(kernel, "queue:retry all --queue=low --range=x", 2)
+    assert queue.failed_jobs.count() == 5
+
+    assert "0 failed" in run(kernel, "queue:retry all --queue=other")
+    assert "2 failed" in run(kernel, "queue:retry all --queue=low")
+    assert queue.size("high") == 0
+    assert "1 failed" in run(kernel, f"queue:retry --queue=high --range=1-{ids[2]}")
+    assert "2 failed" in run(kernel, "queue:retry all")
+
+
+def test_the_json_of_failed_jobs_holds_all_there_is_of_each(
+    queue: Queue, kernel: Kernel, db_config: dict[str, Any]
+) -> None:
+    assert json.loads(run(kernel, "queue:failed --json")) == []
+    queue.source.connection().run(
+        "insert into jobs (queue, payload, available_at, created_at) values (?, ?, 0, 0)",
+        ("default", "{no json"),
+    )
+    queue.bulk([failing(str(number)) for number in range(60)])
+    work_off(kernel)
+
+    found = json.loads(run(kernel, "queue:failed --json"))
+    assert len(found) == 61
+    assert found[0]["payload"]["data"] == {"text": "59"}
+    assert "Traceback" in found[0]["exception"]
+    assert "ValueError: 59" in found[0]["exception"]
+    assert found[-1]["payload"] == "{no json"
+    assert [item["id"] for item in found] == sorted((i["id"] for i in found), reverse=True)
+    assert len(json.loads(run(kernel, "queue:failed --json --limit=21"))) == 21
+    assert len(json.loads(run(kernel, "queue:failed --json --queue=low"))) == 0
+    assert run(kernel, "queue:failed").count("ValueError") == 50
+
+
+@pytest.mark.parametrize("hours", ["-1", "1.5", "x", "", "inf"])
+@pytest.mark.parametrize("command", ["queue:flush", "queue:prune-failed", "queue:prune-batches"])
+def test_hours_that_are_no_whole_number_delete_nothing(
+    queue: Queue, kernel: Kernel, command: str, hours: str
+) -> None:
+    queue.batch([failing("a")]).allow_failures().dispatch()
+    work_off(kernel)
+
+    assert "--hours=" in run(kernel, f"{command} --hours={hours}", 2)
+    assert queue.failed_jobs.count() == 1
+    assert queue.source.table("job_batches").count() == 1
+
+
+def test_no_hours_at_all_are_every_failure_and_every_finished_batch(
+    app: Application, queue: Queue, kernel: Kernel
+) -> None:
+    queue.batch([failing("a")]).allow_failures().dispatch()
+    queue.batch([Note("b")]).dispatch()
+    queue.batch([failing("c", "later")]).dispatch()
+    work_off(kernel)
+    app.config.set("queue.prune_failed_hours", 0)
+    app.config.set("queue.prune_batches_hours", 0)
+
+    assert "are kept" in run(kernel, "queue:prune-failed")
+    assert "0 batch(es)" in run(kernel, "queue:prune-batches")
+    assert "0 failed" in run(kernel, "queue:prune-failed --hours=99999999999")
+    assert "1 failed job(s) deleted" in run(kernel, "queue:prune-failed --hours=0")
+    assert "2 batch(es) deleted" in run(kernel, "queue:prune-batches --hours=0")
+    assert "1 batch(es) deleted" in run(kernel, "queue:prune-batches --unfinished=0")
+
+
+def test_a_connection_is_known_or_refused(queue: Queue, kernel: Kernel) -> None:
+    queue.push(Note("a"))
+    queue.push(Note("b"))
+
+    for line in ("queue:work redis --once", "queue:clear redis --force", "queue:clear sync"):
+        text = run(kernel, line, 2)
+        assert "there is no queue connection" in text
+        assert "give database" in text
+    assert queue.size() == 2
+    run(kernel, "queue:work database --once --workers=0")
+    assert DIARY == ["a"]
+    assert "1 job(s)" in run(kernel, "queue:clear database --force")
+
+
+def test_a_list_without_a_name_is_no_list(queue: Queue, kernel: Kernel) -> None:
+    queue.push(Note("a"))
+
+    for line in (
+        "queue:clear --queue= --force",
+        "queue:clear --queue=, --force",
+        "queue:monitor ,",
+    ):
+        assert "names no queue" in run(kernel, line, 2)
+    run(kernel, "queue:clear --queue=low,, --force")
+    assert queue.size() == 1
 
 
 def test_batches_are_retried_and_pruned(app: Application, queue: Queue, kernel: Kernel) -> None:
@@ -258,7 +368,8 @@ def test_pause_resume_and_restart(queue: Queue, kernel: Kernel) -> None:
     assert "Paused: all queues" in run(kernel, "queue:pause")
     run(kernel, "queue:work --once --workers=0")
     assert DIARY == []
-    assert "Going on: default" in run(kernel, "queue:resume default")
+    run(kernel, "queue:pause --for=0", 2)
+    assert "Going on: default" in run(kernel, "queue:resume default,low")
     assert "Going on: all queues" in run(kernel, "queue:resume")
     assert "nothing was paused" in run(kernel, "queue:resume")
     run(kernel, "queue:work --once --workers=0")

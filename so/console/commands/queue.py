@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from so.console.command import Command
@@ -10,8 +12,11 @@ from so.console.output import NORMAL
 from so.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
-    from so.systems.queue import Queue
+    from so.systems.queue import FailedJob, FailedJobs, Queue
+    from so.systems.queue.failed import Retried
     from so.systems.worker import WorkerOptions
+
+LONGEST_HOURS = 1_000_000  # a century: nothing is older
 
 
 class QueueCommand(Command):
@@ -25,13 +30,40 @@ class QueueCommand(Command):
         found: Queue = self.app.make("queue")
         return found
 
+    @property
+    def named_queue(self) -> Queue:
+        """The queue behind the argument `connection`; UsageError for a name nobody knows."""
+        queue, name = self.queue, self.argument("connection")
+        known = {queue.connection_name: queue, **queue.others}
+        if name is None or name in known:
+            return known.get(name, queue)
+        hint = "; it runs jobs at once and keeps none" if name == "sync" else ""
+        raise UsageError(
+            f"there is no queue connection {name!r} to take jobs from{hint}: give "
+            f"{' or '.join(known)}, or name queues with --queue={name}"
+        )
+
+    def names(self, text: Any) -> list[str]:
+        """The queues in *text*, by commas; the default one for None."""
+        if text is None:
+            return [self.queue.default_queue]
+        found = [part.strip() for part in str(text).split(",") if part.strip()]
+        if not found:
+            raise UsageError(f"{text!r} names no queue: give names, separated by commas")
+        return found
+
+    def hours(self, option: str, default: float | None = None) -> float | None:
+        """The option as hours; given as 0, it leaves out nothing."""
+        value = self.number(option, None, int)
+        return default if value is None else min(value, LONGEST_HOURS)
+
     def setting(self, name: str, default: Any) -> Any:
         """A value of config/queue.py."""
         value = self.app.config.get(f"queue.{name}")
         return default if value is None else value
 
     def number(self, option: str, default: Any = None, kind: Callable[[str], Any] = float) -> Any:
-        """The option as a number that is not negative."""
+        """The option as a number that is not negative; UsageError for anything else."""
         text = self.option(option)
         if text is None:
             return default
@@ -39,8 +71,9 @@ class QueueCommand(Command):
             value = kind(str(text))
         except ValueError:
             value = -1
-        if value < 0:
-            raise UsageError(f"--{option}={text} is no number: give one that is 0 or more")
+        if not 0 <= value < inf:
+            what = "whole number" if kind is int else "number"
+            raise UsageError(f"--{option}={text} is no {what}: give one that is 0 or more")
         return value
 
 
@@ -59,7 +92,7 @@ class QueueWork(QueueCommand):
         " {--timeout= : Seconds for jobs that say nothing; 0 is no limit}"
         " {--backoff= : Seconds between attempts for jobs that say nothing}"
         " {--memory=128 : MB at which a process is replaced; 0 is never}"
-        " {--max-jobs= : End after so many jobs per process}"
+        " {--max-jobs= : End each process after so many jobs of its own}"
         " {--max-time= : End after so many seconds}"
         " {--rest=0 : Seconds of pause after each job}"
         " {--grace= : Seconds a running job has when the worker is stopped}"
@@ -71,21 +104,20 @@ class QueueWork(QueueCommand):
         """Work until there is a reason to end."""
         from so.systems.worker import work
 
-        options = self._options()
+        queue, options = self.named_queue, self._options()
         for fault in options.faults():
             raise CommandError(fault)
         self._load_jobs()
         if self._is_silent_stream():
-            return work(self.queue, options, self._write)
-        return work(self.queue, options)
+            return work(queue, options, self._write)
+        return work(queue, options)
 
     def _options(self) -> WorkerOptions:
         from so.systems.queue.running import Limits
         from so.systems.worker import WorkerOptions
 
-        names = [n.strip() for n in str(self.option("queue") or "").split(",") if n.strip()]
         return WorkerOptions(
-            queues=names or [self.queue.default_queue],
+            queues=self.names(self.option("queue")),
             fair=bool(self.option("fair")) or bool(self.setting("fair", False)),
             processes=self.number("workers", 1, int),
             once=bool(self.option("once")),
@@ -143,7 +175,8 @@ class QueueFailed(QueueCommand):
     """Lists what has failed."""
 
     signature = (
-        "queue:failed {--queue= : Only of this queue} {--limit=50 : How many}"
+        "queue:failed {--queue= : Only of this queue}"
+        " {--limit= : How many (default: 50, all of them with --json)}"
         " {--groups : Count by kind of failure}"
     )
     description = "List failed jobs, or count them by kind"
@@ -153,24 +186,32 @@ class QueueFailed(QueueCommand):
         """Print the list."""
         if self.option("groups"):
             return self._groups()
-        jobs = self.queue.failed_jobs
-        found = jobs.latest(self.number("limit", 50, int), self.option("queue"))
+        jobs, limit = self.queue.failed_jobs, self.number("limit", None, int)
         if self.wants_json:
-            self.json([job.to_dict() for job in found])
+            self._as_json(jobs.newest_first(limit, self.option("queue")))
             return 0
-        if not found:
+        rows = [
+            [f.uuid, f.queue, f.job, f"{f.failed_at:%Y-%m-%d %H:%M:%S}", f.reason[:80]]
+            for f in jobs.newest_first(50 if limit is None else limit, self.option("queue"))
+        ]
+        if not rows:
             self.info("No failed jobs.")
             return 0
-        self.table(
-            ["uuid", "queue", "job", "failed at", "reason"],
-            [
-                [f.uuid, f.queue, f.job, f"{f.failed_at:%Y-%m-%d %H:%M:%S}", f.reason[:80]]
-                for f in found
-            ],
-        )
+        self.table(["uuid", "queue", "job", "failed at", "reason"], rows)
         ages = ", ".join(f"{name} {count}" for name, count in jobs.ages().items())
         self.line(f"{jobs.count()} in all; by age: {ages}")
         return 0
+
+    def _as_json(self, jobs: Iterable[FailedJob]) -> None:
+        """Print them as one array, each as it is read: payloads may be of any size."""
+        from so.support.codec import to_jsonable
+
+        text = "["
+        for job in jobs:
+            self.line(text)
+            item = json.dumps(to_jsonable(job.to_dict()), ensure_ascii=False, indent=2)
+            text = f"{item},"
+        self.line(f"{text.removesuffix(',')}\n]" if text != "[" else "[]")
 
     def _groups(self) -> int:
         groups = self.queue.failed_jobs.groups()
@@ -210,21 +251,29 @@ class QueueRetry(QueueCommand):
             self.warn(f"{blocked} unique job(s) stay failed: another one of each kind is queued.")
         return 0 if total or not keys or keys == ["all"] else 1
 
-    def _results(self, jobs: Any, keys: list[str]) -> Iterator[Any]:
-        name, group, ranges = self.option("queue"), self.option("group"), self.option("range")
-        if not (keys or name or group or ranges):
+    def _results(self, jobs: FailedJobs, keys: list[str]) -> Iterator[Retried]:
+        name, group, ranges = self.option("queue"), self.option("group"), self._ranges()
+        narrowed = bool(name or group or ranges)
+        if not (keys or narrowed):
             raise UsageError("nothing to retry: name uuids, all, --queue, --group or --range")
-        if keys == ["all"]:
-            yield jobs.retry_all()
-        elif keys:
+        if keys and keys != ["all"]:
+            if narrowed or "all" in keys:
+                raise UsageError(
+                    "queue:retry takes uuids, or all with --queue, --group and --range: not both"
+                )
             yield jobs.retry(keys)
-        if name or group:
-            yield jobs.retry_all(queue=name, group=group)
-        for text in ranges or []:
+            return
+        for ids in ranges or [None]:
+            yield jobs.retry_all(queue=name, group=group, ids=ids)
+
+    def _ranges(self) -> list[tuple[int, int] | None]:
+        found: list[tuple[int, int] | None] = []
+        for text in self.option("range") or []:
             first, _, last = str(text).partition("-")
             if not (first.isdecimal() and last.isdecimal()):
                 raise UsageError(f"--range={text} is no range: give ids as 10-20")
-            yield jobs.retry_all(ids=(int(first), int(last)))
+            found.append((int(first), int(last)))
+        return found
 
 
 class QueueRetryBatch(QueueCommand):
@@ -273,7 +322,9 @@ class QueueFlush(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        self.info(f"{self.queue.failed_jobs.prune(self.number('hours', 0))} failed job(s) deleted.")
+        self.info(
+            f"{self.queue.failed_jobs.prune(self.hours('hours') or 0)} failed job(s) deleted."
+        )
         return 0
 
 
@@ -286,8 +337,8 @@ class QueuePruneFailed(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        hours = self.number("hours", self.setting("prune_failed_hours", 720))
-        if not hours:
+        hours = self.hours("hours", self.setting("prune_failed_hours", 720) or None)
+        if hours is None:
             self.info("Failed jobs are kept: queue.prune_failed_hours is 0.")
             return 0
         self.info(f"{self.queue.failed_jobs.prune(hours)} failed job(s) deleted.")
@@ -306,17 +357,16 @@ class QueuePruneBatches(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        hours = self.number("hours", self.setting("prune_batches_hours", 720))
-        total = self._prune(hours, False) if hours else 0
-        unfinished = self.number("unfinished")
-        if unfinished:
-            total += self._prune(unfinished, True)
+        hours = self.hours("hours", self.setting("prune_batches_hours", 720) or None)
+        unfinished = self.hours("unfinished")
+        total = 0 if hours is None else self._prune(hours, False)
+        total += 0 if unfinished is None else self._prune(unfinished, True)
         self.info(f"{total} batch(es) deleted.")
         return 0
 
     def _prune(self, hours: float, unfinished: bool) -> int:
         queue, total = self.queue, 0
-        before = queue.clock.time() - hours * 3600
+        before = int(queue.clock.time()) + 1 - hours * 3600  # this very second included
         while True:
             conn = queue.source.connection()
             count = queue.batches.prune(conn, before, unfinished=unfinished)
@@ -338,9 +388,9 @@ class QueueClear(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        names = str(self.option("queue") or self.queue.default_queue)
-        for name in [part.strip() for part in names.split(",")]:
-            self.info(f"{self.queue.clear(name)} job(s) of the queue {name!r} deleted.")
+        queue = self.named_queue
+        for name in self.names(self.option("queue")):
+            self.info(f"{queue.clear(name)} job(s) of the queue {name!r} deleted.")
         return 0
 
 
@@ -357,8 +407,7 @@ class QueueMonitor(QueueCommand):
     def handle(self) -> int:
         """Print each queue; 1 if one is too long."""
         most = self.number("max", 1000, int)
-        names = [name.strip() for name in str(self.argument("queues")).split(",")]
-        sizes = {name: self.queue.size(name) for name in names}
+        sizes = {name: self.queue.size(name) for name in self.names(self.argument("queues"))}
         if self.wants_json:
             self.json([{"queue": n, "size": s, "ok": s <= most} for n, s in sizes.items()])
         else:
@@ -499,7 +548,7 @@ class QueuePause(QueueCommand):
     """Lets queues rest."""
 
     signature = (
-        "queue:pause {queue? : The queue; all of them without a name}"
+        "queue:pause {queue? : Queues, by commas; all of them without a name}"
         " {--for= : Seconds, after which it goes on by itself}"
     )
     description = "Let no worker take jobs of a queue, or of any"
@@ -507,24 +556,28 @@ class QueuePause(QueueCommand):
 
     def handle(self) -> int:
         """Write the pause down."""
-        name = self.argument("queue")
-        self.queue.control.pause(name, self.number("for"))
-        self.info(f"Paused: {name or 'all queues'}.")
+        text, seconds = self.argument("queue"), self.number("for")
+        if seconds == 0:
+            raise UsageError("--for=0 pauses nothing: give seconds, or leave it out")
+        for name in [None] if text is None else self.names(text):
+            self.queue.control.pause(name, seconds)
+        self.info(f"Paused: {'all queues' if text is None else text}.")
         return 0
 
 
 class QueueResume(QueueCommand):
     """Lets queues go on."""
 
-    signature = "queue:resume {queue? : The queue; all of them without a name}"
+    signature = "queue:resume {queue? : Queues, by commas; all of them without a name}"
     description = "End a pause"
     hidden = False
 
     def handle(self) -> int:
         """Take the pause back."""
-        name = self.argument("queue")
+        text = self.argument("queue")
         known = self.queue.control.paused(self.queue.source.connection())
-        ended = [n for n in ([name] if name else known) if self.queue.control.resume(n)]
+        names = known if text is None else self.names(text)
+        ended = [name for name in names if self.queue.control.resume(name)]
         self.queue.wake()
         self.info(
             f"Going on: {', '.join(ended).replace('*', 'all queues') or 'nothing was paused'}."

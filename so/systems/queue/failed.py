@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from so.systems.queue.queue import Queue
 
 PAGE = 200
+_FEW = 20  # rows at a time where whole payloads are wanted
+_LAST_ID = 2**63 - 1
 _COLUMNS = (
     "id, uuid, connection, queue, payload, exception, failed_at, job, fingerprint, attempts, "
     "batch_id, lock_key"
@@ -69,7 +71,16 @@ class FailedJob:
             "fingerprint": self.fingerprint,
             "attempts": self.attempts,
             "failed_at": self.failed_at,
+            "payload": self._read_payload(),
+            "exception": self.exception,
         }
+
+    def _read_payload(self) -> Any:
+        """The payload as the object that it is; as text where it is no JSON."""
+        try:
+            return json.loads(self.payload)
+        except (ValueError, RecursionError):
+            return self.payload
 
 
 @dataclass
@@ -116,13 +127,25 @@ class FailedJobs:
 
     def latest(self, limit: int = 100, queue: str | None = None) -> list[FailedJob]:
         """The latest failures (of *queue*), newest first."""
-        where, values = ("where queue = ?", (queue,)) if queue else ("", ())
-        rows = read(
-            self._conn(),
-            f"select {_COLUMNS} from failed_jobs {where} order by id desc limit ?",  # noqa: S608 - fixed words
-            (*values, limit),
-        )
-        return [_failed(row) for row in rows]
+        return list(self.newest_first(limit, queue))
+
+    def newest_first(
+        self, limit: int | None = None, queue: str | None = None
+    ) -> Iterator[FailedJob]:
+        """Up to *limit* failures (of *queue*), newest first, a few of them read at a time."""
+        where, values = ("and queue = ?", (queue,)) if queue else ("", ())
+        last, left = _LAST_ID, _LAST_ID if limit is None else limit
+        while left > 0:
+            rows = read(
+                self._conn(),
+                f"select {_COLUMNS} from failed_jobs where id < ? {where} "  # noqa: S608 - fixed words
+                "order by id desc limit ?",
+                (last, *values, min(left, _FEW)),
+            )
+            yield from map(_failed, rows)
+            if len(rows) < _FEW:
+                return
+            last, left = rows[-1][0], left - len(rows)
 
     def each(self, queue: str | None = None) -> Iterator[FailedJob]:
         """All failures, oldest first, read page by page."""
