@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +16,7 @@ from so.console.command import Command
 from so.console.commands import COMMANDS
 from so.console.output import DEBUG, NORMAL, QUIET, VERBOSE, VERY_VERBOSE, Output
 from so.console.signature import Parser, Signature
-from so.errors import CommandError, CommandNotFound, SixOrbitError, UsageError
+from so.errors import CommandError, CommandNotFound, QueryError, SixOrbitError, UsageError
 from so.support.near import nearest
 from so.support.scope import Scope, entered
 from so.support.signatures import class_of, parameters
@@ -23,6 +24,7 @@ from so.support.signatures import class_of, parameters
 if TYPE_CHECKING:
     from so.application import Application
 
+_NO_TABLE = re.compile(r"no such table: (?:\w+\.)?(\w+)|Table '[^']*?\.?(\w+)' doesn't exist")
 OK, FAILURE, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _GLOBAL_HELP = """\
   -h, --help             Show help for a command
@@ -206,6 +208,8 @@ class Kernel:
         output.error(f"{type(error).__name__}: {error}")
         if not is_ours:
             output.error("Run it with -v to see where.")
+        elif isinstance(error, QueryError) and _lacks_our_table(error):
+            output.error("Run `bin/sixorbit db:install`: it creates the tables of the framework.")
         return FAILURE
 
     def _words(self, name: str | type[Command], params: Mapping[str, Any]) -> list[str]:
@@ -251,6 +255,16 @@ class Kernel:
         output.line(_parser(self.find(words[0])).format_help().rstrip())
         output.line(f"\nglobal options:\n{_GLOBAL_HELP}")
         return OK
+
+
+def _lacks_our_table(error: QueryError) -> bool:
+    """Whether it failed for want of a table that `db:install` makes; others are migrations'."""
+    found = _NO_TABLE.search(str(error))
+    if found is None:
+        return False
+    from so.db.schema import framework_tables
+
+    return (found[1] or found[2]) in framework_tables("sqlite")
 
 
 def _is_command(value: object) -> bool:

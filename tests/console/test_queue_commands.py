@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ from typing import Any
 import pytest
 
 from so.application import Application
+from so.console.command import Command
 from so.console.kernel import Kernel
+from so.db.connection import Connection
 from so.systems.queue import Queue
 from tests.systems.queue.jobs import DIARY, Fails, Note, NoteAttempt
 
 ROOT = Path(__file__).resolve().parents[2]
+START = "import sys; from so.console.main import main; sys.exit(main())"
 JOBS = """
 from so import Job
 
@@ -79,6 +82,13 @@ def kernel(app: Application) -> Kernel:
 def run(kernel: Kernel, line: str, code: int = 0) -> str:
     assert kernel.call(line) == code, kernel.output()
     return kernel.output()
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in a minute"
+        time.sleep(0.05)
 
 
 def test_queue_work_as_the_feature_list_prints_it(queue: Queue, kernel: Kernel) -> None:
@@ -442,6 +452,87 @@ def test_a_scheduled_command_runs_and_a_failing_one_is_told(
     assert "queue:forget nothing: FAILED" in text
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "queue:work", "queue:work --once", "queue:pause", "queue:restart", "queue:status",
+        "queue:doctor",
+    ],
+)  # fmt: skip
+def test_what_lacks_the_tables_says_how_to_make_them(
+    queue: Queue, kernel: Kernel, line: str
+) -> None:
+    conn = queue.source.connection()
+    conn.statement("alter table queue_control rename to away")
+    try:
+        text = run(kernel, line, 1)
+    finally:
+        conn.statement("alter table away rename to queue_control")
+
+    assert "queue_control" in text
+    assert "Run `bin/sixorbit db:install`" in text
+
+
+def test_a_table_of_the_application_is_not_said_to_be_the_frameworks(
+    app: Application, kernel: Kernel
+) -> None:
+    class Sums(Command):
+        signature = "sums"
+
+        def handle(self) -> None:
+            self.app.make("db").select("select * from invoices")
+
+    kernel.register(Sums)
+    text = run(kernel, "sums", 1)
+    assert "invoices" in text
+    assert "db:install" not in text
+
+
+def test_a_schedule_without_its_tables_says_how_to_make_them(queue: Queue, kernel: Kernel) -> None:
+    conn = queue.source.connection()
+    conn.statement("alter table queue_schedule_runs rename to away")
+    try:
+        for line in ("schedule:run", "schedule:work"):
+            assert "Run `bin/sixorbit db:install`" in run(kernel, line, 1)
+    finally:
+        conn.statement("alter table away rename to queue_schedule_runs")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_worker_whose_sqlite_file_was_replaced_says_so_and_ends(
+    tmp_path: Path, workers: int
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "app.py").write_text(f"config = {{'key': '{'k' * 40}'}}")
+    (tmp_path / "config" / "queue.py").write_text("config = {'wake_path': 'bells'}")
+    file = tmp_path / "erp.sqlite"
+    (tmp_path / "config" / "database.py").write_text(
+        "config = {'default': 'main', 'connections': "
+        f"{{'main': {{'driver': 'sqlite', 'database': {str(file)!r}}}}}}}"
+    )
+    command = [sys.executable, "-c", START]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "SIXORBIT_BASE": str(tmp_path)}
+    subprocess.run([*command, "db:install"], env=environ, check=True, capture_output=True)
+    process = subprocess.Popen(
+        [*command, "queue:work", f"--workers={workers}"],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        with Connection(str(file)) as conn:
+            wait_until(lambda: conn.select("select 1 from queue_workers"))
+        for part in tmp_path.glob("erp.sqlite*"):
+            part.unlink()
+        subprocess.run([*command, "db:install"], env=environ, check=True, capture_output=True)
+        text = process.communicate(timeout=30)[0].decode()
+    finally:
+        process.kill()
+
+    assert process.returncode == 0, text
+    assert f"{file} was replaced by another file" in text
+
+
 def test_a_whole_worker_runs_the_jobs_of_the_application(
     app: Application, queue: Queue, tmp_path: Path, db_config: dict[str, Any]
 ) -> None:
@@ -451,11 +542,10 @@ def test_a_whole_worker_runs_the_jobs_of_the_application(
         f"config = {{'default': 'main', 'connections': {{'main': {db_config!r}}}}}"
     )
     (tmp_path / "config" / "queue.py").write_text("config = {'wake_path': 'bells'}")
-    start = "import sys; from so.console.main import main; sys.exit(main())"
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "SIXORBIT_BASE": str(tmp_path)}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", start, *words],
+            [sys.executable, "-c", START, *words],
             cwd=tmp_path,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -465,10 +555,7 @@ def test_a_whole_worker_runs_the_jobs_of_the_application(
         for words in (["queue:work", "--sleep=3", "--tries=3"], ["schedule:work"])
     ]
     try:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "recurring").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert (tmp_path / "recurring").exists()
+        wait_until((tmp_path / "recurring").exists)
     finally:
         texts = []
         for process in processes:

@@ -33,6 +33,7 @@ from so.systems.worker.board import Board, Doing
 from so.systems.worker.child import Child
 from so.systems.worker.lines import Lines, to_stdout
 from so.systems.worker.loop import LOOK_SECONDS
+from so.systems.worker.opened import OpenedFile
 from so.systems.worker.options import WorkerOptions
 from so.systems.worker.stacks import StackFile
 
@@ -60,12 +61,14 @@ class Crew:
             workers=options.processes,
             name="queue:work",
             grace_seconds=options.stop_grace_seconds,
+            on_start=self._before_forks,
             on_message=self._on_message,
             on_exit=self._on_exit,
             on_tick=self._on_tick,
             notify=notify or systemd.Notifier(),
         )
         self._conn: Any = None
+        self._opened: OpenedFile
         self._watch: Watch | None = None
         self._runner: Runner | None = None
         self._retry = Retry(patience=PATIENCE)
@@ -87,8 +90,6 @@ class Crew:
 
     def run(self) -> int:
         """Work until SIGTERM, `queue:restart` or an end of the options; the exit code."""
-        self._generation = self.queue.control.generation(self.queue.source.connection())
-        self._leave_connections()
         handlers = {
             signal.SIGUSR2: lambda *_: self._set_paused(True),
             signal.SIGCONT: lambda *_: self._set_paused(False),
@@ -103,6 +104,12 @@ class Crew:
             self._finish_up()
             for number, handler in before.items():
                 signal.signal(number, handler or signal.SIG_DFL)
+
+    def _before_forks(self) -> None:
+        conn = self.queue.source.connection()
+        self._generation = self.queue.control.generation(conn)
+        self._opened = OpenedFile(conn)
+        self._leave_connections()
 
     def _leave_connections(self) -> None:
         """Open nothing that children would inherit: the crew's own connection comes later."""
@@ -208,6 +215,8 @@ class Crew:
         if generation != self._generation:
             log.info("queue: restart was asked for")
             self._generation = generation
+            self.supervisor.stop()
+        elif not self.supervisor.is_stopping and self._opened.is_replaced():
             self.supervisor.stop()
 
     def _ring_if_due(self) -> None:

@@ -28,6 +28,7 @@ from so.systems.queue.store import Reserved
 from so.systems.queue.waking import Watch
 from so.systems.worker.lines import to_stdout
 from so.systems.worker.loop import Worker
+from so.systems.worker.opened import OpenedFile
 from so.systems.worker.options import WorkerOptions
 from so.systems.worker.stacks import StackFile
 
@@ -55,7 +56,8 @@ class Single:
         self._stops = 0
         # Signals are the main thread's; elsewhere jobs run without an alarm.
         self._has_signals = threading.current_thread() is threading.main_thread()
-        self._generation = queue.control.generation(self.worker.conn)
+        self._generation = 0
+        self._opened: OpenedFile
         self._beat_at = 0.0
         self._ear = None if options.once else queue.bell.listen()
         self._watch = Watch(
@@ -74,12 +76,14 @@ class Single:
     def run(self) -> int:
         """Work until there is a reason to end; the exit code."""
         with self._handlers() if self._has_signals else contextlib.nullcontext():
-            if self.options.on_boot is not None:
-                self.options.on_boot()
-            if not self.options.once:
-                self.worker.on_look = self._look
-            self._notify.ready()
             try:
+                self._generation = self.queue.control.generation(self.worker.conn)
+                self._opened = OpenedFile(self.worker.conn)
+                if self.options.on_boot is not None:
+                    self.options.on_boot()
+                if not self.options.once:
+                    self.worker.on_look = self._look
+                self._notify.ready()
                 return self.worker.run()
             finally:
                 self._notify.stopping()
@@ -216,6 +220,8 @@ class Single:
         now = time.monotonic()
         if self.queue.control.generation(self.worker.conn) != self._generation:
             log.info("queue: restart was asked for")
+            self.worker.stop()
+        elif not self.worker.stopping and self._opened.is_replaced():
             self.worker.stop()
         if now - self._beat_at >= BEAT_SECONDS:
             self._beat_at = now
