@@ -321,6 +321,8 @@ class Worker:
 
     def _on_start(self, row: Reserved, payload: Any, timeout: float | None) -> None:
         self.lines.tell(row, payload.name, "RUNNING")
+        if not self.waiting:
+            self.lines.flush()  # with nothing behind it, nobody else would if it takes long
         self.queue.metrics.observe(
             row.queue, "wait", max(0.0, self.queue.clock.time() - row.created_at)
         )

@@ -415,6 +415,20 @@ def test_34_what_waits_behind_a_long_job_is_given_back(queue: Queue, db: Databas
     assert [row["attempts"] for row in db.table("jobs").get()] == [0, 0]
 
 
+def test_the_line_of_a_job_is_printed_while_it_runs(queue: Queue) -> None:
+    texts: list[str] = []
+
+    class Looks(Note):
+        def handle(self) -> None:
+            DIARY.append("".join(texts))
+
+    queue.push(Looks("a"))
+    # As in a child of a crew, where no second thread watches a job that is alone.
+    Worker(queue, out=texts.append, keeps_leases=False).run_one()
+
+    assert "attempt 1 RUNNING" in DIARY[0]
+
+
 def test_a_single_worker_renews_its_own_leases(
     queue: Queue, db: Database, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
