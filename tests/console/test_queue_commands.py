@@ -470,7 +470,7 @@ def test_what_lacks_the_tables_says_how_to_make_them(
         conn.statement("alter table away rename to queue_control")
 
     assert "queue_control" in text
-    assert "Run `bin/sixorbit db:install`" in text
+    assert "run `bin/sixorbit db:install`" in text.lower()
 
 
 def test_a_table_of_the_application_is_not_said_to_be_the_frameworks(
@@ -533,8 +533,37 @@ def test_a_worker_whose_sqlite_file_was_replaced_says_so_and_ends(
     assert f"{file} was replaced by another file" in text
 
 
+def test_the_doctor_knows_the_frameworks_own_jobs(app: Application) -> None:
+    """In a process of its own, as the class is in the register of this one."""
+    script = """
+import sys
+from pathlib import Path
+from so import Application
+from so.console.kernel import Kernel
+settings = eval(sys.argv[2])
+with Application(Path(sys.argv[1]), settings) as app:
+    conn = app.make("db").connection()
+    job = '{"job": "so.edge.delivery.DeliverNotification", "uuid": "u", "data": {}}'
+    conn.run(
+        "insert into jobs (queue, payload, available_at, created_at) "
+        "values ('default', ?, 4000000000, 0)",
+        (job,),
+    )
+    kernel = Kernel(app)
+    kernel.call("queue:doctor")
+    print(kernel.output())
+"""
+    settings = {key: app.config.get(key) for key in ("app", "database", "queue")}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(app.base_path("")), repr(settings)],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert b"good health" in done.stdout, done
+
+
 def test_a_whole_worker_runs_the_jobs_of_the_application(
-    app: Application, queue: Queue, tmp_path: Path, db_config: dict[str, Any]
+    app: Application, queue: Queue, kernel: Kernel, tmp_path: Path, db_config: dict[str, Any]
 ) -> None:
     """`queue:work` and `schedule:work` as processes, in an application of their own."""
     (tmp_path / "config").mkdir()
@@ -556,6 +585,7 @@ def test_a_whole_worker_runs_the_jobs_of_the_application(
     ]
     try:
         wait_until((tmp_path / "recurring").exists)
+        assert "good health" in run(kernel, "queue:doctor")
     finally:
         texts = []
         for process in processes:

@@ -57,6 +57,13 @@ class QueueCommand(Command):
         value = self.number(option, None, int)
         return default if value is None else min(value, LONGEST_HOURS)
 
+    def load_jobs(self) -> None:
+        """Import the modules that define jobs: only classes that are defined are run."""
+        import so.edge.delivery  # noqa: F401 - the framework's own job, of queued notifications
+
+        for folder in ("models", "jobs", "notifications"):
+            self.app.discover(folder)
+
     def setting(self, name: str, default: Any) -> Any:
         """A value of config/queue.py."""
         value = self.app.config.get(f"queue.{name}")
@@ -107,7 +114,7 @@ class QueueWork(QueueCommand):
         queue, options = self.named_queue, self._options()
         for fault in options.faults():
             raise CommandError(fault)
-        self._load_jobs()
+        self.load_jobs()
         if self._is_silent_stream():
             return work(queue, options, self._write)
         return work(queue, options)
@@ -152,14 +159,6 @@ class QueueWork(QueueCommand):
         except ValueError:
             raise UsageError(f"--backoff={text} is no number: give seconds, or 10,60,300") from None
         return seconds[0] if len(seconds) == 1 else seconds
-
-    def _load_jobs(self) -> None:
-        """Import the modules that define jobs: only classes that are defined are run."""
-        import so.edge.delivery  # noqa: F401 - the framework's own job, of queued notifications
-
-        self.app.boot()
-        for folder in ("models", "jobs", "notifications"):
-            self.app.discover(folder)
 
     def _is_silent_stream(self) -> bool:
         """Whether what is printed goes somewhere else than to the standard output."""
@@ -505,8 +504,7 @@ class QueueDoctor(QueueCommand):
         """Print each fault; 1 if one of them is serious."""
         from so.systems.queue.doctor import Doctor
 
-        for folder in ("jobs", "notifications"):
-            self.app.discover(folder)
+        self.load_jobs()
         settings = {
             name: self.setting(name, default)
             for name, default in (

@@ -6,11 +6,14 @@ size of the backlog.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from so.db.schema import Fault, check
+from so.errors import InvalidPayloadError
+from so.systems.queue.control import WorkerRow
+from so.systems.queue.payload import Payload
 from so.systems.queue.sqltools import read
 
 if TYPE_CHECKING:
@@ -21,6 +24,9 @@ CLOCK_SECONDS = 2.0
 WAL_MB = 256
 SAMPLE = 200
 MANY_FAILURES = 10_000
+SYNC = "sync"
+TABLES = ("jobs", "failed_jobs", "job_", "queue_")
+DUE_NAME = "jobs_due_index"
 DUE_INDEX = ["queue", "available_at", "id"]
 
 
@@ -50,6 +56,11 @@ class Doctor:
         conn = self._queue.worker_connection()
         try:
             found = [*self._engine(conn), *self._indexes(conn), *self._lease(), *self._clock(conn)]
+            found += self._connection()
+            faults = [f for f in check(conn) if f.table.startswith(TABLES) and f.name != DUE_NAME]
+            found += map(_schema_finding, faults)
+            if any(fault.kind in ("table", "column") for fault in faults):
+                return found  # nothing further can be asked
             return [*found, *self._workers(), *self._backlog(conn), *self._failures(conn)]
         finally:
             if conn is not self._queue.source.connection():
@@ -104,18 +115,28 @@ class Doctor:
             )
 
     def _indexes(self, conn: Any) -> Iterator[Finding]:
-        columns = _index_columns(conn, "jobs", "jobs_due_index")
+        columns = _index_columns(conn, "jobs", DUE_NAME)
         # SQLite ends every index with the rowid, which is the id.
         needed = DUE_INDEX[:2] if conn.dialect.name == "sqlite" else DUE_INDEX
         if columns[: len(needed)] != needed:
             shown = ", ".join(columns) or "missing"
             yield Finding(
                 "index",
-                f"the index jobs_due_index is {shown}: claims would read the whole backlog; "
+                f"the index {DUE_NAME} is {shown}: claims would read the whole backlog; "
                 f"create it on ({', '.join(needed)})",
             )
 
     # --- the set-up ---
+
+    def _connection(self) -> Iterator[Finding]:
+        queue = self._queue
+        known = [queue.connection_name, SYNC, *queue.others]
+        if queue.default not in known:
+            yield Finding(
+                "connection",
+                f"jobs go to the queue connection {queue.default!r}, which is not there: set "
+                f"QUEUE_CONNECTION to {' or '.join(known)}",
+            )
 
     def _lease(self) -> Iterator[Finding]:
         lease = self._settings.get("lease_seconds", 15)
@@ -144,22 +165,25 @@ class Doctor:
 
     def _workers(self) -> Iterator[Finding]:
         workers = self._queue.control.workers()
+        alive = [worker for worker in workers if worker.alive]
         for worker in workers:
             if not worker.alive and worker.state != "stopping":
+                heirs = [heir.id for heir in alive if _has_replaced(heir, worker)]
                 yield Finding(
                     "dead_worker",
-                    f"worker {worker.id} on {worker.host} has been silent since {worker.beat_at}",
+                    f"worker {worker.id} on {worker.host} has been silent since {worker.beat_at}: "
+                    + (f"{heirs[0]} has taken its place" if heirs else "start it again"),
+                    not heirs,
                 )
         wanted = self._queue.control.generation(self._queue.source.connection())
-        for worker in workers:
-            if worker.alive and worker.generation < wanted:
+        for worker in alive:
+            if worker.generation < wanted:
                 yield Finding(
                     "restart", f"worker {worker.id} has not obeyed the last restart yet", False
                 )
 
     def _backlog(self, conn: Any) -> Iterator[Finding]:
         served = {q for w in self._queue.control.workers() if w.alive for q in w.queues}
-        now = int(self._queue.clock.time())
         for state in self._queue.metrics.states():
             if state.oldest_seconds > OLDEST_WAIT_SECONDS:
                 yield Finding(
@@ -173,14 +197,14 @@ class Doctor:
                 )
             if state.paused:
                 yield Finding("paused", f"the queue {state.name!r} is paused", False)
-            yield from self._unknown_classes(conn, state.name, now)
+            yield from self._unknown_classes(conn, state.name)
 
-    def _unknown_classes(self, conn: Any, queue: str, now: int) -> Iterator[Finding]:
+    def _unknown_classes(self, conn: Any, queue: str) -> Iterator[Finding]:
+        # Delayed ones as well: better to hear of them before they are due.
         rows = read(
             conn,
-            "select payload from jobs where queue = ? and available_at <= ? "
-            "order by available_at, id limit ?",
-            (queue, now, SAMPLE),
+            "select payload from jobs where queue = ? order by available_at, id limit ?",
+            (queue, SAMPLE),
         )
         unknown = sorted({name for (text,) in rows if (name := self._unknown(text))})
         if unknown:
@@ -192,8 +216,8 @@ class Doctor:
 
     def _unknown(self, text: str) -> str:
         try:
-            name = json.loads(text)["job"]
-        except (ValueError, TypeError, KeyError):
+            name = Payload.read(text).fields["job"]
+        except InvalidPayloadError:
             return "(unreadable payload)"
         return "" if name in self._queue.registry else str(name)
 
@@ -210,6 +234,16 @@ class Doctor:
                 "then retry or prune them",
                 False,
             )
+
+
+def _has_replaced(heir: WorkerRow, worker: WorkerRow) -> bool:
+    """Whether *heir* was started since *worker* fell silent, there and for the same queues."""
+    is_same = heir.host == worker.host and set(worker.queues) <= set(heir.queues)
+    return is_same and heir.started_at >= worker.beat_at
+
+
+def _schema_finding(fault: Fault) -> Finding:
+    return Finding("schema", f"{fault}: run `bin/sixorbit db:install`")
 
 
 def _one(conn: Any, sql: str) -> Any:

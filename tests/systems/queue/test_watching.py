@@ -10,10 +10,19 @@ from typing import Any
 import pytest
 
 from so.db.manager import Database
+from so.db.schema import install
 from so.errors import DeadlockError, LockTimeoutError, LostConnectionError
 from so.support.clock import Clock
-from so.systems.queue import Queue
+from so.systems.queue import (
+    JobEvent,
+    Queue,
+    RateLimited,
+    Skip,
+    ThrottlesExceptions,
+    WithoutOverlapping,
+)
 from so.systems.queue.doctor import Doctor, _supports_skip_locked
+from so.systems.queue.locks import lock_name
 from so.systems.queue.sqltools import Retry
 from so.systems.queue.store import CHUNK, Stored, _parts
 from so.systems.queue.waking import Bell, Ear, Watch
@@ -124,6 +133,70 @@ def test_housekeeping_sweeps_the_small_tables(queue: Queue, db: Database, clock:
     assert memory_mb() > 1
 
 
+class Held(Note):
+    """Meets one of the middlewares that may hold a job up."""
+
+    def __init__(self, how: str, key: str = "a") -> None:
+        self.how, self.key = how, key
+
+    def middleware(self) -> list[Any]:
+        return {
+            "skip": [Skip.when(lambda job: True)],
+            "limit": [RateLimited("supplier")],
+            "drop": [RateLimited("supplier").dont_release()],
+            "overlap": [WithoutOverlapping("x")],
+            "throttle": [ThrottlesExceptions(1, 60)],
+        }.get(self.how, [])
+
+    def handle(self) -> None:
+        if self.how == "snooze":
+            self.release(60)
+        if self.how == "throttle":
+            raise ValueError("closed")
+
+
+class Only(Note):
+    unique_for = 60
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "reason"),
+    [
+        ("skip", "skipped", "skipped by its middleware"),
+        ("limit", "released", "rate limit"),
+        ("drop", "skipped", "over its rate limit"),
+        ("overlap", "released", "overlap"),
+        ("throttle", "released", "throttled after ValueError('closed')"),
+        ("snooze", "released", "released"),
+        ("unique", "skipped", "another one is queued already"),
+    ],
+)
+def test_36_what_is_held_up_is_told_by_event_counter_and_log(
+    queue: Queue, worker: Worker, caplog: pytest.LogCaptureFixture, how: str, kind: str, reason: str
+) -> None:
+    caplog.set_level("INFO", "so.queue")
+    events: list[JobEvent] = []
+    queue.listen(kind, events.append)
+    queue.limit("supplier", lambda job: (0, 60))
+    if how == "overlap":
+        queue.push(Note("runs elsewhere"), "other")
+        (row,) = Worker(queue, WorkerOptions(queues=["other"]))._claim(1)
+        name, owner = lock_name("overlap", Held.alias, "x"), f"{row.id}:{row.worker}"
+        conn, now = queue.source.connection(), queue.clock.time()
+        assert queue.locks.take_overlap(conn, name, owner, now, None)
+    if how == "unique":
+        queue.push(Only("a"))
+        queue.push(Only("a"))
+    else:
+        queue.push(Held(how))
+        worker.run_one()
+
+    assert [event.reason for event in events] == [reason]
+    assert queue.metrics.totals()["default"][kind] == 1
+    assert f'so_queue_{kind}_total{{queue="default"}} 1' in queue.metrics.open_metrics()
+    assert reason in caplog.text
+
+
 # --- doctor ---------------------------------------------------------------------------------------
 
 
@@ -170,6 +243,54 @@ def test_the_doctor_names_each_seeded_fault(queue: Queue, db: Database, clock: C
         "unknown_class",
         "unserved",
     ]
+
+
+def test_the_doctor_looks_at_delayed_jobs_and_at_any_payload(
+    queue: Queue, db: Database, clock: Clock
+) -> None:
+    row = {"queue": "default", "created_at": 0, "available_at": int(clock.time()) + 60}
+    for payload in ('{"job": {}}', "null", '"text"', "[" * 5000, '{"job": "gone.Later"}'):
+        db.table("jobs").insert({**row, "payload": payload})
+
+    (finding,) = Doctor(queue).examine()
+    assert "(unreadable payload), gone.Later" in finding.text
+
+
+def test_the_doctor_forgives_a_dead_worker_that_was_replaced(queue: Queue, clock: Clock) -> None:
+    beat(queue, clock, id="first")
+    clock.travel(60)
+    beat(queue, clock, id="other machine", host="erp2")
+    beat(queue, clock, id="other queues", queues=["low"])
+    assert [finding.is_fatal for finding in Doctor(queue).examine()] == [True]
+
+    beat(queue, clock, id="second")
+    (finding,) = Doctor(queue).examine()
+    assert not finding.is_fatal
+    assert "second has taken its place" in finding.text
+
+
+def test_the_doctor_sees_what_is_not_there(queue: Queue, db: Database, engine: str) -> None:
+    assert names(Queue(db, clock=queue.clock, default="redis")) == ["connection"]
+    conn = db.connection()
+    index = "drop index failed_jobs_fingerprint_index"
+    conn.statement(index if engine == "sqlite" else f"alter table failed_jobs {index}")
+    conn.statement("alter table queue_locks rename to away")
+    try:
+        assert sorted(names(queue)) == ["schema", "schema"]
+    finally:
+        conn.statement("alter table away rename to queue_locks")
+        install(conn)
+    assert names(queue) == []
+
+
+def test_the_doctor_asks_the_database_for_its_clock(db_config: dict[str, Any], engine: str) -> None:
+    class Late(Clock):
+        def time(self) -> float:
+            return super().time() - 9
+
+    with Database({"default": db_config}, clock=Late()) as db:
+        # An SQLite database has the clock of its machine.
+        assert names(Queue(db, clock=Late())) == (["clock"] if engine == "mysql" else [])
 
 
 def test_the_doctor_sees_a_wrong_index(queue: Queue, db: Database, engine: str) -> None:
