@@ -113,6 +113,8 @@ class Locks:
 
     def hit(self, conn: Any, name: str, now: float, limit: int, seconds: float) -> Window:
         """Count one hit in the window of *seconds* that began with its first; at most *limit*."""
+        if limit < 1:
+            return Window(False, max(1, ceil(seconds)))
         for _ in range(3):
             second, end = int(now), ceil(now + seconds)
             if self._count(conn, name, second, limit) or self._renew(conn, name, second, end):
