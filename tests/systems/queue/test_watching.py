@@ -334,6 +334,9 @@ def test_the_doctor_sees_what_is_wrong_with_the_engine(
         conn.statement("set session transaction isolation level serializable")
         assert names(queue) == ["isolation", "isolation"]
         conn.statement("set session transaction isolation level repeatable read")
+        monkeypatch.undo()
+        with Database({"default": {**db_config, "isolation": "serializable"}}) as strict:
+            assert names(Queue(strict)) == ["isolation"]
     else:
         conn.close()
         with Database({"default": {**db_config, "journal_mode": "delete"}}) as slow:
