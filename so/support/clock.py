@@ -12,15 +12,16 @@ from datetime import UTC, datetime, timedelta
 class Clock:
     """The time as this application sees it: the real one until `freeze()`."""
 
-    __slots__ = ("_frozen",)
+    __slots__ = ("_frozen", "_off")
 
     def __init__(self, at: datetime | float | None = None) -> None:
         """Run with real time, or stand still at *at* (aware datetime or epoch seconds)."""
         self._frozen: float | None = None if at is None else _seconds(at)
+        self._off = 0.0
 
     def time(self) -> float:
         """Seconds since the epoch."""
-        return time.time() if self._frozen is None else self._frozen
+        return time.time() + self._off if self._frozen is None else self._frozen
 
     def now(self) -> datetime:
         """The time as an aware UTC datetime."""
@@ -36,6 +37,10 @@ class Clock:
             time.sleep(seconds)
         else:
             self._frozen += seconds
+
+    def adjust(self, by: float) -> None:
+        """Run *by* seconds further ahead of the machine's clock (behind it, if negative)."""
+        self._off += by
 
     def freeze(self, at: datetime | float | None = None) -> None:
         """Stand still at *at*, or at this moment."""

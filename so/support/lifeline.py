@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 MESSAGE_BYTES = 1 << 20
@@ -96,6 +97,8 @@ class Lifeline:
         """*slot* is the child's place, 0 to N-1; *grace_seconds* what it has to end by itself."""
         self.slot = slot
         self.grace_seconds = grace_seconds
+        self.on_orphaned: Callable[[], None] | None = None
+        """Called by a thread when the supervisor has died, before this process is to end."""
         self._channel = Channel(link)
         self._lock = threading.Lock()
 
@@ -130,6 +133,14 @@ class Lifeline:
         """The descriptor to watch for messages in a selector of the child's own."""
         return self._channel.link.fileno()
 
+    def is_intact(self) -> bool:
+        """False once something in this process has closed its descriptor."""
+        try:
+            # Whoever has the number by now waits, unlike a channel.
+            return not os.get_blocking(self._channel.link.fileno())
+        except OSError:
+            return False
+
     def parent_alive(self) -> bool:
         """False once the supervisor is gone."""
         return self._channel.is_open and not _wait(self._channel.link, 0, 0.0)
@@ -155,6 +166,8 @@ class Lifeline:
         # No events asked for: poll() still reports the hang-up, and never wakes for a message.
         while not _wait(link, 0, 3600.0):
             pass
+        if self.on_orphaned is not None:
+            self.on_orphaned()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self.grace_seconds)
         with contextlib.suppress(OSError):

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from so.support import systemd
 from so.support.lifeline import Channel, Lifeline
+from so.support.processes import descendants
 
 __all__ = ["Child", "ChildExit", "Lifeline", "Supervisor"]
 
@@ -58,8 +59,13 @@ class Child:
     def kill(self, signum: int = signal.SIGKILL, group: bool = True) -> None:
         """Send *signum* to the child and, with *group*, to every process it started."""
         if group:
+            # Looked up first: those with a session of their own are nobody's once it is gone.
+            strangers = descendants(self.pid)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signum)
+                for pid in strangers:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signum)
                 return
         # No such group: it has not come as far as setsid() yet.
         with contextlib.suppress(ProcessLookupError):
