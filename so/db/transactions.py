@@ -222,6 +222,17 @@ class Transactions(Execution):
             self._dead = self._dead or cast("QueryError", error)
             self._drop_callbacks(target)
 
+    def end_stray_transaction(self) -> bool:
+        """Roll back what a `begin` in plain SQL has opened outside our own; whether there was any.
+
+        It would commit nothing of what follows, and on SQLite lock everybody else out.
+        """
+        session = self._session
+        if self._level > 0 or session is None or not session.is_in_transaction():
+            return False
+        self._command("rollback")
+        return True
+
     def _roll_back_all(self) -> None:
         discard = isinstance(self._dead, LostConnectionError)
         try:

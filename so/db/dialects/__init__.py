@@ -70,6 +70,9 @@ class Session(Protocol):
     def transaction_is_open(self) -> bool:
         """Whether the engine still has the transaction that was begun here."""
 
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction was open after the last statement, whoever began it."""
+
     def close(self) -> None:
         """Close the handle; never raises."""
 

@@ -162,6 +162,10 @@ class MySQLSession:
         """True: the server says by an error when it ended one."""
         return True
 
+    def is_in_transaction(self) -> bool:
+        """What the server said with its last answer."""
+        return bool(self._cnx.in_transaction)
+
     def close(self) -> None:
         """Close the handle; never raises."""
         try:

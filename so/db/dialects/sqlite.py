@@ -144,6 +144,10 @@ class SQLiteSession:
         """False when SQLite rolled back by itself (disk full, I/O error, …)."""
         return self._handle.in_transaction
 
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open, whoever began it."""
+        return self._handle.in_transaction
+
     def close(self) -> None:
         """Close the handle; from another thread, let it go."""
         try:
