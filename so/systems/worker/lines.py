@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import sys
 import threading
@@ -13,6 +15,7 @@ from typing import Any
 
 from so.support.clock import Clock
 
+log = logging.getLogger("so.queue")
 HELD_LINES = 200
 HELD_SECONDS = 0.02
 
@@ -20,16 +23,19 @@ HELD_SECONDS = 0.02
 def to_stdout(text: str) -> None:
     """Write *text* with one system call, so that lines of several processes do not mix."""
     sys.stdout.flush()
-    data = text.encode("utf-8", "backslashreplace")
     try:
-        os.write(sys.stdout.fileno(), data)
-    except (OSError, ValueError):
+        number = sys.stdout.fileno()
+    except io.UnsupportedOperation:
         sys.stdout.write(text)
-        sys.stdout.flush()
+    else:
+        os.write(number, text.encode("utf-8", "backslashreplace"))
 
 
 class Lines:
-    """Collects lines for a moment: a write for each would cost more than a short job does."""
+    """Collects lines for a moment: a write for each would cost more than a short job does.
+
+    Where they cannot be written (a closed pipe, a full disk) they are dropped: work goes on.
+    """
 
     def __init__(
         self, clock: Clock, *, as_json: bool, out: Callable[[str], Any] | None = to_stdout
@@ -38,6 +44,7 @@ class Lines:
         self._clock = clock
         self._as_json = as_json
         self._out = out
+        self._is_broken = False
         self._held: list[str] = []
         self._since = 0.0
         self._second = -1
@@ -71,8 +78,14 @@ class Lines:
         """Print what was held back."""
         with self._lock:
             held, self._held = self._held, []
-        if held and self._out is not None:
+        if not held or self._out is None:
+            return
+        try:
             self._out("".join(held))
+        except Exception as error:
+            if not self._is_broken:
+                self._is_broken = True
+                log.warning("queue: what the worker prints is lost from now on: %s", error)
 
     def _time(self) -> str:
         second = int(self._clock.time())
