@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from typing import Any
 
@@ -131,6 +132,71 @@ class Hangs(Leaves):
         with connection().separate() as other, other.transaction():
             other.run("update effects set pid = 1 where mark = 'start lock'")
             connection().run("update effects set pid = 2 where mark = 'start lock'")
+
+
+class HangsInFailed(Leaves):
+    """Fails, or dies, and then does not come out of `failed()`."""
+
+    tries = 1
+    timeout = 1
+    max_crashes = 1
+
+    def handle(self) -> None:
+        if self.mark == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ValueError
+
+    def failed(self, exception: BaseException) -> None:
+        leave(f"failed {self.mark}")
+        while True:
+            with contextlib.suppress(BaseException):
+                time.sleep(600)
+
+
+class Forks(Leaves):
+    """Forks a process that comes out of the handler as well."""
+
+    tries = 1
+
+    def handle(self) -> None:
+        pid = os.fork()
+        if pid == 0:
+            if self.mark == "raises":
+                raise ValueError
+            if self.mark == "exits":
+                sys.exit(3)
+            return
+        os.waitpid(pid, 0)
+
+
+class LeavesChild(Leaves):
+    """Is too late, with a child in a session of its own."""
+
+    tries = 1
+    timeout = 1
+
+    def handle(self) -> None:
+        child = subprocess.Popen(["sleep", "78"], start_new_session=True)
+        leave(f"child {child.pid}")
+        while True:
+            with contextlib.suppress(BaseException):
+                time.sleep(600)
+
+
+class ClosesEverything(Leaves):
+    """Closes what it did not open."""
+
+    tries = 1
+
+    def handle(self) -> None:
+        os.closerange(3, 1024)
+
+
+class DiesAtOnce(Leaves):
+    """Does not even get as far as to be made."""
+
+    def __init__(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Leaks(Leaves):

@@ -30,7 +30,8 @@ def main() -> int:
     options = order.get("options", {})
     limits = Limits(**options.pop("limits", {}))
     code = work(queue, WorkerOptions(**options, limits=limits))
-    print("ended", os.getpid(), code, flush=True)
+    if sys.argv[2:] != ["silent"]:
+        print("ended", os.getpid(), code, flush=True)
     return code
 
 

@@ -29,6 +29,9 @@ CALLBACKS: dict[str, Callable[..., Any]] = {}
 """Name → function for `catch()`, `then()` and their like, where a function stands for a job."""
 
 
+_LAZY = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+
+
 @dataclass(frozen=True)
 class Exponential:
     """Seconds before attempt n + 1: base × factorⁿ⁻¹, at most *cap*; with *jitter*, up to it."""
@@ -76,6 +79,12 @@ class Blueprint:
         self.names = tuple(
             p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         )
+        if any(check(cls.handle) for check in _LAZY):
+            raise QueueError(
+                f"{cls.__name__}.handle() would only be prepared, never run: make it a plain "
+                "function, with asyncio.run(…) around what is to be awaited and a loop for what "
+                "is yielded"
+            )
         self.handle_wants = len(inspect.signature(cls.handle).parameters) > 1
         self.has_more = self.has_retry_until or self.has_tags
         self.settings: tuple[Any, str] | None = None

@@ -196,7 +196,7 @@ class ThrottlesExceptions:
             conn = run._own_connection()
             locks.hit(conn, name, clock.time(), 1_000_000_000, self.decay)
             closed = locks.seconds_closed(conn, name, clock.time(), self.most)
-            return run.release(closed or self.pause, "exceptions", f"throttled after {error!r}")
+            return run.release(closed or self.pause, "exceptions", "throttled", error)
         locks.forget(run._own_connection(), name)
         return result
 

@@ -20,6 +20,7 @@ from so.support.codec import Codec
 from so.support.ids import uuid as new_uuid
 from so.support.ids import uuid_of
 from so.systems.queue.job import JOBS, Backoff, Blueprint, Exponential, Job, blueprint_of
+from so.systems.queue.wording import storable
 
 
 def _encoder() -> Callable[[Any], str]:
@@ -50,6 +51,10 @@ _RARE_OPTIONS = (
 _OPTION_NAMES = {name for name, _ in (*_OPTIONS, *_RARE_OPTIONS)}
 _NUMBERS = ("maxTries", "maxExceptions", "maxCrashes", "timeout", "retryUntil")
 _PLAIN = frozenset((str, int, float, bool, type(None)))
+_LARGEST = 2**32 - 1
+_KEY_LENGTH = 64
+LONGEST_DELAY = 50 * 365 * 86_400
+"""Seconds; moments are kept in 32 bits."""
 
 
 def seconds_of(delay: Any, now: float) -> float:
@@ -57,15 +62,19 @@ def seconds_of(delay: Any, now: float) -> float:
     if delay is None:
         return 0.0
     if isinstance(delay, timedelta):
-        return delay.total_seconds()
-    if isinstance(delay, datetime):
+        seconds: Any = delay.total_seconds()
+    elif isinstance(delay, datetime):
         aware = delay if delay.tzinfo else delay.replace(tzinfo=UTC)
-        return aware.timestamp() - now
-    if isinstance(delay, bool) or not isinstance(delay, (int, float)):
+        seconds = aware.timestamp() - now
+    else:
+        seconds = delay
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise QueueError(
             f"cannot delay a job by {delay!r}: give seconds, a timedelta or a datetime"
         )
-    return float(delay)
+    if not seconds <= LONGEST_DELAY:  # which NaN is not, either
+        raise QueueError(f"cannot delay a job by {delay!r}: give at most 50 years")
+    return float(seconds)
 
 
 def due_at(delay: Any, now: float) -> int:
@@ -179,11 +188,15 @@ def plain_backoff(backoff: Backoff) -> Any:
 
 def backoff_seconds(backoff: Any, attempt: int) -> float:
     """The pause after the failed attempt number *attempt*, from what the payload says."""
+    seconds = backoff
     if isinstance(backoff, Mapping):
-        return Exponential(**backoff).seconds(attempt)
-    if isinstance(backoff, (list, tuple)):
-        return float(backoff[min(attempt, len(backoff)) - 1]) if backoff else 0.0
-    return float(backoff or 0)
+        try:
+            seconds = Exponential(**backoff).seconds(attempt)
+        except OverflowError:
+            seconds = backoff.get("cap", LONGEST_DELAY)
+    elif isinstance(backoff, (list, tuple)):
+        seconds = backoff[min(attempt, len(backoff)) - 1] if backoff else 0
+    return float(min(seconds or 0, LONGEST_DELAY))
 
 
 @dataclass(slots=True)
@@ -217,7 +230,7 @@ class Payload:
     @property
     def name(self) -> str:
         """The class, for people."""
-        return str(self.fields.get("displayName") or self.fields["job"])
+        return storable(str(self.fields.get("displayName") or self.fields["job"]))
 
     @property
     def context(self) -> dict[str, Any]:
@@ -255,20 +268,44 @@ class Payload:
 def _check(fields: Mapping[str, Any]) -> None:
     """Refuse settings of a wrong kind: what a hand wrote must not stop a worker later on."""
     for name in _NUMBERS:
-        if not _is_number(fields.get(name)):
+        if not (fields.get(name) is None or _is_number(fields[name])):
             raise InvalidPayloadError(f"the payload's {name} is {fields[name]!r}: give a number")
-    backoff = fields.get("backoff")
-    parts = backoff if isinstance(backoff, list) else [backoff]
-    if not isinstance(backoff, dict) and not all(map(_is_number, parts)):
-        raise InvalidPayloadError(f"the payload's backoff is {backoff!r}: give seconds")
+    if not (fields.get("backoff") is None or _is_backoff(fields["backoff"])):
+        raise InvalidPayloadError(f"the payload's backoff is {fields['backoff']!r}: give seconds")
+    if not is_key(str(fields.get("uuid"))):
+        raise InvalidPayloadError(
+            f"the payload's uuid is {fields['uuid']!r}: give at most {_KEY_LENGTH} ASCII characters"
+        )
     for name in ("chained", "chainCatch"):
-        for link in fields.get(name) or ():
-            if not (isinstance(link, dict) and link.get("uuid") and link.get("job")):
-                raise InvalidPayloadError(f"the payload's {name} holds something that is no job")
+        links = fields.get(name) or []
+        if not (isinstance(links, list) and all(map(_is_link, links))):
+            raise InvalidPayloadError(f"the payload's {name} holds something that is no job")
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+def is_key(text: str) -> bool:
+    """Whether *text* fits into the columns of uuids, batch ids and queues."""
+    return len(text) <= _KEY_LENGTH and text.isascii()
+
+
+def _is_number(value: Any, most: int = _LARGEST) -> bool:
+    # Infinity, NaN and what no column holds are none: they would stop a worker far from here.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= most
+
+
+def _is_backoff(value: Any) -> bool:
+    if isinstance(value, dict):
+        numbers = [number for name, number in value.items() if name != "jitter"]
+        return value.keys() <= {"base", "factor", "cap", "jitter"} and all(map(_is_number, numbers))
+    return all(map(_is_number, value if isinstance(value, list) else [value]))
+
+
+def _is_link(link: Any) -> bool:
+    """Whether *link* is the payload of a job, with a place to wait in."""
+    if not (isinstance(link, dict) and link.get("uuid") and link.get("job")):
+        return False
+    delay = link.get("delay") or 0
+    keys = [link["uuid"], link.get("onQueue") or "", link.get("batchId") or ""]
+    return _is_number(delay, LONGEST_DELAY) and all(isinstance(k, str) and is_key(k) for k in keys)
 
 
 def _fits(cls: type[Job], args: list[Any], kwargs: dict[str, Any]) -> bool:

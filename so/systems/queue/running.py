@@ -6,15 +6,19 @@ hangs are the worker's.
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from so.errors import (
     CodecError,
     ConcurrencyError,
+    DatabaseError,
     InvalidPayloadError,
     JobCancelled,
     LostConnectionError,
@@ -36,9 +40,13 @@ if TYPE_CHECKING:
     from so.systems.queue.queue import Queue
 
 T = TypeVar("T")
+log = logging.getLogger("so.queue")
 THROTTLE_SECONDS = 0.5
 TRANSACTION_ATTEMPTS = 3
+FAILED_SECONDS = 60.0
+"""What `failed()` may take where neither its job nor the worker has a limit."""
 HOPELESS = (CodecError, InvalidPayloadError, UnknownJobError, RecordNotFoundError)
+_NEVER_RAN = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 
 class TimeUp(BaseException):
@@ -53,6 +61,10 @@ class LeaseLost(QueueError):
     """Somebody else has the job by now: its outcome here must not count."""
 
 
+class _Undone(Exception):
+    """Rolls back the transaction of a job that has released or failed itself."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of a run: done, released, retry, failed, deleted, cancelled, skipped or lost."""
@@ -63,6 +75,8 @@ class Outcome:
     cost: str = "attempts"
     reason: str = ""
     settled: bool = False
+    torn: bool = False
+    """Whether an alarm has ended it in the middle of something."""
     job: Job | None = None
     payload: Payload | None = None
     run: Run | None = None
@@ -95,20 +109,34 @@ class Run:
         """The number of this attempt."""
         return self.row.runs if self.row else 1
 
-    def release(self, delay: Any = 0, cost: str = "attempts", reason: str = "released") -> None:
-        """Put the job back at its end; *cost* is "attempts" or "nothing"."""
-        seconds = seconds_of(delay, self.queue.clock.time())
-        self.ending = Outcome("released", max(0.0, seconds), cost=cost, reason=reason)
+    def release(
+        self,
+        delay: Any = 0,
+        cost: str = "attempts",
+        reason: str = "released",
+        exception: BaseException | None = None,
+    ) -> None:
+        """Put the job back at its end, unless it has failed or deleted itself before.
+
+        *cost* is "attempts", "exceptions" (of which *exception* is one) or "nothing".
+        """
+        seconds = max(0.0, seconds_of(delay, self.queue.clock.time()))
+        self._end(Outcome("released", seconds, exception, cost=cost, reason=reason))
 
     def fail(self, exception: BaseException | str | None = None) -> None:
         """Let it fail for good at its end."""
         if not isinstance(exception, BaseException):
             exception = QueueError(str(exception or "the job failed itself"))
-        self.ending = Outcome("failed", exception=exception)
+        self._end(Outcome("failed", exception=exception))
 
     def delete(self, kind: str = "deleted", reason: str = "") -> None:
         """Be done with it at its end."""
-        self.ending = Outcome(kind, reason=reason)
+        self._end(Outcome(kind, reason=reason))
+
+    def _end(self, ending: Outcome) -> None:
+        """A release may be thought better of; who has failed or deleted itself stays so."""
+        if self.ending is None or self.ending.kind == "released":
+            self.ending = ending
 
     def batch(self) -> Batch | None:
         """The batch it belongs to, or whose callback it is."""
@@ -235,32 +263,53 @@ class Runner:
         self.on_start: Callable[[Reserved, Payload, float | None], None] | None = None
 
     def execute(self, row: Reserved) -> Outcome:
-        """Run the job in *row*; never raises for what the job did."""
+        """Run the job in *row*; whatever it holds and does, only the queue's database may raise."""
+        payload = None
         try:
             payload = Payload.read(row.payload)
-        except InvalidPayloadError as error:
-            return Outcome("failed", exception=error)
-        outcome = self._refusal(row, payload)
-        if outcome is None:
-            scope = Scope("job", request_id=self._request_id(payload, row))
-            with entered(scope):
-                self.queue.restore_context(scope, payload.context)
-                outcome = self._attempt(row, payload)
+            outcome = self._refusal(row, payload)
+            if outcome is None:
+                with entered(Scope("job", request_id=self._request_id(payload, row))) as scope:
+                    outcome = self._attempt(row, payload, scope)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            outcome = Outcome("failed", exception=error)
         outcome.payload = payload
         return outcome
 
     def call_failed(self, row: Reserved, outcome: Outcome) -> None:
         """Tell the job that it has failed for good."""
-        payload = outcome.payload
-        if payload is None:
-            return
-        scope = Scope("job", request_id=self._request_id(payload, row))
-        with entered(scope):
-            self.queue.restore_context(scope, payload.context)
-            self.queue.call_failed(payload, outcome.exception, outcome.job)
+        if outcome.payload is not None:
+            torn = self.tell_failed(outcome.payload, outcome.exception, outcome.job, row)
+            outcome.torn = outcome.torn or torn
 
-    def _request_id(self, payload: Payload, row: Reserved) -> str:
-        return str(payload.context.get("request_id") or row.uuid or payload.uuid or row.id)
+    def tell_failed(
+        self,
+        payload: Payload,
+        exception: BaseException | None,
+        job: Job | None = None,
+        row: Reserved | None = None,
+    ) -> bool:
+        """Call `failed()` of a job, in a scope of its own; whether an alarm had to end it.
+
+        An exit in it is an error like any other and ends no worker.
+        """
+        try:
+            with entered(Scope("job", request_id=self._request_id(payload, row))) as scope:
+                self.queue.restore_context(scope, payload.context)
+                self.inside = True
+                self.queue.call_failed(payload, exception, job)
+        except BaseException as error:
+            log.error("queue: failed() of %s did not come to its end", payload.name, exc_info=error)
+            return isinstance(error, TimeUp)
+        finally:
+            self.inside = False
+        return False
+
+    def _request_id(self, payload: Payload, row: Reserved | None) -> str:
+        found = payload.context.get("request_id") or payload.uuid
+        return str(found or (row.uuid or row.id if row is not None else ""))
 
     # --- before it starts ---
 
@@ -311,21 +360,27 @@ class Runner:
         seconds = self.limits.timeout if own is None else float(own)
         return seconds or None
 
+    def failed_timeout(self, payload: Payload) -> float:
+        """Seconds its `failed()` may run."""
+        return self.timeout(payload) or self.limits.timeout or FAILED_SECONDS
+
     # --- the run itself ---
 
-    def _attempt(self, row: Reserved, payload: Payload) -> Outcome:
+    def _attempt(self, row: Reserved, payload: Payload, scope: Scope) -> Outcome:
         run = Run(self.queue, payload, row, self.conn)
         job: Job | None = None
         try:
-            job = payload.make(self.queue.codec, self.queue.registry)
-            job._run = run
+            # First, so that a process that dies from here on dies of this job.
             if self.on_start is not None:
                 self.on_start(row, payload, self.timeout(payload))
+            self.queue.restore_context(scope, payload.context)
+            job = payload.make(self.queue.codec, self.queue.registry)
+            job._run = run
             if row.lock_key and job.unique_until_start:
                 self.queue.settler.unlock(self.conn, row)
             self.queue.emit("before", payload, row, job)
             self._guarded(job, run)
-            outcome = run.ending or Outcome("done", settled=run.completed)
+            outcome = self._after_return(row, payload, run)
         except Interrupted:
             outcome = Outcome("released", cost="nothing", reason="interrupted")
         except BaseException as error:
@@ -343,14 +398,30 @@ class Runner:
             self.inside = False
             # A generator in the traceback, such as `resume`, may still hold one open.
             conn.roll_back(level)
+            conn.end_stray_transaction()
             raise
         self.inside = False
         if conn.transaction_level() > level:
             conn.roll_back(level)
-            raise QueueError(
-                "the job returned with a database transaction still open; it was rolled back: "
-                "use `with DB.transaction():`"
-            )
+        # Begun behind the connection's back, it would lock the worker out of its own table.
+        elif not conn.end_stray_transaction():
+            return
+        raise QueueError(
+            "the job returned with a database transaction still open; it was rolled back: "
+            "use `with DB.transaction():`"
+        )
+
+    def _after_return(self, row: Reserved, payload: Payload, run: Run) -> Outcome:
+        ending = run.ending
+        if run.completed:
+            kind = "done" if ending is None or ending.kind == "released" else ending.kind
+            return Outcome(kind, reason=ending.reason if ending else "", settled=True)
+        if ending is None:
+            return Outcome("done")
+        error = ending.exception
+        if ending.kind == "released" and error is not None and self._is_last(row, payload, error):
+            return Outcome("failed", exception=error)
+        return ending
 
     def _after_error(
         self, row: Reserved, payload: Payload, run: Run, error: BaseException
@@ -361,15 +432,18 @@ class Runner:
             return Outcome("lost", exception=error)
         if isinstance(error, JobCancelled):
             return Outcome("cancelled")
-        if isinstance(error, HOPELESS) and run.row is not None and not _began(error):
+        if isinstance(error, HOPELESS) and not _began(error):
             return self._without_arguments(payload, error)
-        if run.ending is not None and run.ending.kind == "failed":
-            return run.ending
-        if isinstance(error, TimeUp):
+        torn = isinstance(error, TimeUp)
+        if torn:
             seconds = self.timeout(payload)
             late = TimeoutExceeded(f"{payload.name} ran for longer than {seconds:g} seconds")
-            return self.verdict(row, payload, late.with_traceback(error.__traceback__))
-        return self.verdict(row, payload, error)
+            error = late.with_traceback(error.__traceback__)
+        ending = run.ending
+        if ending is None or ending.kind == "released":
+            ending = self.verdict(row, payload, error, ending.delay if ending else None)
+        ending.torn = torn
+        return ending
 
     def _without_arguments(self, payload: Payload, error: BaseException) -> Outcome:
         cls = self.queue.registry.get(payload.fields["job"])
@@ -378,20 +452,21 @@ class Runner:
             return Outcome("deleted", reason="one of its models is gone")
         return Outcome("failed", exception=error)
 
-    def verdict(self, row: Reserved, payload: Payload, error: BaseException) -> Outcome:
-        """Another attempt, or the end: what *error* means for the job in *row*."""
+    def verdict(
+        self, row: Reserved, payload: Payload, error: BaseException, pause: float | None = None
+    ) -> Outcome:
+        """Another attempt (after *pause*, or the backoff), or the end: what *error* means."""
         if self._is_last(row, payload, error):
             return Outcome("failed", exception=error)
-        own = payload.fields.get("backoff")
-        pause = backoff_seconds(self.limits.backoff if own is None else own, row.runs)
+        if pause is None:
+            own = payload.fields.get("backoff")
+            pause = backoff_seconds(self.limits.backoff if own is None else own, row.runs)
         return Outcome("retry", pause, error, cost="exceptions")
 
     def _is_last(self, row: Reserved, payload: Payload, error: BaseException) -> bool:
         fields = payload.fields
         if isinstance(error, TimeoutExceeded) and fields.get("failOnTimeout"):
             return True
-        if isinstance(error, (SystemExit, KeyboardInterrupt)):
-            return False
         tries, until = self.max_tries(payload), fields.get("retryUntil")
         if until is not None and self.queue.clock.time() >= until:
             return True
@@ -427,31 +502,58 @@ def _wrapped(layer: Any, inner: Callable[[Job], Any]) -> Callable[[Job], Any]:
 
 
 def _handle(queue: Queue, job: Job, run: Run) -> Any:
-    if run.row is not None and job.transactional:
-        return _in_transaction(queue, job, run)
-    return _call(queue, job)
-
-
-def _call(queue: Queue, job: Job) -> Any:
-    if blueprint_of(type(job)).handle_wants:
-        return queue.call(job.handle)
-    return job.handle()
-
-
-def _in_transaction(queue: Queue, job: Job, run: Run) -> Any:
+    if not job.transactional:
+        return _call(queue, job, run)
     conn = queue.source.connection()
+    try:
+        return _in_transaction(queue, conn, job, run)
+    except _Undone:
+        return None
+
+
+def _call(queue: Queue, job: Job, run: Run) -> Any:
+    process = os.getpid()
+    try:
+        result = queue.call(job.handle) if blueprint_of(type(job)).handle_wants else job.handle()
+    finally:
+        if run.row is not None and os.getpid() != process:
+            _end_stray(job)
+    if result is not None and run.row is not None and isinstance(result, _NEVER_RAN):
+        if not isinstance(result, AsyncGeneratorType):
+            result.close()  # or it complains itself, later and elsewhere
+        raise QueueError(
+            f"{type(job).__name__}.handle() gave a {type(result).__name__}, which nobody runs: "
+            "make it a plain function, with asyncio.run(…) around what is to be awaited"
+        )
+    return result
+
+
+def _end_stray(job: Job) -> NoReturn:
+    """End a process that the handler forked and that came out of it: else there were two workers.
+
+    At once: whatever it cleaned up on its way would be the real worker's.
+    """
+    log.error(
+        "queue: %s forked a process that came out of its handler, it is ended: leave it by "
+        "os._exit(), or use subprocess or multiprocessing",
+        type(job).alias,
+    )
+    os._exit(1)
+
+
+def _in_transaction(queue: Queue, conn: Any, job: Job, run: Run) -> Any:
+    row = run.row
     for attempt in range(1, TRANSACTION_ATTEMPTS + 1):
         try:
             return _transaction(queue, conn, job, run)
         except LostConnectionError:
             # Perhaps the commit arrived and only its answer was lost: the row tells.
-            assert run.row is not None
-            if not queue.store.exists(run.conn, run.row.id):
-                run.completed = True
-                return None
-            raise
+            if row is None or queue.store.exists(run.conn, row.id):
+                raise
+            run.completed = True
+            return None
         except ConcurrencyError:
-            if attempt == TRANSACTION_ATTEMPTS:
+            if attempt == TRANSACTION_ATTEMPTS or conn.in_transaction:
                 raise
             run.ending = None
             job = run.payload.make(queue.codec, queue.registry)
@@ -460,11 +562,13 @@ def _in_transaction(queue: Queue, job: Job, run: Run) -> Any:
 
 
 def _transaction(queue: Queue, conn: Any, job: Job, run: Run) -> Any:
-    assert run.row is not None
+    """The handler and the removal of its job; raises _Undone when the job is to come back."""
     with conn.transaction():
-        result = _call(queue, job)
-        done = run.ending is None
-        if done:
-            queue.settler.complete_within(conn, run.row, run.payload, told=run.told)
-    run.completed = done
+        result = _call(queue, job, run)
+        kind = run.ending.kind if run.ending else "done"
+        if kind in ("released", "failed"):
+            raise _Undone
+        if run.row is not None:
+            queue.settler.complete_within(conn, run.row, run.payload, kind, run.told)
+    run.completed = run.row is not None
     return result

@@ -6,26 +6,27 @@ when that finds the claim gone, nothing else happens and the outcome here does n
 
 from __future__ import annotations
 
-import hashlib
-import traceback
+import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from so.errors import InvalidPayloadError
-from so.systems.queue.payload import Payload, member, plain
+from so.systems.queue.payload import Payload, is_key, member, plain
 from so.systems.queue.running import LeaseLost, Outcome
-from so.systems.queue.sqltools import Retry, read
+from so.systems.queue.sqltools import OUTAGES, Retry, read
 from so.systems.queue.store import Reserved, Stored
+from so.systems.queue.wording import fingerprint, one_line, storable, trace_of
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue
 
+log = logging.getLogger("so.queue")
 _FAILED_COLUMNS = (
-    "uuid, connection, queue, payload, exception, failed_at, job, fingerprint, attempts, "
-    "batch_id, lock_key"
+    "uuid, connection, queue, exception, failed_at, job, fingerprint, attempts, batch_id, "
+    "lock_key, payload"
 )
-LONGEST_TRACE = 60_000
 
 
 class Settler:
@@ -36,11 +37,26 @@ class Settler:
         self.queue = queue
 
     def settle(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:
-        """Write *outcome* down; False when the claim was lost and nothing was written."""
+        """Write *outcome* down; False when the claim was lost and nothing was written.
+
+        An ending that cannot be stored, such as a chain whose next link makes no sense, becomes
+        a failure: *outcome* says so afterwards. Only what the database itself suffers is raised.
+        """
         if outcome.settled:
             return True
         if outcome.kind == "lost":
             return False
+        try:
+            return self._write(conn, row, outcome, retry)
+        except OUTAGES:
+            raise
+        except Exception as error:
+            if outcome.kind == "failed":
+                raise
+            outcome.kind, outcome.exception = "failed", error
+            return self._write(conn, row, outcome, retry)
+
+    def _write(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:
         if outcome.kind in ("released", "retry"):
             return self.release(conn, row, outcome, retry)
         if outcome.kind == "failed":
@@ -100,7 +116,7 @@ class Settler:
         now = self.queue.clock.time()
         if row.lock_key:
             self.queue.locks.drop_unique(conn, row.lock_key, row.uuid or "")
-        uuid = _uuid(row, payload)
+        uuid = self.uuid_of(row, payload)
         state = "cancelled" if kind == "cancelled" else "done"
         self.queue.progress_table.finish(conn, uuid, state, now, told)
         if row.batch_id:
@@ -191,16 +207,34 @@ class Settler:
         exception: BaseException | None,
         retry: Retry,
     ) -> bool:
-        """Move it to failed_jobs, with all that follows from it, in one transaction."""
+        """Move it to failed_jobs, with all that follows from it, in one transaction.
 
-        def work() -> bool:
+        If jobs that follow cannot be stored, it fails without them: it must not stay for ever.
+        """
+        work = partial(self._fail, conn, row, payload, exception)
+        try:
+            return self._once(conn, row, retry, work)
+        except OUTAGES:
+            raise
+        except Exception:
+            log.exception("queue: job %s fails without the jobs that are to follow it", row.id)
+            return self._once(conn, row, retry, partial(work, alone=True))
+
+    def _fail(
+        self,
+        conn: Any,
+        row: Reserved,
+        payload: Payload | None,
+        exception: BaseException | None,
+        *,
+        alone: bool = False,
+    ) -> bool:
+        try:
             with conn.transaction():
-                if not self.queue.store.delete(conn, row):
-                    return False
-                self._record_failure(conn, row, payload, exception)
-            return True
-
-        return self._once(conn, row, retry, work)
+                self._record_failure(conn, row, payload, exception, alone)
+        except LeaseLost:
+            return False
+        return True
 
     def _record_failure(
         self,
@@ -208,24 +242,26 @@ class Settler:
         row: Reserved,
         payload: Payload | None,
         exception: BaseException | None,
+        alone: bool,
     ) -> None:
         now = self.queue.clock.time()
-        uuid = _uuid(row, payload)
-        self._insert_failed(conn, row, payload, exception, uuid)
+        uuid = self.uuid_of(row, payload)
+        self._move_to_failed(conn, row, payload, exception, uuid)
         if row.lock_key:
             self.queue.locks.drop_unique(conn, row.lock_key, row.uuid or "")
         self.queue.progress_table.finish(conn, uuid, "failed", now)
-        reason = _one_line(exception)
+        reason = one_line(exception)
         chained = list((payload.fields.get("chained") or []) if payload else [])
         if row.batch_id:
             lost = sum(1 for link in chained if link.get("batchId") == row.batch_id)
             due = self.queue.batches.failed(conn, row.batch_id, uuid, now, reason, lost)
-            self._insert_callbacks(conn, due, row, row.batch_id)
-        catch = payload.fields.get("chainCatch") if payload else None
+            if not alone:
+                self._insert_callbacks(conn, due, row, row.batch_id)
+        catch = payload.fields.get("chainCatch") if payload and not alone else None
         for fields in catch or ():
             self._insert_member(conn, _with_reason(fields, reason), row)
 
-    def _insert_failed(
+    def _move_to_failed(
         self,
         conn: Any,
         row: Reserved,
@@ -233,32 +269,44 @@ class Settler:
         exception: BaseException | None,
         uuid: str,
     ) -> None:
-        values = (
+        """Copy the row and delete it; raises LeaseLost if it is not ours."""
+        readable = payload is not None and not isinstance(exception, InvalidPayloadError)
+        name = payload.name if payload is not None and readable else ""
+        values = [
             uuid,
             self.queue.connection_name,
             row.queue,
-            row.payload,
             trace_of(exception),
             self.queue.clock.now(),
             (payload.name if payload else "(unreadable)")[:255],
-            fingerprint(payload, exception),
+            fingerprint(name, exception),
             row.attempts,
             row.batch_id,
             row.lock_key,
-        )
+        ]
+        # The server copies the payload itself: with the traceback, one that just fitted into a
+        # packet would not fit any more. SQLite knows no packets, but bytes that are no text.
+        source = "payload"
+        if self.queue.store.dialect == "sqlite":
+            source = "?"
+            values.append(storable(row.payload))
         # An upsert: the same job may fail again after it was retried by hand-written SQL.
         taken = read(conn, "select id from failed_jobs where uuid = ?", (uuid,))
         if taken:
             conn.run("delete from failed_jobs where id = ?", (taken[0][0],))
         conn.run(
             f"insert into failed_jobs ({_FAILED_COLUMNS}) "  # noqa: S608 - fixed words
-            "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            values,
+            f"select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {source} from jobs where id = ?",
+            (*values, row.id),
         )
+        if not self.queue.store.delete(conn, row):
+            raise LeaseLost(f"job {row.id} was taken over by another worker")
 
-
-def _uuid(row: Reserved, payload: Payload | None) -> str:
-    return row.uuid or (payload.uuid if payload else "") or f"job-{row.id}"
+    @staticmethod
+    def uuid_of(row: Reserved, payload: Payload | None) -> str:
+        """What names the job in failed_jobs: its uuid, or its id where that makes none."""
+        uuid = row.uuid or (payload.uuid if payload else "")
+        return uuid if uuid and is_key(uuid) else f"job-{row.id}"
 
 
 def _with_reason(fields: dict[str, Any], reason: str) -> dict[str, Any]:
@@ -266,33 +314,3 @@ def _with_reason(fields: dict[str, Any], reason: str) -> dict[str, Any]:
     if fields.get("job") == "so.callback" and isinstance(data, dict):
         return {**fields, "data": {**data, "reason": reason}}
     return fields
-
-
-def _one_line(exception: BaseException | None) -> str:
-    if exception is None:
-        return "failed"
-    return f"{type(exception).__name__}: {exception}"[:500]
-
-
-def trace_of(exception: BaseException | None) -> str:
-    """The whole traceback of *exception*, as failed_jobs keeps it."""
-    if exception is None:
-        return "failed without an exception"
-    text = "".join(traceback.format_exception(exception))
-    stack = getattr(exception, "stack", "")
-    if stack:
-        text = f"Stack of the process when it was killed:\n{stack.rstrip()}\n\n{text}"
-    # The end tells more than the beginning.
-    return text if len(text) <= LONGEST_TRACE else "…" + text[-LONGEST_TRACE:]
-
-
-def fingerprint(payload: Payload | None, exception: BaseException | None) -> str:
-    """16 hex characters, the same for failures of one class, kind and place in the code."""
-    place = ""
-    if exception is not None and exception.__traceback__ is not None:
-        frames = traceback.extract_tb(exception.__traceback__)
-        if frames:
-            place = f"{frames[-1].filename}:{frames[-1].name}"
-    kind = type(exception).__name__ if exception is not None else ""
-    name = payload.name if payload and not isinstance(exception, InvalidPayloadError) else ""
-    return hashlib.sha256(f"{name}|{kind}|{place}".encode()).hexdigest()[:16]

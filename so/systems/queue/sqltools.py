@@ -8,11 +8,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from so.errors import ConcurrencyError, LostConnectionError
+from so.errors import (
+    ConcurrencyError,
+    LostConnectionError,
+    ReadOnlyError,
+    StatementTimeoutError,
+)
 
 R = TypeVar("R")
 log = logging.getLogger("so.queue")
 _LONGEST_PAUSE = 2.0
+OUTAGES = (ConcurrencyError, LostConnectionError, ReadOnlyError, StatementTimeoutError)
+"""What a database suffers by itself; any other error is the fault of what was to be stored."""
 
 
 def read(conn: Any, sql: str, bindings: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

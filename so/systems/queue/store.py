@@ -21,6 +21,13 @@ _COLUMNS = (
     "id, queue, payload, attempts, crashes, exceptions, uuid, worker_id, lock_key, batch_id, "
     "created_at, cancelled_at, available_at"
 )
+# Bytes, because SQLite keeps what is no text in a column of text, and its driver then refuses the
+# whole row: nothing behind it would ever be claimed.
+_COLUMNS_SQLITE = (
+    "id, queue, cast(payload as blob), attempts, crashes, exceptions, cast(uuid as blob), "
+    "worker_id, cast(lock_key as blob), cast(batch_id as blob), created_at, cancelled_at, "
+    "available_at"
+)
 _INSERT = (
     "insert into jobs (queue, payload, attempts, available_at, created_at, uuid, lock_key, "
     "batch_id) values "
@@ -53,7 +60,9 @@ class Reserved:
     @property
     def runs(self) -> int:
         """The number of this attempt, deaths of the worker left out."""
-        return self.attempts - self.crashes
+        # Never 0: a row inserted by hand may be reserved without ever having been started.
+        number = self.attempts - self.crashes
+        return number if number > 0 else 1
 
 
 class Stored(NamedTuple):
@@ -78,6 +87,8 @@ class Store:
         """Whether to claim at random among the foremost: on a cluster that is written on
         several nodes, where two claims of the same row end in a certification failure."""
         self._front = Front()
+        self._columns = _COLUMNS if dialect == "mysql" else _COLUMNS_SQLITE
+        self._reserved = _from_mysql if dialect == "mysql" else _from_sqlite
         self._bulk: dict[int, str] = {1: _INSERT_ONE}
         self._piles: dict[int, str] = {}
         self._sqlite_claims: dict[int, str] = {}
@@ -174,10 +185,10 @@ class Store:
                 "reserved_at = ?, available_at = ?, worker_id = ?, attempts = attempts + 1 "
                 "where id in (select id from jobs indexed by jobs_due_index where queue = ? and "
                 f"available_at <= ? order by available_at, id limit {int(count)}) "
-                f"returning {_COLUMNS}"
+                f"returning {self._columns}"
             )
         rows = conn.run(sql, (now, now + lease, claim, queue, now)).rows
-        return [Reserved(*row) for row in (rows if len(rows) < 2 else sorted(rows))]
+        return [self._reserved(row) for row in (rows if len(rows) < 2 else sorted(rows))]
 
     def _pick(self, conn: Any, queue: str, count: int, now: int) -> list[int]:
         """Ids from the index alone, locked unless somebody else has them."""
@@ -196,11 +207,11 @@ class Store:
         """Those of the jobs *ids* that *claim* holds."""
         rows = read(
             conn,
-            f"select {_COLUMNS} from jobs where id in ({marks(len(ids))}) and worker_id = ? "  # noqa: S608 - question marks only
+            f"select {self._columns} from jobs where id in ({marks(len(ids))}) and worker_id = ? "  # noqa: S608 - question marks only
             "order by id",
             (*ids, claim),
         )
-        return [Reserved(*row) for row in rows]
+        return [self._reserved(row) for row in rows]
 
     def held_by(
         self, conn: Any, queues: Iterable[str], prefix: str, now: int, lease: int
@@ -210,12 +221,12 @@ class Store:
         for queue in queues:
             rows = read(
                 conn,
-                f"select {_COLUMNS} from jobs where queue = ? and available_at >= ? "  # noqa: S608 - fixed words
+                f"select {self._columns} from jobs where queue = ? and available_at >= ? "  # noqa: S608 - fixed words
                 "and available_at <= ? and worker_id like ? and reserved_at is not null "
                 "order by id",
                 (queue, now - lease, now + 2 * lease, prefix + "%"),
             )
-            found.extend(Reserved(*row) for row in rows)
+            found.extend(self._reserved(row) for row in rows)
         return found
 
     def is_due(self, conn: Any, queue: str, now: int) -> bool:
@@ -301,6 +312,23 @@ class Store:
     def exists(self, conn: Any, job_id: int) -> bool:
         """Whether the job is still in the table, whoever holds it."""
         return bool(read(conn, "select 1 from jobs where id = ?", (job_id,)))
+
+
+def _from_mysql(row: tuple[Any, ...]) -> Reserved:
+    return Reserved(*row)
+
+
+def _from_sqlite(row: tuple[Any, ...]) -> Reserved:
+    job = Reserved(*row)
+    # What is no text is written with escapes, which are no JSON and no id.
+    job.payload = row[2].decode("utf-8", "backslashreplace")
+    if row[6] is not None:
+        job.uuid = row[6].decode("utf-8", "backslashreplace")
+    if row[8] is not None:
+        job.lock_key = row[8].decode("utf-8", "backslashreplace")
+    if row[9] is not None:
+        job.batch_id = row[9].decode("utf-8", "backslashreplace")
+    return job
 
 
 def _parts(jobs: Sequence[Stored]) -> Iterable[Sequence[Stored]]:

@@ -11,7 +11,6 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from so.errors import TimeoutExceeded
 from so.support.lifeline import Lifeline
 from so.systems.queue.running import Outcome, TimeUp
 from so.systems.queue.store import Reserved
@@ -49,10 +48,12 @@ class Child:
         out = None if crew.options.quiet else to_stdout
         self.worker = Worker(crew.queue, crew.options, out=out, keeps_leases=False)
         self.worker.on_job = self._begin
+        self.worker.on_return = self._check_descriptors
         self.worker.after_job = self._after
         self.worker.is_paused = lambda: self._seat.paused
         self.worker.wait = self._wait
         self.worker.on_look = self._listen
+        lifeline.on_orphaned = self._keep_leases
 
     def run(self) -> int:
         """Work until told otherwise; the crew is told when that was by the options themselves."""
@@ -84,13 +85,27 @@ class Child:
             self._seat.write(0, 0, IDLE, 0.0, 0.0, self.worker.done, self.worker.failed)
         else:
             self._seat.deadline = 0.0
-        if isinstance(outcome.exception, TimeoutExceeded):
-            # What an alarm has torn apart is not to be trusted, nor what the job had started.
-            self.worker.leave()
-            self._lifeline.send({"kill": "timeout"})
-            time.sleep(self._crew.options.stop_grace_seconds)
+        if outcome.torn:
+            self._be_killed()
         elif self.worker.is_too_big():
             self._recycle()
+
+    def _be_killed(self) -> None:
+        """Leave what an alarm has torn apart: neither it nor what the job started is trusted."""
+        self.worker.leave()
+        self._lifeline.send({"kill": "timeout"})
+        time.sleep(self._crew.options.stop_grace_seconds)
+
+    def _check_descriptors(self) -> None:
+        if not self._lifeline.is_intact():
+            log.error("queue: the job has closed what its worker works with: its process ends")
+            # Not one statement more: what belongs to whom is anybody's guess.
+            os._exit(1)
+
+    def _keep_leases(self) -> None:
+        """The crew is dead: until this process has ended, its job must not start elsewhere."""
+        if self.worker.leftovers is not None:
+            self.worker.leftovers.keeps_leases = True
 
     def _recycle(self) -> None:
         if not self._is_leaving:
@@ -129,5 +144,21 @@ class Child:
     def _listen(self) -> None:
         while (message := self._lifeline.receive()) is not None:
             if message.get("failed"):
-                self._crew.tell_failed(message["failed"])
-                self._lifeline.send({"told": len(message["failed"])})
+                self._tell_failed(message["failed"])
+                self._lifeline.send({"told": 1})
+
+    def _tell_failed(self, uuid: str) -> None:
+        """Call `failed()` of a job whose own process is gone, with an alarm as for a job."""
+        found = self._crew.failure(uuid)
+        if found is None:
+            return
+        payload, error = found
+        now, worker = time.monotonic(), self.worker
+        deadline = now + worker.runner.failed_timeout(payload)
+        self._seat.write_name("", payload.name)
+        self._seat.write(0, 0, BUSY, now, deadline, worker.done, worker.failed)
+        torn = worker.runner.tell_failed(payload, error)
+        worker.queue.emit("failing", payload, None, None, error)
+        self._seat.write(0, 0, IDLE, 0.0, 0.0, worker.done, worker.failed)
+        if torn:
+            self._be_killed()

@@ -16,7 +16,14 @@ import socket
 import time
 from typing import Any
 
-from so.errors import DatabaseError, LockTimeoutError, TimeoutExceeded, WorkerLost
+from so.errors import (
+    DatabaseError,
+    InvalidPayloadError,
+    LockTimeoutError,
+    QueueError,
+    TimeoutExceeded,
+    WorkerLost,
+)
 from so.support import systemd
 from so.support.ids import short_id
 from so.support.lifeline import Lifeline
@@ -25,14 +32,15 @@ from so.support.supervisor import ChildExit, Supervisor
 from so.systems.queue.control import BEAT_SECONDS
 from so.systems.queue.payload import Payload
 from so.systems.queue.queue import Queue
-from so.systems.queue.running import Outcome, Runner
-from so.systems.queue.sqltools import Retry
+from so.systems.queue.running import FAILED_SECONDS, Outcome, Runner
+from so.systems.queue.sqltools import OUTAGES, Retry
 from so.systems.queue.store import Reserved
 from so.systems.queue.waking import Watch
+from so.systems.queue.wording import one_line
 from so.systems.worker.board import Board, Doing
 from so.systems.worker.child import Child
 from so.systems.worker.lines import Lines, to_stdout
-from so.systems.worker.loop import LOOK_SECONDS
+from so.systems.worker.loop import LOOK_SECONDS, keep_time
 from so.systems.worker.opened import OpenedFile
 from so.systems.worker.options import WorkerOptions
 from so.systems.worker.stacks import StackFile
@@ -266,6 +274,7 @@ class Crew:
 
     def _beat(self) -> None:
         conn = self._connection()
+        keep_time(self.queue, conn)
         self.queue.metrics.flush(conn)
         doings = self._doings()
         now = time.monotonic()
@@ -339,13 +348,22 @@ class Crew:
         if doing is not None:
             self._done += doing.done
             self._failed += doing.failed
-        self._untold += process.data.get("telling") or []
+        self._take_back(process.data.get("telling"), doing)
         name = process.data.get("name")
         how = process.data.get("end")
         if name is not None and how is None:
             self._note_unfinished(ended, doing, str(name))
         # It has done what the options ask for (--max-jobs, …): its place stays empty.
         return how != "done"
+
+    def _take_back(self, uuid: str | None, doing: Doing | None) -> None:
+        """Let another process call `failed()`, unless this one has died of it: once is enough."""
+        if uuid is None:
+            return
+        if doing is not None and doing.is_busy and doing.job_id == 0:
+            log.error("queue: failed() of the job %s (%s) took its process down", uuid, doing.name)
+        else:
+            self._untold.append(uuid)
 
     def _note_unfinished(self, ended: ChildExit, doing: Doing | None, name: str) -> None:
         late = ended.child.data.get("late")
@@ -373,7 +391,13 @@ class Crew:
             )
             for row in held:
                 ran = doing is not None and doing.is_busy and doing.job_id == row.id
-                self._settle(conn, row, what if ran else "dismissed", text)
+                try:
+                    self._settle(conn, row, what if ran else "dismissed", text)
+                except OUTAGES:
+                    raise
+                except Exception:
+                    # Its lease ends by itself; the others must not wait for that.
+                    log.exception("queue: cannot write down what became of job %s", row.id)
             self._unfinished.pop(0)
             if held:
                 self._ring()
@@ -395,7 +419,7 @@ class Crew:
             return
         self._tell(row, payload, outcome, what)
         if outcome.kind == "failed":
-            self._untold.append(row.uuid or payload.uuid)
+            self._untold.append(self.queue.settler.uuid_of(row, payload))
 
     def _runner_on(self, conn: Any) -> Runner:
         if self._runner is None or self._runner.conn is not conn:
@@ -421,7 +445,7 @@ class Crew:
 
     def _tell(self, row: Reserved, payload: Payload, outcome: Outcome, what: str) -> None:
         word = {"failed": "FAIL", "retry": "RETRY"}.get(outcome.kind, "RELEASED")
-        note = str(outcome.exception or outcome.reason)
+        note = one_line(outcome.exception, 300) if outcome.exception else outcome.reason
         self._lines.tell(row, payload.name, word, None, note)
         if outcome.kind == "failed":
             log.error("queue: job %s (%s) failed: %s", row.id, payload.name, note)
@@ -434,7 +458,8 @@ class Crew:
     def _pass_on_failures(self) -> None:
         for process in self.supervisor.children:
             if self._untold and self._may_tell(process):
-                process.data["telling"], self._untold = self._untold, []
+                # One at a time: should it hang or die in there, the others are told elsewhere.
+                process.data["telling"] = self._untold.pop(0)
                 process.send({"failed": process.data["telling"]})
 
     def _may_tell(self, process: Process) -> bool:
@@ -447,25 +472,33 @@ class Crew:
         """Once all workers are gone: one more process, for this alone."""
         if self._untold:
             Supervisor(
-                self._last_words, workers=1, name="queue:work", on_exit=lambda _: False
+                self._last_words,
+                workers=1,
+                name="queue:work",
+                on_exit=lambda _: False,
+                heartbeat_timeout=self.options.limits.timeout or FAILED_SECONDS,
             ).run()
 
     def _last_words(self, lifeline: Lifeline) -> int:
-        self.tell_failed(self._untold)
+        runner = Runner(self.queue, None, self.options.limits)
+        for uuid in self._untold:
+            found = self.failure(uuid)
+            if found is not None:
+                runner.tell_failed(*found)
+                self.queue.emit("failing", found[0], None, None, found[1])
+            lifeline.beat()
         return 0
 
-    def tell_failed(self, uuids: list[str]) -> None:
-        """In a child: call `failed()` of the jobs with these uuids."""
-        for uuid in uuids:
-            failed = self.queue.failed_jobs.find(uuid)
-            if failed is None:
-                continue
-            kind = TimeoutExceeded if "TimeoutExceeded" in failed.reason else WorkerLost
-            with contextlib.suppress(Exception):
-                payload = Payload.read(failed.payload)
-                error = kind(failed.reason.partition(": ")[2])
-                self.queue.call_failed(payload, error)
-                self.queue.emit("failing", payload, None, None, error)
+    def failure(self, uuid: str) -> tuple[Payload, QueueError] | None:
+        """In a child: payload and error of the job *uuid*, which failed with its process."""
+        failed = self.queue.failed_jobs.find(uuid)
+        if failed is None:
+            return None
+        kind = TimeoutExceeded if "TimeoutExceeded" in failed.reason else WorkerLost
+        try:
+            return Payload.read(failed.payload), kind(failed.reason.partition(": ")[2])
+        except InvalidPayloadError:
+            return None
 
 
 def _signal_name(number: int | None) -> str:

@@ -1,7 +1,7 @@
 """A second thread for the moment when one of a group of short jobs turns out to be long.
 
 It gives the jobs that wait behind it back to other workers, removes those that are already done,
-prints the lines that were held back, and where no crew does it, renews the leases.
+prints the lines that were held back, and where no crew does it (any more), renews the leases.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Leftovers:
         if self._thread is None and not self._ended:
             self._thread = threading.Thread(target=self._run, name="leftovers", daemon=True)
             self._thread.start()
-        self._busy.set()
+        if not self._busy.is_set():
+            self._busy.set()
 
     def stop(self) -> None:
         """End the thread."""

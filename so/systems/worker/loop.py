@@ -19,12 +19,13 @@ from operator import attrgetter
 from threading import Lock
 from typing import Any
 
-from so.errors import DatabaseError, TimeoutExceeded
+from so.errors import DatabaseError
 from so.support.ids import short_id
 from so.systems.queue.queue import Queue
 from so.systems.queue.running import HOPELESS, Outcome, Runner
 from so.systems.queue.sqltools import Retry
 from so.systems.queue.store import Reserved
+from so.systems.queue.wording import one_line
 from so.systems.worker.leftovers import Leftovers
 from so.systems.worker.lines import Lines
 from so.systems.worker.options import WorkerOptions
@@ -32,7 +33,7 @@ from so.systems.worker.options import WorkerOptions
 log = logging.getLogger("so.queue")
 LOOK_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 60.0
-SKEW_SECONDS = 2.0
+SKEW_SECONDS = 1.0
 METRICS_SECONDS = 5.0
 _OUTCOMES = {
     "done": ("DONE", "done"),
@@ -84,6 +85,7 @@ class Worker:
         self.stopping = False
         self.is_paused: Callable[[], bool] = lambda: False
         self.on_job: Callable[[Reserved, Any, float | None], None] | None = None
+        self.on_return: Callable[[], None] | None = None
         self.after_job: Callable[[Outcome], None] | None = None
         self.on_look: Callable[[], None] | None = None
         self.wait: Callable[[], None] = lambda: queue.clock.sleep(self.options.sleep_seconds)
@@ -135,7 +137,7 @@ class Worker:
 
     def run(self) -> int:
         """Work until there is a reason to end; the exit code."""
-        self._check_clock()
+        keep_time(self.queue, self.conn)
         try:
             while not self.is_over():
                 if not self.waiting and not self._fetch():
@@ -150,11 +152,6 @@ class Worker:
         finally:
             self.leave()
         return 0
-
-    def _check_clock(self) -> None:
-        skew = abs(self.conn.database_time() - self.queue.clock.time())
-        if skew > SKEW_SECONDS:
-            log.warning("queue: this machine's clock is %.1f s off the database's", skew)
 
     def stop(self) -> None:
         """End after the job that runs."""
@@ -334,27 +331,35 @@ class Worker:
         if row.crashes:
             log.warning("queue: crash: job %s runs again, %s crash(es) so far", row.id, row.crashes)
         self.current, self.current_since = row, time.monotonic()
-        if self.leftovers is not None and self.leftovers.keeps_leases:
+        if self.leftovers is not None:
             self.leftovers.watch()
         outcome = self.runner.execute(row)
+        if self.on_return is not None:
+            self.on_return()
         took = time.perf_counter() - started
         with self.lock:
             self.current = None
         # A slow job counts at once, quick ones bring the mean down only bit by bit.
         self._pace = max(took, 0.7 * self._pace + 0.3 * took)
         mine = self._settle(row, outcome)
-        self._report(row, outcome if mine else Outcome("lost", payload=outcome.payload), took)
+        try:
+            self._report(row, outcome if mine else Outcome("lost", payload=outcome.payload), took)
+        except Exception:
+            log.exception("queue: could not tell what became of job %s", row.id)
         if self.after_job is not None:
             self.after_job(outcome)
 
     def _settle(self, row: Reserved, outcome: Outcome) -> bool:
-        if outcome.kind == "done" and not outcome.settled:
+        plain = outcome.kind == "done" and not outcome.settled
+        if plain and self.queue.settler.is_plain(row, outcome):
+            with self.lock:
+                self.finished.append(row)
+            mine = True
+        else:
+            mine = self.queue.settler.settle(self.conn, row, outcome, self.retry)
+        if mine and outcome.kind == "done":
             self.queue.emit("after", outcome.payload, row, outcome.job)
-            if self.queue.settler.is_plain(row, outcome):
-                with self.lock:
-                    self.finished.append(row)
-                return True
-        return self.queue.settler.settle(self.conn, row, outcome, self.retry)
+        return mine
 
     def _report(self, row: Reserved, outcome: Outcome, took: float) -> None:
         word, counter = _OUTCOMES[outcome.kind]
@@ -365,13 +370,13 @@ class Worker:
         metrics = self.queue.metrics
         metrics.count(row.queue, counter)
         metrics.observe(row.queue, "run", took)
-        if isinstance(outcome.exception, TimeoutExceeded):
+        if outcome.torn:
             metrics.count(row.queue, "timeouts")
         name = outcome.payload.name if outcome.payload else "(unreadable)"
         note = outcome.reason
         if outcome.exception is not None:
-            note = f"{type(outcome.exception).__name__}: {outcome.exception}"[:300]
-        self.lines.tell(row, name, word, took, note.replace("\n", " "))
+            note = " ".join(part for part in (note, one_line(outcome.exception, 300)) if part)
+        self.lines.tell(row, name, word, took, note)
         if outcome.kind not in ("done", "deleted"):
             self._explain(row, outcome, name, note)
 
@@ -383,7 +388,7 @@ class Worker:
             trace = None if isinstance(outcome.exception, HOPELESS) else outcome.exception
             log.error("queue: job %s (%s) failed: %s", row.id, name, note, exc_info=trace)
             self.queue.emit("failing", outcome.payload, row, outcome.job, outcome.exception)
-            self.runner.call_failed(row, outcome)
+            self._call_failed(row, outcome)
         elif outcome.kind == "retry":
             log.warning(
                 "queue: job %s (%s) will be tried again: %s",
@@ -396,6 +401,14 @@ class Worker:
         else:
             log.info("queue: job %s (%s): %s %s", row.id, name, outcome.kind, note)
             self.queue.emit(outcome.kind, outcome.payload, row, outcome.job, reason=note)
+
+    def _call_failed(self, row: Reserved, outcome: Outcome) -> None:
+        if outcome.payload is not None:
+            if self.on_job is not None:
+                # It has a time of its own: nobody may hang in it for ever.
+                seconds = self.runner.failed_timeout(outcome.payload)
+                self.on_job(row, outcome.payload, seconds)
+            self.runner.call_failed(row, outcome)
 
     # --- looking around ---
 
@@ -421,6 +434,7 @@ class Worker:
             if force or now - self._metrics_at >= METRICS_SECONDS:
                 self._metrics_at = now
                 self.queue.metrics.flush(self.conn)
+                keep_time(self.queue, self.conn)
             if now - self._kept_at >= HOUSEKEEPING_SECONDS:
                 self._kept_at = now
                 housekeeping(self.queue, self.conn)
@@ -431,6 +445,19 @@ class Worker:
 
     def _on_retry(self, why: str) -> None:
         self.queue.metrics.count(self.options.queues[0], "conflict_retries")
+
+
+def keep_time(queue: Queue, conn: Any) -> None:
+    """Let this process go by the database's clock where the machine's is off.
+
+    Leases are moments: one clock a lease ahead would take what others are running.
+    """
+    skew = conn.database_time() - queue.clock.time()
+    if abs(skew) > SKEW_SECONDS:
+        log.warning(
+            "queue: this machine's clock is %.1f s off the database's, which counts here", abs(skew)
+        )
+        queue.clock.adjust(skew)
 
 
 def housekeeping(queue: Queue, conn: Any) -> None:

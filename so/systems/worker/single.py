@@ -15,11 +15,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NoReturn
 
 from so.errors import DatabaseError, TimeoutExceeded
 from so.support import systemd
+from so.support.processes import descendants
 from so.systems.queue.control import BEAT_SECONDS
 from so.systems.queue.queue import Queue
 from so.systems.queue.running import Interrupted, Outcome, TimeUp
@@ -146,6 +146,7 @@ class Single:
     def _begin(self, row: Reserved, payload: Any, timeout: float | None) -> None:
         if not timeout or not self._has_signals:
             return
+        self._dismiss_guard()
         self._deadline = time.monotonic() + timeout
         signal.setitimer(signal.ITIMER_REAL, timeout, ALARM_SECONDS)
         if not self.worker.is_alone:
@@ -200,7 +201,7 @@ class Single:
     def _end_late(self, parent: int, row: Reserved, payload: Any, timeout: float) -> None:
         error = TimeoutExceeded(f"{payload.name} ran for longer than {timeout:g} seconds")
         error.stack = self._stack.ask(parent)  # type: ignore[attr-defined]  # read when the trace is written
-        for pid in [*_descendants(parent), parent]:
+        for pid in [*descendants(parent), parent]:
             if pid != os.getpid():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -267,12 +268,3 @@ class Single:
             log.warning("queue: cannot look for work: %s", error)
             time.sleep(ALARM_SECONDS)
             return False
-
-
-def _descendants(pid: int) -> list[int]:
-    """The processes that *pid* started, and those that they did."""
-    found: list[int] = []
-    with contextlib.suppress(OSError, ValueError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            found += [*_descendants(int(child)), int(child)]
-    return found

@@ -277,17 +277,23 @@ def test_an_error_in_failed_stops_nothing(
     assert "raised an error itself" in caplog.text
 
 
-def test_a_base_exception_does_not_end_the_worker(queue: Queue, worker: Worker) -> None:
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_an_exit_of_a_job_is_an_exception_like_any_other(
+    queue: Queue, worker: Worker, kind: type[BaseException]
+) -> None:
     class Exits(Job):
-        tries = 1
+        tries = 2
 
         def handle(self) -> None:
-            raise SystemExit(3)
+            raise kind(3)
 
     queue.push(Exits())
-    worker.run_one()
+    worker.run_all()
 
-    assert queue.size() == 1  # not its fault in particular: another attempt
+    (failed,) = queue.failed()
+    assert failed.attempts == 2
+    assert kind.__name__ in failed.reason
+    assert "in handle" in failed.exception
 
 
 def test_handle_gets_what_the_container_gives(db: Database, clock: Clock) -> None:
