@@ -166,7 +166,7 @@ class Only(Note):
         ("limit", "released", "rate limit"),
         ("drop", "skipped", "over its rate limit"),
         ("overlap", "released", "overlap"),
-        ("throttle", "released", "throttled after ValueError('closed')"),
+        ("throttle", "released", "throttled ValueError: closed"),
         ("snooze", "released", "released"),
         ("unique", "skipped", "another one is queued already"),
     ],
