@@ -50,13 +50,19 @@ class Batch:
 
     @property
     def remaining_jobs(self) -> int:
-        """Members that have not ended, well or badly."""
-        return max(0, self.pending_jobs - self.failed_jobs)
+        """Members that have not ended, well or badly; those behind a failed link have."""
+        held_up = int(self.options.get("heldUp", 0))
+        return max(0, self.pending_jobs - self.failed_jobs - held_up)
 
     @property
     def processed_jobs(self) -> int:
-        """Members that have succeeded."""
+        """Members that have succeeded, or were taken back (see `dropped_jobs`)."""
         return self.total_jobs - self.pending_jobs
+
+    @property
+    def dropped_jobs(self) -> int:
+        """Members that never ran because they, the queue or the batch were cancelled."""
+        return int(self.options.get("dropped", 0))
 
     @property
     def progress(self) -> int:
@@ -100,7 +106,10 @@ class Batch:
         self.cancelled_at = self.cancelled_at or self.queue.clock.now()
 
     def add(self, jobs: Iterable[Any]) -> Batch:
-        """Add *jobs*, best from within a member; the batch as it then is."""
+        """Add *jobs* from within a member; the batch as it then is.
+
+        Raises QueueError when the batch has ended: what follows it would not wait for them.
+        """
         self.queue.add_to_batch(self.id, list(jobs))
         return self.fresh() or self
 
@@ -118,6 +127,7 @@ class Batch:
             "remaining_jobs": self.remaining_jobs,
             "processed_jobs": self.processed_jobs,
             "failed_jobs": self.failed_jobs,
+            "dropped_jobs": self.dropped_jobs,
             "progress": self.progress,
             "created_at": self.created_at,
             "cancelled_at": self.cancelled_at,
@@ -183,6 +193,48 @@ class PendingBatch:
         return self
 
 
+@dataclass(slots=True)
+class _Counters:
+    """What decides how a batch goes on; pending is -1 when it was deleted."""
+
+    batch_id: str
+    pending: int
+    failed: int
+    cancelled: bool
+    options: dict[str, Any]
+
+    @property
+    def held_up(self) -> int:
+        """Members that wait behind a failed one, as the rest of its chain."""
+        return int(self.options.get("heldUp", 0))
+
+    @held_up.setter
+    def held_up(self, count: int) -> None:
+        self.options["heldUp"] = count
+
+    @property
+    def remaining(self) -> int:
+        """Members that have yet to end."""
+        return self.pending - self.failed - self.held_up
+
+    @property
+    def all_succeeded(self) -> bool:
+        """Whether nobody failed, was taken back, or is still to come."""
+        return self.pending == 0 and not self.cancelled and not self.options.get("dropped")
+
+
+def links_of(payload: Any, batch_id: str) -> int:
+    """How many members of the batch wait inside *payload*, a text or its object."""
+    if isinstance(payload, str):
+        try:
+            payload = json.loads(payload)
+        except (ValueError, RecursionError):
+            return 0
+    chained = payload.get("chained") if isinstance(payload, dict) else None
+    links = chained if isinstance(chained, list) else []
+    return sum(isinstance(link, dict) and link.get("batchId") == batch_id for link in links)
+
+
 class Batches:
     """The statements on `job_batches`; each takes the connection it is to happen on."""
 
@@ -192,22 +244,13 @@ class Batches:
         self._lock = "" if dialect == "sqlite" else " for update"
         self._fail_once = f"{ignore} into job_batch_failures (batch_id, job_uuid) values (?, ?)"
 
-    def create(self, conn: Any, name: str, total: int, options: dict[str, Any], now: float) -> str:
-        """Store a batch of *total* members; its id."""
+    def create(self, conn: Any, name: str, options: dict[str, Any], now: float) -> str:
+        """Store a batch that has no members yet; its id."""
         batch_id = new_uuid()
         conn.run(
             "insert into job_batches (id, name, total_jobs, pending_jobs, failed_jobs, "
-            "failed_job_ids, options, created_at, finished_at) "
-            "values (?, ?, ?, ?, 0, '[]', ?, ?, ?)",
-            (
-                batch_id,
-                name[:255],
-                total,
-                total,
-                json.dumps(options),
-                int(now),
-                None if total else int(now),
-            ),
+            "failed_job_ids, options, created_at) values (?, ?, 0, 0, 0, '[]', ?, ?)",
+            (batch_id, name[:255], json.dumps(options), int(now)),
         )
         return batch_id
 
@@ -256,68 +299,111 @@ class Batches:
         )
 
     def grow(self, conn: Any, batch_id: str, count: int) -> None:
-        """Count *count* new members; raises QueueError if the batch is gone."""
+        """Count *count* new members; raises QueueError if the batch is gone or has ended."""
         done = conn.run(
-            "update job_batches set total_jobs = total_jobs + ?, pending_jobs = pending_jobs + ?, "
-            "finished_at = null where id = ?",
+            "update job_batches set total_jobs = total_jobs + ?, pending_jobs = pending_jobs + ? "
+            "where id = ? and finished_at is null",
             (count, count, batch_id),
         )
-        if not done.rowcount:
-            raise QueueError(f"there is no batch {batch_id!r} to add jobs to")
+        if done.rowcount:
+            return
+        if read(conn, "select 1 from job_batches where id = ?", (batch_id,)):
+            raise QueueError(
+                f"batch {batch_id!r} has ended, and what follows it was sent: add jobs from a "
+                "member that runs, or dispatch a batch of their own"
+            )
+        raise QueueError(f"there is no batch {batch_id!r} to add jobs to")
 
-    # --- inside the transaction that ends a member ---
+    # --- inside the transaction that ends a member; each gives the callbacks that are due ---
+    # *links*: how many members wait inside this one, as the rest of its chain (see links_of).
 
-    def succeeded(self, conn: Any, batch_id: str, uuid: str, now: float) -> list[str]:
-        """Count a success; the payloads of the callbacks that are due."""
-        conn.run("update job_batches set pending_jobs = pending_jobs - 1 where id = ?", (batch_id,))
-        pending, failed, cancelled, options = self._counters(conn, batch_id)
-        if failed:
-            # Only then: a delete that finds nothing would lock a gap under REPEATABLE READ.
-            failed -= self._forget_failure(conn, batch_id, uuid)
-        due = _callbacks(options, "progress")
-        if pending == 0 and not cancelled:
-            due += _callbacks(options, "then")
-        return due + self._ended(conn, batch_id, pending - failed, options, now)
+    def without_members(self, conn: Any, batch_id: str, now: float) -> list[str]:
+        """End a batch that was given nothing to do."""
+        counters = self._counters(conn, batch_id)
+        return _callbacks(counters.options, "then") + self._ended(conn, counters, now)
+
+    def succeeded(self, conn: Any, batch_id: str, uuid: str, links: int, now: float) -> list[str]:
+        """Count a success."""
+        counters = self._no_longer_pending(conn, batch_id, [(uuid, links)], 1)
+        due = _callbacks(counters.options, "progress")
+        if counters.all_succeeded:
+            due += _callbacks(counters.options, "then")
+        return due + self._ended(conn, counters, now)
+
+    def dropped(
+        self, conn: Any, batch_id: str, members: Sequence[tuple[str, int]], now: float
+    ) -> list[str]:
+        """Count *members* (uuid and links) that were taken back: neither they nor their links run.
+
+        They no longer are pending, but what waits for every member's success must not follow.
+        """
+        count = sum(1 + links for _, links in members)
+        counters = self._no_longer_pending(conn, batch_id, members, count)
+        counters.options["dropped"] = counters.options.get("dropped", 0) + count
+        self._keep_options(conn, counters)
+        return self._ended(conn, counters, now)
 
     def failed(
-        self, conn: Any, batch_id: str, uuid: str, now: float, reason: str, lost: int = 0
+        self, conn: Any, batch_id: str, uuid: str, links: int, now: float, reason: str
     ) -> list[str]:
-        """Count a failure, and *lost* members behind it that can never run; callbacks due."""
+        """Count a failure; its links cannot run, but stay pending for the case of a retry."""
         first = conn.run(self._fail_once, (batch_id, uuid)).rowcount
         if not first:
             return []
-        conn.run(
-            "update job_batches set failed_jobs = failed_jobs + 1, "
-            "pending_jobs = pending_jobs - ?, total_jobs = total_jobs - ? where id = ?",
-            (lost, lost, batch_id),
-        )
-        pending, failed, _, options = self._counters(conn, batch_id)
-        due = self._once(conn, batch_id, options, "catch", reason) if failed else []
-        if failed and not options.get("allowFailures"):
+        conn.run("update job_batches set failed_jobs = failed_jobs + 1 where id = ?", (batch_id,))
+        counters = self._counters(conn, batch_id)
+        if links:
+            counters.held_up += links
+            self._keep_options(conn, counters)
+        due = self._once(conn, counters, "catch", reason) if counters.failed else []
+        if counters.failed and not counters.options.get("allowFailures"):
             self.cancel(conn, batch_id, now)
-        return due + self._ended(conn, batch_id, pending - failed, options, now)
+        return due + self._ended(conn, counters, now)
 
-    def _forget_failure(self, conn: Any, batch_id: str, uuid: str) -> int:
-        was = conn.affecting_statement(
-            "delete from job_batch_failures where batch_id = ? and job_uuid = ?", (batch_id, uuid)
-        )
-        if was:
-            conn.run(
-                "update job_batches set failed_jobs = failed_jobs - 1 where id = ?", (batch_id,)
-            )
-        return int(was)
-
-    def revived(self, conn: Any, batch_id: str, uuid: str) -> bool:
+    def revived(self, conn: Any, batch_id: str, uuid: str, links: int) -> bool:
         """Take a failed member back among the pending; False when it was not counted failed."""
-        was = self._forget_failure(conn, batch_id, uuid)
-        if was:
-            conn.run(
-                "update job_batches set finished_at = null, cancelled_at = null where id = ?",
-                (batch_id,),
-            )
-        return bool(was)
+        counters = self._counters(conn, batch_id)
+        if not (counters.failed and self._forget_failure(conn, counters, uuid, links)):
+            return False
+        conn.run(
+            "update job_batches set finished_at = null, cancelled_at = null where id = ?",
+            (batch_id,),
+        )
+        return True
 
-    def _counters(self, conn: Any, batch_id: str) -> tuple[int, int, bool, dict[str, Any]]:
+    def _no_longer_pending(
+        self, conn: Any, batch_id: str, members: Sequence[tuple[str, int]], count: int
+    ) -> _Counters:
+        conn.run(
+            "update job_batches set pending_jobs = pending_jobs - ? where id = ?", (count, batch_id)
+        )
+        counters = self._counters(conn, batch_id)
+        for uuid, links in members:
+            if not counters.failed:
+                # Not without need: a delete that finds nothing locks a gap under REPEATABLE READ.
+                break
+            self._forget_failure(conn, counters, uuid, links)
+        return counters
+
+    def _forget_failure(self, conn: Any, counters: _Counters, uuid: str, links: int) -> bool:
+        was = conn.affecting_statement(
+            "delete from job_batch_failures where batch_id = ? and job_uuid = ?",
+            (counters.batch_id, uuid),
+        )
+        if not was:
+            return False
+        conn.run(
+            "update job_batches set failed_jobs = failed_jobs - 1 where id = ?",
+            (counters.batch_id,),
+        )
+        counters.failed -= 1
+        if links:
+            counters.held_up -= links
+            self._keep_options(conn, counters)
+        return True
+
+    def _counters(self, conn: Any, batch_id: str) -> _Counters:
+        """The counters, locked until the commit."""
         rows = read(
             conn,
             "select pending_jobs, failed_jobs, cancelled_at, options from job_batches "  # noqa: S608 - fixed words
@@ -325,33 +411,42 @@ class Batches:
             (batch_id,),
         )
         if not rows:
-            return -1, 0, False, {}
+            return _Counters(batch_id, -1, 0, False, {})
         pending, failed, cancelled_at, options = rows[0]
-        return int(pending), int(failed), cancelled_at is not None, json.loads(options or "{}")
+        return _Counters(
+            batch_id,
+            int(pending),
+            int(failed),
+            cancelled_at is not None,
+            json.loads(options or "{}"),
+        )
 
-    def _ended(
-        self, conn: Any, batch_id: str, remaining: int, options: dict[str, Any], now: float
-    ) -> list[str]:
-        if remaining != 0:
+    def _ended(self, conn: Any, counters: _Counters, now: float) -> list[str]:
+        if counters.remaining != 0:
             return []
-        conn.run("update job_batches set finished_at = ? where id = ?", (int(now), batch_id))
-        return self._once(conn, batch_id, options, "finally")
+        conn.run(
+            "update job_batches set finished_at = ? where id = ?", (int(now), counters.batch_id)
+        )
+        return self._once(conn, counters, "finally")
 
     def _once(
-        self,
-        conn: Any,
-        batch_id: str,
-        options: dict[str, Any],
-        event: str,
-        reason: str | None = None,
+        self, conn: Any, counters: _Counters, event: str, reason: str | None = None
     ) -> list[str]:
         """The callbacks of *event*, the first time it happens: a batch may end again by a retry."""
+        options = counters.options
         sent = options.get("sent", [])
         if event in sent or event not in options.get("callbacks", {}):
             return []
         options["sent"] = [*sent, event]
-        conn.run("update job_batches set options = ? where id = ?", (json.dumps(options), batch_id))
+        self._keep_options(conn, counters)
         return _callbacks(options, event, reason)
+
+    @staticmethod
+    def _keep_options(conn: Any, counters: _Counters) -> None:
+        conn.run(
+            "update job_batches set options = ? where id = ?",
+            (json.dumps(counters.options), counters.batch_id),
+        )
 
     # --- housekeeping ---
 

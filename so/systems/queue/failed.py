@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from so.systems.queue.batches import links_of
 from so.systems.queue.payload import with_fields
 from so.systems.queue.sqltools import Retry, marks, read
 from so.systems.queue.store import Stored
@@ -289,7 +290,8 @@ class FailedJobs:
                 conn.begin_transaction()
                 return None
             if failed.batch_id:
-                self._queue.batches.revived(conn, failed.batch_id, failed.uuid)
+                links = links_of(failed.payload, failed.batch_id)
+                self._queue.batches.revived(conn, failed.batch_id, failed.uuid, links)
             self._queue.store.insert(conn, self._stored(failed))
         return True
 

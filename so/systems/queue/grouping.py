@@ -89,8 +89,10 @@ class Grouping:
         options = {**pending.options, "callbacks": callbacks, "queue": pending.queue_name}
         conn = self._queue.source.connection()
         with conn.transaction():
-            batch_id = self._queue.batches.create(conn, pending.label, 0, options, now)
-            self._add_members(conn, batch_id, pending.jobs, pending.queue_name)
+            batch_id = self._queue.batches.create(conn, pending.label, options, now)
+            if not self._add_members(conn, batch_id, pending.jobs, pending.queue_name):
+                due = self._queue.batches.without_members(conn, batch_id, now)
+                self._queue.settler.insert_callbacks(conn, due, batch_id, self._queue.default_queue)
         self._queue.wake_after(conn)
         found = self._queue.find_batch(batch_id)
         assert found is not None
@@ -108,7 +110,8 @@ class Grouping:
             self._add_members(conn, batch_id, jobs, options.get("queue"))
         self._queue.wake_after(conn)
 
-    def _add_members(self, conn: Any, batch_id: str, jobs: list[Any], queue: str | None) -> None:
+    def _add_members(self, conn: Any, batch_id: str, jobs: list[Any], queue: str | None) -> int:
+        """Store members of a batch; how many, those inside others included."""
         now, context = self._queue.clock.time(), self._queue.context()
         stored: list[Stored] = []
         total = 0
@@ -127,6 +130,7 @@ class Grouping:
         if total:
             self._queue.batches.grow(conn, batch_id, total)
             self._queue.store.insert_many(conn, stored)
+        return total
 
     def _drain_batch(self, batch_id: str) -> None:
         """Run the members at once, for the connection "sync"; their failures only count."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from so.systems.queue.batches import links_of
 from so.systems.queue.sqltools import Retry, marks, read
 
 if TYPE_CHECKING:
@@ -22,57 +23,74 @@ class Removal:
     def cancel(self, job_id: int) -> str | None:
         """Cancel a job: "removed" if it had not started, "asked" if it runs, None if it is gone."""
         conn = self._queue.source.connection()
-        retry = Retry()
 
         def work() -> str | None:
-            now = int(self._queue.clock.time())
             with conn.transaction():
+                if self._remove(conn, "id = ?", (job_id,), 1):
+                    return "removed"
                 asked = conn.affecting_statement(
-                    "update jobs set cancelled_at = ? where id = ? and reserved_at is not null "
-                    "and available_at > ?",
-                    (now, job_id, now),
+                    "update jobs set cancelled_at = ? where id = ?",
+                    (int(self._queue.clock.time()), job_id),
                 )
-                if asked:
-                    return "asked"
-                return "removed" if self._remove(conn, "id = ?", (job_id,), 1) else None
+                return "asked" if asked else None
 
-        return retry(conn, work)
+        return Retry()(conn, work)
 
     def clear(self, queue: str) -> int:
-        """Delete every job of *queue* that is not running; how many."""
+        """Delete every job of *queue* that is not running, and cancel their batches; how many."""
         conn, total = self._queue.source.connection(), 0
-        while True:
-            removed = Retry()(conn, lambda: self._clear_some(conn, queue))
+        newest = read(conn, "select max(id) from jobs where queue = ?", (queue,))[0][0] or 0
+        # Until there is nothing: a chunk falls short where workers took some of it meanwhile.
+        while removed := Retry()(conn, lambda: self._clear_some(conn, queue, newest)):
             total += removed
-            if removed < CLEAR_CHUNK:
-                return total
+        return total
 
-    def _clear_some(self, conn: Any, queue: str) -> int:
+    def _clear_some(self, conn: Any, queue: str, newest: int) -> int:
         with conn.transaction():
-            return self._remove(
-                conn,
-                "queue = ? and (reserved_at is null or available_at <= ?)",
-                (queue, int(self._queue.clock.time())),
-                CLEAR_CHUNK,
-            )
+            rows = self._remove(conn, "queue = ? and id <= ?", (queue, newest), CLEAR_CHUNK)
+            now = self._queue.clock.time()
+            for batch_id in {row[4] for row in rows if row[4]}:
+                self._queue.batches.cancel(conn, batch_id, now)
+            return len(rows)
 
-    def _remove(self, conn: Any, where: str, values: tuple[Any, ...], limit: int) -> int:
-        """Delete jobs that will not run, with their locks; their batches count them as ended."""
+    def _remove(
+        self, conn: Any, where: str, values: tuple[Any, ...], limit: int
+    ) -> list[tuple[Any, ...]]:
+        """Delete jobs that do not run, with their locks; their batches count them as dropped."""
+        now = int(self._queue.clock.time())
+        idle = "(reserved_at is null or available_at <= ?)"
+        found = read(
+            conn,
+            f"select id from jobs where {where} and {idle} order by id limit {int(limit)}",  # noqa: S608 - fixed words
+            (*values, now),
+        )
+        ids = [row[0] for row in found]
+        if not ids:
+            return []
+        # Asked again under a lock, by key so that it locks nothing else: what a worker has taken
+        # meanwhile is the worker's to end, and must not be counted twice.
+        lock = "" if self._queue.store.dialect == "sqlite" else " for update"
         rows = read(
             conn,
-            f"select id, uuid, lock_key, batch_id from jobs where {where} "  # noqa: S608 - fixed words
-            f"order by id limit {int(limit)}",
-            values,
+            "select id, uuid, queue, lock_key, batch_id, "  # noqa: S608 - question marks only
+            "case when batch_id is null then null else payload end "
+            f"from jobs where id in ({marks(len(ids))}) and {idle}{lock}",
+            (*ids, now),
         )
-        if not rows:
-            return 0
-        ids = [row[0] for row in rows]
-        gone = conn.affecting_statement(f"delete from jobs where id in ({marks(len(ids))})", ids)  # noqa: S608 - question marks only
-        now = self._queue.clock.time()
-        for _, uuid, lock_key, batch_id in rows:
+        if rows:
+            ids = [row[0] for row in rows]
+            conn.run(f"delete from jobs where id in ({marks(len(ids))})", ids)  # noqa: S608 - question marks only
+        self._tell_locks_and_batches(conn, rows, now)
+        return rows
+
+    def _tell_locks_and_batches(self, conn: Any, rows: list[tuple[Any, ...]], now: int) -> None:
+        dropped: dict[tuple[str, str], list[tuple[str, int]]] = {}
+        for _, uuid, queue, lock_key, batch_id, payload in rows:
             if lock_key:
                 self._queue.locks.drop_unique(conn, lock_key, uuid or "")
             if batch_id:
-                self._queue.batches.cancel(conn, batch_id, now)
-                self._queue.batches.succeeded(conn, batch_id, uuid or "", now)
-        return int(gone)
+                members = dropped.setdefault((batch_id, queue), [])
+                members.append((uuid or "", links_of(payload, batch_id)))
+        for (batch_id, queue), members in dropped.items():
+            due = self._queue.batches.dropped(conn, batch_id, members, now)
+            self._queue.settler.insert_callbacks(conn, due, batch_id, queue)

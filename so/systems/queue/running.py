@@ -328,7 +328,7 @@ class Runner:
                 exception=MaxAttemptsExceeded(f"{payload.name} has been attempted too many times"),
             )
         if row.batch_id and self.queue.batches.is_cancelled(self.conn, row.batch_id):
-            return Outcome("skipped", reason="its batch was cancelled")
+            return Outcome("cancelled", reason="its batch was cancelled")
         return None
 
     def _too_many_crashes(self, row: Reserved, payload: Payload) -> WorkerLost | None:

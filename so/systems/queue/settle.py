@@ -13,6 +13,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from so.errors import InvalidPayloadError
+from so.systems.queue.batches import links_of
 from so.systems.queue.payload import Payload, is_key, member, plain
 from so.systems.queue.running import LeaseLost, Outcome
 from so.systems.queue.sqltools import OUTAGES, Retry, read
@@ -109,7 +110,8 @@ class Settler:
     ) -> None:
         """Remove the job inside the caller's transaction; raises LeaseLost if it is not ours.
 
-        *told* says whether it has written progress, None that nobody knows.
+        *told* says whether it has written progress, None that nobody knows. A chain goes on after
+        a link that was skipped or deleted itself; only cancelling and failing end it.
         """
         if not self.queue.store.delete(conn, row):
             raise LeaseLost(f"job {row.id} was taken over by another worker")
@@ -119,10 +121,17 @@ class Settler:
         uuid = self.uuid_of(row, payload)
         state = "cancelled" if kind == "cancelled" else "done"
         self.queue.progress_table.finish(conn, uuid, state, now, told)
+        runs_on = kind != "cancelled"
         if row.batch_id:
-            due = self.queue.batches.succeeded(conn, row.batch_id, uuid, now)
-            self._insert_callbacks(conn, due, row, row.batch_id)
-        if payload is not None and kind == "done":
+            links = links_of(payload.fields if payload else row.payload, row.batch_id)
+            batches = self.queue.batches
+            due = (
+                batches.succeeded(conn, row.batch_id, uuid, links, now)
+                if runs_on
+                else batches.dropped(conn, row.batch_id, [(uuid, links)], now)
+            )
+            self.insert_callbacks(conn, due, row.batch_id, row.queue)
+        if payload is not None and runs_on:
             self._next_link(conn, payload, row)
 
     def _next_link(self, conn: Any, payload: Payload, row: Reserved) -> None:
@@ -133,16 +142,16 @@ class Settler:
         inherited = {"chained": rest, "context": payload.context}
         if payload.fields.get("chainCatch"):
             inherited["chainCatch"] = payload.fields["chainCatch"]
-        self._insert_member(conn, first, row, **inherited)
+        self._insert_member(conn, first, row.queue, **inherited)
 
-    def _insert_member(self, conn: Any, fields: dict[str, Any], row: Reserved, **more: Any) -> None:
-        """Insert a job that waited inside a payload."""
+    def _insert_member(self, conn: Any, fields: dict[str, Any], queue: str, **more: Any) -> None:
+        """Insert a job that waited inside a payload, into *queue* unless it names its own."""
         now = self.queue.clock.time()
         batch_id = fields.get("batchId")
         self.queue.store.insert(
             conn,
             Stored(
-                queue=str(fields.get("onQueue") or row.queue),
+                queue=str(fields.get("onQueue") or queue),
                 payload=member(fields, **more),
                 available_at=ceil(now + fields["delay"]) if fields.get("delay") else int(now),
                 created_at=int(now),
@@ -152,11 +161,12 @@ class Settler:
         )
         conn.after_commit(self.queue.wake)
 
-    def _insert_callbacks(
-        self, conn: Any, payloads: Iterable[str], row: Reserved, batch_id: str
+    def insert_callbacks(
+        self, conn: Any, payloads: Iterable[str], batch_id: str, queue: str
     ) -> None:
+        """Insert the callbacks of a batch that are due, in the caller's transaction."""
         for text in payloads:
-            self._insert_member(conn, plain(text), row, ofBatch=batch_id)
+            self._insert_member(conn, plain(text), queue, ofBatch=batch_id)
 
     def unlock(self, conn: Any, row: Reserved) -> None:
         """Give up the unique lock of a job that keeps it only until it starts."""
@@ -251,15 +261,14 @@ class Settler:
             self.queue.locks.drop_unique(conn, row.lock_key, row.uuid or "")
         self.queue.progress_table.finish(conn, uuid, "failed", now)
         reason = one_line(exception)
-        chained = list((payload.fields.get("chained") or []) if payload else [])
         if row.batch_id:
-            lost = sum(1 for link in chained if link.get("batchId") == row.batch_id)
-            due = self.queue.batches.failed(conn, row.batch_id, uuid, now, reason, lost)
+            links = links_of(payload.fields if payload else row.payload, row.batch_id)
+            due = self.queue.batches.failed(conn, row.batch_id, uuid, links, now, reason)
             if not alone:
-                self._insert_callbacks(conn, due, row, row.batch_id)
+                self.insert_callbacks(conn, due, row.batch_id, row.queue)
         catch = payload.fields.get("chainCatch") if payload and not alone else None
         for fields in catch or ():
-            self._insert_member(conn, _with_reason(fields, reason), row)
+            self._insert_member(conn, _with_reason(fields, reason), row.queue)
 
     def _move_to_failed(
         self,

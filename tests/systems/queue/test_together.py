@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from so.db.manager import Database
-from so.errors import QueueError
+from so.errors import QueueError, RecordNotFoundError
 from so.support.clock import Clock
 from so.systems.queue import (
     Batch,
@@ -43,6 +43,49 @@ class Member(Job):
         DIARY.append(self.word)
 
 
+class Vanishes(Job):
+    """Skips or deletes itself."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def middleware(self) -> list[Any]:
+        return [Skip.when(self.how == "skip")]
+
+    def handle(self) -> None:
+        self.delete()
+
+
+class Flaky(Job):
+    """Fails until it is mended."""
+
+    tries = 1
+    is_broken = True
+
+    def handle(self) -> None:
+        if Flaky.is_broken:
+            raise ValueError("flaky")
+        DIARY.append("mended")
+
+
+@pytest.fixture(autouse=True)
+def flaky_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Flaky, "is_broken", True)
+
+
+def counters(found: Batch) -> tuple[int, int, int, int, bool]:
+    """total, pending, failed, remaining, and whether it has finished."""
+    now = found.fresh()
+    assert now is not None
+    return (
+        now.total_jobs,
+        now.pending_jobs,
+        now.failed_jobs,
+        now.remaining_jobs,
+        now.finished,
+    )
+
+
 @callback
 def note_batch(found: Batch, error: Exception | None = None) -> None:
     DIARY.append((found.name, found.remaining_jobs, str(error) if error else None))
@@ -63,6 +106,35 @@ def test_a_chain_runs_one_after_the_other(queue: Queue, worker: Worker) -> None:
     low.options.queues = ["low"]
     low.run_all()
     assert DIARY == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("first", [Vanishes("skip"), Vanishes("delete")], ids=["skips", "deletes"])
+def test_a_chain_goes_on_after_a_link_that_skips_or_deletes_itself(
+    queue: Queue, worker: Worker, first: Job
+) -> None:
+    chain([Note("a"), first, Note("c")]).catch(Note("caught")).dispatch()
+
+    worker.run_all()
+
+    assert DIARY == ["a", "c"]
+
+
+def test_a_chain_goes_on_after_a_link_whose_model_is_gone(
+    queue: Queue, db: Database, worker: Worker
+) -> None:
+    class NeedsModel(Job):
+        delete_when_missing_models = True
+
+        def __init__(self, model: object = None) -> None:
+            raise RecordNotFoundError("gone")
+
+    first = NeedsModel.__new__(NeedsModel)
+    chain([first, Note("b")]).dispatch()
+
+    worker.run_all()
+
+    assert DIARY == ["b"]
+    assert queue.failed_jobs.count() == 0
 
 
 def test_a_failed_link_ends_the_chain_and_calls_catch(queue: Queue, worker: Worker) -> None:
@@ -224,6 +296,188 @@ def test_a_list_in_a_batch_is_a_chain(queue: Queue, worker: Worker) -> None:
     assert after is not None
     assert (after.failed_jobs, after.remaining_jobs, after.finished) == (1, 0, True)
     assert DIARY == ["a", "d", "finally"] or DIARY == ["d", "a", "finally"]
+
+
+@pytest.mark.parametrize("how", ["skip", "delete"])
+def test_a_batch_goes_on_after_a_link_that_skips_or_deletes_itself(
+    queue: Queue, worker: Worker, how: str
+) -> None:
+    found = (
+        batch([[Vanishes(how), Member("b")], Member("x")])
+        .then(Note("then"))
+        .finally_(Note("finally"))
+        .dispatch()
+    )
+    worker.run_all()
+
+    assert counters(found) == (3, 0, 0, 0, True)
+    assert sorted(DIARY) == ["b", "finally", "then", "x"]
+
+
+def test_the_first_failure_of_a_batch_takes_back_whole_chains(queue: Queue, worker: Worker) -> None:
+    found = (
+        batch([Member("broken", fails=True), [Member("a"), Member("b")]])
+        .then(Note("then"))
+        .finally_(Note("finally"))
+        .dispatch()
+    )
+    worker.run_all()
+
+    assert counters(found) == (3, 1, 1, 0, True)
+    assert DIARY == ["finally"]
+
+
+@pytest.mark.parametrize("how", ["batch", "clear"])
+def test_a_cancelled_or_cleared_batch_counts_the_links_of_its_chains(
+    queue: Queue, worker: Worker, how: str
+) -> None:
+    found = (
+        batch([[Member("a"), Member("b")], Member("x")])
+        .then(Note("then"))
+        .finally_(Note("finally"))
+        .dispatch()
+    )
+    if how == "batch":
+        found.cancel()
+    else:
+        assert queue.clear() == 2
+    worker.run_all()
+
+    assert counters(found) == (3, 0, 0, 0, True)
+    after = found.fresh()
+    assert after is not None
+    assert after.dropped_jobs == 3
+    assert DIARY == ["finally"]
+
+
+def test_a_cancelled_member_leaves_the_others_of_its_batch_alone(
+    queue: Queue, db: Database, worker: Worker
+) -> None:
+    found = (
+        batch([[Member("a"), Member("b")], Member("c"), Member("d")])
+        .then(Note("then"))
+        .finally_(Note("finally"))
+        .dispatch()
+    )
+    assert queue.cancel(int(db.table("jobs").min("id"))) == "removed"
+    worker.run_all()
+
+    assert counters(found) == (4, 0, 0, 0, True)
+    after = found.fresh()
+    assert after is not None
+    assert not after.cancelled
+    assert DIARY == ["c", "d", "finally"]
+
+
+@pytest.mark.parametrize("way", ["cancel", "clear"])
+def test_a_member_that_ends_while_it_is_taken_back_is_counted_once(
+    queue: Queue, db: Database, way: str
+) -> None:
+    found = batch([Member("a"), Member("b")]).then(Note("then")).dispatch()
+    first = int(db.table("jobs").min("id"))
+    pending = [Worker(queue)]
+
+    def run_it_first(sql: str, *_: object) -> None:
+        if pending and sql.startswith("select id, uuid, queue"):
+            pending.pop().run_one()
+
+    db.before_executing(run_it_first)
+    if db.connection().dialect.name == "sqlite":
+        pending.clear()  # there the transaction has the whole file, and nobody comes between
+    took_back = queue.cancel(first) if way == "cancel" else queue.clear()
+    db.forget_listener(run_it_first)
+    Worker(queue).run_all()
+
+    now = found.fresh()
+    assert now is not None
+    ran = DIARY.count("a") + DIARY.count("b")
+    assert ran + now.dropped_jobs == 2
+    assert counters(found) == (2, 0, 0, 0, True)
+    assert took_back in ("removed", None, 1, 2)
+
+
+@pytest.mark.parametrize("allow", [True, False])
+def test_a_retried_chain_of_a_batch_takes_its_links_along(
+    queue: Queue, worker: Worker, monkeypatch: pytest.MonkeyPatch, allow: bool
+) -> None:
+    found = (
+        batch([[Member("a"), Flaky(), Member("c"), Member("d")]])
+        .allow_failures(allow)
+        .then(Note("then"))
+        .finally_(Note("finally"))
+        .dispatch()
+    )
+    worker.run_all()
+    assert counters(found) == (4, 3, 1, 0, True)
+    assert DIARY == ["a", "finally"]
+
+    monkeypatch.setattr(Flaky, "is_broken", False)
+    queue.failed_jobs.retry_all(batch=found.id)
+    assert counters(found) == (4, 3, 0, 3, False)
+    worker.run_all()
+
+    assert counters(found) == (4, 0, 0, 0, True)
+    assert DIARY == ["a", "finally", "mended", "c", "d", "then"]
+
+
+def test_a_chain_of_a_batch_that_fails_again_counts_once(queue: Queue, worker: Worker) -> None:
+    found = batch([[Flaky(), Member("b")], Member("x")]).allow_failures().dispatch()
+    for _ in range(2):
+        worker.run_all()
+        assert counters(found) == (3, 2, 1, 0, True)
+        queue.failed_jobs.retry_all(batch=found.id)
+
+
+def test_a_failed_member_that_was_put_back_by_hand_is_counted_right(
+    queue: Queue, db: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = batch([[Flaky(), Member("b")]]).allow_failures().dispatch()
+    columns = row(db)
+    worker.run_all()
+    monkeypatch.setattr(Flaky, "is_broken", False)
+    db.table("jobs").insert(columns)
+    worker.run_all()
+
+    assert counters(found) == (2, 0, 0, 0, True)
+
+
+def test_what_follows_a_success_does_not_follow_when_members_never_ran(
+    queue: Queue, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = batch([Flaky(), Member("b"), Member("c")]).then(Note("then")).dispatch()
+    worker.run_all()
+    assert counters(found) == (3, 1, 1, 0, True)
+
+    monkeypatch.setattr(Flaky, "is_broken", False)
+    queue.failed_jobs.retry_all(batch=found.id)
+    worker.run_all()
+
+    assert counters(found) == (3, 0, 0, 0, True)
+    assert DIARY == ["mended"]
+
+
+def test_nothing_is_added_to_a_batch_that_has_ended(queue: Queue, worker: Worker) -> None:
+    found = batch([Member("a")]).then(Note("then")).dispatch()
+    worker.run_all()
+
+    with pytest.raises(QueueError, match="has ended, and what follows it was sent"):
+        found.add([Member("late")])
+
+    worker.run_all()
+    assert DIARY == ["a", "then"]
+    assert counters(found) == (1, 0, 0, 0, True)
+
+
+@pytest.mark.parametrize("connection", ["database", "sync"])
+def test_what_follows_a_batch_follows_an_empty_one(
+    queue: Queue, worker: Worker, connection: str
+) -> None:
+    pending = batch([]).then(Note("then")).catch(Note("catch")).finally_(Note("finally"))
+    found = pending.on_connection(connection).dispatch()
+    worker.run_all()
+
+    assert counters(found) == (0, 0, 0, 0, True)
+    assert DIARY == ["then", "finally"]
 
 
 def test_an_empty_batch_is_finished(queue: Queue) -> None:
