@@ -13,6 +13,7 @@ import enum
 import json
 import math
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -86,6 +87,10 @@ def _is_plain(value: Any, depth: int) -> bool:
     return True
 
 
+# What `allow` lets through, for all codecs: of jobs, of the cache, of sessions.
+_allowed: dict[str, type] = {}
+
+
 class Codec:
     """One set of registered types. `default_codec` serves all of them that need no model."""
 
@@ -93,7 +98,7 @@ class Codec:
         self._writers: dict[type, tuple[str, Callable[[Any], Plain]]] = {}
         self._families: list[tuple[type, str, Callable[[Any], Plain]]] = []
         self._readers: dict[str, Callable[[Plain], Any]] = {}
-        self._named: dict[str, type] = {}
+        self._named: ChainMap[str, type] = ChainMap({}, _allowed)
         for cls, tag, to_plain, from_plain in _BUILT_IN:
             self.register(cls, tag, to_plain, from_plain)
         self._readers.update(enum=self._read_enum, data=self._read_dataclass)
@@ -116,9 +121,7 @@ class Codec:
 
     def allow(self, cls: type, name: str | None = None) -> type:
         """Let a dataclass or an Enum through under *name* (its class name); usable as decorator."""
-        if not (dataclasses.is_dataclass(cls) or issubclass(cls, enum.Enum)):
-            raise CodecError(f"cannot allow {cls.__name__}: it is neither a dataclass nor an Enum")
-        self._named[name or cls.__name__] = cls
+        self._named[name or cls.__name__] = _allowable(cls)
         return cls
 
     def encode(self, value: Any) -> str:
@@ -209,7 +212,7 @@ class Codec:
             if cls is kind:
                 return name
         raise CodecError(
-            f"cannot write {kind.__name__}: put @so.support.codec.allow on the class, "
+            f"cannot write {kind.__name__}: put @allow on the class (`from so import allow`), "
             "so that it may also be read back"
         )
 
@@ -278,8 +281,15 @@ default_codec = Codec()
 
 
 def allow(cls: type) -> type:
-    """Let a dataclass or an Enum through the default codec; for use as a decorator."""
-    return default_codec.allow(cls)
+    """Let a dataclass or an Enum through every codec; for use as a decorator."""
+    _allowed[cls.__name__] = _allowable(cls)
+    return cls
+
+
+def _allowable(cls: type) -> type:
+    if not (dataclasses.is_dataclass(cls) or issubclass(cls, enum.Enum)):
+        raise CodecError(f"cannot allow {cls.__name__}: it is neither a dataclass nor an Enum")
+    return cls
 
 
 def iso_utc(moment: datetime) -> str:
