@@ -47,9 +47,11 @@ _from(
 _from("so.http.validation", "Rule")
 _from("so.http.rules", "rules responds")
 _from("so.support.markup", "Markup h")
+_from("so.support.codec", "allow")
 _from(
     "so.systems.queue",
-    "Job WithoutOverlapping RateLimited ThrottlesExceptions Skip Batch queue_fake",
+    "Job WithoutOverlapping RateLimited ThrottlesExceptions Skip Batch queue_fake exponential"
+    " callback",
 )
 _from(
     "so.systems.activity",
@@ -76,7 +78,8 @@ _from(
     " MethodNotAllowed MethodNotAllowedError MethodNotAllowedException ValidationException"
     " LockoutException TooManyRequestsException RouteActionError RouteNotFoundError"
     " UrlGenerationError UploadError InvalidRuleError CacheTypeError LockTimeout"
-    " NotificationFailed",
+    " NotificationFailed QueueError InvalidPayloadError UnknownJobError TimeoutExceeded"
+    " MaxAttemptsExceeded WorkerLost JobCancelled",
 )
 __all__ = [*_NAMES, "config", "db"]
 

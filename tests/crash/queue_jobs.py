@@ -26,6 +26,11 @@ def leave(mark: str) -> None:
     connection().run("insert into effects (mark, pid) values (?, ?)", (mark, os.getpid()))
 
 
+def leave_error(error: Exception) -> None:
+    """A callback: leaves what went wrong."""
+    leave(f"caught {error}")
+
+
 class Leaves(Job):
     """Leaves its mark, after a while."""
 
@@ -233,3 +238,12 @@ class Cancellable(Leaves):
         for number in range(10_000):
             self.progress(number, 10_000, "Waiting for the end")
             time.sleep(0.02)
+
+
+class Refuses(Plain):
+    """Fails at once."""
+
+    tries = 1
+
+    def handle(self) -> None:
+        raise ValueError(self.mark)

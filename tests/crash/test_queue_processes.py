@@ -23,7 +23,9 @@ from tests.crash.queue_jobs import (
     Leaks,
     Leaves,
     Plain,
+    Refuses,
     ShowsSockets,
+    leave_error,
 )
 from tests.crash.queue_world import World, worlds
 
@@ -210,6 +212,13 @@ def test_22_a_batch_is_exact_while_its_workers_are_killed(world: World) -> None:
     marks = Counter(world.effects())
     assert all(marks[str(n)] == 1 for n in range(300))
     assert (marks["then"], marks["finally"]) == (1, 1)
+
+
+def test_a_function_beside_jobs_is_called_in_another_process(world: World) -> None:
+    world.queue.chain([Refuses("no")]).catch(leave_error).dispatch()
+    world.start(processes=1, stop_when_empty=True).wait(60)
+
+    assert world.effects() == ["caught ValueError: no"]
 
 
 def test_27_a_restart_ends_every_worker_after_its_job(world: World) -> None:

@@ -10,12 +10,14 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 from so.errors import QueueError
 from so.support.ids import uuid as new_uuid
-from so.systems.queue.job import CallbackJob, Job, as_job
+from so.systems.queue.job import CallbackJob, Job, as_job, checked
 from so.systems.queue.payload import member
+from so.systems.queue.pending import PendingChain
 from so.systems.queue.sqltools import read
 
 if TYPE_CHECKING:
@@ -135,12 +137,38 @@ class Batch:
         }
 
 
+Member = Job | PendingChain
+
+
+def members_of(queue: Queue, jobs: Iterable[Any]) -> list[Member]:
+    """*jobs* as a batch has them, lists as chains; QueueError for what is none."""
+    members: list[Member] = []
+    for work in jobs:
+        if isinstance(work, (list, tuple)):
+            members += [PendingChain(queue, work)] if work else []
+        else:
+            members.append(work if isinstance(work, PendingChain) else checked(work, "batch"))
+    return members
+
+
+def jobs_of(members: Iterable[Member]) -> list[Job]:
+    """The jobs of *members*, with those inside chains."""
+    return [
+        job
+        for member in members
+        for job in (member.all_jobs() if isinstance(member, PendingChain) else [member])
+    ]
+
+
 class PendingBatch:
     """A batch in the making: `batch([…]).name("Import").then(Done()).dispatch()`."""
 
     def __init__(self, queue: Queue, jobs: Iterable[Any]) -> None:
-        """*jobs* are jobs, or lists of jobs that run one after the other."""
-        self.jobs = list(jobs)
+        """*jobs* are jobs, and chains or lists of jobs that run one after the other.
+
+        Raises QueueError for anything else.
+        """
+        self.jobs = members_of(queue, jobs)
         self.callbacks: dict[str, list[Job]] = {}
         self.options: dict[str, Any] = {}
         self.label = ""
@@ -183,6 +211,10 @@ class PendingBatch:
         """Send them to the queue connection *name*."""
         self.connection_name = name
         return self
+
+    def all_jobs(self) -> list[Job]:
+        """Every job of it: members, their links, callbacks."""
+        return [*jobs_of(self.jobs), *chain.from_iterable(self.callbacks.values())]
 
     def dispatch(self) -> Batch:
         """Store the batch and its members in one transaction."""

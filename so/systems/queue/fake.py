@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from so.systems.queue.batches import Batch, PendingBatch
+from so.systems.queue.batches import Batch, Member, PendingBatch
 from so.systems.queue.job import Job
+from so.systems.queue.pending import PendingChain
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue
@@ -24,6 +25,31 @@ class Pushed:
     delay: Any
 
 
+@dataclass
+class Batched:
+    """One batch that was dispatched, as the test of `assert_batched` sees it."""
+
+    name: str
+    jobs: list[Member]
+    queue: str | None
+    connection: str | None
+    allows_failures: bool
+    callbacks: dict[str, list[Job]]
+    """By what they follow: then, catch, finally, progress."""
+
+    @classmethod
+    def of(cls, pending: PendingBatch) -> Batched:
+        """What *pending* was when it was dispatched."""
+        return cls(
+            pending.label,
+            list(pending.jobs),
+            pending.queue_name,
+            pending.connection_name,
+            bool(pending.options.get("allowFailures")),
+            {event: list(jobs) for event, jobs in pending.callbacks.items()},
+        )
+
+
 class QueueFake:
     """What was dispatched while it stood in for the queue."""
 
@@ -32,7 +58,7 @@ class QueueFake:
         self._queue = queue
         self.pushed: list[Pushed] = []
         self.chains: list[list[Job]] = []
-        self.batches: list[PendingBatch] = []
+        self.batches: list[Batched] = []
 
     # --- taking notes ---
 
@@ -40,25 +66,29 @@ class QueueFake:
         """Note a dispatch."""
         self.pushed.append(Pushed(job, queue, delay))
 
-    def record_chain(self, jobs: Sequence[Job]) -> None:
+    def record_chain(self, pending: PendingChain) -> None:
         """Note a chain; its first job counts as pushed."""
-        self.chains.append(list(jobs))
-        self.record(jobs[0], jobs[0].queue, None)
+        first = pending.jobs[0]
+        self.chains.append(pending.jobs)
+        asked = pending.queue_name if first.queue == "default" else None
+        self.record(first, self._queue.queue_of(first, asked), pending.delay_of_first)
 
     def record_batch(self, pending: PendingBatch) -> Batch:
         """Note a batch; it is never run."""
-        self.batches.append(pending)
-        total = len(pending.jobs)
+        self.batches.append(Batched.of(pending))
+        total = sum(len(m.jobs) if isinstance(m, PendingChain) else 1 for m in pending.jobs)
+        number = f"fake-{len(self.batches)}"
+        label, options = pending.label, dict(pending.options)
         return Batch(
             self._queue,
-            f"fake-{len(self.batches)}",
-            pending.label,
+            number,
+            label,
             total,
             total,
             0,
-            {},
+            options,
             None,
-            None,
+            self._queue.clock.now(),
             None,
         )
 
@@ -115,9 +145,9 @@ class QueueFake:
     def assert_batched(self, wanted: Test | Sequence[type[Job] | Job]) -> None:
         """Fail unless a batch of these jobs, or for which *wanted* is true, was dispatched."""
         if callable(wanted):
-            found = any(wanted(pending) for pending in self.batches)
+            found = any(wanted(batch) for batch in self.batches)
         else:
-            found = any(_matches(pending.jobs, wanted) for pending in self.batches)
+            found = any(_matches(batch.jobs, wanted) for batch in self.batches)
         assert found, f"no such batch among the {len(self.batches)} that were dispatched"
 
     def assert_nothing_batched(self) -> None:
@@ -136,4 +166,6 @@ def _matches(jobs: Sequence[Any], expected: Sequence[Any]) -> bool:
 def _same(job: Any, wanted: Any) -> bool:
     if isinstance(wanted, type):
         return isinstance(job, wanted)
+    if isinstance(job, PendingChain):
+        return isinstance(wanted, (list, tuple)) and _matches(job.jobs, wanted)
     return type(job) is type(wanted) and job._arguments == wanted._arguments

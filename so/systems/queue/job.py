@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -311,17 +312,56 @@ def blueprint_of(cls: type[Job]) -> Blueprint:
     return found
 
 
+def checked(work: Any, doing: str) -> Job:
+    """*work* if it is a job; QueueError that says so if not. *doing* is what is done with it."""
+    if isinstance(work, Job):
+        return work
+    if isinstance(work, type) and issubclass(work, Job):
+        raise QueueError(
+            f"cannot {doing} the class {work.__name__}: give an instance, {work.__name__}(…)"
+        )
+    raise QueueError(f"cannot {doing} {work!r}: give an instance of a Job subclass")
+
+
 def callback(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Let *fn* stand for a job in `catch()`, `then()` and `finally_()`; usable as a decorator.
 
-    Put it on functions of modules that workers import: only registered names are ever called.
+    Functions beside jobs, at the top level of their module, need it not. Put it on those of other
+    modules that workers import: only such functions are ever called. Raises QueueError for a
+    lambda or a function within another, which have no name of their own.
     """
-    CALLBACKS[f"{fn.__module__}.{fn.__qualname__}"] = fn
+    CALLBACKS[_name_of(fn)] = fn
     return fn
 
 
+def _name_of(fn: Callable[..., Any]) -> str:
+    name = getattr(fn, "__qualname__", "")
+    if not name or "<" in name:
+        raise QueueError(
+            f"cannot queue {name or repr(fn)}: a worker finds a function by its name, so give one "
+            "from the top level of a module that defines jobs, or a Job with what it needs"
+        )
+    return f"{fn.__module__}.{name}"
+
+
+def _function(name: str) -> Callable[..., Any] | None:
+    """The function *name* if it may be called: marked, or beside a job of the application.
+
+    Nothing is imported for it: *name* may come from a row that anybody wrote.
+    """
+    if name in CALLBACKS:
+        return CALLBACKS[name]
+    module, _, short = name.rpartition(".")
+    if module.startswith("so.") or all(cls.__module__ != module for cls in JOBS.values()):
+        return None
+    found = getattr(sys.modules.get(module), short, None)
+    if not inspect.isfunction(found) or found.__module__ != module:
+        return None
+    return found
+
+
 class CallbackJob(Job):
-    """Runs a function registered with `callback`; made by `as_job`."""
+    """Runs a function that stands for a job; made by `as_job`."""
 
     alias = "so.callback"
     tries = 1
@@ -333,11 +373,11 @@ class CallbackJob(Job):
 
     def handle(self) -> None:
         """Call it with what it has room for: the batch or the failure."""
-        fn = CALLBACKS.get(self.name)
+        fn = _function(self.name)
         if fn is None:
             raise QueueError(
-                f"no callback named {self.name!r} is registered here: put @callback on the "
-                "function, in a module that workers import"
+                f"no callback named {self.name!r} is registered here: put the function beside a "
+                "job, or @callback on it in a module that workers import"
             )
         wanted = len(inspect.signature(fn).parameters)
         offered = [QueueError(self.reason)] if self.reason is not None else []
@@ -346,10 +386,13 @@ class CallbackJob(Job):
 
 
 def as_job(work: Job | Callable[..., Any]) -> Job:
-    """*work* itself, or a job that calls it."""
-    if isinstance(work, Job):
-        return work
-    if not callable(work):
-        raise QueueError(f"cannot queue {work!r}: give a Job or a function")
-    callback(work)
-    return CallbackJob(f"{work.__module__}.{work.__qualname__}")
+    """*work* itself, or a job that calls it; QueueError for what no worker would find."""
+    if isinstance(work, Job) or not callable(work) or isinstance(work, type):
+        return checked(work, "queue")
+    name = _name_of(work)
+    if _function(name) is not work:
+        raise QueueError(
+            f"cannot queue {name}: no worker would find it; move it to a module that defines jobs, "
+            "or put @so.callback on it in a module that workers import"
+        )
+    return CallbackJob(name)

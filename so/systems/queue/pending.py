@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from so.errors import QueueError
-from so.systems.queue.job import Job, as_job
+from so.systems.queue.job import Job, as_job, checked
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue
@@ -26,8 +26,7 @@ class PendingDispatch:
     def __init__(self, queue: Queue, job: Job) -> None:
         """Raises QueueError for something that is no Job."""
         self._sent = True  # until it is known to be good: __del__ runs after a failed __init__
-        if not isinstance(job, Job):
-            raise QueueError(f"cannot dispatch {job!r}: give an instance of a Job subclass")
+        checked(job, "dispatch")
         self._queue = queue
         self._delay: Any = job.delay
         self._sent = False
@@ -102,8 +101,8 @@ class PendingChain:
     """Jobs that run one after the other: `chain([A(), B()]).catch(fn).dispatch()`."""
 
     def __init__(self, queue: Queue, jobs: Iterable[Job]) -> None:
-        """Each starts when the one before it has succeeded."""
-        self.jobs = list(jobs)
+        """Each starts when the one before it has succeeded; QueueError for what is no Job."""
+        self.jobs = [checked(job, "chain") for job in jobs]
         if not self.jobs:
             raise QueueError("cannot chain nothing: give at least one job")
         self.catches: list[Job] = []
@@ -131,6 +130,10 @@ class PendingChain:
         """Start the first one not before *delay*."""
         self.delay_of_first = delay
         return self
+
+    def all_jobs(self) -> list[Job]:
+        """Every job of it: links and callbacks."""
+        return [*self.jobs, *self.catches]
 
     def dispatch(self) -> int | None:
         """Store the first one, the others inside it; its id."""

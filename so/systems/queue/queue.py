@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
@@ -23,7 +24,7 @@ from so.systems.queue.carrying import captured, restored
 from so.systems.queue.control import Control
 from so.systems.queue.failed import FailedJobs
 from so.systems.queue.grouping import Grouping
-from so.systems.queue.job import JOBS, Job, blueprint_of
+from so.systems.queue.job import JOBS, Job, blueprint_of, checked
 from so.systems.queue.locks import Locks, lock_name
 from so.systems.queue.metrics import Metrics
 from so.systems.queue.payload import Payload, Writer, _write, due_at, uuids
@@ -208,8 +209,7 @@ class Queue:
 
     def later(self, delay: Any, job: Job, queue: str | None = None) -> int | None:
         """Queue *job* for *delay* from now: seconds, a timedelta or a datetime; its id."""
-        if not isinstance(job, Job):
-            raise QueueError(f"cannot dispatch {job!r}: give an instance of a Job subclass")
+        checked(job, "dispatch")
         return self.send(
             job,
             queue=queue,
@@ -223,13 +223,26 @@ class Queue:
         return self.run_now(PendingDispatch(self, job)._taken(), None)
 
     def bulk(self, jobs: Iterable[Job], queue: str | None = None) -> int:
-        """Queue many jobs with few statements, all or none; how many."""
-        members = list(jobs)
-        if self.fakes or self.default != self.connection_name:
-            for job in members:
-                self.push(job, queue)
-            return len(members)
-        plain_ones, others = self._sorted(members, queue)
+        """Queue many jobs with few statements, all or none; how many.
+
+        Those for another connection are sent there first, one by one.
+        """
+        by_connection: dict[str, list[Job]] = {}
+        for job in jobs:
+            name = checked(job, "dispatch").connection or self.default
+            by_connection.setdefault(name, []).append(job)
+        for name in by_connection:
+            self.check_connection(name)
+        count = sum(map(len, by_connection.values()))
+        mine = [] if self.fakes else by_connection.pop(self.connection_name, [])
+        for job in chain.from_iterable(by_connection.values()):
+            self.push(job, queue)
+        if mine:
+            self._store_many(mine, queue)
+        return count
+
+    def _store_many(self, jobs: list[Job], queue: str | None) -> None:
+        plain_ones, others = self._sorted(jobs, queue)
 
         def insert() -> None:
             conn = self.source.connection()
@@ -240,11 +253,10 @@ class Queue:
             self.wake_after(conn)
 
         now = self.clock.time()
-        if self._waits_for_commit(any(job.after_commit for job in members) or None):
+        if self._waits_for_commit(any(job.after_commit for job in jobs) or None):
             self._deferred(insert)
         else:
             insert()
-        return len(members)
 
     def _sorted(
         self, jobs: list[Job], queue: str | None
@@ -268,13 +280,19 @@ class Queue:
 
     def _pile(self, job: Job, queue: str | None, piles: dict[str, list[str]]) -> list[str] | None:
         """Where jobs of this class are collected; None if each has to be looked at by itself."""
-        if not isinstance(job, Job):
-            raise QueueError(f"cannot dispatch {job!r}: give an instance of a Job subclass")
         cls = type(job)
         if cls.delay is not None or self._lock_of(job) is not None:
             return None
         asked = queue or (self.default_queue if cls.queue == "default" else cls.queue)
         return piles.setdefault(self.queue_of(job, asked), [])
+
+    def check_connection(self, name: str) -> None:
+        """Raise QueueError unless there is a queue connection *name*."""
+        known = {self.connection_name, SYNC, *self.others}
+        if name not in known:
+            raise QueueError(
+                f"there is no queue connection {name!r}: use one of {', '.join(sorted(known))}"
+            )
 
     def send(
         self,
@@ -299,8 +317,7 @@ class Queue:
             self._send_sync(job, after_commit, extra)
             return None
         if name != self.connection_name:
-            known = ", ".join(sorted({self.connection_name, SYNC, *self.others}))
-            raise QueueError(f"there is no queue connection {name!r}: use one of {known}")
+            self.check_connection(name)
         stored = self.stored(job, queue, delay, self.clock.time(), self.context(), extra)
         if self._waits_for_commit(after_commit):
             job_id: int | None = self._deferred(lambda: self._store_now(job, stored))

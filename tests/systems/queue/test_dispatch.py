@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from so.db.manager import Database
 from so.errors import CodecError, QueueError
 from so.support.clock import Clock
+from so.support.codec import allow
 from so.support.scope import Scope, current_scope, entered
 from so.systems.queue import Job, Queue, chain, dispatch, dispatch_sync, exponential
 from so.systems.worker import Worker
@@ -52,6 +55,43 @@ def test_arguments_come_back_as_what_they_were(queue: Queue, worker: Worker) -> 
 def test_an_argument_that_cannot_be_written_is_refused_at_once(queue: Queue) -> None:
     with pytest.raises(CodecError, match="object"):
         queue.push(Note(object()))
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@allow
+class Size(Enum):
+    SMALL = "s"
+
+
+@allow
+@dataclass
+class Box:
+    size: Size
+    count: int = 1
+
+
+def test_enums_and_dataclasses_come_back_once_they_are_allowed(
+    queue: Queue, worker: Worker
+) -> None:
+    with pytest.raises(CodecError, match=r"cannot write Colour: put @allow on the class"):
+        queue.push(Note(Colour.RED))
+    queue.push(Note([Box(Size.SMALL), Size.SMALL]))
+    worker.run_one()
+
+    assert [[Box(Size.SMALL, 1), Size.SMALL]] == DIARY
+
+
+def test_what_an_application_needs_of_the_queue_imports_from_so() -> None:
+    import so
+
+    for name in (
+        "exponential callback allow TimeoutExceeded MaxAttemptsExceeded WorkerLost JobCancelled "
+        "QueueError InvalidPayloadError UnknownJobError"
+    ).split():
+        assert getattr(so, name).__name__ == name
 
 
 def test_dispatching_something_else_is_refused(queue: Queue) -> None:
@@ -116,6 +156,19 @@ def test_bulk_stores_all_or_nothing(queue: Queue, worker: Worker) -> None:
     assert queue.size() == 1203
     assert worker.run_all() == 1203
     assert list(range(1203)) == DIARY
+
+
+def test_bulk_sends_each_job_to_its_connection(queue: Queue) -> None:
+    class Sync(Note):
+        connection = "sync"
+
+    assert queue.bulk([Note("a"), Sync("b"), Note("c").on_connection("sync")]) == 3
+    assert DIARY == ["b", "c"]
+    assert queue.size() == 1
+
+    with pytest.raises(QueueError, match="no queue connection 'nowhere'"):
+        queue.bulk([Note("d"), Sync("e"), Note("f").on_connection("nowhere")])
+    assert (queue.size(), len(DIARY)) == (1, 2)
 
 
 def test_a_job_dispatched_in_a_transaction_waits_for_its_commit(

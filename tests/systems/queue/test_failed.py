@@ -444,7 +444,7 @@ def test_a_fake_takes_notes_and_queues_nothing(queue: Queue) -> None:
     q.assert_chained([Note, Fails])
     q.assert_chained([Note("x"), Fails()])
     q.assert_batched([Note])
-    q.assert_batched(lambda pending: pending.label == "B")
+    q.assert_batched(lambda batch: batch.name == "B")
     assert found.total_jobs == 1
     for wrong in (
         lambda: q.assert_pushed(FailsOtherwise),
@@ -460,6 +460,20 @@ def test_a_fake_takes_notes_and_queues_nothing(queue: Queue) -> None:
     ):
         with pytest.raises(AssertionError):
             wrong()
+
+
+def test_a_fake_tells_where_chains_and_batches_went(queue: Queue) -> None:
+    with queue_fake() as q:
+        queue.chain([Note("a"), Fails()]).on_queue("low").dispatch()
+        pending = queue.batch([[Note("b"), Fails()], queue.chain([Note("c")]), Note("d")])
+        found = pending.name("B").on_queue("slow").on_connection("sync").then(Note("e")).dispatch()
+
+    q.assert_pushed_on("low", Note)
+    q.assert_batched([[Note, Fails], [Note("c")], Note("d")])
+    q.assert_batched(lambda batch: (batch.name, batch.queue) == ("B", "slow"))
+    q.assert_batched(lambda batch: batch.connection == "sync" and not batch.allows_failures)
+    q.assert_batched(lambda batch: [job.word for job in batch.callbacks["then"]] == ["e"])
+    assert found.total_jobs == 4
 
 
 def test_without_a_queue_dispatching_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from so.db.manager import Database
 from so.errors import QueueError, RecordNotFoundError
 from so.support.clock import Clock
+from so.support.ids import short_id
 from so.systems.queue import (
     Batch,
     Job,
@@ -24,6 +26,7 @@ from so.systems.queue import (
     dispatch,
     find_batch,
 )
+from so.systems.queue.job import CallbackJob
 from so.systems.queue.locks import lock_name
 from so.systems.worker import Worker
 from tests.systems.queue.jobs import DIARY, Fails, Note
@@ -86,6 +89,10 @@ def counters(found: Batch) -> tuple[int, int, int, int, bool]:
     )
 
 
+def note_error(error: Exception) -> None:
+    DIARY.append(str(error))
+
+
 @callback
 def note_batch(found: Batch, error: Exception | None = None) -> None:
     DIARY.append((found.name, found.remaining_jobs, str(error) if error else None))
@@ -138,10 +145,7 @@ def test_a_chain_goes_on_after_a_link_whose_model_is_gone(
 
 
 def test_a_failed_link_ends_the_chain_and_calls_catch(queue: Queue, worker: Worker) -> None:
-    def told(error: Exception) -> None:
-        DIARY.append(str(error))
-
-    chain([Note("a"), Member("broken", fails=True), Note("c")]).catch(told).catch(
+    chain([Note("a"), Member("broken", fails=True), Note("c")]).catch(note_error).catch(
         Note("caught")
     ).dispatch()
 
@@ -178,17 +182,105 @@ def test_a_sync_chain_runs_at_once(queue: Queue) -> None:
 def test_an_empty_chain_and_a_strange_callback_are_refused(queue: Queue) -> None:
     with pytest.raises(QueueError, match="cannot chain nothing"):
         chain([])
-    with pytest.raises(QueueError, match="give a Job or a function"):
+    with pytest.raises(QueueError, match="cannot queue 'later'"):
         chain([Note("a")]).catch("later")  # type: ignore[arg-type]
 
 
-def test_a_callback_nobody_registered_fails_clearly(queue: Queue, worker: Worker) -> None:
-    from so.systems.queue.job import CallbackJob
+@pytest.mark.parametrize(
+    "work", [Note, None, "Note", batch, [Note("b")]], ids=["class", "none", "text", "fn", "list"]
+)
+def test_a_chain_takes_jobs_alone(queue: Queue, work: Any) -> None:
+    with pytest.raises(QueueError, match=r"cannot chain .*: give an instance"):
+        chain([Note("a"), work])
 
-    queue.push(CallbackJob("nowhere.at_all"))
+
+def test_a_batch_takes_jobs_and_chains_alone(queue: Queue) -> None:
+    for work in (Note, None, batch([Note("b")]), [Note("a"), [Note("b")]]):
+        with pytest.raises(QueueError, match=r"cannot (batch|chain) .*: give an instance"):
+            batch([Note("a"), work])
+    with pytest.raises(QueueError, match=r"cannot batch the class Note: give an instance, Note\("):
+        batch([Note("a")]).dispatch().add([Note])
+
+
+def test_a_chain_in_a_batch_keeps_its_callbacks(queue: Queue, worker: Worker) -> None:
+    broken = chain([Member("a"), Member("broken", fails=True), Member("c")]).catch(note_error)
+    found = batch([broken, chain([Member("x"), Member("y")])]).allow_failures().dispatch()
+    worker.run_all()
+
+    assert counters(found) == (5, 2, 1, 0, True)
+    assert sorted(DIARY) == ["ValueError: broken", "a", "x", "y"]
+
+
+class Elsewhere(Note):
+    """A job for a connection of its own."""
+
+    connection = "sync"
+
+
+def test_links_and_members_are_on_one_connection(queue: Queue) -> None:
+    lost = Note("a").on_connection("nowhere")
+    for pending in (
+        batch([lost]),
+        batch([Note("a"), [Note("b"), lost]]),
+        batch([Note("a")]).on_connection("nowhere"),
+        chain([Note("a"), lost]),
+        chain([Note("a"), Elsewhere("b")]),
+        chain([Note("a")]).catch(Elsewhere("b")),
+        batch([Note("a"), Elsewhere("b")]),
+    ):
+        with pytest.raises(QueueError, match=r"no queue connection|for the connection"):
+            pending.dispatch()
+    with pytest.raises(QueueError, match="for the connection 'sync'"):
+        batch([Note("a")]).dispatch().add([Elsewhere("b")])
+
+    assert queue.size() == 1
+    chain([Elsewhere("a"), Note("b")]).dispatch()
+    batch([Elsewhere("c")]).dispatch()
+    assert DIARY == ["a", "b", "c"]
+
+
+# --- functions in place of jobs -----------------------------------------------------------------
+
+
+def test_a_function_without_a_name_of_its_own_is_refused(queue: Queue) -> None:
+    def inner(error: Exception) -> None:
+        """What no worker finds."""
+
+    for fn in (inner, lambda error: None, [].append):
+        with pytest.raises(QueueError, match=r"cannot queue .*from the top level|would find it"):
+            chain([Note("a")]).catch(fn)
+        with pytest.raises(QueueError):
+            batch([Note("a")]).then(fn)
+    with pytest.raises(QueueError, match=r"the class Note: give an instance, Note\("):
+        chain([Note("a")]).catch(Note)
+
+
+def test_a_function_no_worker_would_find_is_refused(queue: Queue) -> None:
+    # Its module defines no job, so no worker is sure to have it.
+    with pytest.raises(QueueError, match=r"so\.support\.ids\.short_id: no worker would find it"):
+        chain([Note("a")]).catch(short_id)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nowhere.at_all",
+        "os.system",
+        "tests.systems.queue.test_together.json",
+        "tests.systems.queue.test_together.batch",  # imported there, defined elsewhere
+        "tests.systems.queue.test_together.Member",
+        "so.systems.queue.job.exponential",
+        "antigravity.fly",
+    ],
+)
+def test_a_row_calls_no_function_but_those_beside_jobs(
+    queue: Queue, worker: Worker, name: str
+) -> None:
+    queue.push(CallbackJob(name))
     worker.run_one()
 
-    assert "no callback named 'nowhere.at_all'" in queue.failed()[0].reason
+    assert f"no callback named {name!r} is registered here" in queue.failed()[0].reason
+    assert "antigravity" not in sys.modules
 
 
 # --- batches ------------------------------------------------------------------------------------
