@@ -31,6 +31,7 @@ from so import (
 from so.application.rooms import CLASSES
 from so.errors import ConfigError
 from so.support.scope import Scope, entered
+from tests.systems.queue.jobs import Note
 
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = {"logging": {"default": "null"}}
@@ -106,6 +107,18 @@ def test_set_current_is_for_tests(tmp_path):
         app()
     application.close()
     application.close()
+
+
+def test_a_dispatch_held_beyond_the_application_is_stored_when_it_closes(tmp_path):
+    (tmp_path / "storage").mkdir()
+    settings = {**QUIET, "app": {"env": "testing"}}
+    with Application(tmp_path, settings) as application:
+        application.install_tables()
+        held = application.make("queue").dispatch(Note("a"))
+
+    assert held.id is not None
+    with Application(tmp_path, settings) as application:
+        assert application.make("queue").size() == 1
 
 
 # --- facts and settings ---------------------------------------------------------------------------

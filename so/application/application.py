@@ -152,7 +152,12 @@ class Application(Rooms):
         return found
 
     def close(self) -> None:
-        """Close what was opened: connections, log files. The application can be used again."""
+        """Close what was opened: connections, log files. The application can be used again.
+
+        Jobs whose dispatch somebody still holds are stored first.
+        """
+        if "queue" in self._instances:
+            self._instances["queue"].send_held()
         for name in ("caches", "db"):
             room = self._instances.get(name)
             if room is not None:

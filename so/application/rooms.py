@@ -440,7 +440,7 @@ class Rooms(Container):
             default_queue=settings.get("queue", "default"),
             call=self.call,
             codec=self.make("job_codec"),
-            defer=db.after_commit if connection else None,
+            caller=db if connection else None,
             limiter=lambda name: self.make("limiter").limiter(name),
             after_commit=settings.get("after_commit", False),
             wake_folder=str(self._base / settings.get("wake_path", "storage/queue")),

@@ -204,11 +204,13 @@ class PendingBatch:
 
     def on_queue(self, name: str) -> Self:
         """Let the members (and callbacks) wait in the queue *name*."""
+        self._queue.check_queue(name)
         self.queue_name = name
         return self
 
     def on_connection(self, name: str) -> Self:
         """Send them to the queue connection *name*."""
+        self._queue.check_connection(name)
         self.connection_name = name
         return self
 

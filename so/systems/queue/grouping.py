@@ -78,12 +78,12 @@ class Grouping:
     def _chain_now(self, pending: PendingChain) -> None:
         try:
             for job in pending.jobs:
-                self._queue.run_now(job, None)
+                self._queue.run_now(job)
         except Exception as error:
             for job in pending.catches:
                 if hasattr(job, "reason"):
                     job.reason = f"{type(error).__name__}: {error}"
-                self._queue.run_now(job, None)
+                self._queue.run_now(job)
             raise
 
     def _own_queue(self, job: Job, fallback: str | None) -> str | None:
@@ -166,8 +166,8 @@ class Grouping:
             assert isinstance(first, Job)
             total += 1 + len(extra.get("chained", ()))
             delay = first.delay if delay is None else delay
-            own = self._own_queue(first, name)
-            stored.append(self._queue.stored(first, own, delay, now, context, extra))
+            own, written = self._own_queue(first, name), self._queue.written(first, extra)
+            stored.append(self._queue.stored(first, own, delay, now, written, batch_id))
         if total:
             self._queue.batches.grow(conn, batch_id, total)
             self._queue.store.insert_many(conn, stored)

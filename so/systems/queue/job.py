@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from so.errors import InvalidPayloadError, QueueError
 
@@ -147,7 +147,6 @@ class Job:
     """Whether to drop it quietly when a model among its arguments is gone."""
     alias: str = ""
     """The name in the payload; the default is module and class. Keep it when you move the class."""
-    blueprint: ClassVar[Blueprint]
 
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _run: Run | None = None
@@ -203,18 +202,21 @@ class Job:
         return current_queue().dispatch(cls(*args, **kwargs))
 
     @classmethod
-    def dispatch_if(cls, condition: object, *args: Any, **kwargs: Any) -> PendingDispatch | None:
-        """`dispatch` if *condition* is true (or returns true when called)."""
+    def dispatch_if(cls, condition: object, *args: Any, **kwargs: Any) -> PendingDispatch:
+        """`dispatch` if *condition* is true (or returns true when called).
+
+        Otherwise the result is false, and `.on_queue()` and the like do nothing.
+        """
+        from so.systems.queue.pending import Undispatched
+
         wanted = condition() if callable(condition) else condition
-        return cls.dispatch(*args, **kwargs) if wanted else None
+        return cls.dispatch(*args, **kwargs) if wanted else Undispatched()
 
     @classmethod
-    def dispatch_unless(
-        cls, condition: object, *args: Any, **kwargs: Any
-    ) -> PendingDispatch | None:
+    def dispatch_unless(cls, condition: object, *args: Any, **kwargs: Any) -> PendingDispatch:
         """`dispatch` unless *condition* is true (or returns true when called)."""
         unwanted = condition() if callable(condition) else condition
-        return None if unwanted else cls.dispatch(*args, **kwargs)
+        return cls.dispatch_if(not unwanted, *args, **kwargs)
 
     @classmethod
     def dispatch_sync(cls, *args: Any, **kwargs: Any) -> Any:
@@ -304,12 +306,16 @@ class Job:
         return self._run
 
 
+_blueprints: dict[type[Job], Blueprint] = {}
+
+
 def blueprint_of(cls: type[Job]) -> Blueprint:
     """The blueprint of *cls*, made at the first call."""
-    found = cls.__dict__.get("blueprint")
-    if found is None:
-        found = cls.blueprint = Blueprint(cls)
-    return found
+    try:
+        return _blueprints[cls]
+    except KeyError:
+        found = _blueprints[cls] = Blueprint(cls)
+        return found
 
 
 def checked(work: Any, doing: str) -> Job:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from so.systems.queue.job import JOBS, Job, blueprint_of, checked
 from so.systems.queue.locks import Locks, lock_name
 from so.systems.queue.metrics import Metrics
 from so.systems.queue.payload import Payload, Writer, _write, due_at, uuids
-from so.systems.queue.pending import PendingChain, PendingDispatch
+from so.systems.queue.pending import PendingChain, PendingDispatch, send_held
 from so.systems.queue.progress import Progress, ProgressTable
 from so.systems.queue.removal import Removal
 from so.systems.queue.running import HOPELESS, Run, perform
@@ -81,7 +82,7 @@ class Queue:
         registry: Mapping[str, type[Job]] = JOBS,
         capture: Callable[[], Mapping[str, Any]] | None = None,
         restore: Callable[[Scope, Mapping[str, Any]], None] | None = None,
-        defer: Callable[[Callable[[], Any]], Any] | None = None,
+        caller: Any = None,
         limiter: Callable[[str], Callable[[Job], Any] | None] | None = None,
         after_commit: bool = False,
         wake_folder: str | None = None,
@@ -91,11 +92,13 @@ class Queue:
 
         *default* names the connection that dispatches go to, "sync" to run them at once; *others*
         are further queues by connection name. *call* runs a method with injection. *capture* and
-        *restore* carry what a job takes over from its dispatcher. *defer* is given when this
-        queue's database is not the application's: it runs a function after that one's commit.
-        *wake_folder* is where workers of this machine can be rung, *timezone* the schedule's.
+        *restore* carry what a job takes over from its dispatcher. *caller* is given when this
+        queue's database is not the application's: it gives the connection of that one, whose
+        commit every dispatch then waits for. *wake_folder* is where workers of this machine can
+        be rung, *timezone* the schedule's.
         """
         self.source = db
+        self.caller = caller or db
         self.clock = clock or Clock()
         self.connection_name = connection_name
         self.default = default or connection_name
@@ -104,12 +107,13 @@ class Queue:
         self.call: Callable[..., Any] = call or (lambda fn: fn())
         self.codec = codec or default_codec
         self.registry = registry
-        self.after_commit = after_commit
+        # A row in another database could not be rolled back with the caller's transaction.
+        self._apart = self.caller is not db
+        self._waits_for_commit = after_commit or self._apart
         self.bell = Bell(wake_folder)
         self.writer = Writer(self.codec)
         self._capture = capture or captured
         self._restore = restore or restored
-        self._defer = defer
         self._limiter = limiter
         self._limits: dict[str, Callable[[Job], Any]] = {}
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
@@ -200,12 +204,22 @@ class Queue:
     # --- dispatching ---
 
     def dispatch(self, job: Job) -> PendingDispatch:
-        """Queue *job* as soon as nobody holds the result any more, or at its `send()`."""
-        return PendingDispatch(self, job)
+        """Queue *job* as soon as nobody holds the result any more, or at its `send()`.
+
+        Where the connection is "sync" it runs here and now, and what it raises is raised.
+        """
+        pending = PendingDispatch(self, job)
+        if (job.connection or self.default) == SYNC and not self.fakes:
+            pending.send()
+        return pending
 
     def push(self, job: Job, queue: str | None = None) -> int | None:
         """Queue *job* now; its id."""
         return self.later(getattr(job, "delay", None), job, queue)
+
+    def send_held(self) -> None:
+        """Send what was dispatched and is still held by somebody; for who closes the queue."""
+        send_held(self)
 
     def later(self, delay: Any, job: Job, queue: str | None = None) -> int | None:
         """Queue *job* for *delay* from now: seconds, a timedelta or a datetime; its id."""
@@ -220,7 +234,7 @@ class Queue:
 
     def dispatch_sync(self, job: Job) -> Any:
         """Run *job* here and now; what it raises is raised."""
-        return self.run_now(PendingDispatch(self, job)._taken(), None)
+        return self.run_now(checked(job, "dispatch"))
 
     def bulk(self, jobs: Iterable[Job], queue: str | None = None) -> int:
         """Queue many jobs with few statements, all or none; how many.
@@ -253,7 +267,7 @@ class Queue:
             self.wake_after(conn)
 
         now = self.clock.time()
-        if self._waits_for_commit(any(job.after_commit for job in jobs) or None):
+        if self._waits_for_commit or any(job.after_commit for job in jobs):
             self._deferred(insert)
         else:
             insert()
@@ -262,8 +276,8 @@ class Queue:
         self, jobs: list[Job], queue: str | None
     ) -> tuple[dict[str, list[str]], list[tuple[Job, Stored]]]:
         """Those due at once by queue, as payload and uuid in turn; the others one by one."""
-        now, context = self.clock.time(), self.context()
-        tail = self.writer.tail(now, context)
+        now = self.clock.time()
+        tail = self.writer.tail(now, self.context())
         by_class: dict[type[Job], list[str] | None] = {}
         plain_ones: dict[str, list[str]] = {}
         others: list[tuple[Job, Stored]] = []
@@ -273,7 +287,8 @@ class Queue:
                 by_class[cls] = self._pile(job, queue, plain_ones)
             pile = by_class[cls]
             if pile is None or not _PLACING.isdisjoint(vars(job)):
-                others.append((job, self.stored(job, queue, job.delay, now, context, None)))
+                written = self.writer.write(job, tail, None, uuid)
+                others.append((job, self.stored(job, queue, job.delay, now, written)))
             else:
                 pile += (self.writer.write(job, tail, None, uuid)[1], uuid)
         return plain_ones, others
@@ -303,36 +318,35 @@ class Queue:
         connection: str | None = None,
         after_commit: bool | None = None,
         extra: Mapping[str, Any] | None = None,
+        written: tuple[str, str] | None = None,
     ) -> int | None:
-        """Store *job*, or run it where the connection is "sync"; what dispatching comes down to."""
+        """Store *job*, or run it where the connection is "sync"; what dispatching comes down to.
+
+        *written* is what `written(job, extra)` gave, if it was asked before.
+        """
         if self.fakes:
             self.fakes[-1].record(job, self.queue_of(job, queue), delay)
             return None
         name = connection or self.default
-        if name in self.others:
-            return self.others[name].send(
-                job, queue=queue, delay=delay, after_commit=after_commit, extra=extra
-            )
+        if name == self.connection_name:
+            now = self.clock.time()
+            stored = self.stored(job, queue, delay, now, written or self.written(job, extra))
+            if after_commit or (self._waits_for_commit and (after_commit is None or self._apart)):
+                job_id: int | None = self._deferred(partial(self._store_now, job, stored))
+                return job_id
+            return self._store_now(job, stored)
         if name == SYNC:
-            self._send_sync(job, after_commit, extra)
+            self._send_sync(job, after_commit, written or self.written(job, extra))
             return None
-        if name != self.connection_name:
-            self.check_connection(name)
-        stored = self.stored(job, queue, delay, self.clock.time(), self.context(), extra)
-        if self._waits_for_commit(after_commit):
-            job_id: int | None = self._deferred(lambda: self._store_now(job, stored))
-            return job_id
-        return self._store_now(job, stored)
-
-    def _waits_for_commit(self, after_commit: bool | None) -> bool:
-        wanted = self.after_commit if after_commit is None else after_commit
-        return wanted or self._defer is not None
+        self.check_connection(name)
+        return self.others[name].send(
+            job, queue=queue, delay=delay, after_commit=after_commit, extra=extra
+        )
 
     def _deferred(self, insert: Callable[[], Any]) -> Any:
         """Call *insert* after the commit of the transaction around; its result if that is now."""
         found: list[Any] = []
-        defer = self._defer or self.source.connection().after_commit
-        defer(lambda: found.append(insert()))
+        self.caller.connection().after_commit(lambda: found.append(insert()))
         return found[0] if found else None
 
     def _store_now(self, job: Job, stored: Stored) -> int | None:
@@ -371,11 +385,18 @@ class Queue:
             self.metrics.flush(conn)
 
     def _lock_of(self, job: Job) -> str | None:
-        if job.unique_for is None and not job.unique_until_start:
-            blueprint = blueprint_of(type(job))
-            if not blueprint.has_unique_id:
-                return None
+        if (
+            job.unique_for is None
+            and not job.unique_until_start
+            and not blueprint_of(type(job)).has_unique_id
+        ):
+            return None
         return lock_name("unique", type(job).alias, str(job.unique_id()))
+
+    def written(self, job: Job, extra: Mapping[str, Any] | None = None) -> tuple[str, str]:
+        """The uuid and the payload of *job*, with what it takes over from here."""
+        tail = self.writer.tail(self.clock.time(), self.context())
+        return self.writer.write(job, tail, extra)
 
     def stored(
         self,
@@ -383,18 +404,16 @@ class Queue:
         queue: str | None,
         delay: Any,
         now: float,
-        context: str,
-        extra: Mapping[str, Any] | None,
+        written: tuple[str, str],
+        batch_id: str | None = None,
     ) -> Stored:
-        """The row of *job*, not yet inserted."""
-        uuid, text = self.writer.write(job, self.writer.tail(now, context), extra)
-        batch_id = extra.get("batchId") if extra else None
+        """The row of *job*, not yet inserted; *written* are its uuid and payload."""
         return Stored(
             self.queue_of(job, queue),
-            text,
+            written[1],
             int(now) if delay is None else due_at(delay, now),
             int(now),
-            uuid,
+            written[0],
             None,
             batch_id,
         )
@@ -404,15 +423,19 @@ class Queue:
         name = queue or job.queue
         if queue is None and name == "default":
             name = self.default_queue
-        if name in self._known_names:
-            return name
-        if not name.isascii() or not 0 < len(name) <= _QUEUE_NAME_LENGTH:
+        if name not in self._known_names:
+            self.check_queue(name)
+        return name
+
+    def check_queue(self, name: str) -> None:
+        """Raise QueueError unless *name* can be the name of a queue."""
+        fits = isinstance(name, str) and name.isascii() and 0 < len(name) <= _QUEUE_NAME_LENGTH
+        if not fits:
             raise QueueError(
                 f"cannot use {name!r} as the name of a queue: give 1 to 64 ASCII characters"
             )
         if len(self._known_names) < _NAMES_KEPT:
             self._known_names.add(name)
-        return name
 
     def wake(self) -> None:
         """Ring the workers of this machine."""
@@ -429,17 +452,16 @@ class Queue:
 
     # --- running at once ---
 
-    def _send_sync(
-        self, job: Job, after_commit: bool | None, extra: Mapping[str, Any] | None
-    ) -> None:
-        if after_commit and self.source.connection().in_transaction:
-            self.source.connection().after_commit(lambda: self.run_now(job, extra))
+    def _send_sync(self, job: Job, after_commit: bool | None, written: tuple[str, str]) -> None:
+        conn = self.caller.connection()
+        if after_commit and conn.in_transaction:
+            conn.after_commit(lambda: self.run_now(job, written))
         else:
-            self.run_now(job, extra)
+            self.run_now(job, written)
 
-    def run_now(self, job: Job, extra: Mapping[str, Any] | None) -> Any:
+    def run_now(self, job: Job, written: tuple[str, str] | None = None) -> Any:
         """Run *job* in this process; what it raises is raised, after its `failed()`."""
-        _, text = self.writer.write(job, self.writer.tail(self.clock.time(), "{}"), extra)
+        _, text = written or self.written(job)
         payload = Payload.read(text)
         run = Run(self, payload, None, None)
         job._run = run
@@ -653,9 +675,11 @@ class Queue:
         from so.systems.queue.fake import QueueFake
 
         double = QueueFake(self)
+        send_held(self)
         self.fakes.append(double)
         try:
             yield double
+            send_held(self)
         finally:
             self.fakes.remove(double)
 

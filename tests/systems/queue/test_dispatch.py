@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from so.db.connection import Connection
 from so.db.manager import Database
 from so.errors import CodecError, QueueError
 from so.support.clock import Clock
 from so.support.codec import allow
 from so.support.scope import Scope, current_scope, entered
-from so.systems.queue import Job, Queue, chain, dispatch, dispatch_sync, exponential
+from so.systems.queue import (
+    Job,
+    Queue,
+    batch,
+    chain,
+    dispatch,
+    dispatch_sync,
+    exponential,
+    queue_fake,
+)
 from so.systems.worker import Worker
 from tests.systems.queue.jobs import DIARY, Fails, Note
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def rows(db: Database) -> list[dict[str, Any]]:
@@ -342,15 +359,245 @@ def test_a_job_takes_over_request_id_batch_and_causer(queue: Queue, worker: Work
     assert current_scope() is None
 
 
-def test_a_dispatch_that_fails_silently_is_told_in_full(
-    queue: Queue, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
-) -> None:
+def test_a_dispatch_that_fails_silently_is_told_in_full(caplog: pytest.LogCaptureFixture) -> None:
+    without_tables = Queue(Connection(":memory:"))
     unraisable: list[object] = []
     hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
     try:
-        dispatch(Note(object()))
+        without_tables.dispatch(Note("lost"))
     finally:
         sys.unraisablehook = hook
 
     assert len(unraisable) == 1
-    assert "could not be queued" in caplog.text
+    assert "Note ('lost',) {}" in caplog.text
+    assert "could not be queued: no such table" in caplog.text
+
+
+# --- what is wrong is raised where it is said ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "text"),
+    [
+        ("delay", "tomorrow", "cannot delay a job by 'tomorrow'"),
+        ("on_connection", "nowhere", "no queue connection 'nowhere'"),
+        ("on_queue", "größe", "cannot use 'größe' as the name of a queue"),
+        ("on_queue", 7, "cannot use 7 as the name of a queue"),
+    ],
+)
+def test_a_wrong_word_about_a_dispatch_is_raised_there(
+    queue: Queue, method: str, value: object, text: str
+) -> None:
+    for pending in (dispatch(Note("a")), chain([Note("a")]), batch([Note("a")])):
+        if hasattr(pending, method):
+            with pytest.raises(QueueError, match=text):
+                getattr(pending, method)(value)
+
+
+def test_an_argument_without_a_form_is_raised_by_the_dispatch(queue: Queue) -> None:
+    with pytest.raises(CodecError, match="object"):
+        dispatch(Note(object()))
+
+    assert queue.size() == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("delay", "soon"), ("queue", "größe"), ("connection", "nowhere")]
+)
+def test_a_wrong_setting_of_a_job_is_raised_by_the_dispatch(
+    queue: Queue, setting: str, value: str
+) -> None:
+    job = Note("a")
+    setattr(job, setting, value)
+
+    with pytest.raises(QueueError, match=value):
+        dispatch(job)
+    assert queue.size() == 0
+
+
+def test_a_dispatch_whose_condition_is_not_met_is_false_and_harmless(queue: Queue) -> None:
+    pending = Note.dispatch_if(False, "a")
+
+    later = pending.on_queue("low").delay(5).on_connection("nowhere").after_commit()
+    assert later.before_commit().send() is None
+    assert not pending
+    assert Note.dispatch_unless(False, "b")
+    assert queue.size() == 1
+
+
+# --- on the connection "sync" --------------------------------------------------------------------
+
+
+@pytest.fixture
+def sync_queue(db: Database, clock: Clock) -> Queue:
+    DIARY.clear()
+    return Queue(db, clock=clock, default="sync")
+
+
+def test_a_dispatch_on_the_sync_connection_raises_what_the_job_raises(sync_queue: Queue) -> None:
+    with pytest.raises(ValueError, match="no luck"):
+        sync_queue.dispatch(Fails())
+
+    assert DIARY == ["try", "failed: no luck"]
+
+
+def test_what_is_said_after_a_sync_dispatch_changes_nothing(sync_queue: Queue) -> None:
+    pending = sync_queue.dispatch(Note("a")).on_queue("low").delay(60).after_commit()
+
+    assert pending.on_connection("sync").send() is None
+    with pytest.raises(QueueError, match="Note has run already, because the connection was 'sync'"):
+        pending.on_connection("database")
+    assert DIARY == ["a"]
+    assert sync_queue.size("low") == 0
+
+
+def test_a_job_of_the_sync_connection_waits_for_the_commit_if_its_class_says_so(
+    sync_queue: Queue, db: Database
+) -> None:
+    class Patient(Note):
+        after_commit = True
+
+    with db.transaction():
+        sync_queue.dispatch(Patient("a"))
+        assert DIARY == []
+    assert DIARY == ["a"]
+
+
+def test_a_job_sent_to_the_sync_connection_raises_there(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="no luck"):
+        dispatch(Fails()).on_connection("sync")
+
+    assert queue.size() == 0
+
+
+# --- a dispatch that is held ---------------------------------------------------------------------
+
+
+def words(db: Database) -> list[Any]:
+    return [json.loads(row["payload"])["data"]["word"] for row in rows(db)]
+
+
+def test_dispatches_in_a_list_are_queued_in_order(queue: Queue, db: Database) -> None:
+    [Note.dispatch(number) for number in range(3)]
+
+    assert words(db) == [0, 1, 2]
+
+
+def test_a_held_dispatch_is_sent_before_the_next(queue: Queue, db: Database) -> None:
+    held = dispatch(Note("a")).on_queue("low")
+    dispatch(Note("b"))
+
+    assert words(db) == ["a", "b"]
+    with pytest.raises(QueueError, match="Note has been sent already"):
+        held.on_queue("high")
+
+
+def test_a_held_dispatch_is_gone_after_a_rollback(queue: Queue, db: Database) -> None:
+    with suppress(ZeroDivisionError), db.transaction():
+        held = dispatch(Note("a"))
+        with db.transaction():
+            inner = dispatch(Note("b"))
+        raise ZeroDivisionError
+
+    del held, inner
+    assert queue.size() == 0
+
+
+def test_a_held_dispatch_is_gone_with_its_savepoint(queue: Queue, db: Database) -> None:
+    with db.transaction():
+        with suppress(ZeroDivisionError), db.transaction():
+            held = dispatch(Note("a"))
+            raise ZeroDivisionError
+        del held
+
+    assert queue.size() == 0
+
+
+def test_a_held_dispatch_is_stored_with_the_commit(queue: Queue, db: Database) -> None:
+    with db.transaction():
+        held = dispatch(Note("a"))
+
+    assert queue.size() == 1
+    assert held.send() == held.id is not None
+
+
+def test_a_dispatch_held_from_outside_is_no_part_of_a_transaction(
+    queue: Queue, db: Database
+) -> None:
+    held = dispatch(Note("outside"))
+    with suppress(ZeroDivisionError), db.transaction():
+        dispatch(Note("inside"))
+        raise ZeroDivisionError
+    assert queue.size() == 0
+
+    del held
+    assert words(db) == ["outside"]
+
+
+def test_a_held_dispatch_to_another_database_is_gone_with_the_callers_rollback(
+    queue: Queue, db: Database, clock: Clock
+) -> None:
+    own = Connection({**db.connection().config}, "own", clock)
+    apart = Queue(own, clock=clock, caller=db)
+    with suppress(ZeroDivisionError), db.transaction():
+        held = apart.dispatch(Note("a"))
+        raise ZeroDivisionError
+
+    del held
+    assert apart.size() == 0
+    own.close()
+
+
+def test_a_held_dispatch_is_noted_by_the_fake_it_was_made_under(queue: Queue) -> None:
+    before = dispatch(Note("before"))
+    with queue_fake() as fake:
+        held = dispatch(Note("a")).on_queue("low")
+    del before, held
+
+    fake.assert_pushed_on("low", Note)
+    fake.assert_count(1)
+    assert queue.size() == 1
+
+
+def test_another_threads_dispatch_is_left_alone(queue: Queue, db: Database) -> None:
+    if db.connection().config["database"] == ":memory:":
+        pytest.skip("one thread alone has this database")
+    held = dispatch(Note("mine"))
+    thread = Thread(target=lambda: queue.dispatch(Note("theirs")).send())
+    thread.start()
+    thread.join()
+
+    assert words(db) == ["theirs"]
+    held.send()
+
+
+HOLDS = """
+import sys
+from so.db.connection import Connection
+from so.systems.queue import Queue
+from tests.systems.queue.jobs import Note
+
+queue = Queue(Connection(sys.argv[1]))
+held = queue.dispatch(Note("at exit"))
+if len(sys.argv) > 2:
+    import os
+    if not (child := os.fork()):
+        sys.exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["forks"]], ids=["alone", "with a child"])
+def test_a_dispatch_held_at_the_end_of_a_program_is_stored_once(
+    tmp_path: Path, request: pytest.FixtureRequest, more: list[str]
+) -> None:
+    path = tmp_path / "queue.sqlite"
+    shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", HOLDS, str(path), *more], capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    with Connection(str(path)) as connection:
+        assert Queue(connection).size() == 1
