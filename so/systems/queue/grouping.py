@@ -167,7 +167,7 @@ class Grouping:
             total += 1 + len(extra.get("chained", ()))
             delay = first.delay if delay is None else delay
             own, written = self._own_queue(first, name), self._queue.written(first, extra)
-            stored.append(self._queue.stored(first, own, delay, now, written, batch_id))
+            stored.append(self._queue.stored(first, own, delay, written, batch_id))
         if total:
             self._queue.batches.grow(conn, batch_id, total)
             self._queue.store.insert_many(conn, stored)

@@ -11,7 +11,7 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from so.errors import InvalidPayloadError, QueueError
@@ -56,7 +56,8 @@ def exponential(
     return Exponential(base, factor, cap, jitter)
 
 
-Backoff = float | list[float] | tuple[float, ...] | Exponential
+Seconds = float | timedelta
+Backoff = Seconds | list[Seconds] | list[float] | tuple[Seconds, ...] | Exponential
 
 
 class Blueprint:
@@ -121,8 +122,8 @@ class Job:
     """The queue connection (None: the default one)."""
     tries: int | None = None
     """Attempts before it has failed; 0 is without end, None what the worker or config says."""
-    timeout: float | None = 60
-    """Seconds until a run is killed; None is no limit."""
+    timeout: Seconds | None = 60
+    """Seconds (or a timedelta, here and below) until a run is killed; None is no limit."""
     backoff: Backoff = 0
     """Seconds before the next attempt: one number, one for each attempt, or `exponential()`."""
     max_exceptions: int | None = None
@@ -139,7 +140,7 @@ class Job:
     """True: stored only after the caller's transaction; else it joins that transaction."""
     delay: Any = None
     """Seconds, timedelta or datetime until it may start."""
-    unique_for: float | None = None
+    unique_for: Seconds | None = None
     """Seconds in which no second one with the same `unique_id()` is queued."""
     unique_until_start: bool = False
     """Whether the next one may be queued as soon as this one has started."""
@@ -180,7 +181,7 @@ class Job:
         """What stands around `handle`, outermost first."""
         return ()
 
-    def tags(self) -> list[str]:
+    def tags(self) -> list[str] | str:
         """Words to find this job by."""
         return []
 
@@ -188,8 +189,11 @@ class Job:
         """What makes it the same job as another of its class."""
         return ""
 
-    def retry_until(self) -> datetime | float | None:
-        """The moment after which it is not tried again, instead of counting attempts."""
+    def retry_until(self) -> datetime | timedelta | float | None:
+        """The moment after which it is not tried again, instead of counting attempts.
+
+        A timedelta counts from the dispatch. This, `tags` and `unique_id` may be plain attributes.
+        """
         return None
 
     # --- dispatching ---

@@ -12,10 +12,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from math import ceil
+from decimal import Decimal
+from math import ceil, isfinite
 from typing import Any
 
 from so.errors import InvalidPayloadError, QueueError, UnknownJobError
+from so.support.clock import Clock
 from so.support.codec import Codec
 from so.support.ids import uuid as new_uuid
 from so.support.ids import uuid_of
@@ -48,7 +50,7 @@ _RARE_OPTIONS = (
     ("on_crash", "onCrash"),
     ("fail_on_timeout", "failOnTimeout"),
 )
-_OPTION_NAMES = {name for name, _ in (*_OPTIONS, *_RARE_OPTIONS)}
+_OWN_NAMES = {name for name, _ in (*_OPTIONS, *_RARE_OPTIONS)} | {"retry_until", "tags"}
 _NUMBERS = ("maxTries", "maxExceptions", "maxCrashes", "timeout", "retryUntil")
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _LARGEST = 2**32 - 1
@@ -68,13 +70,29 @@ def seconds_of(delay: Any, now: float) -> float:
         seconds = aware.timestamp() - now
     else:
         seconds = delay
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+    number = isinstance(seconds, (int, float, Decimal)) and not isinstance(seconds, bool)
+    if not number or not isfinite(seconds):
         raise QueueError(
             f"cannot delay a job by {delay!r}: give seconds, a timedelta or a datetime"
         )
-    if not seconds <= LONGEST_DELAY:  # which NaN is not, either
+    if seconds > LONGEST_DELAY:
         raise QueueError(f"cannot delay a job by {delay!r}: give at most 50 years")
     return float(seconds)
+
+
+def plain_seconds(value: Any, setting: str) -> Any:
+    """The *setting* of a job, given as seconds or a timedelta, in seconds; None stays None."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool) or not (value is None or isinstance(value, (int, float))):
+        raise QueueError(f"cannot use {value!r} as {setting}: give seconds or a timedelta")
+    return value
+
+
+def given(job: Job, name: str) -> Any:
+    """What *job* says under *name*, be it a method or a plain attribute."""
+    value = getattr(job, name)
+    return value() if callable(value) else value
 
 
 def due_at(delay: Any, now: float) -> int:
@@ -86,9 +104,10 @@ def due_at(delay: Any, now: float) -> int:
 class Writer:
     """Turns jobs into payload texts, with one codec."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, clock: Clock) -> None:
         """*codec* writes the arguments; it knows the application's models."""
         self.codec = codec
+        self.clock = clock
 
     @staticmethod
     def tail(now: float, context: str) -> str:
@@ -105,11 +124,12 @@ class Writer:
         """The uuid and the payload of *job*; *tail* is its end, *extra* are more plain fields."""
         uuid = uuid or new_uuid()
         blueprint = blueprint_of(type(job))
-        settings, data = self._settings(job, blueprint), self._data(job, blueprint)
-        text = f'{{"uuid":"{uuid}",{settings},"data":{data}{tail}'
-        if extra or blueprint.has_more:
+        has_own = not vars(job).keys().isdisjoint(_OWN_NAMES)
+        settings = self._settings(job, blueprint, has_own)
+        text = f'{{"uuid":"{uuid}",{settings},"data":{self._data(job, blueprint)}{tail}'
+        if extra or blueprint.has_more or has_own:
             more = {**self._rest(job), **(extra or {})}
-            return uuid, f"{text},{_write(more)[1:]}"
+            return uuid, f"{text},{_write(more)[1:]}" if more else text + "}"
         return uuid, text + "}"
 
     def _data(self, job: Job, blueprint: Blueprint) -> str:
@@ -125,10 +145,10 @@ class Writer:
         except ValueError:  # infinity and NaN need the codec's form
             return self.codec.encode(data)
 
-    def _settings(self, job: Job, blueprint: Blueprint) -> str:
+    def _settings(self, job: Job, blueprint: Blueprint, has_own: bool) -> str:
         """displayName to backoff; one text for all jobs of a class that set none themselves."""
-        own, cls = vars(job), type(job)
-        if own.keys().isdisjoint(_OPTION_NAMES):
+        cls = type(job)
+        if not has_own:
             # The values are compared because somebody may set them on the class later.
             now = (cls.tries, cls.timeout, cls.backoff, cls.max_exceptions, cls.on_crash)
             if blueprint.settings is None or blueprint.settings[0] != now:
@@ -137,16 +157,22 @@ class Writer:
         return _write(_settings_of(job))[1:-1]
 
     def _rest(self, job: Job) -> dict[str, Any]:
-        blueprint = blueprint_of(type(job))
+        blueprint, own = blueprint_of(type(job)), vars(job)
         rest: dict[str, Any] = {}
-        if blueprint.has_retry_until:
-            until = job.retry_until()
-            if isinstance(until, datetime):
-                until = (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp()
-            rest["retryUntil"] = until
-        if blueprint.has_tags:
-            rest["tags"] = list(job.tags())
+        if blueprint.has_retry_until or "retry_until" in own:
+            rest["retryUntil"] = self._moment(given(job, "retry_until"))
+        if blueprint.has_tags or "tags" in own:
+            tags = given(job, "tags")
+            rest["tags"] = [tags] if isinstance(tags, str) else list(tags or ())
         return rest
+
+    def _moment(self, until: Any) -> Any:
+        """A retry_until in seconds since the epoch; a timedelta counts from now."""
+        if isinstance(until, datetime):
+            return (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp()
+        if isinstance(until, timedelta):
+            return self.clock.time() + until.total_seconds()
+        return plain_seconds(until, "retry_until")
 
 
 def _settings_of(job: Job) -> dict[str, Any]:
@@ -170,8 +196,10 @@ def _plain_option(job: Job, name: str) -> Any:
     value = getattr(job, name)
     if name == "backoff":
         return plain_backoff(value() if callable(value) else value)
-    # 0 is "no limit" in a payload, where null leaves it to the worker.
-    return 0 if name == "timeout" and value is None else value
+    if name == "timeout":
+        # 0 is "no limit" in a payload, where null leaves it to the worker.
+        return 0 if value is None else plain_seconds(value, name)
+    return value
 
 
 def plain_backoff(backoff: Backoff) -> Any:
@@ -183,7 +211,9 @@ def plain_backoff(backoff: Backoff) -> Any:
             "cap": backoff.cap,
             "jitter": backoff.jitter,
         }
-    return list(backoff) if isinstance(backoff, (list, tuple)) else backoff
+    if isinstance(backoff, (list, tuple)):
+        return [plain_seconds(seconds, "backoff") for seconds in backoff]
+    return plain_seconds(backoff, "backoff")
 
 
 def backoff_seconds(backoff: Any, attempt: int) -> float:

@@ -28,7 +28,7 @@ from so.systems.queue.grouping import Grouping
 from so.systems.queue.job import JOBS, Job, blueprint_of, checked
 from so.systems.queue.locks import Locks, lock_name
 from so.systems.queue.metrics import Metrics
-from so.systems.queue.payload import Payload, Writer, _write, due_at, uuids
+from so.systems.queue.payload import Payload, Writer, _write, due_at, given, plain_seconds, uuids
 from so.systems.queue.pending import PendingChain, PendingDispatch, send_held
 from so.systems.queue.progress import Progress, ProgressTable
 from so.systems.queue.removal import Removal
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("so.queue")
 SYNC = "sync"
-_PLACING = frozenset(("queue", "delay", "unique_for", "unique_until_start"))
+Written = tuple[str, str, float]  # a job's uuid, its payload, and when that was written
+_PLACING = frozenset(("queue", "delay", "unique_for", "unique_until_start", "unique_id"))
 _QUEUE_NAME_LENGTH = 64
 _NAMES_KEPT = 256
 
@@ -111,7 +112,7 @@ class Queue:
         self._apart = self.caller is not db
         self._waits_for_commit = after_commit or self._apart
         self.bell = Bell(wake_folder)
-        self.writer = Writer(self.codec)
+        self.writer = Writer(self.codec, self.clock)
         self._capture = capture or captured
         self._restore = restore or restored
         self._limiter = limiter
@@ -287,8 +288,8 @@ class Queue:
                 by_class[cls] = self._pile(job, queue, plain_ones)
             pile = by_class[cls]
             if pile is None or not _PLACING.isdisjoint(vars(job)):
-                written = self.writer.write(job, tail, None, uuid)
-                others.append((job, self.stored(job, queue, job.delay, now, written)))
+                written = (*self.writer.write(job, tail, None, uuid), now)
+                others.append((job, self.stored(job, queue, job.delay, written)))
             else:
                 pile += (self.writer.write(job, tail, None, uuid)[1], uuid)
         return plain_ones, others
@@ -318,7 +319,7 @@ class Queue:
         connection: str | None = None,
         after_commit: bool | None = None,
         extra: Mapping[str, Any] | None = None,
-        written: tuple[str, str] | None = None,
+        written: Written | None = None,
     ) -> int | None:
         """Store *job*, or run it where the connection is "sync"; what dispatching comes down to.
 
@@ -329,8 +330,7 @@ class Queue:
             return None
         name = connection or self.default
         if name == self.connection_name:
-            now = self.clock.time()
-            stored = self.stored(job, queue, delay, now, written or self.written(job, extra))
+            stored = self.stored(job, queue, delay, written or self.written(job, extra))
             if after_commit or (self._waits_for_commit and (after_commit is None or self._apart)):
                 job_id: int | None = self._deferred(partial(self._store_now, job, stored))
                 return job_id
@@ -364,7 +364,8 @@ class Queue:
     def _insert_unique(self, conn: Any, job: Job, stored: Stored, now: float) -> int | None:
         name = self._lock_of(job)
         assert name is not None
-        if not self.locks.take_unique(conn, name, stored.uuid, now, job.unique_for):
+        seconds = plain_seconds(job.unique_for, "unique_for")
+        if not self.locks.take_unique(conn, name, stored.uuid, now, seconds):
             self._skipped(job, stored, "another one is queued already")
             conn.after_commit(lambda: self._flush_metrics(conn))
             return None
@@ -389,31 +390,32 @@ class Queue:
             job.unique_for is None
             and not job.unique_until_start
             and not blueprint_of(type(job)).has_unique_id
+            and "unique_id" not in job.__dict__
         ):
             return None
-        return lock_name("unique", type(job).alias, str(job.unique_id()))
+        return lock_name("unique", type(job).alias, str(given(job, "unique_id")))
 
-    def written(self, job: Job, extra: Mapping[str, Any] | None = None) -> tuple[str, str]:
-        """The uuid and the payload of *job*, with what it takes over from here."""
-        tail = self.writer.tail(self.clock.time(), self.context())
-        return self.writer.write(job, tail, extra)
+    def written(self, job: Job, extra: Mapping[str, Any] | None = None) -> Written:
+        """*job* written down here and now, with what it takes over from its surroundings."""
+        now = self.clock.time()
+        return *self.writer.write(job, self.writer.tail(now, self.context()), extra), now
 
     def stored(
         self,
         job: Job,
         queue: str | None,
         delay: Any,
-        now: float,
-        written: tuple[str, str],
+        written: Written,
         batch_id: str | None = None,
     ) -> Stored:
-        """The row of *job*, not yet inserted; *written* are its uuid and payload."""
+        """The row of *job*, not yet inserted; *delay* counts from when it was written."""
+        uuid, payload, now = written
         return Stored(
             self.queue_of(job, queue),
-            written[1],
+            payload,
             int(now) if delay is None else due_at(delay, now),
             int(now),
-            written[0],
+            uuid,
             None,
             batch_id,
         )
@@ -452,17 +454,16 @@ class Queue:
 
     # --- running at once ---
 
-    def _send_sync(self, job: Job, after_commit: bool | None, written: tuple[str, str]) -> None:
+    def _send_sync(self, job: Job, after_commit: bool | None, written: Written) -> None:
         conn = self.caller.connection()
         if after_commit and conn.in_transaction:
             conn.after_commit(lambda: self.run_now(job, written))
         else:
             self.run_now(job, written)
 
-    def run_now(self, job: Job, written: tuple[str, str] | None = None) -> Any:
+    def run_now(self, job: Job, written: Written | None = None) -> Any:
         """Run *job* in this process; what it raises is raised, after its `failed()`."""
-        _, text = written or self.written(job)
-        payload = Payload.read(text)
+        payload = Payload.read((written or self.written(job))[1])
         run = Run(self, payload, None, None)
         job._run = run
         self.emit("before", payload, None, job)

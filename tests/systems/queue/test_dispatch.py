@@ -327,6 +327,66 @@ def test_the_settings_of_a_class_and_of_one_job_are_in_the_payload(
     assert first["retryUntil"] == datetime(2026, 1, 16, tzinfo=UTC).timestamp()
 
 
+def test_settings_in_seconds_may_be_timedeltas_or_plain_attributes(
+    queue: Queue, db: Database, clock: Clock
+) -> None:
+    class Timed(Note):
+        timeout = timedelta(minutes=2)
+        backoff = [timedelta(seconds=5), 60]
+        unique_for = timedelta(hours=1)
+        unique_id = "only one"  # type: ignore[assignment]
+        retry_until = timedelta(days=1)  # type: ignore[assignment]
+        tags = "month"  # type: ignore[assignment]
+
+    class Own(Note):
+        def __init__(self, word: str) -> None:
+            super().__init__(word)
+            self.timeout = self.backoff = timedelta(seconds=90)
+            self.retry_until = datetime(2026, 1, 16, tzinfo=UTC)  # type: ignore[method-assign]
+            self.unique_id = word  # type: ignore[method-assign]
+            self.tags = ["a", "b"]  # type: ignore[method-assign]
+
+    assert queue.push(Timed("a")) is not None
+    assert queue.push(Timed("b")) is None
+    queue.bulk([Own("c"), Own("c")])
+    clock.travel(3601)
+    assert queue.push(Timed("d")) is not None
+
+    first, second, _ = (json.loads(row["payload"]) for row in rows(db))
+    assert (first["timeout"], first["backoff"], first["tags"]) == (120, [5, 60], ["month"])
+    assert first["retryUntil"] == clock.time() - 3601 + 86400
+    assert (second["timeout"], second["backoff"], second["tags"]) == (90, 90, ["a", "b"])
+    assert second["retryUntil"] == datetime(2026, 1, 16, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize("setting", ["timeout", "backoff", "unique_for", "retry_until"])
+def test_a_setting_that_is_no_time_is_told(queue: Queue, setting: str) -> None:
+    job = Note("a")
+    setattr(job, setting, "long")
+
+    with pytest.raises(QueueError, match=f"cannot use 'long' as {setting}: give seconds"):
+        queue.push(job)
+
+
+def test_a_word_of_tags_is_one_tag(queue: Queue, db: Database) -> None:
+    class Tagged(Note):
+        def tags(self) -> str:
+            return "month"
+
+    queue.push(Tagged("a"))
+
+    assert json.loads(rows(db)[0]["payload"])["tags"] == ["month"]
+
+
+def test_a_delay_may_be_a_decimal_but_not_endless(queue: Queue, db: Database, clock: Clock) -> None:
+    dispatch(Note("a")).delay(Decimal("1.5"))
+
+    assert rows(db)[0]["available_at"] == int(clock.time()) + 2
+    for endless in (float("nan"), float("inf"), Decimal("NaN")):
+        with pytest.raises(QueueError, match="cannot delay a job by"):
+            queue.later(endless, Note("b"))
+
+
 def test_a_job_with_free_arguments_keeps_them_by_position(queue: Queue, worker: Worker) -> None:
     class Free(Job):
         def __init__(self, *words: str, **more: int) -> None:
