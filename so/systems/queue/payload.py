@@ -152,7 +152,10 @@ class Writer:
             # The values are compared because somebody may set them on the class later.
             now = (cls.tries, cls.timeout, cls.backoff, cls.max_exceptions, cls.on_crash)
             if blueprint.settings is None or blueprint.settings[0] != now:
-                blueprint.settings = (now, _write(_settings_of(job))[1:-1])
+                text = _write(_settings_of(job))[1:-1]
+                if any(map(callable, now)):
+                    return text  # a method may say something else for each job
+                blueprint.settings = (now, text)
             return blueprint.settings[1]
         return _write(_settings_of(job))[1:-1]
 
@@ -193,9 +196,9 @@ def _settings_of(job: Job) -> dict[str, Any]:
 
 
 def _plain_option(job: Job, name: str) -> Any:
-    value = getattr(job, name)
+    value = given(job, name)
     if name == "backoff":
-        return plain_backoff(value() if callable(value) else value)
+        return plain_backoff(value)
     if name == "timeout":
         # 0 is "no limit" in a payload, where null leaves it to the worker.
         return 0 if value is None else plain_seconds(value, name)

@@ -97,14 +97,14 @@ class PendingDispatch:
     def on_queue(self, name: str) -> Self:
         """Let it wait in the queue *name*."""
         if self._is_open():
-            self._queue.check_queue(name)
+            self._check(self._queue.check_queue, name)
             self.queue_name = name
         return self
 
     def on_connection(self, name: str) -> Self:
         """Send it to the queue connection *name*; to "sync" at once, except in a transaction."""
         if self._is_open():
-            self._queue.check_connection(name)
+            self._check(self._queue.check_connection, name)
             self.connection_name = name
             # In a transaction after_commit() may still follow; elsewhere nothing can change it.
             if name == SYNC and not self._in_transaction and not self._queue.fakes:
@@ -120,7 +120,7 @@ class PendingDispatch:
     def delay(self, delay: Any) -> Self:
         """Start it not before *delay*: seconds, a timedelta or a datetime."""
         if self._is_open():
-            due_at(delay, 0)
+            self._check(due_at, delay, 0)
             self._delay = delay
         return self
 
@@ -136,12 +136,20 @@ class PendingDispatch:
             self.after = False
         return self
 
+    def _check(self, test: Callable[..., Any], *values: Any) -> None:
+        """Raise what *test* raises, and send nothing: the job must not run otherwise than meant."""
+        try:
+            test(*values)
+        except QueueError:
+            self.drop()
+            raise
+
     def _is_open(self) -> bool:
         """Whether settings have an effect: not when it ran at once. QueueError if too late."""
         if self._is_sent and (self.connection_name or self._queue.default) != SYNC:
             raise QueueError(
-                f"{type(self.job).__name__} has been sent already: say where and when in the "
-                "statement that dispatches it, or before the next one is dispatched"
+                f"{type(self.job).__name__} has been sent already, or given up: say where and when "
+                "in the statement that dispatches it, or before the next one is dispatched"
             )
         return not self._is_sent
 

@@ -368,6 +368,21 @@ def test_a_setting_that_is_no_time_is_told(queue: Queue, setting: str) -> None:
         queue.push(job)
 
 
+def test_a_method_says_a_setting_for_each_job(queue: Queue, db: Database) -> None:
+    class Says(Note):
+        def tries(self) -> int:  # type: ignore[override]
+            return self.count
+
+        def backoff(self) -> list[int]:  # type: ignore[override]
+            return [self.count]
+
+    queue.push(Says("a", 2))
+    queue.push(Says("b", 3))
+
+    payloads = [json.loads(row["payload"]) for row in rows(db)]
+    assert [(fields["maxTries"], fields["backoff"]) for fields in payloads] == [(2, [2]), (3, [3])]
+
+
 def test_a_word_of_tags_is_one_tag(queue: Queue, db: Database) -> None:
     class Tagged(Note):
         def tags(self) -> str:
@@ -452,6 +467,9 @@ def test_a_wrong_word_about_a_dispatch_is_raised_there(
         if hasattr(pending, method):
             with pytest.raises(QueueError, match=text):
                 getattr(pending, method)(value)
+
+    del pending
+    assert queue.size() == 0  # and nothing is queued otherwise than it was meant
 
 
 def test_an_argument_without_a_form_is_raised_by_the_dispatch(queue: Queue) -> None:
