@@ -60,7 +60,7 @@ class PendingDispatch:
         if connection is not None:
             queue.check_connection(connection)
         if delay is not None:
-            due_at(delay, 0)
+            due_at(delay, queue.clock.time())
         self._queue = queue
         self.job = job
         self.queue_name: str | None = None
@@ -120,7 +120,7 @@ class PendingDispatch:
     def delay(self, delay: Any) -> Self:
         """Start it not before *delay*: seconds, a timedelta or a datetime."""
         if self._is_open():
-            self._check(due_at, delay, 0)
+            self._check(due_at, delay, self._queue.clock.time())
             self._delay = delay
         return self
 
@@ -280,7 +280,7 @@ class PendingChain:
 
     def delay(self, delay: Any) -> Self:
         """Start the first one not before *delay*."""
-        due_at(delay, 0)
+        due_at(delay, self._queue.clock.time())
         self.delay_of_first = delay
         return self
 
