@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -112,10 +113,9 @@ def parse_json(body: bytes, settings: HttpSettings) -> Any:
             "(http.max_json_depth)."
         )
     try:
-        text = body.decode("utf-8-sig")
-        # Numbers beyond a float would become infinity, which no JSON can say again.
-        parse_float = _finite if _LARGE_NUMBER.search(body) else None
-        value = json.loads(text, parse_constant=_refuse, parse_float=parse_float)
+        text = body.removeprefix(codecs.BOM_UTF8).decode()
+        reader = _careful_reader if _LARGE_NUMBER.search(body) else _reader
+        value = reader.decode(text)
     except UnicodeDecodeError:
         raise BadRequestException("The JSON body is not valid UTF-8.") from None
     except json.JSONDecodeError as error:
@@ -158,6 +158,11 @@ def _finite(text: str) -> float:
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+_reader = json.JSONDecoder(parse_constant=_refuse)
+# Numbers beyond a float would become infinity, which no JSON can say again.
+_careful_reader = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def _has_lone_surrogate(value: Any) -> bool:
