@@ -21,6 +21,9 @@ MESSAGE_BYTES = 1 << 20
 READ_BYTES = 1 << 16
 SEND_PATIENCE_SECONDS = 1.0
 
+# `json.dumps` with an argument makes an encoder for each call.
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Channel:
     """One non-blocking end: messages out are buffered, messages in are collected by line."""
@@ -36,7 +39,7 @@ class Channel:
 
     def post(self, message: object) -> None:
         """Queue *message* and send what the kernel takes now. ValueError over a mebibyte."""
-        line = json.dumps(message, separators=(",", ":")).encode()
+        line = _as_json(message).encode()
         if len(line) > MESSAGE_BYTES:
             raise ValueError(
                 f"a message of {len(line)} bytes is too long for the lifeline: "
