@@ -33,5 +33,5 @@ def _make() -> Application:
         sys.path.insert(0, base)
     app = Application(base)
     set_current(app)
-    app.boot()
+    app.ready()
     return app

@@ -211,14 +211,20 @@ class Application(Rooms):
 
     # --- serving ---
 
+    def ready(self) -> Callable[..., Iterable[bytes]]:
+        """Boot, and make what every request needs; the WSGI callable.
+
+        A server does so before it forks: its workers share all that, and nobody waits for it.
+        """
+        self.boot()
+        self._wsgi = self.make("kernel")
+        return self._wsgi
+
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one WSGI request."""
-        wsgi = self._wsgi
-        if wsgi is None:
-            self.boot()
-            wsgi = self._wsgi = self.make("kernel")
+        wsgi = self._wsgi or self.ready()
         if running.get() is not self:
             running.set(self)
         return wsgi(environ, start_response)

@@ -251,7 +251,7 @@ class Rooms(Container):
             self.make("errors"),
             self.make,
             middleware=[
-                RequestContext,
+                self.make(RequestContext),
                 *self._static_files(),
                 *self.config.get("app.middleware", []),
             ],

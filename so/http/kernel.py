@@ -160,9 +160,13 @@ class Kernel:
         request.set("so.terminable", ())
 
     def boot(self) -> None:
-        """Raise for what cannot work: unknown middleware, actions that cannot be called."""
+        """Raise for what cannot work: unknown middleware, actions that cannot be called.
+
+        What every request needs is made ready, too: a server boots before it forks, so that its
+        workers share it and nobody's request waits for it.
+        """
         self.router.check()
-        self.router.registry.layers(self._middleware)
+        self._compile_entry()
 
     # --- the way in -----------------------------------------------------------------------------
 

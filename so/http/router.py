@@ -209,6 +209,7 @@ class Router(Verbs):
         for route in self.routes():
             self.layers(route)
             _ = route.plan
+        self._build()
 
     # --- matching ---------------------------------------------------------------------------------
 

@@ -643,3 +643,22 @@ def test_an_error_handler_that_answers_oddly_still_ends_well_formed(
     answer = serve(action, handle_error=Rendered(render))
 
     assert (answer.status, answer.text) == (status, text)
+
+
+def test_the_middleware_of_every_request_is_made_at_boot() -> None:
+    made: list[object] = []
+
+    class Counted:
+        def __init__(self) -> None:
+            made.append(self)
+
+        def handle(self, request: Any, next: Any) -> Any:
+            return next(request)
+
+    kernel = Kernel(middleware=[Counted])
+    kernel.router.get("/", lambda: "hi")
+    kernel.boot()
+    assert len(made) == 1
+
+    assert send(kernel, Request.create("/").environ).text == "hi"
+    assert len(made) == 1

@@ -38,8 +38,7 @@ class Serve(Command):
             return self._serve_simple()
         from so.server import serve
 
-        # Made ready before the fork: the workers share its memory.
-        self.app.make("kernel")
+        self.app.ready()
         return serve(
             self.app,
             self._text("host", "127.0.0.1"),
@@ -127,9 +126,7 @@ def fresh_application(base: Path, environment: str) -> Any:
     app.use_environment(environment)
     set_current(app)
     app.make("logger")
-    app.boot()
-    # Now rather than with the first request: whoever asks first should not wait for it.
-    app.make("kernel")
+    app.ready()
     return app
 
 
