@@ -1,8 +1,9 @@
-"""The HTTP part: an application of four routes, served as docs/deployment.md says."""
+"""The HTTP part: an application of four routes, compiled and served as docs/deployment.md says."""
 
 from __future__ import annotations
 
 import atexit
+import compileall
 import shutil
 import sys
 import tempfile
@@ -51,6 +52,8 @@ def http_server(port: int, workers: int, threads: int) -> dict[str, Any]:
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+    compileall.compile_dir(folder, quiet=1)
+    compileall.compile_dir(ROOT / "so", quiet=1)  # as an installer does with everybody's packages
     call = "import sys; from so.console.main import main; sys.exit(main())"
     options = [f"--port={port}", f"--workers={workers}", f"--threads={threads}"]
     return {
