@@ -100,19 +100,18 @@ class TlsLink:
 
 
 def is_silent(link: Link) -> bool:
-    """Whether nothing waits to be read: closing would throw our answer away otherwise.
+    """Whether nothing waits to be read, or ever will: closing would throw our answer away else.
 
     False where that can't be known.
     """
     if not isinstance(link, socket.socket):
         return False
     try:
-        link.recv(1, socket.MSG_PEEK)
+        return not link.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return True
     except OSError:
         return False
-    return False
 
 
 def tls_context(cert: str, key: str | None) -> ssl.SSLContext:

@@ -527,9 +527,9 @@ class Worker:
             connection.link.shutdown(socket.SHUT_WR)
         connection.state = LINGERING
         connection.since = self._now
-        if connection.events != IN:
-            self._arm(connection, IN)
         self._linger(connection)
+        if connection.state == LINGERING and connection.events != IN:
+            self._arm(connection, IN)
 
     def _linger(self, connection: Connection) -> None:
         """Throw away what still comes, until the client closes too."""
