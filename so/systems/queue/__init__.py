@@ -20,6 +20,7 @@ from so.systems.queue.batches import Batch, PendingBatch
 from so.systems.queue.control import Control, WorkerRow
 from so.systems.queue.failed import FailedJob, FailedJobs, FailureGroup
 from so.systems.queue.fake import QueueFake
+from so.systems.queue.hooks import JobEvent
 from so.systems.queue.job import JOBS, Exponential, Job, callback, exponential
 from so.systems.queue.metrics import QueueState
 from so.systems.queue.middleware import (
@@ -30,7 +31,7 @@ from so.systems.queue.middleware import (
 )
 from so.systems.queue.pending import PendingChain, PendingDispatch
 from so.systems.queue.progress import Progress
-from so.systems.queue.queue import JobEvent, Queue, bind, current_queue
+from so.systems.queue.queue import Queue, bind, current_queue
 from so.systems.queue.schedules import Schedule
 
 __all__ = [

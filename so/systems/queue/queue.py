@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from so.systems.queue.carrying import captured, restored
 from so.systems.queue.control import Control
 from so.systems.queue.failed import FailedJobs
 from so.systems.queue.grouping import Grouping
+from so.systems.queue.hooks import Hooks, JobEvent
 from so.systems.queue.job import JOBS, Job, blueprint_of, checked
 from so.systems.queue.locks import Locks, lock_name
 from so.systems.queue.metrics import Metrics
@@ -36,7 +36,7 @@ from so.systems.queue.running import HOPELESS, Run, perform
 from so.systems.queue.schedules import Schedule
 from so.systems.queue.settle import Settler
 from so.systems.queue.sqltools import read
-from so.systems.queue.store import Reserved, Store, Stored
+from so.systems.queue.store import Store, Stored
 from so.systems.queue.waking import Bell
 
 if TYPE_CHECKING:
@@ -51,22 +51,7 @@ _QUEUE_NAME_LENGTH = 64
 _NAMES_KEPT = 256
 
 
-@dataclass(frozen=True, slots=True)
-class JobEvent:
-    """What hooks are told: `queue().after(lambda event: …)`."""
-
-    kind: str
-    queue: str
-    id: int | None
-    uuid: str
-    name: str
-    job: Job | None = None
-    attempts: int = 1
-    exception: BaseException | None = None
-    reason: str = ""
-
-
-class Queue:
+class Queue(Hooks):
     """Jobs in the table `jobs` of one database; works with any source of connections."""
 
     def __init__(
@@ -98,6 +83,7 @@ class Queue:
         commit every dispatch then waits for. *wake_folder* is where workers of this machine can
         be rung, *timezone* the schedule's.
         """
+        super().__init__()
         self.source = db
         self.caller = caller or db
         self.clock = clock or Clock()
@@ -117,7 +103,6 @@ class Queue:
         self._restore = restore or restored
         self._limiter = limiter
         self._limits: dict[str, Callable[[Job], Any]] = {}
-        self._hooks: dict[str, list[Callable[..., Any]]] = {}
         self.fakes: list[QueueFake] = []
         self._known_names: set[str] = set()
         self._parts: _Parts | None = None
@@ -570,28 +555,7 @@ class Queue:
         """Delete every job of *queue* that is not running; how many."""
         return self.parts.removal.clear(self._named(queue))
 
-    # --- hooks ---
-
-    def before(self, fn: Callable[[JobEvent], Any]) -> Callable[[JobEvent], Any]:
-        """Call *fn* before each job."""
-        return self.listen("before", fn)
-
-    def after(self, fn: Callable[[JobEvent], Any]) -> Callable[[JobEvent], Any]:
-        """Call *fn* after each job that has succeeded."""
-        return self.listen("after", fn)
-
-    def failing(self, fn: Callable[[JobEvent], Any]) -> Callable[[JobEvent], Any]:
-        """Call *fn* when a job has failed for good."""
-        return self.listen("failing", fn)
-
-    def looping(self, fn: Callable[[], Any]) -> Callable[[], Any]:
-        """Call *fn* in a worker each time before it looks for work."""
-        return self.listen("looping", fn)
-
-    def listen(self, kind: str, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Call *fn* at events of *kind*: also skipped, released, retrying, lost."""
-        self._hooks.setdefault(kind, []).append(fn)
-        return fn
+    # --- rate limits ---
 
     def limit(self, name: str, limiter: Callable[[Job], Any]) -> None:
         """Define a rate limit for `RateLimited(name)`: *limiter* gives (most, seconds[, key])."""
@@ -603,48 +567,6 @@ class Queue:
         if found is None and self._limiter is not None:
             found = self._limiter(name)
         return found
-
-    def emit(
-        self,
-        kind: str,
-        payload: Payload | None,
-        row: Reserved | None,
-        job: Job | None,
-        exception: BaseException | None = None,
-        reason: str = "",
-    ) -> None:
-        """Tell the hooks of *kind* about a job."""
-        if kind not in self._hooks:
-            return
-        self.tell(
-            JobEvent(
-                kind,
-                row.queue if row else (job.queue if job else ""),
-                row.id if row else None,
-                (row.uuid if row else "") or (payload.uuid if payload else ""),
-                payload.name if payload else "",
-                job,
-                row.runs if row else 1,
-                exception,
-                reason,
-            )
-        )
-
-    def tell(self, event: JobEvent) -> None:
-        """Call the hooks; an error in one of them is logged and stops nothing."""
-        for fn in self._hooks.get(event.kind, ()):
-            try:
-                fn(event)
-            except Exception:
-                log.exception("queue: a hook for %r raised an error", event.kind)
-
-    def loop(self) -> None:
-        """Call the looping hooks."""
-        for fn in self._hooks.get("looping", ()):
-            try:
-                fn()
-            except Exception:
-                log.exception("queue: a looping hook raised an error")
 
     # --- what a job takes over from its dispatcher ---
 
