@@ -53,7 +53,6 @@ def http_server(port: int, workers: int, threads: int) -> dict[str, Any]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     compileall.compile_dir(folder, quiet=1)
-    compileall.compile_dir(ROOT / "so", quiet=1)  # as an installer does with everybody's packages
     call = "import sys; from so.console.main import main; sys.exit(main())"
     options = [f"--port={port}", f"--workers={workers}", f"--threads={threads}"]
     return {
