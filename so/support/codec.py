@@ -14,7 +14,7 @@ import json
 import math
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -121,7 +121,7 @@ class Codec:
 
     def allow(self, cls: type, name: str | None = None) -> type:
         """Let a dataclass or an Enum through under *name* (its class name); usable as decorator."""
-        self._named[name or cls.__name__] = _allowable(cls)
+        _enter(self._named, name or cls.__name__, cls)
         return cls
 
     def encode(self, value: Any) -> str:
@@ -281,15 +281,30 @@ default_codec = Codec()
 
 
 def allow(cls: type) -> type:
-    """Let a dataclass or an Enum through every codec; for use as a decorator."""
-    _allowed[cls.__name__] = _allowable(cls)
+    """Let a dataclass or an Enum through every codec; for use as a decorator.
+
+    CodecError where another class of that name is allowed: what is stored would come back as the
+    wrong one.
+    """
+    _enter(_allowed, cls.__name__, cls)
     return cls
 
 
-def _allowable(cls: type) -> type:
+def _enter(names: MutableMapping[str, type], name: str, cls: type) -> None:
     if not (dataclasses.is_dataclass(cls) or issubclass(cls, enum.Enum)):
         raise CodecError(f"cannot allow {cls.__name__}: it is neither a dataclass nor an Enum")
-    return cls
+    known = names.get(name)
+    # The same class may come again, when its module is loaded anew.
+    if known is not None and _place(known) != _place(cls):
+        raise CodecError(
+            f"cannot allow {_place(cls)}: {_place(known)} is allowed as {name!r} already, and what "
+            "is stored under a name must come back as one class; rename one of them"
+        )
+    names[name] = cls
+
+
+def _place(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def iso_utc(moment: datetime) -> str:

@@ -82,6 +82,21 @@ def test_only_classes_that_were_allowed_go_through():
         codec.encode(object())
 
 
+def test_two_classes_of_one_name_are_refused():
+    def point(place: str) -> type:
+        return dataclass(type("Point", (), {"__module__": place, "__annotations__": {"x": int}}))
+
+    codec = Codec()
+    codec.allow(point("app.maps"))
+    codec.allow(point("app.maps"))
+
+    with pytest.raises(
+        CodecError, match=r"app\.plans\.Point: app\.maps\.Point is allowed as 'Point'"
+    ):
+        codec.allow(point("app.plans"))
+    codec.allow(point("app.plans"), "plan_point")
+
+
 @pytest.mark.parametrize(
     "text",
     ["", " ", "{", "1 2", "[1,]", '{"$": "evil", "v": 1}', '{"$": "uuid"}', "nul", '{"$":[],"v":1}',
