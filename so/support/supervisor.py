@@ -528,14 +528,16 @@ class Supervisor:
         now = time.monotonic()
         slot = self._slots[child.slot]
         for handover in list(self._handovers):
-            if handover.new is child:
-                handover.new = None
-                handover.not_before = now + self._delay_after(child, failed, now)
-                return
             if handover.old is child:
                 self._handovers.remove(handover)
                 if handover.new is not None:
                     return
+        # A second reload may have asked for the successor of a successor: both are answered here.
+        for handover in self._handovers:
+            if handover.new is child:
+                handover.new = None
+                handover.not_before = now + self._delay_after(child, failed, now)
+                return
         if child.leaving or not wanted:
             return
         slot.fork_at = now + self._delay_after(child, failed, now)

@@ -341,6 +341,40 @@ def test_a_reload_keeps_the_old_child_while_its_successor_fails():
         os.environ.pop("SUPERVISOR_TEST_BROKEN", None)
 
 
+def test_a_successor_that_dies_after_another_reload_leaves_no_child_too_many():
+    class Manager(Notifier):
+        readies = 0
+
+        def ready(self, status: str = "") -> bool:
+            self.readies += 1
+            return True
+
+    def silent_at_first(lifeline: Lifeline) -> int:
+        if os.environ.get("SUPERVISOR_TEST_SILENT"):
+            signal.pause()
+        return obedient(lifeline)
+
+    manager = Manager("")
+    stage = Stage(silent_at_first, workers=1, settle_seconds=600, notify=manager)
+
+    def script() -> Script:
+        yield from until(lambda: manager.readies == 1)
+        os.environ["SUPERVISOR_TEST_SILENT"] = "1"
+        stage.boss.rolling_restart()
+        yield from until(lambda: len(stage.boss.children) == 2)
+        stage.boss.rolling_restart()
+        del os.environ["SUPERVISOR_TEST_SILENT"]
+        stage.boss.kill(stage.boss.children[1])
+        yield from until(lambda: manager.readies == 2 and len(stage.exits) == 2)
+        assert len(stage.boss.children) == 1
+        stage.boss.stop()
+
+    try:
+        assert stage.play(script) == 0
+    finally:
+        os.environ.pop("SUPERVISOR_TEST_SILENT", None)
+
+
 def test_the_old_child_may_die_while_its_successor_starts():
     stage = Stage(workers=1)
 
