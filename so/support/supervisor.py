@@ -427,8 +427,9 @@ class Supervisor:
 
     def _drop_inheritance(self) -> None:
         signal.set_wakeup_fd(-1)
-        wanted = self._stop_signals | self._forward_signals | {signal.SIGCHLD, signal.SIGHUP}
-        for signum in wanted:
+        # The others still do nothing: a reload or a forwarded signal that comes too early, or to
+        # a child by mistake, must not end it.
+        for signum in self._stop_signals | {signal.SIGCHLD}:
             signal.signal(signum, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         # An end kept open here would hide the supervisor's death from the other children.

@@ -483,6 +483,22 @@ def test_chosen_signals_are_passed_on_to_the_children():
     stage.play(script)
 
 
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_meant_for_others_does_not_end_a_child(signum):
+    def unprepared(lifeline: Lifeline) -> int:
+        os.kill(os.getpid(), signum)
+        return obedient(lifeline)
+
+    stage = Stage(unprepared, forward_signals=[signal.SIGUSR1])
+
+    def script() -> Script:
+        yield from until(stage.all_heard)
+        stage.boss.stop()
+
+    assert stage.play(script) == 0
+    assert [ending.signal for ending in stage.exits] == [None, None]
+
+
 def test_a_failing_callback_does_not_bring_the_supervisor_down(caplog):
     def complain(child: Child, message: object) -> None:
         raise RuntimeError("the owner's mistake")
