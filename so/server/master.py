@@ -171,7 +171,7 @@ class Master:
                 access=_open_log(options),
                 max_requests=_with_jitter(options.limits.max_requests),
             )
-        except Exception:
+        except (Exception, SystemExit):
             log.exception("a worker cannot start")
             return BOOT_FAILED
         gc.freeze()

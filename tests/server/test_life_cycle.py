@@ -260,6 +260,17 @@ def test_an_application_that_cannot_be_made_ends_the_server_with_status_one(tmp_
     assert "the application cannot be made" in server.log.read_text()
 
 
+def test_an_application_that_exits_instead_of_being_made_ends_the_server_with_its_words(tmp_path):
+    (tmp_path / "exiting_app.py").write_text("raise SystemExit('set the key first')\n")
+    path = f"{ROOT}{os.pathsep}{tmp_path}"
+    argv = serve_argv("exiting_app", free_port())
+    server = Server(argv, 0, tmp_path / "log", PYTHONPATH=path, PYTHONDONTWRITEBYTECODE="1")
+
+    assert server.wait() == 1
+    server.stop()
+    assert "set the key first" in server.log.read_text()
+
+
 @pytest.mark.parametrize("app", ["tests.server.apps:TEXT", "tests.server.apps:no.such"])
 def test_something_else_than_an_application_is_not_served(tmp_path, app):
     server = Server(serve_argv(app, free_port()), 0, tmp_path / "log")
