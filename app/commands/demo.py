@@ -177,7 +177,7 @@ def _free_or_error(host: str, port: int) -> None:
     """ServerError if *port* can't be had: somebody else's server would answer for ours."""
     from so.server.listen import open_listeners
 
-    for listener in open_listeners(host, port, None, None, 1):
+    for listener in open_listeners(host, port, None, None, 1)[0]:
         listener.close()
 
 

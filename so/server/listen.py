@@ -17,18 +17,20 @@ LARGEST_PORT = 65_535
 
 def open_listeners(
     host: str, port: int, path: str | None, fd: int | None, backlog: int
-) -> list[socket.socket]:
+) -> tuple[list[socket.socket], str | None]:
     """Listening sockets: systemd's if it passed any, else *fd*, else *path*, else host and port.
 
-    ServerError when they can't be had.
+    With them the file that was made for one, to be removed at the end. ServerError when they can't
+    be had.
     """
     inherited = systemd.listen_fds()
     if fd is not None and not inherited:
         inherited = [fd]
+    made: str | None = None
     if inherited:
         found = [_adopt(number) for number in inherited]
     elif path:
-        found = [_bind_path(path)]
+        found, made = [_bind_path(path)], path
     else:
         found = _bind_address(host, port)
     for listener in found:
@@ -37,7 +39,7 @@ def open_listeners(
             # Accepted sockets inherit it: responses are sent whole, nothing is worth waiting for.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.listen(backlog)
-    return found
+    return found, made
 
 
 def describe(listener: socket.socket, *, tls: bool) -> str:
@@ -131,10 +133,9 @@ def _remove_stale(path: str) -> None:
     if not stat.S_ISSOCK(mode):
         raise ServerError(f"cannot listen on {path}: a file of that name exists; remove it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            return
-    raise ServerError(f"cannot listen on {path}: another server does; stop it first")
+        probe.setblocking(False)  # a queue may be full
+        # Only a refusal shows that nobody listens: it may not be for us, or of another kind.
+        if probe.connect_ex(path) != errno.ECONNREFUSED:
+            raise ServerError(f"cannot listen on {path}: another server does; stop it first")
+    with contextlib.suppress(OSError):
+        os.unlink(path)

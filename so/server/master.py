@@ -97,6 +97,7 @@ class Master:
         self._app = app
         self._options = options
         self._listeners: list[socket.socket] = []
+        self._socket_file: str | None = None
         self._board = Board()
         self._tally = Tally(self._board)
         self._shares = Shares(options.workers)
@@ -126,15 +127,12 @@ class Master:
             code = self._boss.run()
         finally:
             self._stop_listening()
-            if self._options.path and self._listeners:
-                with contextlib.suppress(OSError):
-                    os.unlink(self._options.path)
         return 1 if self._boot_failed else code
 
     def _start_listening(self) -> None:
         options = self._options
         _raise_file_limit(options.limits.connections + _SPARE_FILES)
-        self._listeners = open_listeners(
+        self._listeners, self._socket_file = open_listeners(
             options.host, options.port, options.path, options.fd, options.limits.backlog
         )
         if options.on_listening:
@@ -146,6 +144,11 @@ class Master:
 
     def _stop_listening(self) -> None:
         """Close the master's own copies: with the workers' the last ones go."""
+        if self._socket_file:
+            # While it still listens: afterwards the path may be a successor's.
+            with contextlib.suppress(OSError):
+                os.unlink(self._socket_file)
+            self._socket_file = None
         for listener in self._listeners:
             listener.close()
 

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from so.errors import ServerError
-from so.server import serve
 from tests.server.conformance.runner import Client
 from tests.server.processes import ROOT, Server, free_port, serve_argv, serving, wait_until
 
@@ -455,74 +453,6 @@ def refuses_old_tls(server: Server) -> bool:
         except (ssl.SSLError, OSError):
             return True
     return False
-
-
-# --- what cannot be started -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"head_second": 1}, "unknown server limit 'head_second'"),
-        ({"head_seconds": -1}, "head_seconds must be a number >= 0, not -1"),
-        ({"workers": 0}, "workers must be at least 1, not 0"),
-        ({"threads": 0}, "threads must be at least 1, not 0"),
-        ({"pages": "all"}, "pages must be one of loopback, everyone, off, not 'all'"),
-        ({"access_format": "xml"}, "must be common or json, not 'xml'"),
-        ({"key": "k"}, "a TLS key without a certificate"),
-        ({"cert": "/nowhere"}, "cannot use the certificate /nowhere"),
-        ({"host": "no.such.host.invalid"}, "cannot listen on 'no.such.host.invalid'"),
-        ({"host": "192.0.2.1", "port": 0}, "this machine has no such address"),
-        ({"fd": 0}, "descriptor 0"),
-    ],
-)
-def test_a_server_that_cannot_start_says_why(options, message):
-    with pytest.raises(ServerError, match=message.replace("'", ".")):
-        serve(None, **{"port": 0, **options})
-
-
-def test_a_port_in_use_is_said_with_the_mend():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-
-        with pytest.raises(ServerError, match="in use; stop the other server or choose another"):
-            serve(None, port=port)
-
-
-def test_a_path_in_use_is_left_alone(tmp_path):
-    (tmp_path / "file").write_text("precious")
-    with pytest.raises(ServerError, match="a file of that name exists"):
-        serve(None, socket=str(tmp_path / "file"))
-    assert (tmp_path / "file").read_text() == "precious"
-
-    path = str(tmp_path / "web.sock")
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(path)
-        other.listen()
-        with pytest.raises(ServerError, match="another server does"):
-            serve(None, socket=path)
-    with pytest.raises(ServerError, match="cannot listen on"):
-        serve(None, socket=str(tmp_path / "no" / "web.sock"))
-
-
-def test_a_socket_nobody_listens_on_any_more_is_replaced(tmp_path):
-    path = tmp_path / "web.sock"
-    with socket.socket(socket.AF_UNIX) as old:
-        old.bind(str(path))
-    server = Server(serve_argv(APP, None, workers=1, socket=str(path)), 0, tmp_path / "log")
-
-    def answers() -> bool:
-        with socket.socket(socket.AF_UNIX) as link:
-            try:
-                link.connect(str(path))
-            except OSError:
-                return False
-        return True
-
-    wait_until(answers, "the server")
-    assert server.stop() == 0
 
 
 def test_several_servers_start_and_stop_side_by_side(tmp_path):

@@ -140,7 +140,7 @@ def test_a_name_may_stand_for_several_addresses(monkeypatch):
         ],
     )
 
-    found = open_listeners("localhost", 0, None, None, 5)
+    found, _ = open_listeners("localhost", 0, None, None, 5)
 
     names = [listener.getsockname() for listener in found]
     assert [name[0] for name in names] == ["127.0.0.1", "127.0.0.2"]
