@@ -54,10 +54,13 @@ def describe(listener: socket.socket, *, tls: bool) -> str:
 def _adopt(number: int) -> socket.socket:
     try:
         listener = socket.socket(fileno=number)
-        if listener.type != socket.SOCK_STREAM:
-            raise ServerError(f"descriptor {number} is no stream socket: pass a listening one")
-    except OSError as error:
+        listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except (OSError, ValueError, OverflowError) as error:
         raise ServerError(f"descriptor {number} is no socket: pass a listening one") from error
+    # One that is not bound would begin to listen on any port, for everyone.
+    if not listens or listener.type != socket.SOCK_STREAM:
+        listener.detach()
+        raise ServerError(f"descriptor {number} does not listen: pass a stream socket that does")
     os.set_inheritable(number, False)
     return listener
 

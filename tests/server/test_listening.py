@@ -30,6 +30,8 @@ pytestmark = pytest.mark.xdist_group("listening")
         ({"host": "no.such.host.invalid"}, "cannot listen on 'no.such.host.invalid'"),
         ({"host": "192.0.2.1", "port": 0}, "this machine has no such address"),
         ({"fd": 0}, "descriptor 0"),
+        ({"fd": -1}, "descriptor -1 is no socket"),
+        ({"fd": 10**20}, "descriptor 100000000000000000000 is no socket"),
     ],
 )
 def test_a_server_that_cannot_start_says_why(options, message):
@@ -45,6 +47,14 @@ def test_a_port_in_use_is_said_with_the_mend():
 
         with pytest.raises(ServerError, match="in use; stop the other server or choose another"):
             serve(None, port=port)
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_an_inherited_socket_that_does_not_listen_is_refused(kind):
+    with socket.socket(type=kind) as other:
+        with pytest.raises(ServerError, match=f"descriptor {other.fileno()} does not listen"):
+            serve(None, fd=other.fileno())
+        assert other.getsockname() == ("0.0.0.0", 0)
 
 
 def test_a_path_in_use_is_left_alone(tmp_path):
