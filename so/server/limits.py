@@ -8,6 +8,10 @@ from typing import Any
 
 from so.errors import ServerError
 
+# Some three weeks: the system does not wait for longer at once.
+MOST_SECONDS = 2_000_000
+LEAST_HEARTBEAT_SECONDS = 2
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -40,7 +44,7 @@ class Limits:
     request_seconds: float = 300.0
     # How long an orderly stop may take.
     grace_seconds: float = 30.0
-    # A worker that gives no sign for this long is killed and replaced.
+    # A worker that gives no sign for this long is killed and replaced; 0: never.
     heartbeat_seconds: float = 30.0
     # A worker leaves after this many requests, up to a tenth more by chance; 0: never.
     max_requests: int = 0
@@ -51,13 +55,30 @@ class Limits:
 
     @classmethod
     def of(cls, **changes: Any) -> "Limits":
-        """The defaults with *changes*. ServerError for a name there is not, or a negative value."""
-        known = {each.name for each in fields(cls)}
+        """The defaults with *changes*. ServerError for a name there is not, or an odd value."""
+        defaults = {each.name: each.default for each in fields(cls)}
         for name, value in changes.items():
-            if name not in known:
+            if name not in defaults:
                 raise ServerError(
-                    f"unknown server limit {name!r}: use one of {', '.join(sorted(known))}"
+                    f"unknown server limit {name!r}: use one of {', '.join(sorted(defaults))}"
                 )
-            if not isinstance(value, int | float) or value < 0:
-                raise ServerError(f"server limit {name} must be a number >= 0, not {value!r}")
-        return replace(cls(), **changes)
+            if isinstance(defaults[name], float):
+                _check_seconds(name, value)
+            elif not isinstance(value, int) or value < 0:
+                raise ServerError(f"server limit {name} must be a whole number >= 0, not {value!r}")
+        limits = replace(cls(), **changes)
+        if limits.connections < 1:
+            raise ServerError("server limit connections must be at least 1")
+        if 0 < limits.heartbeat_seconds < LEAST_HEARTBEAT_SECONDS:
+            raise ServerError(
+                f"server limit heartbeat_seconds must be at least {LEAST_HEARTBEAT_SECONDS}, "
+                f"or 0 for none, not {limits.heartbeat_seconds}: a worker gives a sign each second"
+            )
+        return limits
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    if not isinstance(value, int | float) or not 0 <= value <= MOST_SECONDS:
+        raise ServerError(
+            f"server limit {name} must be a number from 0 to {MOST_SECONDS}, not {value!r}"
+        )
