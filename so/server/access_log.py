@@ -33,13 +33,23 @@ class AccessLog:
         self._lines: list[str] = []
         self._second = 0
         self._stamp = ""
-        if target == "-":
-            self._fd = sys.stdout.fileno()
-        else:
+        self._is_file = target != "-"
+        if self._is_file:
             try:
                 self._fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
             except OSError as error:
-                raise ServerError(f"cannot write the access log {target}: {error}") from error
+                raise ServerError(
+                    f"cannot write the access log {target}: {error.strerror}"
+                ) from error
+        elif sys.stdout is None:
+            raise ServerError("cannot write the access log: there is no standard output")
+        else:
+            self._fd = sys.stdout.fileno()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._is_file:
+            os.close(self._fd)
 
     def add(self, connection: Connection, exchange: Exchange, seconds: float) -> None:
         """Note one finished exchange."""

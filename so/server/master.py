@@ -14,6 +14,7 @@ import logging
 import os
 import resource
 import socket
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,8 +65,9 @@ class Options:
     def check(self) -> None:
         """ServerError for the first value that can't be."""
         for name in ("workers", "threads"):
-            if getattr(self, name) < 1:
-                raise ServerError(f"{name} must be at least 1, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ServerError(f"{name} must be at least 1, not {value!r}")
         if self.pages not in AUDIENCES:
             raise ServerError(f"pages must be one of {', '.join(AUDIENCES)}, not {self.pages!r}")
         if self.access_format not in FORMATS:
@@ -76,6 +78,8 @@ class Options:
             raise ServerError("a TLS key without a certificate: give both")
         if self.cert:
             check_tls(self.cert, self.key)
+        if self.access_log is not None:
+            AccessLog(self.access_log, self.access_format).close()
 
 
 def check_tls(cert: str, key: str | None) -> None:
@@ -94,6 +98,8 @@ class Master:
     def __init__(self, app: Any, options: Options) -> None:
         """*app* is a WSGI application, "module:name" of one, or None when there is a factory."""
         options.check()
+        if threading.current_thread() is not threading.main_thread():
+            raise ServerError("serve() hears signals: call it in the main thread")
         self._app = app
         self._options = options
         self._listeners: list[socket.socket] = []

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.xdist_group("listening")
         ({"connections": 0}, "connections must be at least 1"),
         ({"heartbeat_seconds": 1}, "heartbeat_seconds must be at least 2, or 0 for none, not 1"),
         ({"workers": 0}, "workers must be at least 1, not 0"),
+        ({"workers": "2"}, "workers must be at least 1, not '2'"),
+        ({"access_log": "/nowhere/a.log"}, "cannot write the access log /nowhere/a.log: No such"),
         ({"threads": 0}, "threads must be at least 1, not 0"),
         ({"pages": "all"}, "pages must be one of loopback, everyone, off, not 'all'"),
         ({"access_format": "xml"}, "must be common or json, not 'xml'"),
@@ -43,6 +46,11 @@ pytestmark = pytest.mark.xdist_group("listening")
 def test_a_server_that_cannot_start_says_why(options, message):
     with pytest.raises(ServerError, match=message.replace("'", ".")):
         serve(None, **{"port": 0, **options})
+
+
+def test_a_thread_that_hears_no_signals_cannot_serve():
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ServerError, match="in the main thread"):
+        pool.submit(serve, None, port=0).result()
 
 
 def test_a_port_in_use_is_said_with_the_mend():
