@@ -53,7 +53,9 @@ class AccessLog:
 
     def add(self, connection: Connection, exchange: Exchange, seconds: float) -> None:
         """Note one finished exchange."""
-        self._lines.append(self._form(connection, exchange, seconds))
+        line = self._form(connection, exchange, seconds)
+        # Looked up after the line is made: meanwhile the loop may have taken the list away.
+        self._lines.append(line)
 
     def add_refusal(self, connection: Connection, status: int) -> None:
         """Note that what came was no request."""

@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -102,6 +103,24 @@ def test_the_counts_of_the_dead_stay_and_their_gauges_go():
     tally.exited(2, hung=False)
     tally.publish(workers=0)
     assert (board.read()["requests_2xx"], board.read()["connections"]) == (2.0, 0.0)
+
+
+def test_a_line_made_while_the_log_is_written_is_not_lost(tmp_path):
+    log = AccessLog(str(tmp_path / "access.log"))
+
+    class Fields(dict):
+        def get(self, *name):
+            log.flush()
+            return "value"
+
+    connection = SimpleNamespace(base={})
+    head = SimpleNamespace(fields=Fields(), method="GET", target="/here", minor=1)
+    for _ in range(2):
+        log.add(connection, SimpleNamespace(head=head, code=200, sent=5), 0.1)
+    log.flush()
+    log.close()
+
+    assert (tmp_path / "access.log").read_text().count("/here") == 2
 
 
 def test_metrics_are_text_every_line_of_which_is_a_sample_or_a_comment():
