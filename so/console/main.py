@@ -15,6 +15,7 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
     Without a path it is SIXORBIT_BASE, or the nearest folder upwards that has `config/`.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    _fill_in_streams()
     root = Path(base_path or os.environ.get("SIXORBIT_BASE") or _nearest_root()).resolve()
     if sys.path[:1] != [str(root)]:
         # In front even if it is there already: another folder before it may have an `app`, too.
@@ -32,6 +33,13 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
         return INTERRUPTED
     finally:
         app.close()
+
+
+def _fill_in_streams() -> None:
+    """Let what is printed go nowhere where whoever started this closed the standard streams."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

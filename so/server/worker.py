@@ -145,7 +145,8 @@ class Worker:
             # The handler does nothing: the byte in the wake-up socket reaches whoever leads.
             signal.signal(signum, lambda *_: None)
         signal.set_wakeup_fd(self._wake_out.fileno(), warn_on_full_buffer=False)
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        # Without a standard error there is nowhere to write to.
+        with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
             faulthandler.register(signal.SIGUSR1, all_threads=True)
 
     def _report(self) -> None:

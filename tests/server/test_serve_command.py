@@ -41,10 +41,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def start(folder, *options: str, port: int | None = None) -> Server:
+def start(folder, *options: str, port: int | None = None, streams: str = "") -> Server:
     port = free_port() if port is None else port
     call = "import sys; from so.console.main import main; sys.exit(main())"
     argv = [sys.executable, "-c", call, "serve", f"--port={port}", *options]
+    if streams:
+        argv = ["sh", "-c", f'exec "$@" {streams}', "sh", *argv]
     return Server(
         argv,
         port,
@@ -140,6 +142,16 @@ def test_the_server_of_the_standard_library_serves_the_same_application(folder):
         # A body without a length must not be waited for.
         assert ask(server, head + b"\r\n") == "no word"
         assert '"GET /hello HTTP/1.1" 200' in server.log.read_text()
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "<&- >&- 2>&-", ">/dev/full 2>&1"])
+def test_it_serves_without_anywhere_to_print_to(folder, streams):
+    server = start(folder, "--workers=1", "--access-log", streams=streams)
+    try:
+        server.wait_ready()
+        assert ask(server) == "one first"
     finally:
         assert server.stop() == 0
 

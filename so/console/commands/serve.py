@@ -74,9 +74,9 @@ class Serve(Command):
         return lambda: fresh_application(base, name)
 
     def _announce(self, places: list[str]) -> None:
-        self.line(f"Serving {', '.join(places)}   (Ctrl-C stops)")
-        with contextlib.suppress(Exception):
-            self.output.stream.flush()
+        # Who started it may be gone.
+        with contextlib.suppress(OSError):
+            self.line(f"Serving {', '.join(places)}   (Ctrl-C stops)")
 
     def _watched(self) -> tuple[str, ...]:
         if not self.option("reload"):
