@@ -14,7 +14,7 @@ import time
 
 from so.errors import ServerError
 from so.server.connection import Connection
-from so.server.exchange import Exchange
+from so.server.wire import Head
 
 FORMATS = ("common", "json")
 _UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
@@ -51,9 +51,9 @@ class AccessLog:
         if self._is_file:
             os.close(self._fd)
 
-    def add(self, connection: Connection, exchange: Exchange, seconds: float) -> None:
-        """Note one finished exchange."""
-        line = self._form(connection, exchange, seconds)
+    def add(self, connection: Connection, head: Head, code: int, sent: int, seconds: float) -> None:
+        """Note one answered request; *sent* bytes of content."""
+        line = self._form(connection, head, code, sent, seconds)
         # Looked up after the line is made: meanwhile the loop may have taken the list away.
         self._lines.append(line)
 
@@ -91,8 +91,9 @@ class AccessLog:
             self._second = second
         return self._stamp
 
-    def _common(self, connection: Connection, exchange: Exchange, seconds: float) -> str:
-        head = exchange.head
+    def _common(
+        self, connection: Connection, head: Head, code: int, sent: int, seconds: float
+    ) -> str:
         fields = head.fields
         address = connection.base.get("REMOTE_ADDR") or "-"
         referer = _safe(fields.get("HTTP_REFERER", "-"))
@@ -100,11 +101,12 @@ class AccessLog:
         request = f"{head.method} {_safe(head.target)} HTTP/1.{head.minor}"
         return (
             f'{address} - - [{self._time()}] "{request}" '
-            f'{exchange.code} {exchange.sent} "{referer}" "{agent}" {seconds:.6f}\n'
+            f'{code} {sent} "{referer}" "{agent}" {seconds:.6f}\n'
         )
 
-    def _json(self, connection: Connection, exchange: Exchange, seconds: float) -> str:
-        head = exchange.head
+    def _json(
+        self, connection: Connection, head: Head, code: int, sent: int, seconds: float
+    ) -> str:
         entry = {
             "time": round(time.time(), 6),
             "client": connection.base.get("REMOTE_ADDR", ""),
@@ -112,8 +114,8 @@ class AccessLog:
             "target": head.target,
             "protocol": f"HTTP/1.{head.minor}",
             "host": head.fields.get("HTTP_HOST", ""),
-            "status": exchange.code,
-            "bytes": exchange.sent,
+            "status": code,
+            "bytes": sent,
             "seconds": round(seconds, 6),
             "referer": head.fields.get("HTTP_REFERER", ""),
             "agent": head.fields.get("HTTP_USER_AGENT", ""),

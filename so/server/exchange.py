@@ -356,6 +356,11 @@ class Exchange:
 
     # --- the head of the response ----------------------------------------------------------------
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the application's own response, or a 500 for it, is on its way."""
+        return self._head_sent
+
     def claim(self) -> bool:
         """Take the right to begin the response; True for the first who asks."""
         try:

@@ -96,9 +96,13 @@ class Tally:
         self._board.write([*sums, *own])
 
 
-def bucket_of(seconds: float) -> int:
-    """The place of the narrowest bucket for *seconds*, or -1 when it is slower than all."""
-    for place, bound in enumerate(BUCKETS):
+def note(counts: list[float], code: int, sent: int, seconds: float) -> None:
+    """Add one answered request to *counts* of a worker."""
+    counts[code // 100 - 2] += 1
+    counts[BYTES] += sent
+    counts[SECONDS] += seconds
+    # The narrowest bucket; what is slower than all is in the total only.
+    for place, bound in enumerate(BUCKETS, FIRST_BUCKET):
         if seconds <= bound:
-            return FIRST_BUCKET + place
-    return -1
+            counts[place] += 1
+            return

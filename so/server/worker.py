@@ -408,7 +408,16 @@ class Worker:
             connection.closes = True
             text = "All threads are busy and the queue is full. Try again soon.\n"
             again, to_head = [("Retry-After", "1")], head.method == "HEAD"
+            self._note(connection, head, 503, len(text), 0.0)
             self._answer(connection, refusal(503, text, again, to_head=to_head))
+
+    def _note(
+        self, connection: Connection, head: Head, code: int, sent: int, seconds: float
+    ) -> None:
+        """Count and log one answered request."""
+        metrics.note(self._counts, code, sent, seconds)
+        if self._access:
+            self._access.add(connection, head, code, sent, seconds)
 
     def _own_answer(self, connection: Connection, head: Head) -> bytes | None:
         """What the server itself has to say to *head*, if anything."""
@@ -434,17 +443,10 @@ class Worker:
         del self._running[number]
         if exchange.is_aside:
             self._crew.step_back()
-        counts = self._counts
-        seconds = time.monotonic() - exchange.started
-        counts[metrics.SECONDS] += seconds
-        counts[metrics.BYTES] += exchange.sent
-        bucket = metrics.bucket_of(seconds)
-        if bucket >= 0:
-            counts[bucket] += 1
-        if exchange.code:
-            counts[exchange.code // 100 - 2] += 1
-        if self._access:
-            self._access.add(connection, exchange, seconds)
+        # Otherwise it was cut, or answered in place of the application.
+        if exchange.has_begun:
+            seconds = time.monotonic() - exchange.started
+            self._note(connection, exchange.head, exchange.code, exchange.sent, seconds)
         self._served += 1
         if self._served == self._setup.max_requests:
             self._retire()
@@ -594,10 +596,12 @@ class Worker:
 
     def _give_up(self, connection: Connection) -> None:
         """Answer in place of an application that does not; its thread finds the door closed."""
-        if connection.exchange.claim():
-            to_head = connection.exchange.head.method == "HEAD"
+        exchange: Exchange = connection.exchange
+        if exchange.claim():
             text = "The application takes too long.\n"
+            self._note(connection, exchange.head, 503, len(text), self._now - exchange.started)
             with contextlib.suppress(Exception):
+                to_head = exchange.head.method == "HEAD"
                 connection.link.send(refusal(503, text, to_head=to_head))
             self._close_politely(connection)
 

@@ -372,6 +372,39 @@ def test_each_request_is_one_line_of_the_access_log(tmp_path, form):
         assert '"GET /?evil=%22%0a HTTP/1.1" 200 5 "-" "a \\x22b\\x22 \\x5c' in lines[0]
 
 
+def test_a_request_turned_away_is_counted_and_has_its_line(tmp_path):
+    file = tmp_path / "access.log"
+    options = {"workers": 1, "threads": 1, "queue": 0, "access_log": str(file)}
+    with serving(APP, tmp_path / "log", **options) as server:
+        with Client(server.address) as waiting:
+            waiting.send(get("/gone"))
+            wait_until(lambda: status_of(server, "/turned-away") == 503, "a refusal")
+        wait_until(lambda: "/turned-away" in file.read_text(), "the line")
+        wait_until(
+            lambda: b'sixorbit_requests_total{status="5xx"} 0' not in ask(server, "/metrics"),
+            "the counters",
+        )
+
+    assert '"GET /turned-away HTTP/1.1" 503 ' in file.read_text()
+
+
+def status_of(server: Server, path: str) -> int:
+    with Client(server.address) as client:
+        client.send(get(path))
+        return client.read().status
+
+
+def test_a_request_given_up_has_one_line_with_what_its_client_got(tmp_path):
+    file = tmp_path / "access.log"
+    options = {"workers": 1, "request_seconds": 0.5, "access_log": str(file)}
+    with serving(APP, tmp_path / "log", **options) as server:
+        assert status_of(server, "/sleep?2") == 503
+        wait_until(lambda: "/sleep" in file.read_text(), "the line")
+
+    (line,) = [line for line in file.read_text().splitlines() if "/sleep" in line]
+    assert '"GET /sleep?2 HTTP/1.1" 503 ' in line
+
+
 def test_health_readiness_and_metrics_are_for_this_machine_only(tmp_path):
     with serving(APP, tmp_path / "log", workers=2) as server:
         assert ask(server, "/healthz") == b"ok\n"

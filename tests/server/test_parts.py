@@ -116,7 +116,7 @@ def test_a_line_made_while_the_log_is_written_is_not_lost(tmp_path):
     connection = SimpleNamespace(base={})
     head = SimpleNamespace(fields=Fields(), method="GET", target="/here", minor=1)
     for _ in range(2):
-        log.add(connection, SimpleNamespace(head=head, code=200, sent=5), 0.1)
+        log.add(connection, head, 200, 5, 0.1)
     log.flush()
     log.close()
 
