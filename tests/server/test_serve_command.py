@@ -156,6 +156,33 @@ def test_it_serves_without_anywhere_to_print_to(folder, streams):
         assert server.stop() == 0
 
 
+def test_an_address_on_the_command_line_wins_over_a_socket_of_the_settings(folder):
+    (folder / "config" / "server.py").write_text(f'config = {{"socket": "{folder}/web.sock"}}\n')
+    server = start(folder, "--workers=1")
+    try:
+        server.wait_ready()
+        assert ask(server) == "one first"
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--socket=web.sock"], "--host or --port and --socket exclude each other: choose one"),
+        (["--fd=3"], "--fd and --host or --port exclude each other: choose one"),
+        (["--simple", "--cert=cert.pem"], "--simple knows no --cert: leave one of them out"),
+        (["--simple", "--reload"], "--simple knows no --reload: leave one of them out"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(folder, options, message):
+    server = start(folder, *options)
+
+    assert server.wait() == 2
+    server.stop()
+    assert message in server.log.read_text()
+
+
 @pytest.mark.parametrize("option", ["--port=many", "--workers=-1", "--grace=1s"])
 def test_an_option_that_is_no_number_is_refused(folder, option):
     server = start(folder, option)

@@ -12,6 +12,14 @@ from typing import Any
 from so.console.command import Command
 from so.errors import UsageError
 
+# Where to listen can be said in one way at a time.
+_WAYS = {"fd": "--fd", "socket": "--socket", "host": "--host or --port", "port": "--host or --port"}
+# What the server of the standard library can't do.
+_NOT_SIMPLE = (
+    "socket", "fd", "workers", "threads", "cert", "key", "access-format", "max-requests", "grace",
+    "pages", "reload",
+)  # fmt: skip
+
 
 class Serve(Command):
     """Serves the application until it is told to stop."""
@@ -43,7 +51,7 @@ class Serve(Command):
             self.app,
             self._text("host", "127.0.0.1"),
             self._number("port", 8000),
-            socket=self._text("socket"),
+            socket=self._socket(),
             fd=self._number("fd"),
             workers=self._number("workers", 2),
             threads=self._number("threads", 4),
@@ -61,6 +69,9 @@ class Serve(Command):
     def _serve_simple(self) -> int:
         from so.server.simple import serve_simple
 
+        for name in _NOT_SIMPLE:
+            if self.option(name):
+                raise UsageError(f"--simple knows no --{name}: leave one of them out")
         return serve_simple(
             self.app,
             self._text("host", "127.0.0.1"),
@@ -68,6 +79,13 @@ class Serve(Command):
             access_log=self._access_log() is not None,
             on_listening=self._announce,
         )
+
+    def _socket(self) -> str | None:
+        """The path to listen on, if any: another place on the command line wins over settings."""
+        given = {way for name, way in _WAYS.items() if self.option(name)}
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(sorted(given))} exclude each other: choose one")
+        return self._text("socket") if given <= {"--socket"} else None
 
     def _factory(self) -> Callable[[], Any]:
         base, name = self.app.base_path(), self.app.environment()
