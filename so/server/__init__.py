@@ -37,10 +37,10 @@ def serve(
     *app* is a WSGI application, or "module:name" of one, imported in each worker. *factory* makes
     the application of workers forked after a reload (SIGHUP), or of all when *app* is None. It
     listens on *host* and *port*, on the Unix *socket*, on the inherited descriptor *fd*, or on what
-    systemd passed. *access_log* is a path or
-    "-"; *pages* says who sees /healthz, /readyz and /metrics: loopback, everyone or off. *reload*
-    names folders to watch, for development. *limits* are those of `so.server.limits.Limits`, such
-    as ``head_seconds=5``. ServerError when it cannot start.
+    systemd passed. *access_log* is a path or "-"; *pages* says who sees /healthz, /readyz and
+    /metrics: loopback, everyone or off. *reload* names folders and files to watch, for development.
+    *limits* are those of `so.server.limits.Limits`, such as ``head_seconds=5``. ServerError when it
+    cannot start.
     """
     from so.server.limits import Limits
     from so.server.master import Master, Options

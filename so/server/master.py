@@ -15,9 +15,8 @@ import os
 import resource
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from signal import SIGUSR1
 from typing import Any
 
@@ -252,10 +251,10 @@ def _raise_file_limit(wanted: int) -> None:
 
 
 class _Watch:
-    """Whether a Python file below some folders has changed since the last look."""
+    """Whether a file, or a Python file below a folder, has changed since the last look."""
 
-    def __init__(self, folders: Iterable[str]) -> None:
-        self._folders = [Path(folder) for folder in folders]
+    def __init__(self, places: Iterable[str]) -> None:
+        self._places = list(places)
         self._seen = self._look()
 
     def has_changed(self) -> bool:
@@ -265,12 +264,15 @@ class _Watch:
 
     def _look(self) -> dict[str, int]:
         found: dict[str, int] = {}
-        for folder in self._folders:
-            for at, folders, files in os.walk(folder):
-                folders[:] = [each for each in folders if not each.startswith((".", "__"))]
-                for name in files:
-                    if name.endswith((".py", ".env")):
-                        path = os.path.join(at, name)
-                        with contextlib.suppress(OSError):
-                            found[path] = os.stat(path).st_mtime_ns
+        for path in self._paths():
+            with contextlib.suppress(OSError):
+                found[path] = os.stat(path).st_mtime_ns
         return found
+
+    def _paths(self) -> Iterator[str]:
+        for place in self._places:
+            if not os.path.isdir(place):
+                yield place
+            for at, folders, files in os.walk(place):
+                folders[:] = [each for each in folders if not each.startswith((".", "__"))]
+                yield from (os.path.join(at, name) for name in files if name.endswith(".py"))

@@ -89,6 +89,18 @@ def test_a_reload_brings_new_code_and_new_settings(folder):
         assert server.stop() == 0
 
 
+def test_changed_settings_reload_in_development(folder):
+    server = start(folder, "--workers=1", "--reload")
+    try:
+        server.wait_ready()
+        assert ask(server) == "one first"
+        (folder / ".env").write_text("GREETING=second\n")
+
+        wait_until(lambda: ask(server) == "one second", server.log.read_text())
+    finally:
+        assert server.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("options", "form"), [(["--access-log"], "common"), (["--access-log=-"], "json")]
 )

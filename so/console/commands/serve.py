@@ -100,7 +100,7 @@ class Serve(Command):
         if not self.option("reload"):
             return ()
         base = self.app.base_path()
-        return tuple(str(base / name) for name in ("app", "config", "so"))
+        return tuple(str(base / name) for name in ("app", "config", "so", ".env"))
 
     def _access_log(self) -> str | None:
         found = self._text("access-log")
