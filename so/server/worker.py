@@ -11,6 +11,7 @@ import contextlib
 import errno
 import faulthandler
 import logging
+import math
 import signal
 import socket
 import sys
@@ -58,6 +59,8 @@ _READ_BYTES = 64 * 1024
 _ACCEPTS_A_ROUND = 4
 _SWEEP_SECONDS = 0.5
 _BEAT_SECONDS = 1.0
+# How long before the grace ends what still runs is answered in place of the application.
+_FAREWELL_SECONDS = 1.0
 # A response of this size is on its way as a whole: TCP sends so much without waiting for an answer.
 _FLIGHT_BYTES = 8192
 
@@ -106,6 +109,7 @@ class Worker:
         self._counts = [0.0] * len(metrics.COUNTERS)
         self._served = 0
         self._retiring = False
+        self._ends_at = math.inf
         self._crew = Crew(
             setup.threads,
             queue_limit=setup.limits.queue,
@@ -581,7 +585,10 @@ class Worker:
     def _sweep(self) -> None:
         """Close what took too long; go on with what waited for this moment."""
         self._sweep_at = self._now + _SWEEP_SECONDS
+        is_ending = self._now >= self._ends_at
         for connection in list(self._connections.values()):
+            if is_ending and connection.exchange:
+                connection.exchange.overdue = True
             verdict = due(connection, self._now, self.limits, draining=self.is_draining)
             if verdict is Due.DROP:
                 self._drop(connection)
@@ -598,10 +605,12 @@ class Worker:
         """Answer in place of an application that does not; its thread finds the door closed."""
         exchange: Exchange = connection.exchange
         if exchange.claim():
+            head = exchange.head
+            log.warning("%s %s was not answered in time", head.method, head.target)
             text = "The application takes too long.\n"
-            self._note(connection, exchange.head, 503, len(text), self._now - exchange.started)
+            self._note(connection, head, 503, len(text), self._now - exchange.started)
             with contextlib.suppress(Exception):
-                to_head = exchange.head.method == "HEAD"
+                to_head = head.method == "HEAD"
                 connection.link.send(refusal(503, text, to_head=to_head))
             self._close_politely(connection)
 
@@ -616,6 +625,8 @@ class Worker:
         if self._seat.has_bell:
             self._poller.unregister(self._seat.fileno())
         self._sweep_at = self._now
+        grace = self._lifeline.grace_seconds
+        self._ends_at = self._now + grace - min(grace / 2, _FAREWELL_SECONDS)
         for plain, base in self._entrance.close(self.limits.backlog):
             self._arm(self._welcome(plain, base), IN)
 

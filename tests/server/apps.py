@@ -52,6 +52,7 @@ def sleep(environ, start_response):
 
 
 def stuck(environ, start_response):
+    print("stuck", file=sys.stderr, flush=True)
     threading.Event().wait()
 
 

@@ -94,6 +94,22 @@ def test_a_stop_answers_two_hundred_slow_requests_first(tmp_path, signum):
             client.link.close()
 
 
+def test_what_the_grace_is_too_short_for_is_answered_503(tmp_path):
+    options = {"workers": 1, "threads": 1, "grace_seconds": 2}
+    with serving(APP, tmp_path / "log", **options) as server:
+        running, waiting = Client(server.address), Client(server.address)
+        running.send(get("/stuck"))
+        wait_until(lambda: "stuck" in server.log.read_text(), "the request")
+        waiting.send(get("/"))
+        server.signal(signal.SIGTERM)
+
+        assert [running.read().status, waiting.read().status] == [503, 503]
+        for client in (running, waiting):
+            client.link.close()
+        assert server.wait() == 0
+        assert "GET /stuck was not answered in time" in server.log.read_text()
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     with serving(APP, tmp_path / "log", workers=1, grace_seconds=600) as server:
         client = Client(server.address)
