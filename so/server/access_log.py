@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
+import stat
 import sys
 import time
 
@@ -17,6 +19,7 @@ from so.server.connection import Connection
 from so.server.wire import Head
 
 FORMATS = ("common", "json")
+_UNWRITTEN_BYTES = 1024 * 1024
 _UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -31,6 +34,7 @@ class AccessLog:
         self._is_json = form == "json"
         self._form = self._json if self._is_json else self._common
         self._lines: list[str] = []
+        self._unwritten = bytearray()
         self._second = 0
         self._stamp = ""
         self._is_file = target != "-"
@@ -45,6 +49,11 @@ class AccessLog:
             raise ServerError("cannot write the access log: there is no standard output")
         else:
             self._fd = sys.stdout.fileno()
+        # Writing to a pipe would wait for a reader that may be stuck.
+        self._poller: select.poll | None = None
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self._poller = select.poll()
+            self._poller.register(self._fd, select.POLLOUT)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -66,19 +75,32 @@ class AccessLog:
         else:
             self._lines.append(f'{address or "-"} - - [{self._time()}] "-" {status} 0 "-" "-" 0\n')
 
-    def flush(self) -> None:
-        """Write what has been collected."""
+    def flush(self, patience_seconds: float = 0.0) -> None:
+        """Write what has been collected, as far as it is taken within *patience_seconds*."""
         if self._lines:
             lines, self._lines = self._lines, []
-            data = "".join(lines).encode()
-            while data:
-                try:
-                    data = data[os.write(self._fd, data) :]
-                except BlockingIOError:
-                    time.sleep(0.001)
-                except OSError:
-                    # A log that can't be written must not stop the server.
-                    return
+            # Who does not read for so long has to do without.
+            if len(self._unwritten) < _UNWRITTEN_BYTES:
+                self._unwritten += "".join(lines).encode()
+        while self._unwritten and self._is_taken(patience_seconds):
+            try:
+                written = os.write(self._fd, self._next_piece())
+            except BlockingIOError:
+                return
+            except OSError:
+                # A log that can't be written must not stop the server.
+                written = len(self._unwritten)
+            del self._unwritten[:written]
+
+    def _is_taken(self, seconds: float) -> bool:
+        return self._poller is None or bool(self._poller.poll(seconds * 1000))
+
+    def _next_piece(self) -> bytes:
+        """All there is for a file; for a pipe whole lines, and no more than it takes at once."""
+        if self._poller is None:
+            return bytes(self._unwritten)
+        end = self._unwritten.rfind(b"\n", 0, select.PIPE_BUF) + 1
+        return bytes(self._unwritten[: end or select.PIPE_BUF])
 
     def _time(self) -> str:
         second = int(time.time())

@@ -139,7 +139,7 @@ class Worker:
             self._crew.watch(_BEAT_SECONDS)
         self._report()
         if self._access:
-            self._access.flush()
+            self._access.flush(_BEAT_SECONDS)
         return 0
 
     def _install_signals(self) -> None:

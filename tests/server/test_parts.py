@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import tempfile
 from types import SimpleNamespace
 
@@ -121,6 +122,29 @@ def test_a_line_made_while_the_log_is_written_is_not_lost(tmp_path):
     log.close()
 
     assert (tmp_path / "access.log").read_text().count("/here") == 2
+
+
+def test_a_log_that_nobody_reads_waits_in_memory_up_to_a_limit(monkeypatch):
+    reading, writing = os.pipe()
+    monkeypatch.setattr(sys, "stdout", open(writing, "w"))  # noqa: SIM115 (closed below)
+    log = AccessLog("-")
+    head = SimpleNamespace(fields={}, method="GET", target="/here", minor=1)
+    for number in range(40_000):
+        log.add(SimpleNamespace(base={}), head, 200, number, 0.1)
+        if number % 1000 == 0:
+            log.flush()
+    log.flush()
+    found = os.read(reading, 1_000_000)
+    while len(found) < 1_000_000:
+        log.flush()
+        found += os.read(reading, 1_000_000)
+    log.flush()
+    sys.stdout.close()
+    with open(reading, "rb") as rest:
+        lines = (found + rest.read()).splitlines()
+
+    assert 10_000 < len(lines) < 40_000
+    assert all(int(line.split()[9]) == number for number, line in enumerate(lines))
 
 
 def test_metrics_are_text_every_line_of_which_is_a_sample_or_a_comment():
