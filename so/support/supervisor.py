@@ -246,7 +246,9 @@ class Supervisor:
 
     def _turn(self) -> None:
         """One round: wait for something, hear it, then do all that is due."""
-        for key, _ in self._selector.select(self._seconds_to_wait()):
+        seconds = self._seconds_to_wait()
+        due = math.inf if seconds is None else time.monotonic() + seconds
+        for key, _ in self._selector.select(seconds):
             if key.data is None:
                 self._read_signals()
             else:
@@ -255,6 +257,7 @@ class Supervisor:
         now = time.monotonic()
         if self._stop_asked and not self._stopping:
             self._begin_stop(now)
+        self._forgive_silence(now, now - due)
         self._kill_overdue(now)
         if not self._stopping:
             self._fork_due(now)
@@ -461,6 +464,12 @@ class Supervisor:
     def _unwatch(self, child: Child) -> None:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(child.channel.link)
+
+    def _forgive_silence(self, now: float, late: float) -> None:
+        """Blame no child when this process stood still itself, maybe with the whole machine."""
+        if self.heartbeat_timeout is not None and late > self.heartbeat_timeout / 2:
+            for child in self._children.values():
+                child.last_heard = now
 
     def _kill_overdue(self, now: float) -> None:
         for child in self.children:

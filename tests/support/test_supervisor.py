@@ -240,6 +240,28 @@ def test_a_hung_child_is_killed_with_everything_it_started():
     assert stage.exits[0].signal == signal.SIGKILL
 
 
+def test_silence_while_the_supervisor_itself_stood_still_is_no_hang(monkeypatch):
+    stage = Stage(heartbeat_timeout=600)
+    select = stage.boss._selector.select
+
+    def script() -> Script:
+        yield from until(stage.all_heard)
+        pause = 1000.0
+        now = time.monotonic
+        monkeypatch.setattr(stage.boss._selector, "select", lambda _: resume(now, pause))
+        yield
+        yield
+        stage.boss.stop()
+
+    def resume(now, pause):
+        monkeypatch.setattr(time, "monotonic", lambda: now() + pause)
+        monkeypatch.setattr(stage.boss._selector, "select", select)
+        return []
+
+    assert stage.play(script) == 0
+    assert [ending.hung for ending in stage.exits] == [False, False]
+
+
 def test_what_a_crashed_child_started_does_not_outlive_it():
     stage = Stage(with_offspring, workers=1)
 
