@@ -39,8 +39,10 @@ class AccessLog:
         self._stamp = ""
         self._is_file = target != "-"
         if self._is_file:
+            # Opening a named pipe would wait for its reader otherwise.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
             try:
-                self._fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+                self._fd = os.open(target, flags, 0o640)
             except OSError as error:
                 raise ServerError(
                     f"cannot write the access log {target}: {error.strerror}"

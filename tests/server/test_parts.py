@@ -74,6 +74,9 @@ def test_a_file_that_shrinks_is_a_broken_connection(pair):
 def test_an_access_log_that_cannot_be_opened_is_said(tmp_path):
     with pytest.raises(ServerError, match="cannot write the access log"):
         AccessLog(str(tmp_path / "no" / "access.log"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ServerError, match="cannot write the access log .*pipe"):
+        AccessLog(str(tmp_path / "pipe"))
     with pytest.raises(ServerError, match="unknown access log format 'xml'"):
         AccessLog("-", "xml")
 
