@@ -153,6 +153,9 @@ class Exchange:
 
     def run(self) -> None:
         """Run the application and send, or queue, its whole response."""
+        if not self._claim:
+            # Its client was sent away while it waited for a thread, and may try again.
+            return
         result: Any = None
         try:
             result = self._service.app(self._environ(), self.start_response)

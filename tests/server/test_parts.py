@@ -11,6 +11,7 @@ import pytest
 from so.errors import ServerError
 from so.server.access_log import AccessLog
 from so.server.deadlines import drips
+from so.server.exchange import Exchange
 from so.server.limits import Limits
 from so.server.listen import describe, open_listeners
 from so.server.metrics import COUNTERS, GAUGES, Board, Tally
@@ -148,6 +149,19 @@ def test_a_log_that_nobody_reads_waits_in_memory_up_to_a_limit(monkeypatch):
 
     assert 10_000 < len(lines) < 40_000
     assert all(int(line.split()[9]) == number for number, line in enumerate(lines))
+
+
+def test_a_request_answered_while_it_waited_is_not_run():
+    ran = []
+    connection = SimpleNamespace(base={}, body=None, is_disconnected=None)
+    head = SimpleNamespace(fields={}, method="POST", path="/", query="", target="/", minor=1)
+    service = SimpleNamespace(app=lambda *_: ran.append("ran"), limits=Limits(), is_draining=True)
+    exchange = Exchange(connection, head, service, 0.0)
+
+    assert exchange.claim()
+    exchange.run()
+
+    assert ran == []
 
 
 def test_metrics_are_text_every_line_of_which_is_a_sample_or_a_comment():
