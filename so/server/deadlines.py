@@ -26,8 +26,15 @@ class Due(Enum):
     GIVE_UP = "answer in place of the application"
 
 
-def due(connection: Connection, now: float, limits: Limits, *, draining: bool) -> Due | None:
-    """What is to be done with *connection* at *now*; None while it is in time."""
+def due(
+    connection: Connection, now: float, limits: Limits, *, draining: bool, ending: bool
+) -> Due | None:
+    """What is to be done with *connection* at *now*; None while it is in time.
+
+    The worker is *draining* while it only finishes, and *ending* when it can't wait any more.
+    """
+    if ending:
+        return _at_the_end(connection)
     state, seconds = connection.state, now - connection.since
     if state == READING:
         return _while_reading(connection, seconds, limits, draining)
@@ -42,6 +49,13 @@ def due(connection: Connection, now: float, limits: Limits, *, draining: bool) -
         return Due.DROP if seconds >= LINGER_SECONDS else None
     overdue = state == APPLICATION and connection.exchange and connection.exchange.overdue
     return Due.GIVE_UP if overdue else None
+
+
+def _at_the_end(connection: Connection) -> Due:
+    if connection.state == APPLICATION:
+        return Due.GIVE_UP
+    is_partial = connection.state in (READING, BODY) and not connection.is_idle
+    return Due.TIME_OUT if is_partial else Due.DROP
 
 
 def _while_reading(

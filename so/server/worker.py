@@ -59,7 +59,7 @@ _READ_BYTES = 64 * 1024
 _ACCEPTS_A_ROUND = 4
 _SWEEP_SECONDS = 0.5
 _BEAT_SECONDS = 1.0
-# How long before the grace ends what still runs is answered in place of the application.
+# How long before the grace ends whatever is still there is brought to an end.
 _FAREWELL_SECONDS = 1.0
 # A response of this size is on its way as a whole: TCP sends so much without waiting for an answer.
 _FLIGHT_BYTES = 8192
@@ -585,11 +585,9 @@ class Worker:
     def _sweep(self) -> None:
         """Close what took too long; go on with what waited for this moment."""
         self._sweep_at = self._now + _SWEEP_SECONDS
-        is_ending = self._now >= self._ends_at
+        stage = {"draining": self.is_draining, "ending": self._now >= self._ends_at}
         for connection in list(self._connections.values()):
-            if is_ending and connection.exchange:
-                connection.exchange.overdue = True
-            verdict = due(connection, self._now, self.limits, draining=self.is_draining)
+            verdict = due(connection, self._now, self.limits, **stage)
             if verdict is Due.DROP:
                 self._drop(connection)
             elif verdict is Due.TIME_OUT:

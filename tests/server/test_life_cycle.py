@@ -110,6 +110,20 @@ def test_what_the_grace_is_too_short_for_is_answered_503(tmp_path):
         assert "GET /stuck was not answered in time" in server.log.read_text()
 
 
+def test_clients_that_stand_still_do_not_outlast_the_grace(tmp_path):
+    with serving(APP, tmp_path / "log", workers=1, grace_seconds=2) as server:
+        sending, reading = Client(server.address), Client(server.address)
+        sending.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+        reading.send(get("/big-whole?50000000"))
+        ask(server, "/")
+        server.signal(signal.SIGTERM)
+
+        assert sending.read().status == 408
+        assert server.wait() == 0
+        for client in (sending, reading):
+            client.link.close()
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     with serving(APP, tmp_path / "log", workers=1, grace_seconds=600) as server:
         client = Client(server.address)
