@@ -77,6 +77,7 @@ class Service(Protocol):
     app: Application
     limits: Limits
     is_draining: bool
+    pid: int
 
     def step_aside(self, number: int) -> bool: ...
 
@@ -177,6 +178,10 @@ class Exchange:
 
     def _fail(self) -> None:
         """The application failed: a plain 500, or a cut connection if the response had begun."""
+        if os.getpid() != self._service.pid:
+            # A process the application has forked: sys.exit() is to end it, not to serve on in it.
+            log.exception("a process forked by %s %s ends", self.head.method, self.head.target)
+            os._exit(1)
         log.exception("%s %s failed", self.head.method, self.head.target)
         if self._head_sent:
             self.abort()

@@ -12,6 +12,7 @@ import errno
 import faulthandler
 import logging
 import math
+import os
 import signal
 import socket
 import sys
@@ -88,6 +89,7 @@ class Worker:
         self.app = setup.app
         self.limits = setup.limits
         self.is_draining = False
+        self.pid = os.getpid()
         self._setup = setup
         self._lifeline = lifeline
         self._pages = setup.pages

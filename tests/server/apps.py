@@ -62,6 +62,20 @@ def frozen(environ, start_response):
     return whole(environ, start_response)
 
 
+def forking(environ, start_response):
+    """Forks a process that ends as scripts do, and waits for it."""
+    child = os.fork()
+    if child == 0:
+        sys.exit()
+    os.waitpid(child, 0)
+    return whole(environ, start_response)
+
+
+def close_all(environ, start_response):
+    os.closerange(3, 256)
+    return whole(environ, start_response)
+
+
 def crash(environ, start_response):
     os._exit(9)
 
@@ -225,6 +239,8 @@ PATHS = {
     "/sleep": sleep,
     "/stuck": stuck,
     "/frozen": frozen,
+    "/forking": forking,
+    "/close-all": close_all,
     "/crash": crash,
     "/fail": fail,
     "/fail-half-way": fail_half_way,

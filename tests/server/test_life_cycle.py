@@ -241,6 +241,13 @@ def test_a_worker_that_gives_no_sign_is_killed_and_replaced(tmp_path):
         client.link.close()
 
 
+def test_a_process_the_application_forks_does_not_serve_on(tmp_path):
+    with serving(APP, tmp_path / "log", workers=1) as server, Client(server.address) as client:
+        for _ in range(3):
+            client.send(get("/forking"))
+            assert client.read().body == b"hello"
+
+
 def test_a_request_without_an_answer_is_given_up_and_its_worker_replaced(tmp_path):
     with serving(
         APP, tmp_path / "log", workers=1, threads=2, request_seconds=0.5, grace_seconds=1
