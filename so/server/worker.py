@@ -60,6 +60,7 @@ _READ_BYTES = 64 * 1024
 _ACCEPTS_A_ROUND = 4
 _SWEEP_SECONDS = 0.5
 _BEAT_SECONDS = 1.0
+_FAILED_SECONDS = 0.05
 # How long before the grace ends whatever is still there is brought to an end.
 _FAREWELL_SECONDS = 1.0
 # A response of this size is on its way as a whole: TCP sends so much without waiting for an answer.
@@ -207,14 +208,16 @@ class Worker:
             except Exception:
                 # A fault of ours must not stop the loop: all other connections hang on it.
                 log.exception("the loop of the server failed; it goes on")
+                # If it fails for good, the master will notice; until then the log must not fill up.
+                time.sleep(_FAILED_SECONDS)
 
     def _begin_round(self) -> None:
-        self._rounds += 1
         self._polling = True
         pending = self._returned or self._again
         until = min(self._sweep_at, self._entrance.opens_at)
         found = self._poller.poll(0 if pending else max(0.0, until - self._now))
         self._polling = False
+        self._rounds += 1
         self._now = time.monotonic()
         self._batch.extend(found)
 

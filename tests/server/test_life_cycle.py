@@ -241,6 +241,17 @@ def test_a_worker_that_gives_no_sign_is_killed_and_replaced(tmp_path):
         client.link.close()
 
 
+def test_a_worker_without_descriptors_is_replaced_and_does_not_fill_the_log(tmp_path):
+    with serving(APP, tmp_path / "log", workers=1, heartbeat_seconds=2) as server:
+        (old,) = server.workers()
+        with Client(server.address) as client:
+            client.send(get("/close-all"))
+
+        wait_until(lambda: old not in server.workers(), "the end of the worker")
+        assert ask(server, "/pid") != str(old).encode()
+        assert server.log.read_text().count("the loop of the server failed") < 1000
+
+
 def test_a_process_the_application_forks_does_not_serve_on(tmp_path):
     with serving(APP, tmp_path / "log", workers=1) as server, Client(server.address) as client:
         for _ in range(3):
