@@ -206,6 +206,10 @@ class Supervisor:
         """Replace every child, one after the other."""
         self._announced = False
         self._notify.reloading()
+        for handover in self._handovers:
+            if handover.new is None:
+                # What failed before may work now.
+                handover.not_before = 0.0
         for child in self.children:
             self.replace(child)
 

@@ -363,6 +363,29 @@ def test_a_reload_keeps_the_old_child_while_its_successor_fails():
         os.environ.pop("SUPERVISOR_TEST_BROKEN", None)
 
 
+def test_another_reload_tries_at_once_what_failed_before():
+    def fails_for_a_while(lifeline: Lifeline) -> int:
+        return 1 if os.environ.get("SUPERVISOR_TEST_FAILS") else obedient(lifeline)
+
+    stage = Stage(fails_for_a_while, workers=1, restart_delay=(600.0, 600.0), settle_seconds=600)
+
+    def script() -> Script:
+        yield from until(lambda: stage.boss.children and stage.boss.children[0].heard)
+        old = stage.boss.children[0]
+        os.environ["SUPERVISOR_TEST_FAILS"] = "1"
+        stage.boss.rolling_restart()
+        yield from until(lambda: stage.exits)
+        del os.environ["SUPERVISOR_TEST_FAILS"]
+        stage.boss.rolling_restart()
+        yield from until(lambda: old not in stage.boss.children)
+        stage.boss.stop()
+
+    try:
+        assert stage.play(script) == 0
+    finally:
+        os.environ.pop("SUPERVISOR_TEST_FAILS", None)
+
+
 def test_a_successor_that_dies_after_another_reload_leaves_no_child_too_many():
     class Manager(Notifier):
         readies = 0
