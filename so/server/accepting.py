@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import socket
 import sys
@@ -13,6 +14,8 @@ from so.server.exchange import FileWrapper
 from so.server.poller import Poller
 
 _PAUSE_SECONDS = 1.0
+# The process, or the system, can't hold another socket now.
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Entrance:
@@ -59,16 +62,27 @@ class Entrance:
         return self._listeners[fd].accept()
 
     def close(self, most: int) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
-        """Watch no more; up to *most* of those who stand in each queue still come in."""
+        """Watch no more; up to *most* of those who stand in each queue still come in.
+
+        A queue there is no room to empty stays open, for another call.
+        """
         if self.opens_at == math.inf:
             self._look_away()
         self.opens_at = math.inf
-        for listener in list(self._listeners.values()):
-            with contextlib.suppress(OSError):
+        for number, listener in list(self._listeners.items()):
+            try:
                 for _ in range(most):
                     yield listener.accept()
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    continue
             listener.socket.close()
-        self._listeners.clear()
+            del self._listeners[number]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all queues have been emptied."""
+        return not self._listeners
 
     def _look_away(self) -> None:
         for number in self._listeners:

@@ -8,7 +8,6 @@ it is complete. Processes and their replacement are the master's (so/server/mast
 from __future__ import annotations
 
 import contextlib
-import errno
 import faulthandler
 import logging
 import math
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.errors import WireError
 from so.server import metrics
-from so.server.accepting import Entrance
+from so.server.accepting import NO_ROOM, Entrance
 from so.server.access_log import AccessLog
 from so.server.answers import options, refusal
 from so.server.connection import (
@@ -237,8 +236,11 @@ class Worker:
         self._entrance.open_again(self._now)
         if self._access:
             self._access.flush()
-        if self.is_draining and not self._connections:
-            self._crew.finish()
+        if self.is_draining:
+            self._empty_queues()
+            has_ended = self._entrance.is_closed or self._now >= self._ends_at
+            if has_ended and not self._connections:
+                self._crew.finish()
 
     def _happened(self, fd: int, events: int, number: int) -> None:
         connection = self._connections.get(fd)
@@ -300,7 +302,7 @@ class Worker:
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            if error.errno in NO_ROOM:
                 if not self._evict():
                     self._entrance.pause(self._now)
                 log.warning("cannot accept a connection: %s", error)
@@ -620,7 +622,7 @@ class Worker:
     # --- the end ---------------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        """Take what stands in the queue of the listeners, then no more."""
+        """Begin to end: take what stands in the queues of the listeners, then no more."""
         if self.is_draining:
             return
         self.is_draining = True
@@ -630,6 +632,8 @@ class Worker:
         self._sweep_at = self._now
         grace = self._lifeline.grace_seconds
         self._ends_at = self._now + grace - min(grace / 2, _FAREWELL_SECONDS)
+
+    def _empty_queues(self) -> None:
         for plain, base in self._entrance.close(self.limits.backlog):
             self._arm(self._welcome(plain, base), IN)
 

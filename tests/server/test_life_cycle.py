@@ -124,6 +124,27 @@ def test_clients_that_stand_still_do_not_outlast_the_grace(tmp_path):
             client.link.close()
 
 
+def test_a_stop_answers_those_there_was_no_descriptor_for(tmp_path):
+    port = free_port()
+    argv = serve_argv(APP, port, workers=1, queue=1000)
+    limited = ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", *argv]
+    server = Server(limited, port, tmp_path / "log")
+    try:
+        server.wait_ready()
+        clients = [Client(server.address, 60) for _ in range(80)]
+        for client in clients:
+            client.send(get("/sleep?0.01"))
+        wait_until(lambda: "cannot accept" in server.log.read_text(), "the last descriptor")
+        server.signal(signal.SIGTERM)
+
+        for client in clients:
+            assert client.read().status == 200
+            client.link.close()
+        assert server.wait() == 0
+    finally:
+        server.stop()
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     with serving(APP, tmp_path / "log", workers=1, grace_seconds=600) as server:
         client = Client(server.address)
