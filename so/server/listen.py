@@ -70,8 +70,9 @@ def _bind_address(host: str, port: int) -> list[socket.socket]:
     if not 0 <= port <= LARGEST_PORT:  # the system would take its remainder
         raise ServerError(f"there is no port {port}: choose one from 1 to {LARGEST_PORT}")
     try:
+        plain = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         # As bytes, where it can be: text would go through the tables of IDNA first.
-        name = host.encode() if host.isascii() else host
+        name = plain.encode() if plain.isascii() else plain
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise ServerError(

@@ -10,6 +10,7 @@ import pytest
 
 from so.errors import ServerError
 from so.server import serve
+from so.server.listen import open_listeners
 from tests.server.processes import Server, serve_argv, wait_until
 
 APP = "tests.server.apps:application"
@@ -51,6 +52,12 @@ def test_a_server_that_cannot_start_says_why(options, message):
 def test_a_thread_that_hears_no_signals_cannot_serve():
     with ThreadPoolExecutor(1) as pool, pytest.raises(ServerError, match="in the main thread"):
         pool.submit(serve, None, port=0).result()
+
+
+def test_an_address_of_ipv6_may_stand_in_brackets():
+    [listener], _ = open_listeners("[::1]", 0, None, None, 1)
+    with listener:
+        assert listener.getsockname()[0] == "::1"
 
 
 def test_a_port_in_use_is_said_with_the_mend():
