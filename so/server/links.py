@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import ssl
 
-_TLS_READ_BYTES = 16 * 1024
+# The largest record of TLS.
+_RECORD_BYTES = 16 * 1024
 
 
 class Link(Protocol):
@@ -59,7 +60,7 @@ class TlsLink:
         """Up to *size* bytes and whatever the library holds beyond; b"" at the end."""
         try:
             self._meet()
-            found = self._tls.recv(max(size, _TLS_READ_BYTES))
+            found = self._tls.recv(max(size, _RECORD_BYTES))
         except self._wait as wait:
             raise BlockingIOError from wait
         except self._closed:
@@ -70,12 +71,20 @@ class TlsLink:
         return found
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send some of *data*; how much."""
+        """Send some of *data*; how much. What follows has to begin with the rest.
+
+        Record by record: of a larger piece the library takes a part without saying so, and wants
+        to be offered no less the next time.
+        """
+        view, sent = memoryview(data), 0
         try:
             self._meet()
-            return self._tls.send(data)
+            while sent < len(view):
+                sent += self._tls.send(view[sent : sent + _RECORD_BYTES])
         except self._wait as wait:
-            raise BlockingIOError from wait
+            if not sent:
+                raise BlockingIOError from wait
+        return sent
 
     def _meet(self) -> None:
         if not self._met:

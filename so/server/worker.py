@@ -35,6 +35,7 @@ from so.server.connection import (
     WRITING,
     Application,
     Body,
+    ClientGone,
     Connection,
     discard_body,
 )
@@ -396,8 +397,8 @@ class Worker:
         connection.state = BODY
         connection.since = connection.begun = self._now
         if head.expects_continue and not connection.parser.has_input:
-            with contextlib.suppress(OSError):
-                connection.link.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            with contextlib.suppress(ClientGone):
+                connection.push(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # --- a complete request ----------------------------------------------------------------------
 
