@@ -299,7 +299,7 @@ class Worker:
             self._entrance.pause(self._now, COURTESY_SECONDS)
             return False
         try:
-            plain, base = self._entrance.accept(fd)
+            connection = self._welcome(*self._entrance.accept(fd))
         except BlockingIOError:
             return False
         except OSError as error:
@@ -309,7 +309,6 @@ class Worker:
                 log.warning("cannot accept a connection: %s", error)
                 return False
             return True
-        connection = self._welcome(plain, base)
         # Most clients speak at once: their request is here already.
         self._read(connection, number)
         if not self._crew.is_leader(number):
@@ -319,6 +318,7 @@ class Worker:
         return True
 
     def _welcome(self, plain: socket.socket, base: dict[str, Any]) -> Connection:
+        """A new connection; OSError when the client has left meanwhile, as far as TLS can tell."""
         plain.setblocking(False)
         link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
         connection = Connection(link, base, self.limits, self._budget, self._files, self._now)
@@ -636,7 +636,8 @@ class Worker:
 
     def _empty_queues(self) -> None:
         for plain, base in self._entrance.close(self.limits.backlog):
-            self._arm(self._welcome(plain, base), IN)
+            with contextlib.suppress(OSError):
+                self._arm(self._welcome(plain, base), IN)
 
 
 def _ends_plainly(connection: Connection) -> bool:

@@ -4,18 +4,61 @@ import contextlib
 import os
 import socket
 import ssl
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from so.server.links import TlsLink, tls_context
-from tests.server.processes import wait_until
+from tests.server.conformance.runner import Client
+from tests.server.processes import Server, free_port, serve_argv, wait_until
 
 TLS = Path(__file__).parent / "tls"
 CERT, KEY = str(TLS / "cert.pem"), str(TLS / "key.pem")
 
 pytestmark = pytest.mark.xdist_group("tls")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    port = free_port()
+    argv = serve_argv("tests.server.apps:application", port, workers=1, cert=CERT, key=KEY)
+    running = Server(argv, port, tmp_path_factory.mktemp("tls") / "log")
+    try:
+        wait_until(lambda: accepts(running), "the server")
+        yield running
+    finally:
+        assert running.stop() == 0
+
+
+def accepts(server: Server) -> bool:
+    try:
+        socket.create_connection(server.address, 1).close()
+    except OSError:
+        assert server.process.poll() is None, server.log.read_text()
+        return False
+    return True
+
+
+class Secure(Client):
+    """A client that speaks TLS."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server.address)
+        context = ssl.create_default_context(cafile=CERT)
+        self.link = context.wrap_socket(self.link, server_hostname="localhost")
+
+
+def get(path: str, *lines: str) -> bytes:
+    fields = "".join(f"{line}\r\n" for line in lines)
+    return f"GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()
+
+
+def ask(server: Server, path: str) -> bytes:
+    with Secure(server) as client:
+        client.send(get(path))
+        return client.read().body
 
 
 def test_what_could_not_be_sent_at_once_may_be_sent_in_smaller_parts():
@@ -53,3 +96,14 @@ def read_exactly(client: ssl.SSLSocket, size: int) -> bytes:
     while len(found) < size and (piece := client.recv(65536)):
         found += piece
     return found
+
+
+def test_a_client_that_is_gone_before_the_handshake_is_no_fault_of_the_server(server):
+    for data in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"):
+        for _ in range(20):
+            with socket.create_connection(server.address, 20) as link:
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                link.send(data)
+
+    assert ask(server, "/") == b"hello"
+    assert "the loop of the server failed" not in server.log.read_text()
