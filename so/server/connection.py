@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
-import socket
+import select
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -20,6 +20,9 @@ from so.server.wire import Head, RequestParser
 # States; the first two read. READING covers heads and idle keep-alive, APPLICATION also the wait
 # for a thread.
 READING, BODY, APPLICATION, WRITING, LINGERING, CLOSED = range(6)
+
+# The end of what the client sends, also behind bytes nobody has read yet.
+_RDHUP = getattr(select, "POLLRDHUP", 0)
 
 
 class ClientGone(Exception):
@@ -161,15 +164,13 @@ class Connection:
             self.outgoing.add(memoryview(data)[sent:])
 
     def is_disconnected(self) -> bool:
-        """Whether the client has gone away, as far as the system knows by now."""
-        if not isinstance(self.link, socket.socket):
-            return self.broken
-        try:
-            return self.link.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
+        """Whether the client has gone away, or sends no more, as far as the system knows."""
+        fd = self.link.fileno()
+        if fd < 0:
             return True
+        watch = select.poll()
+        watch.register(fd, _RDHUP)
+        return bool(watch.poll(0))
 
 
 def discard_body(connection: Connection) -> None:

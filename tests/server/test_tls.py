@@ -1,6 +1,7 @@
 """TLS on the server's own port: what differs from a plain socket, and what must not."""
 
 import contextlib
+import json
 import os
 import socket
 import ssl
@@ -107,3 +108,15 @@ def test_a_client_that_is_gone_before_the_handshake_is_no_fault_of_the_server(se
 
     assert ask(server, "/") == b"hello"
     assert "the loop of the server failed" not in server.log.read_text()
+
+
+def test_an_application_can_ask_whether_its_client_is_still_there(server):
+    assert ask(server, "/still-there") == b"there"
+    ask(server, "/notes")
+
+    with Secure(server) as client:
+        client.send(get("/gone"))
+
+    found: list[str] = []
+    wait_until(lambda: found.extend(json.loads(ask(server, "/notes"))) or found, "the note")
+    assert found == ["gone"]
