@@ -106,6 +106,8 @@ class _Listener:
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,
         }
+        if secure:
+            self._base["HTTPS"] = "on"
         self._is_inet = listener.family in (socket.AF_INET, socket.AF_INET6)
         self._any_address = False
         if self._is_inet:

@@ -120,3 +120,10 @@ def test_an_application_can_ask_whether_its_client_is_still_there(server):
     found: list[str] = []
     wait_until(lambda: found.extend(json.loads(ask(server, "/notes"))) or found, "the note")
     assert found == ["gone"]
+
+
+def test_the_environ_says_https(server):
+    told = json.loads(ask(server, "/told"))
+
+    assert told["wsgi.url_scheme"] == "https"
+    assert told["HTTPS"] == "on"
