@@ -11,6 +11,8 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Protocol
 
+from so.errors import ServerError
+
 if TYPE_CHECKING:
     import ssl
 
@@ -124,11 +126,40 @@ def is_silent(link: Link) -> bool:
 
 
 def tls_context(cert: str, key: str | None) -> ssl.SSLContext:
-    """A server's context for the certificate (chain) *cert* and *key*: TLS 1.2 or later."""
+    """A server's context for the certificate (chain) *cert* and *key*: TLS 1.2 or later.
+
+    Without *key* it is in the same file. ServerError when they can't be used.
+    """
     import ssl
+
+    key = key or cert
+    _check_pem(cert, "certificate", b"CERTIFICATE-----")
+    _check_pem(key, "private key", b"PRIVATE KEY-----")
+
+    def refuse_encrypted() -> bytes:
+        raise ServerError(
+            f"the key {key} is encrypted, and nobody is there to type its password: "
+            f"decrypt it with `openssl pkey -in {key} -out NEW`"
+        )
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(cert, key)
+    try:
+        context.load_cert_chain(cert, key, refuse_encrypted)
+    except ssl.SSLError as error:
+        raise ServerError(
+            f"the certificate {cert} and the key {key} do not fit ({error.reason or error}): give "
+            "the key the certificate was made for, and put the server's own first in a chain"
+        ) from error
     return context
+
+
+def _check_pem(path: str, what: str, mark: bytes) -> None:
+    try:
+        with open(path, "rb") as file:
+            found = mark in file.read()
+    except OSError as error:
+        raise ServerError(f"cannot read the {what} {path}: {error.strerror or error}") from error
+    if not found:
+        raise ServerError(f"there is no {what} in {path}: give a file in PEM form")

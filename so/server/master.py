@@ -76,19 +76,9 @@ class Options:
         if self.key and not self.cert:
             raise ServerError("a TLS key without a certificate: give both")
         if self.cert:
-            check_tls(self.cert, self.key)
+            tls_context(self.cert, self.key)
         if self.access_log is not None:
             AccessLog(self.access_log, self.access_format).close()
-
-
-def check_tls(cert: str, key: str | None) -> None:
-    """ServerError when certificate and key can't be used."""
-    try:
-        tls_context(cert, key)
-    except (OSError, ValueError) as error:
-        raise ServerError(
-            f"cannot use the certificate {cert} with the key {key or cert}: {error}"
-        ) from error
 
 
 class Master:

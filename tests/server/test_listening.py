@@ -36,7 +36,7 @@ pytestmark = pytest.mark.xdist_group("listening")
         ({"pages": "all"}, "pages must be one of loopback, everyone, off, not 'all'"),
         ({"access_format": "xml"}, "must be common or json, not 'xml'"),
         ({"key": "k"}, "a TLS key without a certificate"),
-        ({"cert": "/nowhere"}, "cannot use the certificate /nowhere"),
+        ({"cert": "/nowhere"}, "cannot read the certificate /nowhere: No such file"),
         ({"host": "no.such.host.invalid"}, "cannot listen on 'no.such.host.invalid'"),
         ({"host": "192.0.2.1", "port": 0}, "this machine has no such address"),
         ({"fd": 0}, "descriptor 0"),

@@ -11,12 +11,31 @@ from pathlib import Path
 
 import pytest
 
+from so.errors import ServerError
 from so.server.links import TlsLink, tls_context
 from tests.server.conformance.runner import Client
 from tests.server.processes import Server, free_port, serve_argv, wait_until
 
 TLS = Path(__file__).parent / "tls"
 CERT, KEY = str(TLS / "cert.pem"), str(TLS / "key.pem")
+
+# Made for these tests alone.
+OTHER_KEY = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgFr3YuB2HJGgCBkSh
+ahcPkP9vdrIhx5eJunpKo+j0juShRANCAAQZFpUjTFU+tVmYFrCoYg+iLGszUc9w
+8QpSDod6oFLruy21ET6yA1JwIJr6H8AtUHHsQBDn8FewJVsI9YKfZ1P4
+-----END PRIVATE KEY-----
+"""
+ENCRYPTED_KEY = """\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAh/qGolS/EtrwICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEAQIEEKoGn7ed6F06oErew1tXhz0EgZBX
+qtOhPnMS9+oglpJE9l8UfOOur7adg+5aeVTbAwp92RlTOhehNcL3loX+8/GfLSD8
+mP4ErjjyCePu3fJU3uF6xb1VJl+6Jk/CjucI0iIWGUIda/CQBgDSnGTjI+8+YrNm
+8g3VRrsmymrZz4pygNJPsRAUtn0YedaQPGpRJhEw+2rsrRRqZVn/EZeE2gpcRfs=
+-----END ENCRYPTED PRIVATE KEY-----
+"""
 
 pytestmark = pytest.mark.xdist_group("tls")
 
@@ -127,3 +146,27 @@ def test_the_environ_says_https(server):
 
     assert told["wsgi.url_scheme"] == "https"
     assert told["HTTPS"] == "on"
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "message"),
+    [
+        (CERT, "/nowhere", "cannot read the private key /nowhere: No such file"),
+        (CERT, str(TLS), f"cannot read the private key {TLS}: Is a directory"),
+        (KEY, KEY, f"there is no certificate in {KEY}: give a file in PEM form"),
+        (CERT, None, f"there is no private key in {CERT}"),
+        (CERT, "other.pem", f"the certificate {CERT} and the key other.pem do not fit"),
+        (CERT, "broken.pem", f"the certificate {CERT} and the key broken.pem do not fit"),
+        (CERT, "secret.pem", "the key secret.pem is encrypted, .*: decrypt it with `openssl"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_refused_with_the_mend(
+    cert, key, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("other.pem").write_text(OTHER_KEY)
+    Path("broken.pem").write_text(OTHER_KEY[:90] + OTHER_KEY[99:])
+    Path("secret.pem").write_text(ENCRYPTED_KEY)
+
+    with pytest.raises(ServerError, match=message):
+        tls_context(cert, key)
