@@ -15,7 +15,7 @@ import stat
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
+from io import BytesIO, FileIO
 from typing import Any, Protocol
 
 from so.errors import ServerError
@@ -312,7 +312,9 @@ class Exchange:
             offset = file.tell()
         except (AttributeError, OSError, ValueError):
             return False
-        if not stat.S_ISREG(found.st_mode) or self._head_sent:
+        # A GzipFile and its like have a descriptor as well: of what they unpack.
+        is_plain = isinstance(getattr(file, "raw", file), FileIO)
+        if not is_plain or not stat.S_ISREG(found.st_mode) or self._head_sent:
             return False
         size = max(0, found.st_size - offset)
         self._connection.push(self._begin(size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -175,6 +176,17 @@ def file(environ, start_response):
 
 
 def file_in_memory(environ, start_response):
+def packed_file(environ, start_response):
+    packed = io.BytesIO()
+    with gzip.open(packed, "wb") as target:
+        target.write(b"unpacked")
+    source = tempfile.TemporaryFile()  # noqa: SIM115 (the server closes it)
+    source.write(packed.getvalue())
+    source.seek(0)
+    start_response("200 OK", TEXT)
+    return environ["wsgi.file_wrapper"](gzip.open(source))
+
+
     start_response("200 OK", TEXT)
     return environ["wsgi.file_wrapper"](io.BytesIO(b"in memory"), 4)
 
@@ -289,6 +301,7 @@ PATHS = {
 
 
 def application(environ, start_response):
+    "/packed-file": packed_file,
     """Choose by path."""
     return PATHS[environ["PATH_INFO"]](environ, start_response)
 

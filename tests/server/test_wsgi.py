@@ -167,6 +167,7 @@ def test_a_body_shorter_than_its_length_ends_the_connection(server, path):
         ("/writing", b"one,two,three", "transfer-encoding"),
         ("/file-in-memory", b"in memory", "transfer-encoding"),
         ("/file", b"0123456789" * 100_000, "content-length"),
+        ("/packed-file", b"unpacked", "transfer-encoding"),
         ("/file?10", b"0123456789", "content-length"),
         ("/big?40", b"x" * 65536 * 40, "transfer-encoding"),
         ("/big-whole?3000000", b"x" * 3_000_000, "content-length"),
