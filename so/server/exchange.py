@@ -237,8 +237,7 @@ class Exchange:
 
     def _respond(self, result: Iterable[bytes]) -> None:
         if type(result) in (list, tuple) and not self._head_sent:
-            pieces: Any = result
-            self._send_whole(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            self._send_whole(b"".join(result))
         elif not (isinstance(result, FileWrapper) and self._send_file(result)):
             for piece in result:
                 if piece:
@@ -265,12 +264,17 @@ class Exchange:
         self._check_end()
 
     def _send_piece(self, data: bytes) -> None:
-        connection = self._connection
-        prefix = b"" if self._head_sent else self._begin(None)
+        prefix = b""
+        if not self._head_sent:
+            if not isinstance(data, bytes | bytearray | memoryview):
+                raise ServerError(
+                    f"the application gave a piece of {type(data).__name__}: it must be bytes"
+                )
+            prefix = self._begin(None)
         self.progress = time.monotonic()
         if self._mode == "none":
             if prefix:
-                connection.push(prefix)
+                self._connection.push(prefix)
             return
         if self._left is not None:
             data = self._fit(data)
@@ -446,7 +450,8 @@ class Exchange:
                         self._connection.closes = True
                     continue
                 has_date = True
-            lines.append(f"{name}: {value}\r\n")
+            # Joined, not formatted: a value that is no text must not pass for one.
+            lines.append(": ".join((name, value)) + "\r\n")
         if not has_date:
             lines.append(date.line())
         return lines

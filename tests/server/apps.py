@@ -302,6 +302,11 @@ PATHS = {
 
 def application(environ, start_response):
     "/packed-file": packed_file,
+    "/text": answer("200 OK", TEXT, ["text"]),
+    "/text-pieces": answer("200 OK", TEXT, ("text" for _ in range(2))),
+    "/bare-bytes": answer("200 OK", TEXT, b"bare"),
+    "/wrong-value": answer("200 OK", [("X-Count", 5)]),
+    "/packed-file": packed_file,
     """Choose by path."""
     return PATHS[environ["PATH_INFO"]](environ, start_response)
 

@@ -96,6 +96,7 @@ def test_a_body_in_chunks_has_its_length_in_the_environ(server):
     [
         "/fail", "/twice", "/no-list", "/bad-status", "/split-status", "/split-value",
         "/split-name", "/wide-value", "/bad-length", "/never-started",
+        "/text", "/text-pieces", "/bare-bytes", "/wrong-value",
     ],
 )  # fmt: skip
 def test_a_fault_of_the_application_is_a_plain_500_and_a_line_in_the_log(server, path):
