@@ -240,8 +240,8 @@ class Exchange:
             self._send_whole(b"".join(result))
         elif not (isinstance(result, FileWrapper) and self._send_file(result)):
             for piece in result:
-                if piece:
-                    self._send_piece(piece)
+                if piece and not self._send_piece(piece):
+                    break
             self._end_pieces()
 
     def _send_whole(self, body: bytes) -> None:
@@ -263,7 +263,8 @@ class Exchange:
                 self._push(view[at : at + _SLICE_BYTES])
         self._check_end()
 
-    def _send_piece(self, data: bytes) -> None:
+    def _send_piece(self, data: bytes) -> bool:
+        """Send *data*; False when the client gets nothing of what follows."""
         prefix = b""
         if not self._head_sent:
             if not isinstance(data, bytes | bytearray | memoryview):
@@ -275,16 +276,19 @@ class Exchange:
         if self._mode == "none":
             if prefix:
                 self._connection.push(prefix)
-            return
+            return False
+        size = len(data)
         if self._left is not None:
             data = self._fit(data)
             self._left -= len(data)
+        is_cut = len(data) < size
         self.sent += len(data)
         if self._mode == "chunked":
             data = b"%s%x\r\n%s\r\n" % (prefix, len(data), data)
         elif prefix:
             data = prefix + data
         self._push(data)
+        return not is_cut
 
     def _push(self, data: bytes | memoryview) -> None:
         outgoing = self._connection.outgoing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import os
 import sys
@@ -175,7 +176,6 @@ def file(environ, start_response):
     return environ["wsgi.file_wrapper"](source)
 
 
-def file_in_memory(environ, start_response):
 def packed_file(environ, start_response):
     packed = io.BytesIO()
     with gzip.open(packed, "wb") as target:
@@ -187,6 +187,7 @@ def packed_file(environ, start_response):
     return environ["wsgi.file_wrapper"](gzip.open(source))
 
 
+def file_in_memory(environ, start_response):
     start_response("200 OK", TEXT)
     return environ["wsgi.file_wrapper"](io.BytesIO(b"in memory"), 4)
 
@@ -207,6 +208,14 @@ class Closing:
         Closing.notes.append("closed")
         if self.failing:
             raise RuntimeError("closing failed")
+
+
+def endless(status, *headers):
+    def application(environ, start_response):
+        start_response(status, [*headers])
+        return itertools.repeat(b"x" * 1000)
+
+    return application
 
 
 def closing(environ, start_response):
@@ -292,6 +301,14 @@ PATHS = {
     "/slow-whole": slow_whole,
     "/file": file,
     "/file-in-memory": file_in_memory,
+    "/packed-file": packed_file,
+    "/text": answer("200 OK", TEXT, ["text"]),
+    "/text-pieces": answer("200 OK", TEXT, ("text" for _ in range(2))),
+    "/bare-bytes": answer("200 OK", TEXT, b"bare"),
+    "/wrong-value": answer("200 OK", [("X-Count", 5)]),
+    "/endless": endless("200 OK"),
+    "/endless-304": endless("304 Not Modified"),
+    "/endless-5": endless("200 OK", ("Content-Length", "5")),
     "/closing": closing,
     "/failing-close": failing_close,
     "/notes": notes,
@@ -301,12 +318,6 @@ PATHS = {
 
 
 def application(environ, start_response):
-    "/packed-file": packed_file,
-    "/text": answer("200 OK", TEXT, ["text"]),
-    "/text-pieces": answer("200 OK", TEXT, ("text" for _ in range(2))),
-    "/bare-bytes": answer("200 OK", TEXT, b"bare"),
-    "/wrong-value": answer("200 OK", [("X-Count", 5)]),
-    "/packed-file": packed_file,
     """Choose by path."""
     return PATHS[environ["PATH_INFO"]](environ, start_response)
 

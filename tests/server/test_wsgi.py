@@ -167,8 +167,8 @@ def test_a_body_shorter_than_its_length_ends_the_connection(server, path):
         ("/bare-status", b"ok", "content-length"),
         ("/writing", b"one,two,three", "transfer-encoding"),
         ("/file-in-memory", b"in memory", "transfer-encoding"),
-        ("/file", b"0123456789" * 100_000, "content-length"),
         ("/packed-file", b"unpacked", "transfer-encoding"),
+        ("/file", b"0123456789" * 100_000, "content-length"),
         ("/file?10", b"0123456789", "content-length"),
         ("/big?40", b"x" * 65536 * 40, "transfer-encoding"),
         ("/big-whole?3000000", b"x" * 3_000_000, "content-length"),
@@ -197,6 +197,18 @@ def test_head_is_answered_without_a_body(server, path):
         client.send(request(path, method="HEAD") + request("/"))
 
         assert client.read("HEAD").status == 200
+        assert client.read().body == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("HEAD", "/endless", b""), ("GET", "/endless-304", b""), ("GET", "/endless-5", b"xxxxx")],
+)
+def test_no_more_is_asked_of_the_application_than_the_client_gets(server, method, path, body):
+    with Client(server.address) as client:
+        client.send(request(path, method=method) + request("/"))
+
+        assert client.read(method).body == body
         assert client.read().body == b"hello"
 
 
