@@ -6,9 +6,12 @@ the end of its response, the thread that runs the application.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import select
+import socket
+import struct
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -23,6 +26,8 @@ READING, BODY, APPLICATION, WRITING, LINGERING, CLOSED = range(6)
 
 # The end of what the client sends, also behind bytes nobody has read yet.
 _RDHUP = getattr(select, "POLLRDHUP", 0)
+# For SO_LINGER: close without waiting for anything, which resets the connection.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class ClientGone(Exception):
@@ -162,6 +167,15 @@ class Connection:
             raise ClientGone from error
         if sent < len(data):
             self.outgoing.add(memoryview(data)[sent:])
+
+    def cut(self) -> None:
+        """Have the connection reset when it is closed, for a response that is not whole.
+
+        For a client of HTTP/1.0 an orderly end would be the end of the body.
+        """
+        self.broken = True
+        with contextlib.suppress(OSError):
+            self.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def is_disconnected(self) -> bool:
         """Whether the client has gone away, or sends no more, as far as the system knows."""

@@ -10,9 +10,7 @@ import logging
 import os
 import re
 import select
-import socket
 import stat
-import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO, FileIO
@@ -31,8 +29,6 @@ Headers = list[tuple[str, str]]
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 _STATUS = re.compile(r"[2-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 _KEPT = 512
-# For SO_LINGER: close without waiting for anything, which resets the connection.
-_RESET = struct.pack("ii", 1, 0)
 _JOIN_BYTES = 64 * 1024
 _SLICE_BYTES = 512 * 1024
 # How fast a response is written to a file at most: the other threads want the interpreter, too.
@@ -227,11 +223,9 @@ class Exchange:
     def abort(self) -> None:
         """Cut the connection: the client must not take what it has for the whole response.
 
-        `environ["so.abort"]`, for a source that breaks half way. The connection is reset, as an
-        orderly end would be the end of the body for a client of HTTP/1.0.
+        `environ["so.abort"]`, for a source that breaks half way.
         """
-        self._connection.broken = True
-        self._connection.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._connection.cut()
 
     # --- the response ----------------------------------------------------------------------------
 

@@ -570,7 +570,9 @@ class Worker:
             self._seat.hold(len(self._connections))
         if connection.events:
             self._poller.unregister(connection.fd)
-        connection.outgoing.clear()
+        if connection.outgoing:
+            connection.cut()
+            connection.outgoing.clear()
         discard_body(connection)
         with contextlib.suppress(OSError):
             connection.link.close()

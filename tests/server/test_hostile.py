@@ -104,6 +104,15 @@ def test_a_response_nobody_reads_is_given_up(server):
             client.read()
 
 
+def test_a_response_that_is_given_up_does_not_pass_for_a_whole_one(server):
+    # For a client of HTTP/1.0 an orderly end would be the end of the body.
+    with socket.create_connection(server.address, 20) as link:
+        link.sendall(b"GET /big?600 HTTP/1.0\r\n\r\n")
+        wait_until(lambda: connections(server) == 0, "the end of the connection")
+        with pytest.raises(ConnectionResetError):
+            list(iter(lambda: link.recv(65536), b""))
+
+
 def connections(server: Server) -> int:
     """Established connections to the server, but this question's own."""
     wanted = f":{server.port:04X}"
