@@ -167,7 +167,9 @@ class Worker:
             return
         now = time.monotonic()
         for number, exchange in list(self._running.items()):
-            if now - exchange.progress > limit:
+            if not exchange.progress:
+                exchange.progress = now
+            elif now - exchange.progress > limit:
                 exchange.progress = now
                 self._counts[metrics.TIMEOUTS] += 1
                 head = exchange.head

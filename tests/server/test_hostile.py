@@ -210,6 +210,18 @@ def test_a_server_short_of_descriptors_goes_on(tmp_path):
             client.link.close()
 
 
+def test_a_request_that_waited_for_its_turn_is_not_taken_for_a_stuck_one(tmp_path):
+    with serving(APP, tmp_path / "log", workers=1, threads=1, request_seconds=3) as server:
+        clients = [Client(server.address) for _ in range(5)]
+        for client in clients:
+            client.send(b"GET /sleep?0.9 HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        for client in clients:
+            assert client.read().status == 200
+            client.link.close()
+        assert "gives no answer" not in server.log.read_text()
+
+
 # --- bodies in files ------------------------------------------------------------------------------
 
 
