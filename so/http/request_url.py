@@ -207,10 +207,15 @@ class RequestUrl(RequestBase):
         header = self._forwarded("for", whole=True)
         if header is None:
             return [peer] if peer else []
-        way = [peer, *(_address(part) for part in reversed(header.split(",")))]
-        untrusted = [ip for ip in way if ip and not self._is_proxy(ip)]
+        way = [peer] if peer else []
+        for part in reversed(header.split(",")):
+            address = _address(part)
+            if not address:
+                break  # who wrote what stands before it nobody knows
+            way.append(address)
+        untrusted = [ip for ip in way if not self._is_proxy(ip)]
         # All of them proxies: then the farthest one is the client as far as we can tell.
-        return untrusted or [ip for ip in way if ip][-1:]
+        return untrusted or way[-1:]
 
     def _is_proxy(self, address: str) -> bool:
         if "*" in self.settings.trusted_proxies:

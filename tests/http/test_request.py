@@ -153,6 +153,9 @@ def test_a_trusted_proxy_tells_client_host_scheme_port_and_prefix() -> None:
         ("2001:db8::1", ["2001:db8::1"]),
         ("10.0.0.7, 10.0.0.8", ["10.0.0.7"]),
         ("unknown", ["10.0.0.1"]),
+        # What stands before an entry that is no address may be the client's own invention.
+        ("1.1.1.1, unknown, 10.0.0.8", ["10.0.0.8"]),
+        ("1.1.1.1, unknown, 2.2.2.2", ["2.2.2.2"]),
     ],
 )
 def test_the_client_is_the_nearest_address_that_is_no_proxy(header: str, ips: list[str]) -> None:
