@@ -37,13 +37,13 @@ class ClientGone(Exception):
 class Body:
     """A request body on its way in: in memory up to a limit, then in a temporary file."""
 
-    __slots__ = ("_file", "_files", "_limit", "_pieces", "size")
+    __slots__ = ("_file", "_files", "_limit", "_memory", "size")
 
     def __init__(self, limit: int, files: Budget) -> None:
         """*limit* is the number of bytes to keep in memory; *files* what may go into files."""
         self._limit = limit
         self._files = files
-        self._pieces: list[bytes] = []
+        self._memory = io.BytesIO()
         self._file: io.FileIO | None = None
         self.size = 0
 
@@ -51,7 +51,7 @@ class Body:
         """Take the next piece. OSError when there is no room for it."""
         self.size += len(data)
         if self._file is None and self.size <= self._limit:
-            self._pieces.append(data)
+            self._memory.write(data)
             return
         if self._file is None:
             import tempfile
@@ -59,8 +59,8 @@ class Body:
             # Unbuffered: what there is no room for must be known with this piece.
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by discard)
             self._files.spend(self.size - len(data))
-            self._store(b"".join(self._pieces))
-            self._pieces.clear()
+            self._store(self._memory.getvalue())
+            self._memory.close()
         self._files.spend(len(data))
         if self._files.is_spent:
             raise OSError(errno.ENOSPC, "server.limits.file_total_bytes are used up")
@@ -75,13 +75,13 @@ class Body:
     def open(self) -> IO[bytes]:
         """The whole body as a file, from its start."""
         if self._file is None:
-            return io.BytesIO(b"".join(self._pieces))
+            self._memory.seek(0)
+            return self._memory
         self._file.seek(0)
         return io.BufferedReader(self._file)
 
     def discard(self) -> None:
-        """Give the memory or the file back."""
-        self._pieces.clear()
+        """Give the file back; memory goes with whoever still reads it."""
         if self._file is not None:
             self._file.close()
             self._files.give(self.size)

@@ -18,6 +18,7 @@ from so.server.links import Link
 
 _SLICE_BYTES = 256 * 1024
 _ROUND_BYTES = 1024 * 1024
+_JOIN_BYTES = 16 * 1024
 
 
 class _Stretch:
@@ -115,6 +116,14 @@ class Outgoing:
             self._add_to_file(data)
         else:
             self._memory += size
+            self._add_to_memory(data)
+
+    def _add_to_memory(self, data: bytes | memoryview) -> None:
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, memoryview) and len(last) + len(data) <= _JOIN_BYTES:
+            # A part costs some 300 bytes of its own, which is much for the pieces of a stream.
+            self._parts[-1] = memoryview(b"".join((last, data)))
+        else:
             # A copy: a view would keep the whole of the response alive for the sake of its end.
             self._parts.append(memoryview(bytes(data)))
 

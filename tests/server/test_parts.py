@@ -4,12 +4,14 @@ import os
 import socket
 import sys
 import tempfile
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
 
 from so.errors import ServerError
 from so.server.access_log import AccessLog
+from so.server.connection import Body
 from so.server.deadlines import drips
 from so.server.exchange import Exchange
 from so.server.limits import Limits
@@ -44,6 +46,30 @@ def test_memory_comes_first_then_a_file_in_the_order_of_adding(pair):
 
     assert drain(outgoing, *pair) == b"1234567890abcd"
     assert budget.take(1000)
+
+
+def memory_of(*, pieces: int, add) -> int:
+    """The bytes kept after *pieces* calls of *add*."""
+    tracemalloc.start()
+    try:
+        for _ in range(pieces):
+            add(b"0123456789")
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_response_in_small_pieces_costs_little_more_memory_than_it_holds():
+    outgoing = Outgoing(Limits(), Budget(100_000), Budget(0))
+
+    assert memory_of(pieces=10_000, add=outgoing.add) < 200_000
+
+
+def test_a_body_in_small_pieces_costs_little_more_memory_than_it_holds():
+    body = Body(100_000, Budget(0))
+
+    assert memory_of(pieces=10_000, add=lambda data: body.add(bytes([*data]))) < 200_000
+    assert body.open().read() == b"0123456789" * 10_000
 
 
 def test_a_budget_that_others_have_used_up_sends_all_to_the_file(pair):
