@@ -131,7 +131,7 @@ class Connection:
         self.state = READING
         # When the present state began, or, for bodies and writing, last made progress.
         self.since = now
-        # When the body or the writing began, and how much of the response was written since.
+        # When the body, the writing or the lingering began, and how much was written since.
         self.begun = now
         self.moved = 0
         # What the poller watches it for; 0: not at all.

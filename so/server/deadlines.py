@@ -10,7 +10,9 @@ from enum import Enum
 from so.server.connection import APPLICATION, BODY, LINGERING, READING, WRITING, Connection
 from so.server.limits import Limits
 
+# How long what a client still sends after a refusal is awaited, and read at all.
 LINGER_SECONDS = 2.0
+LONGEST_LINGER_SECONDS = 30.0
 # From when on a body or a response has to keep a certain pace.
 DRIP_SECONDS = 60.0
 # An idle connection that was busy this lately may have its next request on the way when the worker
@@ -46,7 +48,9 @@ def due(
         late = seconds >= limits.write_seconds or drips(connection, now, connection.moved, limits)
         return Due.DROP if late else None
     if state == LINGERING:
-        return Due.DROP if seconds >= LINGER_SECONDS else None
+        longest = LINGER_SECONDS if draining else LONGEST_LINGER_SECONDS
+        late = seconds >= LINGER_SECONDS or now - connection.begun >= longest
+        return Due.DROP if late else None
     overdue = state == APPLICATION and connection.exchange and connection.exchange.overdue
     return Due.GIVE_UP if overdue else None
 

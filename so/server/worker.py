@@ -543,13 +543,14 @@ class Worker:
         with contextlib.suppress(OSError):
             connection.link.shutdown(socket.SHUT_WR)
         connection.state = LINGERING
-        connection.since = self._now
+        connection.begun = self._now
         self._linger(connection)
         if connection.state == LINGERING and connection.events != IN:
             self._arm(connection, IN)
 
     def _linger(self, connection: Connection) -> None:
         """Throw away what still comes, until the client closes too."""
+        connection.since = self._now
         try:
             for _ in range(16):
                 if not connection.link.recv(_READ_BYTES):

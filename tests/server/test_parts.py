@@ -11,8 +11,8 @@ import pytest
 
 from so.errors import ServerError
 from so.server.access_log import AccessLog
-from so.server.connection import Body
-from so.server.deadlines import drips
+from so.server.connection import LINGERING, Body
+from so.server.deadlines import Due, drips, due
 from so.server.exchange import Exchange
 from so.server.limits import Limits
 from so.server.listen import describe, open_listeners
@@ -242,3 +242,15 @@ def test_what_moves_too_slowly_is_given_up_after_a_minute():
     assert not drips(connection, 1000.0, 10 * 256, Limits())
     connection.begun = 1000.0 - 60
     assert not drips(connection, 1000.0, 0, Limits())
+
+
+def test_a_client_that_still_sends_is_heard_out_for_half_a_minute_after_a_refusal():
+    def verdict(*, began: float, last: float, draining: bool = False) -> Due | None:
+        lingering = {"state": LINGERING, "begun": 100.0 - began, "since": 100.0 - last}
+        connection = type("Connection", (), lingering)()
+        return due(connection, 100.0, Limits(), draining=draining, ending=False)
+
+    assert verdict(began=29, last=1) is None
+    assert verdict(began=30, last=1) is Due.DROP
+    assert verdict(began=2, last=2) is Due.DROP
+    assert verdict(began=2, last=1, draining=True) is Due.DROP
