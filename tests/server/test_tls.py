@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -146,6 +147,38 @@ def test_the_environ_says_https(server):
 
     assert told["wsgi.url_scheme"] == "https"
     assert told["HTTPS"] == "on"
+
+
+def presented(server: Server) -> bytes:
+    """The certificate the server shows."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(server.address, 20) as link, context.wrap_socket(link) as secure:
+        return secure.getpeercert(binary_form=True)
+
+
+def test_a_reload_takes_the_renewed_certificate_and_refuses_a_broken_one(tmp_path):
+    cert = tmp_path / "cert.pem"
+    cert.write_text(Path(CERT).read_text())
+    renewed = (TLS / "renewed.pem").read_text()
+    port = free_port()
+    argv = serve_argv("tests.server.apps:application", port, workers=1, cert=str(cert), key=KEY)
+    server = Server(argv, port, tmp_path / "log")
+    try:
+        wait_until(lambda: accepts(server), "the server")
+        before = presented(server)
+
+        cert.write_text(renewed)
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: presented(server) != before, "the new certificate")
+        assert presented(server) == ssl.PEM_cert_to_DER_cert(renewed)
+
+        cert.write_text("")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: f"no certificate in {cert}" in server.log.read_text(), "the refusal")
+        assert presented(server) == ssl.PEM_cert_to_DER_cert(renewed)
+    finally:
+        assert server.stop() == 0
 
 
 @pytest.mark.parametrize(
