@@ -13,6 +13,8 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import IO, Any
 
 from so.server.limits import Limits
@@ -28,6 +30,7 @@ READING, BODY, APPLICATION, WRITING, LINGERING, CLOSED = range(6)
 _RDHUP = getattr(select, "POLLRDHUP", 0)
 # For SO_LINGER: close without waiting for anything, which resets the connection.
 _RESET = struct.pack("ii", 1, 0)
+_COUNT = struct.Struct("i")
 
 
 class ClientGone(Exception):
@@ -108,6 +111,7 @@ class Connection:
         "queued",
         "since",
         "state",
+        "unread",
     )
 
     def __init__(
@@ -134,6 +138,8 @@ class Connection:
         # When the body, the writing or the lingering began, and how much was written since.
         self.begun = now
         self.moved = 0
+        # What the system had not yet delivered of it, at the last look.
+        self.unread = 0
         # What the poller watches it for; 0: not at all.
         self.events = 0
         # Waiting for its turn to have the next of several requests taken out of the parser.
@@ -176,6 +182,15 @@ class Connection:
         self.broken = True
         with contextlib.suppress(OSError):
             self.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+    def has_read_on(self) -> bool:
+        """Whether the client has taken of what the system holds for it since the last call."""
+        before = self.unread
+        try:
+            (self.unread,) = _COUNT.unpack(ioctl(self.fd, TIOCOUTQ, bytes(_COUNT.size)))
+        except OSError:
+            return False
+        return self.unread != before
 
     def is_disconnected(self) -> bool:
         """Whether the client has gone away, or sends no more, as far as the system knows."""

@@ -15,6 +15,8 @@ LINGER_SECONDS = 2.0
 LONGEST_LINGER_SECONDS = 30.0
 # From when on a body or a response has to keep a certain pace.
 DRIP_SECONDS = 60.0
+# From when on the system is asked whether a client that takes no more reads at least.
+ASK_SECONDS = 1.0
 # An idle connection that was busy this lately may have its next request on the way when the worker
 # stops, or wants room: it is answered rather than cut off.
 LAST_CALL_SECONDS = 1.0
@@ -45,8 +47,7 @@ def due(
         late = seconds >= limits.body_seconds or drips(connection, now, moved, limits)
         return Due.TIME_OUT if late else None
     if state == WRITING:
-        late = seconds >= limits.write_seconds or drips(connection, now, connection.moved, limits)
-        return Due.DROP if late else None
+        return Due.DROP if _is_unread(connection, seconds, now, limits) else None
     if state == LINGERING:
         longest = LINGER_SECONDS if draining else LONGEST_LINGER_SECONDS
         late = seconds >= LINGER_SECONDS or now - connection.begun >= longest
@@ -60,6 +61,14 @@ def _at_the_end(connection: Connection) -> Due:
         return Due.GIVE_UP
     is_partial = connection.state in (READING, BODY) and not connection.is_idle
     return Due.TIME_OUT if is_partial else Due.DROP
+
+
+def _is_unread(connection: Connection, seconds: float, now: float, limits: Limits) -> bool:
+    # The system takes more only when much of its buffer is free, which a slow client that reads
+    # all the while may not bring about in time: it is asked.
+    if seconds >= ASK_SECONDS and connection.has_read_on():
+        connection.since, seconds = now, 0.0
+    return seconds >= limits.write_seconds or drips(connection, now, connection.moved, limits)
 
 
 def _while_reading(

@@ -6,6 +6,7 @@ Sizes are small here; `python -m tests.server.siege` does the same at full size 
 import contextlib
 import resource
 import socket
+import time
 
 import pytest
 
@@ -111,6 +112,24 @@ def test_a_response_that_is_given_up_does_not_pass_for_a_whole_one(server):
         wait_until(lambda: connections(server) == 0, "the end of the connection")
         with pytest.raises(ConnectionResetError):
             list(iter(lambda: link.recv(65536), b""))
+
+
+def test_a_client_that_reads_slowly_but_steadily_gets_the_whole_response(tmp_path):
+    client = Client.__new__(Client)
+    client.buffer = b""
+    with (
+        serving(APP, tmp_path / "log", workers=1, write_seconds=2) as server,
+        socket.socket() as client.link,
+    ):
+        client.link.settimeout(20)
+        client.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 30_000)
+        client.link.connect(server.address)
+        client.send(b"GET /big-whole?9000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        for _ in range(40):
+            client.buffer += client.link.recv(20_000)
+            time.sleep(0.1)
+
+        assert len(client.read().body) == 9_000_000
 
 
 def connections(server: Server) -> int:
