@@ -127,10 +127,15 @@ class _Listener:
         """The part of the environ that is the same for every request of one connection."""
         base = self._base.copy()
         if self._is_inet:
-            base["REMOTE_ADDR"], base["REMOTE_PORT"] = address[0], str(address[1])
+            base["REMOTE_ADDR"], base["REMOTE_PORT"] = _plain(address[0]), str(address[1])
             if self._any_address:
                 with contextlib.suppress(OSError):
-                    base["SERVER_NAME"] = link.getsockname()[0]
+                    base["SERVER_NAME"] = _plain(link.getsockname()[0])
         else:
             base["REMOTE_ADDR"] = ""
         return base
+
+
+def _plain(address: str) -> str:
+    """*address*, one of IPv4 as such: a socket for both kinds writes it as ::ffff:127.0.0.1."""
+    return address.removeprefix("::ffff:") if address.count(":") == 3 else address

@@ -50,7 +50,7 @@ class Pages:
         if self._audience == "off" or any(name in head.fields for name in _FORWARDED):
             return False
         address = str(connection.base.get("REMOTE_ADDR", ""))
-        return address.startswith("127.") or address in ("::1", "::ffff:127.0.0.1")
+        return address.startswith("127.") or address == "::1"
 
 
 _HELP = {

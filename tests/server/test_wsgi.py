@@ -72,6 +72,15 @@ def test_the_environ_says_who_asks_for_what(server):
     assert "CONTENT_LENGTH" not in told
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 that takes IPv4 as well")
+def test_an_address_of_ipv4_reads_the_same_on_a_socket_for_both(tmp_path):
+    app = "tests.server.apps:application"
+    with serving(app, tmp_path / "log", workers=1, host="::") as server:
+        told = json.loads(ask(server, "/told").body)
+
+        assert (told["REMOTE_ADDR"], told["SERVER_NAME"]) == ("127.0.0.1", "127.0.0.1")
+
+
 @pytest.mark.parametrize(
     ("size", "kind"), [(1, "memory"), (1000, "memory"), (1001, "file"), (300_000, "file")]
 )
