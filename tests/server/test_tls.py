@@ -130,6 +130,16 @@ def test_a_client_that_is_gone_before_the_handshake_is_no_fault_of_the_server(se
     assert "the loop of the server failed" not in server.log.read_text()
 
 
+def test_a_client_without_tls_is_told_that_it_needs_it(server):
+    with Client(server.address) as client:
+        client.send(get("/"))
+        answer = client.read()
+
+        assert answer.status == 400
+        assert b"https://" in answer.body
+        assert client.has_ended()
+
+
 def test_an_application_can_ask_whether_its_client_is_still_there(server):
     assert ask(server, "/still-there") == b"there"
     ask(server, "/notes")
