@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110 §13): does the client hold this version already?"""
+"""Conditional requests (RFC 9110 §13): does the client hold this version, or go on with another?"""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ def is_unmodified(request: Request, etag: str | None, modified: str | None) -> b
     since = parse_http_date(request.header("If-Modified-Since") or "")
     changed = parse_http_date(modified or "")
     return since is not None and changed is not None and changed <= since
+
+
+def is_other_version(request: Request, etag: str | None, modified: str | None) -> bool:
+    """True if the client wants no other version than its own, which this is not: 412."""
+    wanted = request.header("If-Match")
+    if wanted is not None:
+        given = [tag.strip() for tag in wanted.split(",")]
+        return "*" not in given and (etag not in given or str(etag).startswith("W/"))
+    since = parse_http_date(request.header("If-Unmodified-Since") or "")
+    changed = parse_http_date(modified or "")
+    return since is not None and changed is not None and changed > since
 
 
 def is_same_version(if_range: str, etag: str | None, modified: str | None) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from so.http.conditions import is_same_version
+from so.http.conditions import is_other_version, is_same_version
 from so.http.headers import Items
 from so.http.response import BYTES, Response
 
@@ -50,15 +50,21 @@ class FileResponse(Response):
         self.chunks = _Slice(self._file, 0, self.size)
 
     def prepare(self, request: Request) -> None:
-        """Become 304, 206 or 416 if the request says so."""
-        if self.status != 200 or self.not_modified(request):
+        """Become 412, 304, 206 or 416 if the request says so."""
+        if self.status != 200:
+            return
+        version = self.headers.get("ETag"), self.headers.get("Last-Modified")
+        if is_other_version(request, *version):
+            self.set_content("")
+            self.status = 412
+            return
+        if self.not_modified(request):
             return
         self.headers.set("Content-Length", self.size)
         wanted = request.header("Range")
         if wanted is None or request.real_method != "GET":
             return
         condition = request.header("If-Range")
-        version = self.headers.get("ETag"), self.headers.get("Last-Modified")
         if condition is None or is_same_version(condition, *version):
             self._cut(wanted)
 

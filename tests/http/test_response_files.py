@@ -123,6 +123,24 @@ def test_a_file_the_client_has_is_not_sent_again(file: Path) -> None:
     assert fetch(file, If_None_Match=first.header("ETag") or "").status == 200
 
 
+def test_a_part_of_another_version_than_the_client_has_is_refused(file: Path) -> None:
+    etag = fetch(file).header("ETag") or ""
+    when, before = "Thu, 15 Jan 2026 12:00:00 GMT", "Thu, 15 Jan 2026 11:00:00 GMT"
+
+    for tags in (etag, f'"a", {etag}', "*"):
+        answer = fetch(file, Range="bytes=0-1", If_Match=tags, If_Unmodified_Since=before)
+        assert (answer.status, answer.body) == (206, TEXT[:2])
+    assert fetch(file, Range="bytes=0-1", If_Unmodified_Since=when).status == 206
+    assert fetch(file, If_Unmodified_Since="rubbish").status == 200
+    for headers in (
+        {"If_Match": '"a"'},
+        {"If_Match": f"W/{etag}"},
+        {"If_Unmodified_Since": before},
+    ):
+        answer = fetch(file, Range="bytes=0-1", **headers)
+        assert (answer.status, answer.body) == (412, b"")
+
+
 def test_a_download_has_a_name(file: Path) -> None:
     response = Response.download(file, "Grüße.txt")
 
