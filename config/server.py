@@ -27,6 +27,8 @@ config = {
         "trailer_count": env.int("SERVER_TRAILER_COUNT", 32),  # trailer fields
         # memory
         "body_memory_bytes": env.int("SERVER_BODY_MEMORY_BYTES", 262_144),  # larger: in a file
+        # of all bodies of a process; more goes to files
+        "body_memory_total_bytes": env.int("SERVER_BODY_MEMORY_TOTAL_BYTES", 67_108_864),
         # of a response that one client has not read yet; more goes to a file
         "response_memory_bytes": env.int("SERVER_RESPONSE_MEMORY_BYTES", 1_048_576),
         # unread by all clients of a process; more goes to files

@@ -40,11 +40,16 @@ class ClientGone(Exception):
 class Body:
     """A request body on its way in: in memory up to a limit, then in a temporary file."""
 
-    __slots__ = ("_file", "_files", "_limit", "_memory", "size")
+    __slots__ = ("_budget", "_file", "_files", "_held", "_limit", "_memory", "size")
 
-    def __init__(self, limit: int, files: Budget) -> None:
-        """*limit* is the number of bytes to keep in memory; *files* what may go into files."""
+    def __init__(self, limit: int, budget: Budget, files: Budget) -> None:
+        """*limit* is the number of bytes to keep in memory, *budget* that of all bodies together.
+
+        *files* is what may go into files.
+        """
         self._limit = limit
+        self._budget = budget
+        self._held = 0
         self._files = files
         self._memory = io.BytesIO()
         self._file: io.FileIO | None = None
@@ -53,7 +58,8 @@ class Body:
     def add(self, data: bytes) -> None:
         """Take the next piece. OSError when there is no room for it."""
         self.size += len(data)
-        if self._file is None and self.size <= self._limit:
+        if self._file is None and self.size <= self._limit and self._budget.take(len(data)):
+            self._held += len(data)
             self._memory.write(data)
             return
         if self._file is None:
@@ -61,12 +67,14 @@ class Body:
 
             # Unbuffered: what there is no room for must be known with this piece.
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by discard)
-            self._files.spend(self.size - len(data))
-            self._store(self._memory.getvalue())
-            self._memory.close()
+            self._files.spend(self._held)
         self._files.spend(len(data))
         if self._files.is_spent:
             raise OSError(errno.ENOSPC, "server.limits.file_total_bytes are used up")
+        if self._held:
+            self._store(self._memory.getvalue())
+            self._memory.close()
+            self._release()
         self._store(data)
 
     def _store(self, data: bytes) -> None:
@@ -84,10 +92,15 @@ class Body:
         return io.BufferedReader(self._file)
 
     def discard(self) -> None:
-        """Give the file back; memory goes with whoever still reads it."""
+        """Give the room back; memory goes with whoever still reads it."""
+        self._release()
         if self._file is not None:
             self._file.close()
             self._files.give(self.size)
+
+    def _release(self) -> None:
+        self._budget.give(self._held)
+        self._held = 0
 
 
 class Connection:

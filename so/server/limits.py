@@ -29,6 +29,7 @@ class Limits:
     trailer_count: int = 32
     # What is kept in memory before it goes to a file.
     body_memory_bytes: int = 256 * 1024
+    body_memory_total_bytes: int = 64 * 1024 * 1024
     response_memory_bytes: int = 1024 * 1024
     response_memory_total_bytes: int = 64 * 1024 * 1024
     response_file_bytes: int = 1024 * 1024 * 1024

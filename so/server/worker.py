@@ -97,6 +97,7 @@ class Worker:
         self._access = setup.access
         self._poller = new_poller()
         self._budget = Budget(setup.limits.response_memory_total_bytes)
+        self._bodies = Budget(setup.limits.body_memory_total_bytes)
         self._files = Budget(setup.limits.file_total_bytes)
         self._connections: dict[int, Connection] = {}
         self._entrance = Entrance(setup.listeners, self._poller, secure=setup.tls is not None)
@@ -395,7 +396,7 @@ class Worker:
             self._refuse(connection, WireError(503, "no room for the body"))
 
     def _begin_body(self, connection: Connection, head: Head) -> None:
-        connection.body = Body(self.limits.body_memory_bytes, self._files)
+        connection.body = Body(self.limits.body_memory_bytes, self._bodies, self._files)
         connection.state = BODY
         connection.since = connection.begun = self._now
         if head.expects_continue and not connection.parser.has_input:

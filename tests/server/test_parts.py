@@ -66,10 +66,28 @@ def test_a_response_in_small_pieces_costs_little_more_memory_than_it_holds():
 
 
 def test_a_body_in_small_pieces_costs_little_more_memory_than_it_holds():
-    body = Body(100_000, Budget(0))
+    body = Body(100_000, Budget(100_000), Budget(0))
 
     assert memory_of(pieces=10_000, add=lambda data: body.add(bytes([*data]))) < 200_000
     assert body.open().read() == b"0123456789" * 10_000
+
+
+def test_all_bodies_share_what_they_keep_in_memory():
+    memory, files = Budget(10), Budget(100)
+    first, second = (Body(10, memory, files) for _ in range(2))
+    first.add(b"12345678")
+    second.add(b"ab")
+    second.add(b"cde")
+
+    with first.open() as whole, second.open() as stored:
+        assert (whole.read(), stored.read()) == (b"12345678", b"abcde")
+    assert memory.take(2)
+    assert not files.take(96)
+
+    for body in (first, second):
+        body.discard()
+    assert memory.take(8)
+    assert files.take(100)
 
 
 def test_a_budget_that_others_have_used_up_sends_all_to_the_file(pair):
