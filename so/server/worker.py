@@ -513,7 +513,7 @@ class Worker:
             if moved := connection.outgoing.flush(connection.link):
                 connection.moved += moved
                 connection.since = self._now
-        except OSError:
+        except (OSError, ValueError):  # the latter for a file that its application has closed
             self._drop(connection)
             return
         if connection.outgoing:

@@ -176,6 +176,20 @@ def file(environ, start_response):
     return environ["wsgi.file_wrapper"](source)
 
 
+def closed_file(environ, start_response):
+    """Closes its file too early, but not before the server has begun with it."""
+    source = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
+    source.truncate(50_000_000)
+    start_response("200 OK", TEXT)
+
+    def close():
+        source.close()
+        Closing.notes.append("closed")
+
+    threading.Timer(0.2, close).start()
+    return environ["wsgi.file_wrapper"](source)
+
+
 def packed_file(environ, start_response):
     packed = io.BytesIO()
     with gzip.open(packed, "wb") as target:
@@ -301,6 +315,7 @@ PATHS = {
     "/slow-whole": slow_whole,
     "/file": file,
     "/file-in-memory": file_in_memory,
+    "/closed-file": closed_file,
     "/packed-file": packed_file,
     "/text": answer("200 OK", TEXT, ["text"]),
     "/text-pieces": answer("200 OK", TEXT, ("text" for _ in range(2))),

@@ -200,6 +200,17 @@ def test_a_file_shorter_than_promised_ends_the_connection(server):
             client.read()
 
 
+def test_a_file_its_application_has_closed_ends_the_connection(server):
+    ask(server, "/notes")
+    with Client(server.address) as client:
+        client.send(request("/closed-file"))
+        wait_until(lambda: json.loads(ask(server, "/notes").body), "the end of the file")
+
+        with pytest.raises((Wrong, EOFError)):
+            client.read()
+    assert "the loop of the server failed" not in server.log.read_text()
+
+
 @pytest.mark.parametrize("path", ["/big?10", "/file", "/file?10", "/pieces", "/writing", "/"])
 def test_head_is_answered_without_a_body(server, path):
     with Client(server.address) as client:
