@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from so.errors import ServerError
 from so.server.answers import date
 from so.server.connection import Application, ClientGone, Connection
+from so.server.deadlines import ASK_SECONDS
 from so.server.limits import Limits
 from so.server.wire import Head
 
@@ -362,9 +363,14 @@ class Exchange:
         connection = self._connection
         poller = select.poll()
         poller.register(connection.fd, select.POLLOUT)
-        if not poller.poll(self._service.limits.write_seconds * 1000):
-            connection.broken = True
-            raise ClientGone("the client does not read its response")
+        patience = self._service.limits.write_seconds
+        since = time.monotonic()
+        while not poller.poll(min(patience, ASK_SECONDS) * 1000):
+            if connection.has_read_on():
+                since = time.monotonic()
+            elif time.monotonic() - since >= patience:
+                connection.broken = True
+                raise ClientGone("the client does not read its response")
         connection.push(b"")
 
     # --- the head of the response ----------------------------------------------------------------

@@ -114,22 +114,25 @@ def test_a_response_that_is_given_up_does_not_pass_for_a_whole_one(server):
             list(iter(lambda: link.recv(65536), b""))
 
 
-def test_a_client_that_reads_slowly_but_steadily_gets_the_whole_response(tmp_path):
+@pytest.mark.parametrize(
+    "limits", [{}, {"response_memory_bytes": 10_000, "response_file_bytes": 100_000}]
+)
+def test_a_client_that_reads_slowly_but_steadily_gets_the_whole_response(tmp_path, limits):
     client = Client.__new__(Client)
     client.buffer = b""
     with (
-        serving(APP, tmp_path / "log", workers=1, write_seconds=2) as server,
+        serving(APP, tmp_path / "log", workers=1, write_seconds=2, **limits) as server,
         socket.socket() as client.link,
     ):
         client.link.settimeout(20)
         client.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 30_000)
         client.link.connect(server.address)
-        client.send(b"GET /big-whole?9000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.send(b"GET /big?150 HTTP/1.1\r\nHost: a\r\n\r\n")
         for _ in range(40):
             client.buffer += client.link.recv(20_000)
             time.sleep(0.1)
 
-        assert len(client.read().body) == 9_000_000
+        assert len(client.read().body) == 150 * 65536
 
 
 def connections(server: Server) -> int:
