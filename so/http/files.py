@@ -7,7 +7,6 @@ import mimetypes
 import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -15,11 +14,11 @@ from urllib.parse import quote
 from so.http.conditions import is_other_version, is_same_version
 from so.http.headers import Items
 from so.http.response import BYTES, Response
+from so.http.slices import FileSlice
 
 if TYPE_CHECKING:
     from so.http.request import Request
 
-CHUNK_BYTES = 64 * 1024
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.ASCII)
 
 
@@ -47,7 +46,7 @@ class FileResponse(Response):
         if "Last-Modified" not in self.headers:
             self.last_modified(found.st_mtime)
         self.headers.setdefault("Accept-Ranges", "bytes")
-        self.chunks = _Slice(self._file, 0, self.size)
+        self.chunks = FileSlice(self._file, 0, self.size)
 
     def prepare(self, request: Request) -> None:
         """Become 412, 304, 206 or 416 if the request says so."""
@@ -83,47 +82,14 @@ class FileResponse(Response):
         self.status = 206
         self.headers.set("Content-Range", f"bytes {start}-{end}/{self.size}")
         self.headers.set("Content-Length", end - start + 1)
-        if isinstance(self.chunks, _Slice):
+        if isinstance(self.chunks, FileSlice):
             # Not a new slice: the old one would close the file they share as it goes.
             self.chunks.narrow(start, end - start + 1)
 
 
-class _Slice:
-    """*length* bytes of *file* from *start*, in chunks; closes the file."""
-
-    def __init__(self, file: io.BufferedReader, start: int, length: int) -> None:
-        self._file = file
-        self._start = start
-        self._left = length
-
-    def narrow(self, start: int, length: int) -> None:
-        """Send these bytes instead."""
-        self._start = start
-        self._left = length
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            self._file.seek(self._start)
-            while self._left > 0:
-                chunk = self._file.read(min(CHUNK_BYTES, self._left))
-                if not chunk:
-                    # The length was promised; a file cut short meanwhile must not look whole.
-                    raise OSError("the file became shorter while it was sent")
-                self._left -= len(chunk)
-                yield chunk
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        self._file.close()
-
-    def __del__(self) -> None:
-        self._file.close()
-
-
-def _opened(path: Path) -> io.BufferedReader:
+def _opened(path: Path) -> io.FileIO:
     # Buffering none of it: chunks are larger than any buffer.
-    file = open(path, "rb")  # noqa: SIM115  # closed by _Slice, after the last byte
+    file = open(path, "rb", buffering=0)  # noqa: SIM115  # closed by its slice, after the last byte
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise FileNotFoundError(f"{path} is not a file")

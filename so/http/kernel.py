@@ -28,6 +28,7 @@ from so.http.router import Router
 from so.http.routing.invocation import BindingNotFound, not_found
 from so.http.routing.route import Route
 from so.http.settings import DEFAULTS, HttpSettings
+from so.http.slices import CHUNK_BYTES, FileSlice
 from so.http.status import STATUS_LINES, status_line
 from so.support.scope import Scope, current_scope, enter, leave
 
@@ -108,6 +109,9 @@ class Kernel:
             if chunks is None and not terminable:
                 scope.close()
                 body: Iterable[bytes] = self.whole(request, response)
+            elif isinstance(chunks, FileSlice) and not terminable:
+                scope.close()
+                body = request.environ["wsgi.file_wrapper"](chunks, CHUNK_BYTES)
             else:
                 body = _Sending(self, request, response, scope, terminable)
         finally:
@@ -118,8 +122,9 @@ class Kernel:
                 response.headers.wsgi(),
             )
         except BaseException:
-            if isinstance(body, _Sending):
-                body.close()
+            close = getattr(body, "close", None)
+            if close is not None:
+                close()
             raise
         return body
 
@@ -342,7 +347,7 @@ class Kernel:
         elif request.environ.get("REQUEST_METHOD") == "HEAD":
             response.close()
             response.chunks = ()
-        else:
+        elif not (_is_long_file(chunks) and "wsgi.file_wrapper" in request.environ):
             response.chunks = _Begun(chunks)
         response.headers.setdefault("Content-Type", BYTES)
 
@@ -476,6 +481,11 @@ def check_head(environ: Environ, settings: HttpSettings) -> None:
             f"The header fields are longer than {settings.max_header_bytes} bytes "
             "(http.max_header_bytes)."
         )
+
+
+def _is_long_file(chunks: object) -> bool:
+    """Whether a server had better send it by itself: no thread waits for its client then."""
+    return isinstance(chunks, FileSlice) and chunks.is_long
 
 
 def _last_resort() -> Response:

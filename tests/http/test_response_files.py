@@ -213,3 +213,44 @@ def test_a_file_cut_short_while_it_is_sent_is_no_whole_answer(
     assert len(rest) < 200_000
     assert cut == [1]
     assert "became shorter" in caplog.text
+
+
+def test_a_long_file_is_left_to_a_server_that_sends_files(tmp_path: Path) -> None:
+    from so.http.kernel import Kernel
+    from so.support.scope import current_scope
+
+    path = tmp_path / "long"
+    path.write_bytes(TEXT * 2000)
+    ended: list[Any] = []
+
+    def action() -> Response:
+        scope = current_scope()
+        assert scope is not None
+        scope.on_exit(lambda: ended.append(1))
+        return Response.file(path)
+
+    router = Router()
+    router.get("/", action)
+    handed: list[Any] = []
+
+    def wrapper(file: Any, size: int) -> Any:
+        handed.append((file.fileno() > 0, file.tell(), list(ended)))
+        return file
+
+    headers = {"Range": "bytes=5-150004"}
+    environ = Request.create("/", headers=headers).environ | {"wsgi.file_wrapper": wrapper}
+    body: Any = Kernel(router)(environ, lambda status, headers: None)
+
+    assert handed == [(True, 5, [1])]  # and nothing of the application waits for the last byte
+    assert body.read() == (TEXT * 2000)[5:150005]
+    body.close()
+
+
+def test_a_short_file_is_read_at_once(file: Path) -> None:
+    from so.http.kernel import Kernel
+
+    router = Router()
+    router.get("/", lambda: Response.file(file))
+    environ = Request.create("/").environ | {"wsgi.file_wrapper": None}
+
+    assert b"".join(Kernel(router)(environ, lambda status, headers: None)) == TEXT

@@ -17,7 +17,10 @@ pytestmark = pytest.mark.xdist_group("any server")
 FILES = {
     "config/app.py": 'config = {"env": "production", "key": "k" * 40}\n',
     "app/__init__.py": "",
-    "app/routes.py": """from so import JsonResponse, Request, Response, Router, abort
+    "numbers.txt": "".join(f"{number:07} " for number in range(50_000)),
+    "app/routes.py": """from pathlib import Path
+
+from so import JsonResponse, Request, Response, Router, abort
 
 
 def told(request: Request) -> JsonResponse:
@@ -44,6 +47,7 @@ def fail() -> None:
 Router.any("/told/{name?}", told)
 Router.post("/upload", upload)
 Router.get("/pieces", pieces)
+Router.get("/file", lambda: Response.file(Path(__file__).parent.parent / "numbers.txt"))
 Router.get("/fail", fail)
 Router.get("/teapot", lambda: abort(418))
 Router.get("/empty", lambda: Response("", 204))
@@ -149,6 +153,20 @@ def test_a_post_without_a_body_is_not_waited_for(server):
     with socket.create_connection(server.address, 60) as link:
         link.sendall(b"POST /told HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert link.recv(12).endswith(b" 200")
+
+
+@pytest.mark.parametrize("wanted", [None, "0-99", "100-299999", "399990-", "-70000"])
+def test_files_and_parts_of_them_arrive(server, wanted):
+    whole = FILES["numbers.txt"].encode()
+    answer, body = ask(server, "GET", "/file", **({"Range": f"bytes={wanted}"} if wanted else {}))
+
+    first, _, last = (wanted or "0-").partition("-")
+    start = int(first) if first else len(whole) - int(last)
+    end = int(last) + 1 if first and last else len(whole)
+    is_whole = body == whole[start:end]  # a difference would take minutes to print
+    assert is_whole
+    assert answer.status == (206 if wanted else 200)
+    assert answer.getheader("Content-Length") == str(end - start)
 
 
 def test_a_stream_arrives_whole(server):

@@ -288,9 +288,8 @@ def test_a_unix_socket_serves_as_well(tmp_path):
     argv = serve_argv("tests.server.apps:application", None, workers=1, socket=str(path))
     server = Server(argv, 0, tmp_path / "log")
     try:
-        wait_until(path.exists, "the socket")
         with socket.socket(socket.AF_UNIX) as link:
-            link.connect(str(path))
+            wait_until(lambda: link.connect_ex(str(path)) == 0, "the socket")
             link.sendall(request("/told", "Connection: close"))
             told = b""
             while piece := link.recv(65536):
