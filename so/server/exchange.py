@@ -1,7 +1,7 @@
 """One request and its response: the WSGI side of the server (PEP 3333).
 
 From a checked head and a complete body to the environ, from the application's answer to bytes.
-Who runs it, and what becomes of the connection afterwards, is decided in so/server/worker.py.
+Who runs it, and what becomes of the connection afterwards, is decided in so/server/loop.py.
 """
 
 from __future__ import annotations

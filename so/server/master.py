@@ -26,10 +26,11 @@ from so.server.connection import Application
 from so.server.limits import Limits
 from so.server.links import tls_context
 from so.server.listen import describe, open_listeners
+from so.server.loop import Setup
 from so.server.metrics import Board, Tally
 from so.server.pages import AUDIENCES, Pages
 from so.server.shares import Shares
-from so.server.worker import Setup, Worker
+from so.server.worker import Worker
 from so.support import systemd
 from so.support.supervisor import Child, ChildExit, Lifeline, Supervisor
 
