@@ -412,6 +412,8 @@ def _split_full_target(method: str, target: str, fields: dict[str, str]) -> tupl
 
 
 def _keeps_alive(value: str, minor: int) -> bool:
+    if value in ("close", "keep-alive"):
+        return value != "close"
     options = {option.strip(" \t") for option in value.lower().split(",")}
     return "close" not in options and (minor == 1 or "keep-alive" in options)
 
