@@ -16,7 +16,8 @@ from so.http.settings import HttpSettings
 CHUNK_BYTES = 64 * 1024
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _OPENS = ord("[")
-_LARGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{300}")
+# What may be beyond a float, which ends at 309 digits: fewer than 200 and up to e99 stay below.
+_LARGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 

@@ -287,6 +287,7 @@ def test_an_empty_body_is_an_empty_object() -> None:
         (b"\xff", "not valid UTF-8"),
         (b'{"a": NaN}', "number that is no JSON"),
         (b'{"a": 1e400}', "number that is no JSON"),
+        (b'{"a": %be99}' % (b"9" * 290), "number that is no JSON"),
         (b'{"a": "\\udfff"}', "half a surrogate"),
         (b"[" * 65, "deeper than 64"),
         (b"[" * 65 + b"]" * 65, "deeper than 64"),
