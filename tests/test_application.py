@@ -29,7 +29,7 @@ from so import (
     set_current,
 )
 from so.application.rooms import CLASSES
-from so.errors import ConfigError
+from so.errors import ConfigError, RouteDefinitionError
 from so.support.scope import Scope, entered
 from tests.systems.queue.jobs import Note
 
@@ -336,6 +336,29 @@ def test_a_scope_without_a_session_says_so(here):
 
 
 # --- serving --------------------------------------------------------------------------------------
+
+
+def test_a_middleware_may_ask_for_the_kernel_when_it_is_made(tmp_path):
+    asked = []
+
+    class Curious:
+        def __init__(self):
+            asked.append(so.app().make("kernel"))
+
+        def handle(self, request, next):
+            return next(request)
+
+    with Application(tmp_path, {"app": {"middleware": [Curious]}}) as app:
+        app.ready()
+
+        assert asked == [app.make("kernel")]
+
+
+def test_a_kernel_that_cannot_be_booted_is_not_kept(tmp_path):
+    with Application(tmp_path, {"app": {"middleware": ["nobody.knows"]}}) as app:
+        for _ in range(2):
+            with pytest.raises(RouteDefinitionError, match=r"unknown middleware 'nobody\.knows'"):
+                app.ready()
 
 
 def test_it_is_a_wsgi_callable(here):

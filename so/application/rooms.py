@@ -258,7 +258,13 @@ class Rooms(Container):
             settings=self.make("http_settings"),
             logger=self.make("logger"),
         )
-        kernel.boot()  # a misspelt middleware is found now, not at the request that needs it
+        # Given out already while it boots: a middleware that is made now may ask for it.
+        self.instance("kernel", kernel)
+        try:
+            kernel.boot()  # a misspelt middleware is found now, not at the request that needs it
+        except BaseException:
+            self.forget_instance("kernel")
+            raise
         return kernel
 
     # --- cache and limits ---
