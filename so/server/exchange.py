@@ -109,9 +109,9 @@ class Exchange:
         self._service = service
         self.head = head
         self.started = now
-        # When the application last produced something, for the watch over stuck requests; it sets
-        # the beginning, as a request may have waited for its turn before.
-        self.progress = 0.0
+        # When its turn came, and then when the application last produced something; for the watch
+        # over stuck requests.
+        self.progress = now
         self.overdue = False
         # The thread it runs in, and whether another one works in its place.
         self.number = -1

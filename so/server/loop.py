@@ -378,6 +378,7 @@ class Loop:
         """Run the application for *connection*, in any thread of the crew."""
         exchange: Exchange = connection.exchange
         exchange.number = number
+        exchange.progress = time.monotonic()  # before that it only waited for its turn
         self._running[number] = exchange
         exchange.run()
         del self._running[number]

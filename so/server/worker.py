@@ -69,9 +69,7 @@ class Worker(Loop):
             return
         now = time.monotonic()
         for number, exchange in list(self._running.items()):
-            if not exchange.progress:
-                exchange.progress = now
-            elif now - exchange.progress > limit:
+            if now - exchange.progress > limit:
                 exchange.progress = now
                 self._counts[metrics.TIMEOUTS] += 1
                 head = exchange.head

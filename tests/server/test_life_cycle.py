@@ -467,11 +467,11 @@ def test_a_request_given_up_has_one_line_with_what_its_client_got(tmp_path):
     file = tmp_path / "access.log"
     options = {"workers": 1, "request_seconds": 0.5, "access_log": str(file)}
     with serving(APP, tmp_path / "log", **options) as server:
-        assert status_of(server, "/sleep?5") == 503
+        assert status_of(server, "/sleep?2") == 503
         wait_until(lambda: "/sleep" in file.read_text(), "the line")
 
     (line,) = [line for line in file.read_text().splitlines() if "/sleep" in line]
-    assert '"GET /sleep?5 HTTP/1.1" 503 ' in line
+    assert '"GET /sleep?2 HTTP/1.1" 503 ' in line
 
 
 def test_health_readiness_and_metrics_are_for_this_machine_only(tmp_path):
