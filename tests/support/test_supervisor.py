@@ -337,53 +337,47 @@ def test_a_reload_starts_each_new_child_before_the_old_one_leaves():
     assert reloads == ["reload"]
 
 
-def test_a_reload_keeps_the_old_child_while_its_successor_fails():
-    def fails_later(lifeline: Lifeline) -> int:
-        if os.environ.get("SUPERVISOR_TEST_BROKEN"):
-            return 1
-        return obedient(lifeline)
+FAILS = "SUPERVISOR_TEST_FAILS"
 
-    stage = Stage(fails_later, workers=1, restart_delay=(0.01, 5.0))
+
+def obedient_at_will(lifeline: Lifeline) -> int:
+    """A child that cannot begin as long as FAILS is in the environment."""
+    return 1 if os.environ.get(FAILS) else obedient(lifeline)
+
+
+def test_a_reload_keeps_the_old_child_while_its_successor_fails(monkeypatch):
+    stage = Stage(obedient_at_will, workers=1, restart_delay=(0.01, 5.0))
 
     def script() -> Script:
         yield from until(lambda: stage.boss.children and stage.boss.children[0].heard)
         old = stage.boss.children[0]
-        os.environ["SUPERVISOR_TEST_BROKEN"] = "1"
+        monkeypatch.setenv(FAILS, "1")
         stage.boss.rolling_restart()
         yield from until(lambda: len(stage.exits) >= 2)
         assert old in stage.boss.children
-        del os.environ["SUPERVISOR_TEST_BROKEN"]
+        monkeypatch.delenv(FAILS)
         yield from until(lambda: old not in stage.boss.children)
         yield from until(lambda: stage.boss.children[0].heard)
         stage.boss.stop()
 
-    try:
-        assert stage.play(script) == 0
-    finally:
-        os.environ.pop("SUPERVISOR_TEST_BROKEN", None)
+    assert stage.play(script) == 0
 
 
-def test_another_reload_tries_at_once_what_failed_before():
-    def fails_for_a_while(lifeline: Lifeline) -> int:
-        return 1 if os.environ.get("SUPERVISOR_TEST_FAILS") else obedient(lifeline)
-
-    stage = Stage(fails_for_a_while, workers=1, restart_delay=(600.0, 600.0), settle_seconds=600)
+def test_another_reload_tries_at_once_what_failed_before(monkeypatch):
+    stage = Stage(obedient_at_will, workers=1, restart_delay=(600.0, 600.0), settle_seconds=600)
 
     def script() -> Script:
         yield from until(lambda: stage.boss.children and stage.boss.children[0].heard)
         old = stage.boss.children[0]
-        os.environ["SUPERVISOR_TEST_FAILS"] = "1"
+        monkeypatch.setenv(FAILS, "1")
         stage.boss.rolling_restart()
         yield from until(lambda: stage.exits)
-        del os.environ["SUPERVISOR_TEST_FAILS"]
+        monkeypatch.delenv(FAILS)
         stage.boss.rolling_restart()
         yield from until(lambda: old not in stage.boss.children)
         stage.boss.stop()
 
-    try:
-        assert stage.play(script) == 0
-    finally:
-        os.environ.pop("SUPERVISOR_TEST_FAILS", None)
+    assert stage.play(script) == 0
 
 
 def test_a_successor_that_dies_after_another_reload_leaves_no_child_too_many():
