@@ -4,12 +4,14 @@ Everything an application needs imports from here: `from so import DB, Model, Ro
 The names are looked up on first use (PEP 562), so `import so` alone loads nothing heavy.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from types import ModuleType
 from typing import Any
+
+# Before a newer module ends in an error that nobody understands.
+if sys.version_info < (3, 11):  # noqa: UP036 (whoever copies `so/` has no installer that looks)
+    raise ImportError(f"SixOrbit needs Python 3.11 or newer; this is {sys.version.split()[0]}")
 
 __version__ = "2.0.0"
 

@@ -542,3 +542,10 @@ class UsageError(CommandError):
 
 class CommandNotFound(CommandError):
     """No such command; the message offers the nearest."""
+
+
+# --- shipping -------------------------------------------------------------------------------------
+
+
+class ReleaseError(SixOrbitError):
+    """An archive of the framework or of an application cannot be written, read or trusted."""

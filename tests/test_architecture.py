@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "so.application", "so.web",
     ),
     "so.testing": ("so",),
+    "so.release": (*LOW, "so.release"),
     "so.wsgi": ("so.application",),
     "so.__main__": ("so.console",),
     "so": (),

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -147,55 +144,3 @@ def test_no_file_speaks_of_the_machine_it_was_written_on():
                 if forbidden.search(line):
                     found.append(f"{name}:{number}: {line.strip()[:80]}")
     assert found == []
-
-
-# --- the package ----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """A folder into which the project was installed, without any network."""
-    base = tmp_path_factory.mktemp("package")
-    source = base / "source"
-    no_bytecode = shutil.ignore_patterns("__pycache__")
-    for folder in ("so", "config"):
-        shutil.copytree(ROOT / folder, source / folder, ignore=no_bytecode)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    offline = ["--no-deps", "--no-index", "--no-build-isolation", "--no-compile"]
-    done = subprocess.run(
-        [*pip, *offline, "--target", base / "site", source],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return base / "site"
-
-
-def test_every_package_and_file_of_the_framework_is_installed(installed):
-    def files(place: Path) -> set[str]:
-        found = (file for file in place.rglob("*") if file.is_file())
-        return {str(f.relative_to(place)) for f in found if "__pycache__" not in f.parts}
-
-    settings = {f"skeleton/config/{file.name}" for file in (ROOT / "config").glob("*.py")}
-    assert files(installed / "so") == files(ROOT / "so") | settings
-    (metadata,) = installed.glob("so_framework-*.dist-info/METADATA")
-    assert "Provides-Extra: mysql" in metadata.read_text("utf-8")
-
-
-def test_an_application_can_be_made_by_the_installed_package(installed, tmp_path):
-    sixorbit = [sys.executable, installed / "bin" / "sixorbit"]
-    alone = {**os.environ, "PYTHONPATH": str(installed)}
-
-    for command, folder in (
-        ([*sixorbit, "new", tmp_path / "erp"], tmp_path),
-        ([*sixorbit, "list"], tmp_path),
-        ([sys.executable, "-I", "-S", "bin/sixorbit", "db:install"], tmp_path / "erp"),
-        ([*sixorbit, "check"], tmp_path / "erp"),
-    ):
-        done = subprocess.run(
-            command, cwd=folder, env=alone, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr

@@ -10,21 +10,6 @@ import so
 from so.console.command import Command
 from so.errors import CommandError
 
-_BIN = '''#!/usr/bin/env python3
-"""The command line of this application: `bin/sixorbit list`."""
-
-import sys
-from pathlib import Path
-
-root = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(root))
-
-if __name__ == "__main__":
-    from so.console.main import main
-
-    sys.exit(main(base_path=root))
-'''
-
 _ROUTES = '''"""The routes of this application."""
 
 from so import JsonResponse, Router, config
@@ -81,16 +66,13 @@ class New(Command):
             file = target / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        (target / "bin").mkdir()
-        script = target / "bin" / "sixorbit"
-        script.write_text(_BIN, encoding="utf-8")
-        script.chmod(0o755)
-        leave_out = shutil.ignore_patterns("__pycache__")
+        leave_out = shutil.ignore_patterns("__pycache__", "skeleton")
         shutil.copytree(framework, target / "so", ignore=leave_out)
-        shutil.copytree(_config_folder(framework), target / "config", ignore=leave_out)
-        # An installed package has neither.
-        for name in ("docs", ".env.example"):
-            _copy_if_there(framework.parent / name, target / name)
+        skeleton = _skeleton(framework)
+        shutil.copytree(skeleton / "config", target / "config", ignore=leave_out)
+        for name in ("docs", ".env.example", "bin/sixorbit"):
+            _copy_if_there(skeleton / name, target / name)
+        (target / "bin" / "sixorbit").chmod(0o755)
         _write_env(target)
         self.info(f"Created {target}")
         self.line(f"  cd {target}\n  bin/sixorbit db:install\n  bin/sixorbit serve")
@@ -99,18 +81,19 @@ class New(Command):
         return 0
 
 
-def _config_folder(framework: Path) -> Path:
-    """Where the default settings lie: inside an installed package, or beside a checkout."""
-    for folder in (framework / "skeleton" / "config", framework.parent / "config"):
-        if folder.is_dir():
+def _skeleton(framework: Path) -> Path:
+    """Where settings and guides lie: inside an installed package, or beside a checkout."""
+    for folder in (framework / "skeleton", framework.parent):
+        if (folder / "config").is_dir() and (folder / "bin" / "sixorbit").is_file():
             return folder
-    raise CommandError(f"the default config/ is missing beside {framework}: copy it there")
+    raise CommandError(f"config/ or bin/sixorbit is missing beside {framework}: copy them there")
 
 
 def _copy_if_there(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target)
     elif source.is_file():
+        target.parent.mkdir(exist_ok=True)
         shutil.copyfile(source, target)
 
 

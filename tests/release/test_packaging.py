@@ -1,0 +1,143 @@
+"""The package: built and installed without a network or a build tool, and all of it is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import so
+from so.errors import ReleaseError
+from so.release.files import source_files
+from so.release.wheel import Project, write_sdist, write_wheel
+
+ROOT = Path(__file__).resolve().parents[2]
+OFFLINE = ["--no-index", "--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check"]
+
+
+def pip(*arguments: object) -> None:
+    words = [sys.executable, "-m", "pip", "install", *OFFLINE, *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def contents(place: Path) -> set[str]:
+    found = (file for file in place.rglob("*") if file.is_file())
+    return {str(f.relative_to(place)) for f in found if "__pycache__" not in f.parts}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """A copy of the checkout: a build must not need what lies around it, nor write into it."""
+    copy = tmp_path_factory.mktemp("source")
+    for name, file in source_files(ROOT):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def installed(source, tmp_path_factory) -> Path:
+    """A folder into which `pip install .` has put the project, in pip's isolated environment."""
+    site = tmp_path_factory.mktemp("site")
+    pip("--target", site, source)
+    return site
+
+
+def test_every_file_of_the_framework_is_installed_with_guides_settings_and_deployment(installed):
+    skeleton = {
+        f"skeleton/{name}/{file}"
+        for name in ("config", "docs", "deploy")
+        for file in contents(ROOT / name)
+    }
+
+    skeleton |= {"skeleton/.env.example", "skeleton/bin/sixorbit"}
+
+    assert contents(installed / "so") == contents(ROOT / "so") | skeleton
+
+
+def test_the_metadata_tell_the_version_of_the_code_and_the_extra_for_mysql(installed):
+    (metadata,) = installed.glob("so_framework-*.dist-info/METADATA")
+    text = metadata.read_text("utf-8")
+
+    assert f"\nVersion: {so.__version__}\n" in text
+    assert "\nProvides-Extra: mysql\n" in text
+    assert "\nRequires-Python: >=3.11\n" in text
+
+
+def test_a_build_leaves_nothing_in_the_tree(source, installed):
+    built = {name for name in contents(source) if "egg-info" in name or name.startswith("build")}
+
+    assert built == set()
+
+
+def test_the_source_archive_builds_the_same_wheel(source, tmp_path):
+    wheel = write_wheel(Project.at(source), tmp_path)
+    sdist = write_sdist(Project.at(source), tmp_path)
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    again = tmp_path / "again"
+    again.mkdir()
+
+    assert write_wheel(Project.at(unpacked), again).read_bytes() == wheel.read_bytes()
+
+
+def test_every_file_of_a_wheel_is_in_its_record(tmp_path):
+    with zipfile.ZipFile(write_wheel(Project.at(ROOT), tmp_path)) as wheel:
+        (record,) = (name for name in wheel.namelist() if name.endswith("/RECORD"))
+        listed = [line.split(",")[0] for line in wheel.read(record).decode().splitlines()]
+
+        assert listed == wheel.namelist()
+
+
+def test_an_editable_installation_points_to_the_checkout(source, tmp_path):
+    pip("--target", tmp_path, "--editable", source)
+
+    assert (tmp_path / "so_framework.pth").read_text("utf-8").strip() == str(source)
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
+    with pytest.raises(ReleaseError, match=r"no pyproject\.toml: run this in a checkout"):
+        Project.at(tmp_path)
+
+
+def test_an_application_can_be_made_by_the_installed_package(installed, tmp_path):
+    sixorbit = [sys.executable, installed / "bin" / "sixorbit"]
+    alone = {**os.environ, "PYTHONPATH": str(installed)}
+
+    for command, folder in (
+        ([*sixorbit, "new", tmp_path / "erp"], tmp_path),
+        ([*sixorbit, "list"], tmp_path),
+        ([sys.executable, "-I", "-S", "bin/sixorbit", "db:install"], tmp_path / "erp"),
+        ([*sixorbit, "check"], tmp_path / "erp"),
+    ):
+        done = subprocess.run(
+            command, cwd=folder, env=alone, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_new_gives_the_same_application_from_a_checkout_and_from_a_package(installed, tmp_path):
+    for place, folder in ((ROOT, "a"), (installed, "b")):
+        path = {**os.environ, "PYTHONPATH": str(installed) if folder == "b" else ""}
+        words = [sys.executable, place / "bin" / "sixorbit", "new", tmp_path / folder]
+        subprocess.run(words, cwd=tmp_path, env=path, check=True, capture_output=True)
+
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_an_older_python_is_told_in_one_sentence():
+    script = ROOT / "bin" / "sixorbit"
+    as_if_older = f"import sys; sys.version_info = (3, 8, 1); exec(open({str(script)!r}).read())"
+
+    done = subprocess.run([sys.executable, "-c", as_if_older], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "SixOrbit needs Python 3.11 or newer; this is 3.8\n"
