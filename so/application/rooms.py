@@ -77,6 +77,11 @@ class Rooms(Container):
 
         return logs.configure(self.config.get("logging", {}), "so", self._base)
 
+    def _make_maintenance(self) -> Any:
+        from so.support.maintenance import Maintenance
+
+        return Maintenance(self.storage_path("down.json"))
+
     def _make_signer(self) -> Any:
         from so.support.signing import Signer
 
@@ -244,6 +249,7 @@ class Rooms(Container):
 
     def _make_kernel(self) -> Any:
         from so.edge.context import RequestContext
+        from so.edge.maintenance import RefuseWhileDown
         from so.http.kernel import Kernel
 
         kernel = Kernel(
@@ -252,6 +258,7 @@ class Rooms(Container):
             self.make,
             middleware=[
                 self.make(RequestContext),
+                RefuseWhileDown(self.make("maintenance")),
                 *self._static_files(),
                 *self.config.get("app.middleware", []),
             ],
@@ -439,7 +446,7 @@ class Rooms(Container):
         settings = self.config.get("queue", {})
         connection = settings.get("connection")
         db = self.make("db")
-        return Queue(
+        queue = Queue(
             self._source(connection),
             clock=self.clock,
             default=settings.get("default", "database"),
@@ -452,6 +459,8 @@ class Rooms(Container):
             wake_folder=str(self._base / settings.get("wake_path", "storage/queue")),
             timezone=settings.get("timezone") or "UTC",
         )
+        queue.control.is_down = self.make("maintenance").is_down
+        return queue
 
     def _make_activity(self) -> Any:
         from so.systems.activity import ActivityLog
@@ -508,7 +517,8 @@ class Rooms(Container):
 
 SQLITE = {"sqlite": {"driver": "sqlite", "database": "storage/database.sqlite"}}
 ROOMS = (
-    "logger", "signer", "db", "job_codec", "cache_codec", "presence", "router", "errors",
+    "logger", "maintenance", "signer", "db", "job_codec", "cache_codec", "presence", "router",
+    "errors",
     "validator", "http_settings", "kernel", "caches", "limiter", "sessions", "hasher",
     "authentication", "steady_limiter", "access_tokens", "gate", "cookie_settings",
     "csrf_settings", "doors", "context_settings", "queue", "activity", "notifications",
@@ -519,6 +529,7 @@ CLASSES = {
     "so.config.Config": "config",
     "so.container.Container": "app",
     "so.support.clock.Clock": "clock",
+    "so.support.maintenance.Maintenance": "maintenance",
     "so.support.signing.Signer": "signer",
     "logging.Logger": "logger",
     "so.db.manager.Database": "db",

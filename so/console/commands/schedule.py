@@ -38,7 +38,10 @@ class ScheduleCommand(Command):
         return self.app.import_module(name) if file.is_file() else None
 
     def run_due(self, schedule: Schedule) -> int:
-        """Begin what is due and print it; how many of them failed."""
+        """Begin what is due and print it; how many of them failed. Nothing while down."""
+        if self.app.make("maintenance").is_down():
+            self.comment("This server is down for maintenance: nothing is begun until `up`.")
+            return 0
         failed = 0
         for started in schedule.run_due():
             word = {"job": "queued", "command": "ran", "call": "called"}[started.task.kind]

@@ -6,6 +6,7 @@ Rows, not cache keys: they reach every machine, and clearing a cache does not re
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
@@ -59,6 +60,8 @@ class Control:
     def __init__(self, queue: Queue, dialect: str) -> None:
         """For *queue*, on "sqlite" or "mysql"."""
         self._queue = queue
+        # Set by the application: whether this server is down, so that all its workers rest.
+        self.is_down: Callable[[], bool] = lambda: False
         self._upsert = _upsert(dialect, "queue_control", ("name", "amount", "updated_at"), 1)
         self._upsert_worker = _upsert(
             dialect,
@@ -114,6 +117,8 @@ class Control:
 
     def paused(self, conn: Any) -> dict[str, int]:
         """The queues that rest ("*" is all), with the second in which that ends (0: never)."""
+        if self.is_down():
+            return {"*": 0}
         now = self._queue.clock.time()
         rows = read(conn, "select name, amount from queue_control where name like 'pause:%'")
         return {str(name)[6:]: int(until) for name, until in rows if int(until) == 0 or until > now}
