@@ -102,9 +102,9 @@ def route_is(*patterns: str) -> bool:
     return bool(current_application().make("router").is_(*patterns))
 
 
-def url(path: str = "", params: Mapping[str, Any] | None = None) -> str:
-    """The absolute URL of *path*, *params* as its query."""
-    return str(current_application().make("router").url_to(path, params))
+def url(path: str = "", params: Any = None) -> str:
+    """The absolute URL of *path*; a dict of *params* is its query, a list more segments."""
+    return str(current_application().make("router").urls.to(path, params))
 
 
 def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> Any:

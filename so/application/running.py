@@ -45,6 +45,7 @@ def _provide(name: str) -> None:
 
 
 for _room in (
-    "db", "queue", "activity", "notifications", "auth", "cache", "sessions", "hasher", "validator",
+    "db", "router", "queue", "activity", "notifications", "auth", "cache", "sessions", "hasher",
+    "validator",
 ):  # fmt: skip
     _provide(_room)

@@ -12,6 +12,7 @@ from typing import Any
 
 from so.edge.session import auth_here
 from so.errors import AuthenticationException, AuthorizationException, NotFoundException
+from so.http.redirects import chosen
 from so.http.request import Request
 from so.http.response import RedirectResponse, Response
 from so.support.scope import current_scope
@@ -82,7 +83,7 @@ class RedirectIfAuthenticated:
             return next(request)
         if request.expects_json():
             raise AuthorizationException("You are logged in already.")
-        return RedirectResponse(self._doors.home)
+        return RedirectResponse(chosen(self._doors.home))
 
 
 class Authorize:

@@ -29,7 +29,7 @@ from so.errors import (
     ValidationException,
 )
 from so.http.error_pages import debug_page, plain_page
-from so.http.redirects import INTENDED
+from so.http.redirects import INTENDED, chosen, onsite
 from so.http.response import JsonResponse, RedirectResponse, Response
 from so.http.results import to_response
 from so.support.ids import short_id
@@ -222,7 +222,7 @@ class ErrorHandler:
             # A GET that does not pass its own rules would be sent back to itself for ever.
             page = plain_page(exc.status, exc.message, id_, exc.errors)
             return Response.html(page, exc.status)
-        return RedirectResponse(target, 302).with_errors(exc.errors).with_input()
+        return RedirectResponse(target).with_errors(exc.errors).with_input()
 
     def _masker(self, request: Any) -> Masker:
         masker = Masker(values=self.secrets)
@@ -301,15 +301,14 @@ def as_response(answer: Any, status: int, request: Any) -> Response:
 
 def previous_url(request: Any) -> str | None:
     """Where to send a person back to: the page before, on this site; None if that is this one."""
-    here = str(request.full_url())
-    target = str(request.previous_url("/"))
-    is_itself = target in (here, _path_of(here))
+    target = onsite(str(request.previous_url("/")))
+    is_itself = _path_of(target) == _path_of(str(request.full_url()))
     return None if is_itself and request.method() in ("GET", "HEAD") else target
 
 
 def _path_of(url: str) -> str:
     parts = urlsplit(url)
-    return parts.path + (f"?{parts.query}" if parts.query else "")
+    return parts.path.rstrip("/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _to_login(request: Any, exc: AuthenticationException) -> Response:
@@ -318,7 +317,7 @@ def _to_login(request: Any, exc: AuthenticationException) -> Response:
     session = scope.session if scope is not None else None
     if session is not None and request.method() == "GET":
         session.put(INTENDED, str(request.full_url()))
-    return RedirectResponse(exc.redirect_to, 302).with_headers(exc.headers)
+    return RedirectResponse(chosen(exc.redirect_to)).with_headers(exc.headers)
 
 
 def _call(fn: Renderer, exc: BaseException, request: Any) -> Any:

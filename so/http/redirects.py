@@ -1,16 +1,17 @@
 """`redirect()`: the ways to say where to.
 
-A target that came from a user must stay on this site: `redirect(url)` and `.to(url)` refuse any
-other, `.away(url)` is for those the programmer chose.
+A target that came from a user must stay on this site: every way but `.away(url)` refuses any other,
+and sends the text that was judged (locations.py). Paths go below the prefix of the application.
 """
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from so.errors import OffsiteRedirectError
+from so.http.locations import as_browsers_read, below, has_control, header_text, is_ours
 from so.http.response import RedirectResponse
+from so.support.current import current
 from so.support.scope import current_scope
 
 INTENDED = "url.intended"
@@ -24,7 +25,7 @@ class Redirector:
 
     def to(self, url: str, status: int | None = None) -> RedirectResponse:
         """To a page of this site; OffsiteRedirectError (400) for any other."""
-        return RedirectResponse(_onsite(url), status or self._status)
+        return RedirectResponse(onsite(url), status or self._status)
 
     def away(self, url: str, status: int | None = None) -> RedirectResponse:
         """To any URL: yours, never one that a user typed."""
@@ -33,18 +34,16 @@ class Redirector:
     def back(self, fallback: str = "/", status: int | None = None) -> RedirectResponse:
         """To the page the user came from, if it is one of ours."""
         request = _request()
-        url = fallback if request is None else request.previous_url(fallback)
-        return RedirectResponse(url, status or self._status)
+        return self.to(fallback if request is None else request.previous_url(fallback), status)
 
     def route(
         self, name: str, params: Any = None, status: int | None = None, **kw: Any
     ) -> RedirectResponse:
-        """To a named route."""
+        """To a named route of the request's router, else of the running application's."""
         request = _request()
-        if request is None or request.settings.router is None:
-            raise RuntimeError("redirect().route() works inside a request only: use away(url)")
-        url = request.settings.router.route(name, params, **kw)
-        return RedirectResponse(url, status or self._status)
+        router = None if request is None else request.settings.router
+        router = current("router") if router is None else router
+        return self.to(router.route(name, params, **kw), status)
 
     def intended(self, default: str = "/", status: int | None = None) -> RedirectResponse:
         """To the page that the login interrupted, else *default*."""
@@ -53,13 +52,13 @@ class Redirector:
         url = session.pull(INTENDED, None) if session is not None else None
         try:
             return self.to(str(url or default), status)
-        except OffsiteRedirectError:
+        except OffsiteRedirectError:  # its site had another name then
             return self.to(default, status)
 
     def refresh(self, status: int | None = None) -> RedirectResponse:
         """To this same page."""
         request = _request()
-        return RedirectResponse("/" if request is None else request.full_url(), status or 302)
+        return self.to("/" if request is None else request.full_url(), status or 302)
 
 
 def redirect(url: str | None = None, status: int = 302) -> Any:
@@ -73,29 +72,25 @@ def _request() -> Any:
     return None if scope is None else scope.request
 
 
-def _onsite(url: str) -> str:
-    """*url* if it stays on this site: a path, or a URL with the host of the request."""
+def onsite(url: str) -> str:
+    """*url* as it is sent, if that leads to a page of this site; OffsiteRedirectError if not.
+
+    Outside a request no site is known, and every URL is the programmer's.
+    """
+    if not isinstance(url, str) or has_control(url):
+        raise OffsiteRedirectError(f"{url!r} is no text or has a control character: it is no URL")
     request = _request()
-    if any(ord(character) < 32 for character in url):
-        raise OffsiteRedirectError(f"{url!r} has a control character in it and is no URL")
-    given = url.strip()
-    folded = given.replace("\\", "/")  # browsers read them alike, so that `/\evil` leaves
-    try:
-        parts = urlsplit(folded)
-    except ValueError:
-        raise OffsiteRedirectError(f"{url!r} is no URL to redirect to") from None
-    if not parts.scheme and not folded.startswith("//"):
-        base = "" if request is None else str(request.script_name())
-        return given if given.startswith(("/", "#", "?")) and not base else _rooted(base, given)
-    own = None if request is None else request.own_hosts()
-    if parts.scheme in ("http", "https") and (own is None or parts.netloc.lower() in own):
-        return given
+    text = header_text(as_browsers_read(url))
+    if request is None:
+        return below("", text)
+    if is_ours(text, request.own_sites()):
+        return below(request.script_name(), text)
     raise OffsiteRedirectError(
         f"the redirect to {url!r} leads off this site: use redirect().away(url) if that is meant"
     )
 
 
-def _rooted(base: str, path: str) -> str:
-    if path.startswith(("#", "?")) or path == base or path.startswith(f"{base}/") and base:
-        return path
-    return f"{base}/{path.lstrip('/')}"
+def chosen(url: str) -> str:
+    """*url* that the programmer chose, such as where the login is: a path of ours, or any URL."""
+    request = _request()
+    return below("" if request is None else request.script_name(), header_text(url))

@@ -12,6 +12,16 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from so.errors import BadRequestException
+from so.http.locations import (
+    as_browsers_read,
+    below,
+    has_control,
+    header_text,
+    is_ours,
+    joined_mounts,
+    origin,
+    site,
+)
 from so.http.patterns import fits
 from so.http.request_base import Number, RequestBase, Text
 from so.support.scope import current_scope
@@ -133,7 +143,7 @@ class RequestUrl(RequestBase):
         prefix = self._forwarded("prefix")
         mount = str(self.environ.get("SCRIPT_NAME") or "")
         if prefix is not None and re.fullmatch(r"(?:/[\w.~-]+)+/?", prefix):
-            mount = prefix.rstrip("/") + mount
+            mount = joined_mounts(prefix, mount)
         return quote(mount.rstrip("/"), safe=_PATH_SAFE, encoding="latin-1", errors="replace")
 
     # --- host and scheme ------------------------------------------------------------------------
@@ -175,14 +185,13 @@ class RequestUrl(RequestBase):
         port = int(self.port)
         return Text(self.host if port == _PORTS[self.scheme] else f"{self.host}:{port}")
 
-    def own_hosts(self) -> set[str]:
-        """The hosts (with port) that count as this site."""
-        hosts = {str(self.http_host).lower()}
+    def own_sites(self) -> set[str]:
+        """The hosts (with a port that the scheme does not imply) that count as this site."""
         router = self.settings.router
-        root = None if router is None else router.urls.root
-        configured = root() if callable(root) else root
+        configured = None if router is None else origin(router.urls.configured())
         # An APP_URL without a scheme has no host: then `https:evil.example` would be ours.
-        return (hosts | ({urlsplit(configured).netloc.lower()} if configured else set())) - {""}
+        sites = {site(str(self.scheme), str(self.http_host)), configured[1] if configured else ""}
+        return sites - {""}
 
     def _host_and_port(self) -> str:
         """What the client calls us, if it is a host at all, else what the server does."""
@@ -239,24 +248,23 @@ class RequestUrl(RequestBase):
     # --- where from -----------------------------------------------------------------------------
 
     def previous_url(self, fallback: str = "/") -> str:
-        """The page the user came from, if it is one of ours, else *fallback*."""
+        """The page of this application that the user came from, else *fallback*."""
         referer = self.header("Referer")
-        if referer and self._is_ours(referer):
+        if referer and self._is_page_of_ours(str(referer)):
             return str(referer)
         scope = current_scope()
         session = None if scope is None else scope.session
         known = getattr(session, "previous_url", None)
         url = known() if callable(known) else None
-        return str(url) if url and self._is_ours(str(url)) else fallback
+        return str(url) if url and self._is_page_of_ours(str(url)) else fallback
 
-    def _is_ours(self, url: str) -> bool:
-        if url.startswith("/") and not url.startswith(("//", "/\\")):
-            return True
-        try:
-            parts = urlsplit(url)
-        except ValueError:
+    def _is_page_of_ours(self, url: str) -> bool:
+        """True for what lies on this site, and on it below the prefix of this application."""
+        text = header_text(as_browsers_read(url))
+        if has_control(url) or not is_ours(text, self.own_sites()):
             return False
-        return parts.scheme in _PORTS and parts.netloc.lower() in self.own_hosts()
+        path = text if origin(text) is None else urlsplit(text).path or "/"
+        return path.startswith("/") and path == below(self.script_name(), path)
 
 
 def _path_of(raw: str) -> str:

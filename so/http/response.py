@@ -10,13 +10,13 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 from so.http.conditions import is_unmodified
 from so.http.cookies import cookie_header
 from so.http.dates import http_date
 from so.http.flash import ERRORS, OLD_INPUT, current_input, flash, kept_errors, without_secrets
 from so.http.headers import Headers, Items
+from so.http.locations import header_text
 from so.support.codec import dumps
 from so.support.markup import escape
 from so.support.scope import current_scope
@@ -31,8 +31,6 @@ BYTES = "application/octet-stream"
 _JSON_FIELD = ("Content-Type", JSON)
 
 Chunks = Iterable[bytes | str]
-# Everything a URL may hold, % included, so that what is encoded stays as it is.
-_URL = "/:?#[]@!$&'()*+,;=%~-._"
 
 
 class Response:
@@ -248,7 +246,10 @@ class RedirectResponse(Response):
     """To another URL; `target` is where."""
 
     def __init__(self, target: str, status: int = 302, headers: Items | None = None) -> None:
-        """*target* is taken as it is; ValueError if it holds CR, LF or NUL."""
+        """*target* is the programmer's: it is not judged, and gets no prefix, unlike in `redirect`.
+
+        ValueError if it is empty or holds CR, LF or NUL.
+        """
         super().__init__("", status, headers)
         self._set_target(target)
 
@@ -292,7 +293,7 @@ class RedirectResponse(Response):
             raise ValueError("a redirect needs a target: give it a URL or a path")
         # The header refuses control characters; encoding must not slip them past it.
         self.headers.set("Location", target)
-        url = quote(target, safe=_URL, errors="replace")
+        url = header_text(target)
         self.target = url
         self.headers.set("Location", url)
         link = escape(url)

@@ -34,7 +34,7 @@ class DocsSite:
 
     def index(self, request: Request) -> Response:
         """All guides with their first words."""
-        guides = list(self.guides.all().values())
+        guides = list(self._here(request).all().values())
         form = _format(request)
         if form == "json":
             return _answer(request, JsonResponse({"guides": [self._entry(g) for g in guides]}))
@@ -43,7 +43,7 @@ class DocsSite:
         cards = [
             h(
                 "li",
-                h("a", h("strong", g.title), h("span", g.summary), href=self._url(g.slug)),
+                h("a", h("strong", g.title), h("span", g.summary), href=_url(g)),
             )
             for g in guides
         ]
@@ -52,28 +52,29 @@ class DocsSite:
 
     def show(self, request: Request, page: str) -> Response:
         """One guide; 404 for a name that none has."""
-        guide = self.guides.find(page)
+        guides = self._here(request)
+        guide = guides.find(page)
         if guide is None:
-            near = self.guides.nearest(page)
-            mend = f" Did you mean {self._url(near.slug)}?" if near else ""
+            near = guides.nearest(page)
+            mend = f" Did you mean {_url(near)}?" if near else ""
             raise NotFoundException(f"There is no guide called {page!r}.{mend}")
         form = _format(request)
         if form == "md":
             return _answer(request, _markdown(guide.source))
         if form == "json":
-            return _answer(request, JsonResponse(self._whole(guide)))
+            return _answer(request, JsonResponse(self._whole(guides, guide)))
         headings = [
             (heading.level, heading.text, heading.id)
             for heading in guide.document.headings
             if heading.level in (2, 3)
         ]
-        body = join([guide.document.html, self._turn(guide)])
+        body = join([guide.document.html, self._turn(guides, guide)])
         return self._page(request, Page(guide.title, body, guide.slug, headings))
 
     def search(self, request: Request) -> Response:
         """The sections that hold every word of `?q=`."""
         query = str(request.query("q") or "")
-        hits = self.guides.search(query)
+        hits = self._here(request).search(query)
         if _format(request) == "json":
             found = [self._found(hit) for hit in hits]
             return _answer(request, JsonResponse({"query": query, "results": found}))
@@ -85,16 +86,21 @@ class DocsSite:
 
     # --- parts ------------------------------------------------------------------------------------
 
+    def _here(self, request: Request) -> Guides:
+        """The guides with their pages where this request's client finds them."""
+        return self.guides.below(request.script_name())
+
     def _page(self, request: Request, page: Page) -> Response:
-        listed = [(guide.slug, guide.title) for guide in self.guides.all().values()]
-        layout = Layout(self.brand, self.guides.prefix, listed)
+        guides = self._here(request)
+        listed = [(guide.slug, guide.title) for guide in guides.all().values()]
+        layout = Layout(self.brand, guides.prefix, listed)
         response = Response.html(layout.draw(page)).header("Content-Security-Policy", POLICY)
         return _answer(request, response)
 
-    def _turn(self, guide: Guide) -> Markup:
-        before, after = self.guides.neighbours(guide)
+    def _turn(self, guides: Guides, guide: Guide) -> Markup:
+        before, after = guides.neighbours(guide)
         links = [
-            h("a", h("small", word), other.title, href=self._url(other.slug), rel=rel)
+            h("a", h("small", word), other.title, href=_url(other), rel=rel)
             for other, word, rel in ((before, "Previous", "prev"), (after, "Next", "next"))
             if other is not None
         ]
@@ -111,23 +117,20 @@ class DocsSite:
             class_="hit",
         )
 
-    def _url(self, slug: str) -> str:
-        return f"{self.guides.prefix}/{slug}"
-
     def _section_url(self, hit: Hit) -> str:
         anchor = f"#{hit.section.id}" if hit.section.id else ""
-        return self._url(hit.section.guide.slug) + anchor
+        return _url(hit.section.guide) + anchor
 
     def _entry(self, guide: Guide) -> dict[str, Any]:
         return {
             "slug": guide.slug,
             "title": guide.title,
             "summary": guide.summary,
-            "url": self._url(guide.slug),
+            "url": _url(guide),
         }
 
-    def _whole(self, guide: Guide) -> dict[str, Any]:
-        before, after = self.guides.neighbours(guide)
+    def _whole(self, guides: Guides, guide: Guide) -> dict[str, Any]:
+        before, after = guides.neighbours(guide)
         headings = [
             {"level": heading.level, "text": heading.text, "id": heading.id}
             for heading in guide.document.headings
@@ -137,8 +140,8 @@ class DocsSite:
             "markdown": guide.source,
             "html": guide.document.html,
             "headings": headings,
-            "previous": before and self._url(before.slug),
-            "next": after and self._url(after.slug),
+            "previous": before and _url(before),
+            "next": after and _url(after),
         }
 
     def _found(self, hit: Hit) -> dict[str, Any]:
@@ -204,12 +207,16 @@ def _format(request: Request) -> str:
     return "json" if request.expects_json() else "html"
 
 
+def _url(guide: Guide) -> str:
+    return f"{guide.prefix}/{guide.slug}"
+
+
 def _markdown(source: str) -> Response:
     return Response(source, 200, {"Content-Type": "text/markdown; charset=utf-8"})
 
 
 def _list_of(guides: list[Guide]) -> str:
-    return "".join(f"- [{g.title}]({g.prefix}/{g.slug}): {g.summary}\n" for g in guides)
+    return "".join(f"- [{g.title}]({_url(g)}): {g.summary}\n" for g in guides)
 
 
 def _answer(request: Request, response: Response) -> Response:

@@ -22,6 +22,7 @@ SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 LONGEST_QUERY = 100
 """Characters of a search; the rest is left unheeded."""
 MOST_HITS = 30
+MOST_MOUNTS = 8  # prefixes for which the guides are kept drawn
 SNIPPET = 180
 """Characters of text shown with a hit."""
 
@@ -106,6 +107,19 @@ class Guides:
         self._lock = threading.Lock()
         self._seen: tuple[tuple[str, int, int], ...] | None = None
         self._guides: dict[str, Guide] = {}
+        self._mounted: dict[str, Guides] = {}
+
+    def below(self, mount: str) -> Guides:
+        """The same guides, with their pages under *mount* (`/erp`), as a proxy shows them."""
+        if not mount:
+            return self
+        found = self._mounted.get(mount)
+        if found is None:
+            if len(self._mounted) >= MOST_MOUNTS:
+                self._mounted.clear()
+            found = Guides(self.folder, self.order, mount + self.prefix)
+            self._mounted[mount] = found
+        return found
 
     def all(self) -> dict[str, Guide]:
         """Slug → guide, in reading order."""

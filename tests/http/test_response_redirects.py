@@ -167,7 +167,7 @@ def test_without_a_request_any_url_is_the_programmers() -> None:
     assert back("/home").target == "/home"
     assert redirect().refresh().target == "/"
     assert redirect().intended("/home").target == "/home"
-    with pytest.raises(RuntimeError, match="inside a request"):
+    with pytest.raises(RuntimeError, match="no application is running|router"):
         redirect().route("x")
 
 

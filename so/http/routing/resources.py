@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from so.errors import RouteDefinitionError
+from so.http.locations import header_text, origin
+from so.http.redirects import onsite
 from so.http.request import Request
 from so.http.response import RedirectResponse
 from so.http.routing.actions import find_class
@@ -16,6 +19,8 @@ from so.support.near import nearest
 if TYPE_CHECKING:
     from so.http.routing.route import Route
     from so.http.routing.verbs import Verbs
+
+_WITH_SLASH = re.compile(f"(/?){PLACEHOLDER.pattern}")
 
 # name of the action: (methods, what follows the collection's URI; {} is the item)
 ACTIONS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -93,13 +98,20 @@ def _route_name(resource: str, action: str, names: str | Mapping[str, str] | Non
 
 
 def redirection(to: str, status: int) -> Callable[..., RedirectResponse]:
-    """An action that redirects to *to*, with its `{names}` replaced by the path's values."""
+    """An action that redirects to *to*, with its `{names}` replaced by the path's values.
+
+    The values lead to no site but the one that *to* itself names, or this one.
+    """
+    home = origin(header_text(to))
 
     def redirect(request: Request) -> RedirectResponse:
-        def value(match: Any) -> str:
-            name = match.group(1).rstrip("?")
-            return encode(str(request.route_parameters.get(name, "")))
+        def value(match: re.Match[str]) -> str:
+            name = match[2].rstrip("?").partition(":")[0]
+            text = encode(str(request.route_parameters.get(name, "")))
+            return match[1] + text if text else ""
 
-        return RedirectResponse(PLACEHOLDER.sub(value, to), status)
+        target = header_text(_WITH_SLASH.sub(value, to))
+        is_chosen = home is not None and origin(target) == home
+        return RedirectResponse(target if is_chosen else onsite(target), status)
 
     return redirect

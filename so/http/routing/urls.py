@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from so.errors import RouteNotFoundError, SixOrbitError, UrlGenerationError
+from so.http.locations import joined_mounts
 from so.http.routing.template import Parameter, Segment
 from so.support.clock import Clock
 from so.support.scope import current_scope
@@ -49,19 +50,22 @@ class UrlGenerator:
         self.signer = signer
         self._clock = clock or Clock()
 
+    def configured(self) -> str:
+        """The application's own address, without a slash at its end; "" if none is set."""
+        return (self.root() if callable(self.root) else self.root).rstrip("/")
+
     def base(self) -> str:
         """The address in front of every path, without a slash at its end.
 
-        What a trusted proxy says, else the configured root, else the address of the request.
+        What a trusted proxy says, else the configured root, else the address of the request; with
+        the prefix under which the request came.
         """
-        scope = current_scope()
-        request = None if scope is None else scope.request
-        if request is not None and request.is_forwarded():
+        request, configured = _request(), self.configured()
+        if request is None:
+            return configured or "http://localhost"
+        if not configured or request.is_forwarded():
             return str(request.root())
-        configured = self.root() if callable(self.root) else self.root
-        if configured:
-            return configured.rstrip("/")
-        return "http://localhost" if request is None else str(request.root())
+        return joined_mounts(configured, request.script_name())
 
     def to(self, path: str = "", params: Any = None) -> str:
         """The URL of *path*; a list adds segments to it, a dict a query. A URL stays as it is."""
@@ -69,6 +73,9 @@ class UrlGenerator:
             return path
         path, hash_, fragment = path.partition("#")
         path, mark, query = path.partition("?")
+        mount = _mount()
+        if mount and f"{path}/".startswith(f"{mount}/"):
+            path = path[len(mount) :]  # written by `route(…, absolute=False)`
         url = f"{self.base()}/{quote(path.strip('/'), safe=_READABLE + '%')}"
         if params is not None and not isinstance(params, Mapping):
             values = params if isinstance(params, (list, tuple)) else [params]
@@ -80,10 +87,12 @@ class UrlGenerator:
         """The URL of the route called *name*.
 
         *params*: a dict by name, a list in order, or the one value; what the template does not
-        hold becomes the query. Models stand for their route key. Raises RouteNotFoundError, and
+        hold becomes the query. Models stand for their route key. With *absolute* False it begins
+        with the path, below the prefix of the application. Raises RouteNotFoundError, and
         UrlGenerationError if a parameter is missing.
         """
-        return self._written(self._named(name), self._given(name, params, kw), absolute)
+        path = self._path(self._named(name), self._given(name, params, kw))
+        return self._whole(path, absolute)
 
     def signed(
         self,
@@ -103,11 +112,10 @@ class UrlGenerator:
                 )
         if expires is not None:
             given["expires"] = str(self._moment(expires))
-        route = self._named(name)
-        path, _, query = self._written(route, given, False).partition("?")
+        url = self._path(self._named(name), given)
+        path, _, query = url.partition("?")
         mac = self._signer().mac(_canonical(path, query), PURPOSE)
-        url = self._written(route, given, absolute)
-        return f"{url}{'&' if query else '?'}signature={mac}"
+        return f"{self._whole(url, absolute)}{'&' if query else '?'}signature={mac}"
 
     def has_valid_signature(self, request: Request) -> bool:
         """True if the URL of *request* was signed here, is unaltered and has not expired."""
@@ -143,12 +151,18 @@ class UrlGenerator:
             )
         return {**dict(zip(names, values, strict=False)), **kw}
 
-    def _written(self, route: Route, given: Mapping[str, Any], absolute: bool) -> str:
+    def _whole(self, url: str, absolute: bool) -> str:
+        front = self.base() if absolute else _mount()
+        return front + (url[1:] if front and url.partition("?")[0] == "/" else url)
+
+    def _path(self, route: Route, given: Mapping[str, Any]) -> str:
+        """Path and query, as the application itself knows them."""
         left = dict(given)
         written = [self._segment(route, segment, left) for segment in route.segments]
         path = "/" + "/".join(text for text in written if text)
-        url = path + _query("", left)
-        return self.base() + (url if path != "/" else url[1:]) if absolute else url
+        if path.startswith("//"):
+            path = f"/%2F{path[2:]}"  # a value that begins with a slash is no other host
+        return path + _query("", left)
 
     def _segment(self, route: Route, segment: Segment, left: dict[str, Any]) -> str:
         text = ""
@@ -181,6 +195,17 @@ class UrlGenerator:
         if callable(self.signer):
             self.signer = self.signer()
         return self.signer
+
+
+def _request() -> Request | None:
+    scope = current_scope()
+    found: Request | None = None if scope is None else scope.request
+    return found
+
+
+def _mount() -> str:
+    request = _request()
+    return "" if request is None else request.script_name()
 
 
 def text_of(value: Any, field: str | None = None) -> str:
