@@ -48,6 +48,8 @@ _mysql = {
     "write": None,  # settings of the writer alone: host, port, username, password, database
     "sticky": env.bool("DB_STICKY", True),  # after a write, reads of the same request stay there
     "retry_host_after": env.int("DB_RETRY_HOST_AFTER", 30),  # seconds a failed host comes last
+    # Bytes of one statement: bulk inserts are split at that. Below the server's max_allowed_packet.
+    "max_statement_bytes": env.int("DB_MAX_STATEMENT_BYTES", 1_000_000),
 }
 
 config = {

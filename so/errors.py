@@ -160,12 +160,13 @@ class StatementTimeoutError(QueryError):
     """The statement ran for longer than its limit and was stopped."""
 
 
-class ImplicitCommitError(DatabaseError):
-    """A statement that commits by itself (DDL on MySQL) was run inside a transaction."""
-
-
 class TransactionError(DatabaseError):
     """Transactions were begun, committed or rolled back out of order."""
+
+
+class ImplicitCommitError(TransactionError):
+    """A statement that begins or ends a transaction by itself was run inside one: begin, commit or
+    rollback in plain SQL, and on MySQL DDL."""
 
 
 class ConnectionOwnerError(DatabaseError, RuntimeError):

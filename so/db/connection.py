@@ -58,6 +58,7 @@ class Connection(Transactions):
         )
         self.clock = clock or Clock()
         self.prefix: str = self._dialect.config["prefix"]
+        self.max_statement_bytes: int | None = self._dialect.config.get("max_statement_bytes")
         self._grammar: Grammar | None = None
 
     # --- reading

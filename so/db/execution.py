@@ -17,6 +17,7 @@ from so.db.dialects import Dialect, Outcome, Session
 from so.db.errortext import redacted
 from so.db.pool import Pool
 from so.db.sessions import Sessions, all_alive
+from so.db.sqltext import is_ordinary
 from so.db.watching import Hooks, LoggedQuery, QueryExecuted, SlowLimit
 from so.errors import (
     ConcurrencyError,
@@ -77,12 +78,15 @@ class Execution(Sessions):
         self._refuse_if_dead()
         if self._dialect.forbids_in_transaction(sql):
             raise ImplicitCommitError(
-                f"this statement would commit the running transaction of connection "
-                f"{self.name!r} by itself: run it outside the transaction: {sql:.200}"
+                f"this statement would begin or end the running transaction of connection "
+                f"{self.name!r} by itself: nest `with DB.transaction():`, or run it outside the "
+                f"transaction: {sql.strip():.200}"
             )
 
     def _attempt(self, call: Call) -> Any:
         session = self._session_for(call)
+        if call.op != "begin" and not is_ordinary(call.sql):
+            self._note_traces(session)
         try:
             return _run(session, call)
         except self._errors as error:
@@ -91,6 +95,13 @@ class Execution(Sessions):
             self._mistrust(session)
             raise
 
+    def _announced(self, sql: str) -> None:
+        """Hear from the session, which is used directly, of an unusual statement before it runs."""
+        if self._level > 0:
+            self._refuse_in_transaction(sql)
+        if self._session is not None:
+            self._note_traces(self._session)
+
     def _session_for(self, call: Call) -> Session:
         if self._dialect.splits:
             if self._role(call.sql, call.use_read and call.repeatable) == "read":
@@ -98,7 +109,8 @@ class Execution(Sessions):
             if not call.repeatable:
                 self._stick()
         session = self._writer()
-        if not call.repeatable and self._level == 0 and _has_died(session):
+        unused = self._level == 0 and not session.tainted
+        if not call.repeatable and unused and _has_died(session):
             self._drop(session)
             session = self._writer()
         return session
@@ -139,7 +151,7 @@ class Execution(Sessions):
         if self._dialect.never_ran(error):
             self._dialect.shun(session.host)
             self._drop(session)
-        elif isinstance(problem, LostConnectionError):
+        elif isinstance(problem, LostConnectionError) or self._dialect.ended_session(error):
             self._drop(session)
         else:
             self._dialect.add_details(problem, session)
@@ -149,7 +161,8 @@ class Execution(Sessions):
     def _may_run_again(
         self, call: Call, problem: QueryError, session: Session, attempt: int
     ) -> bool:
-        if self._level > 0 or self._took_too_long(session):
+        # A new session would lack what plain SQL left in this one: variables, a transaction, …
+        if self._level > 0 or session.tainted or self._took_too_long(session):
             return False
         if self._dialect.never_ran(problem.cause):
             return attempt <= self._number_of_hosts()
@@ -193,11 +206,11 @@ class Execution(Sessions):
             self._refresh()  # from now on every statement has to be refused
 
     def _ends_transaction(self, problem: QueryError) -> bool:
-        if isinstance(problem, LostConnectionError):
+        if isinstance(problem, LostConnectionError) or self._session is None:
             return True
         if self._dialect.name == "mysql":
             return isinstance(problem, DeadlockError)
-        return self._session is None or not self._session.transaction_is_open()
+        return not self._session.transaction_is_open()
 
     def _refuse_if_dead(self) -> None:
         if self._dead is None:
@@ -270,6 +283,7 @@ class Execution(Sessions):
         while True:
             attempt += 1
             session = self._acquire(role)
+            session.tainted = session.tainted or not is_ordinary(call.sql)
             try:
                 names, rows = session.stream(call.sql, call.bindings, size)
             except self._errors as error:

@@ -64,6 +64,7 @@ MYSQL: Final[dict[str, Any]] = {
     "write": None,
     "sticky": True,
     "retry_host_after": 30,
+    "max_statement_bytes": 1_000_000,
 }
 DRIVERS: Final = {"sqlite": SQLITE, "mysql": MYSQL, "mariadb": MYSQL}
 _SPLIT_KEYS: Final = ("host", "port", "unix_socket", "username", "password", "database")
@@ -165,12 +166,22 @@ def _mysql(full: dict[str, Any], name: str) -> dict[str, Any]:
         full["isolation"] = full["isolation"].replace("-", " ")
         _one_of(full, "isolation", _LEVELS, name)
     full["modes"] = _modes(full, name)
+    full["max_statement_bytes"] = _at_least(full, "max_statement_bytes", 1, name)
     _one_of(full, "charset", _CHARSETS, name)
     for role in ("read", "write"):
         for key in full[role] or ():
             if key not in _SPLIT_KEYS:
                 raise ConfigError(_unknown(f"setting of {role!r}", str(key), _SPLIT_KEYS, name))
     return full
+
+
+def _at_least(full: dict[str, Any], key: str, least: int, name: str) -> int:
+    value = full[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(
+            f"{key} of connection {name!r} is {value!r}: write a whole number, {least} or more"
+        )
+    return value
 
 
 def _modes(full: dict[str, Any], name: str) -> str:

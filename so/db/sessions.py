@@ -10,6 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from so.db.dialects import Dialect, Session
@@ -35,6 +36,7 @@ class Sessions:
         self._reader: Session | None = None
         self._direct: Session | None = None  # the writer, while nothing else is to be considered
         self._attended: Scope | None = None
+        self._tainting: Scope | None = None  # in which plain SQL first changed a session
         self._wrote = False
         _remember(self)
 
@@ -68,10 +70,16 @@ class Sessions:
 
     def _writer(self) -> Session:
         if self._session is None:
-            self._session = self._acquire("write")
+            self._use(self._acquire("write"))
             self._attend()
-            self._refresh()
+        assert self._session is not None
         return self._session
+
+    def _use(self, session: Session) -> None:
+        """Make *session* the writer."""
+        session.watcher = weakref.WeakMethod(self._announced)
+        self._session = session
+        self._refresh()
 
     def _replica(self) -> Session:
         """A replica's session, or the writer's when no replica can be reached."""
@@ -85,6 +93,15 @@ class Sessions:
 
     def _refresh(self) -> None:
         """Decide anew whether statements may go to the session directly."""
+
+    def _announced(self, sql: str) -> None:
+        """Hear of an unusual statement that came to the session directly, before it runs."""
+
+    def _note_traces(self, session: Session) -> None:
+        """See to it that what plain SQL changes in *session* ends with the current scope."""
+        if not session.tainted:
+            session.tainted = True
+            self._tainting = self._attend()
 
     # --- opening and closing
 
@@ -117,7 +134,7 @@ class Sessions:
         raise type(problem)("", (), self.name, error, message) from error
 
     def _give_back(self, role: str, session: Session) -> None:
-        if self._dialect.keeps_session or session.tainted:
+        if self._dialect.keeps_session or session.tainted or session.is_in_transaction():
             session.close()
         else:
             self._pool.give(self.name, role, session)
@@ -127,6 +144,18 @@ class Sessions:
         for session in self._held():
             session.close()
         self._session = self._reader = self._direct = None
+
+    def _renew(self) -> None:
+        """Close both sessions for the next statement to open new ones; lose no memory database."""
+        old = self._session
+        if old is None or not old.holds_database:
+            self._discard()
+            return
+        with suppress(*self._errors):
+            if old.is_in_transaction():
+                old.command("rollback")
+            self._use(self._dialect.open("write", old.host))
+            old.close()
 
     def _drop(self, broken: Session) -> None:
         """Close the session that broke."""
@@ -169,7 +198,7 @@ class Sessions:
             return  # a helper thread of that scope made this connection, and may still be using it
         self._attended = None
         self._end_of_scope(scope)
-        if self._level == 0 and not self._dialect.keeps_session:
+        if self._level == 0 and self._tainting is None and not self._dialect.keeps_session:
             self._release()
 
     def _end_of_scope(self, scope: Scope) -> None:

@@ -41,8 +41,12 @@ MYSQL_TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+# `/*! … */` and MariaDB's `/*M! … */` are no comments to a server: what they hold is run.
+# `set statement x = 1 for …` is about the statement behind it alone.
 _SKIPPED: Final = re.compile(
-    r"(?:\s|\(|;|--[^\n]*(?:\n|\Z)|\#[^\n]*(?:\n|\Z)|/\*(?!!).*?(?:\*/|\Z))+", re.DOTALL
+    r"(?:\s|\(|;|--[^\n]*(?:\n|\Z)|\#[^\n]*(?:\n|\Z)|/\*(?!M?!).*?(?:\*/|\Z)"
+    r"|/\*M?!\d*|\*/|set\s+statement\s[^;'\"]*?\sfor\b)+",
+    re.DOTALL | re.IGNORECASE,
 )
 _WORD: Final = re.compile(r"[A-Za-z_]+")
 _MAIN_VERB: Final = re.compile(r"\b(select|insert|update|delete|replace)\b", re.IGNORECASE)
@@ -53,21 +57,56 @@ _READS: Final = frozenset(
 )
 _COMMITTING: Final = frozenset(
     ("create", "alter", "drop", "rename", "truncate", "grant", "revoke", "analyze", "optimize")
-    + ("repair", "lock", "install", "uninstall", "flush", "reset", "cache")
+    + ("repair", "lock", "unlock", "install", "uninstall", "flush", "reset", "cache", "change")
+    + ("stop",)
 )
-_TRACES: Final = re.compile(
-    r"\A\s*(?:set|use|lock|prepare|handler|create\s+(?:or\s+replace\s+)?temporary)\b"
-    r"|\bget_lock\s*\(",
+# What reads or changes rows and tables, and nothing about the session that runs it.
+_ORDINARY: Final = frozenset(
+    (
+        "select",
+        "with",
+        "insert",
+        "update",
+        "delete",
+        "replace",
+        "values",
+        "table",
+        "explain",
+        "show",
+    )
+    + ("describe", "desc", "create", "alter", "drop", "truncate", "rename", "reindex", "vacuum", "")
+)
+_OF_THE_SESSION: Final = re.compile(r"(?<!@)@(?!@)|\bget_lock\s*\(", re.IGNORECASE)
+_CREATES_TEMPORARY: Final = re.compile(
+    r"create\s+(?:or\s+replace\s+)?temp(?:orary)?\b"
+    r"|create\s+\w+\s+(?:if\s+not\s+exists\s+)?[`\"\[]?temp[`\"\]]?\s*\.",
     re.IGNORECASE,
 )
+_ASKING_PRAGMA: Final = re.compile(
+    r"pragma\s+(?:\w+\s*\.\s*)?(?:\w+|(?:table_x?info|table_list|index_list|index_x?info"
+    r"|foreign_key_list|foreign_key_check|integrity_check|quick_check|wal_checkpoint|optimize"
+    r"|incremental_vacuum)\s*(?:\(.*\)|=.*))[\s;]*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+_ENDING: Final = frozenset(("begin", "start", "commit", "end", "xa"))
+_TO_SAVEPOINT: Final = re.compile(r"rollback\s+(?:(?:transaction|work)\s+)?to\b", re.IGNORECASE)
+_AUTOCOMMIT: Final = re.compile(r"\bautocommit\b", re.IGNORECASE)
+_RUN_COMMENTS: Final = ("/*!", "/*M!")
+_LONGEST_REMEMBERED: Final = 20_000
 _DELIMITER: Final = re.compile(r"^[ \t]*delimiter[ \t]+(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 
 
 def verb(sql: str) -> str:
     """The first keyword of *sql* in lower case, comments and opening parentheses skipped."""
+    return _verb(sql)[0]
+
+
+def _verb(sql: str) -> tuple[str, int]:
+    """The first keyword, and where it stands."""
     skipped = _SKIPPED.match(sql)
-    word = _WORD.match(sql, skipped.end() if skipped else 0)
-    return word.group().lower() if word else ""
+    start = skipped.end() if skipped else 0
+    word = _WORD.match(sql, start)
+    return (word.group().lower() if word else ""), start
 
 
 @lru_cache(maxsize=4096)
@@ -112,9 +151,38 @@ def commits_implicitly(sql: str) -> bool:
     return True
 
 
-def leaves_traces(sql: str) -> bool:
-    """True for what changes a MySQL session for whoever uses it next: settings, locks, …"""
-    return _TRACES.search(sql) is not None
+def is_ordinary(sql: str) -> bool:
+    """True for what is about rows and tables alone.
+
+    Everything else (settings, variables, locks, temporary tables, attached files, transactions in
+    plain SQL) may change what the next user of the same session finds.
+    """
+    return _is_ordinary(sql) if len(sql) <= _LONGEST_REMEMBERED else _is_ordinary.__wrapped__(sql)
+
+
+@lru_cache(maxsize=4096)
+def _is_ordinary(sql: str) -> bool:
+    first, behind = _verb(sql)
+    if first == "pragma":
+        return _ASKING_PRAGMA.match(sql, behind) is not None
+    if first not in _ORDINARY or (first == "create" and _CREATES_TEMPORARY.match(sql, behind)):
+        return False
+    return _OF_THE_SESSION.search(sql) is None or _OF_THE_SESSION.search(_code(sql)) is None
+
+
+def _code(sql: str) -> str:
+    """*sql* without its literals, quoted names and comments."""
+    return MYSQL_TOKEN.sub(lambda m: m.group() if m.group().startswith(_RUN_COMMENTS) else " ", sql)
+
+
+def ends_transaction(sql: str) -> bool:
+    """True for what begins, commits or rolls back a transaction in plain SQL; savepoints do not."""
+    first, start = _verb(sql)
+    if first == "set":
+        return _AUTOCOMMIT.search(sql, start) is not None
+    if first == "rollback":
+        return _TO_SAVEPOINT.match(sql, start) is None
+    return first in _ENDING
 
 
 def backtick_names(sql: str) -> str:

@@ -133,14 +133,20 @@ class Transactions(Execution):
         except BaseException:
             self._unwind(level - 1)
             raise
-        self._expect(level)
-        self._commit()
+        self._commit_block(level)
         return result
 
     def _finish(self, level: int) -> None:
-        self._expect(level)
-        self._commit()
+        self._commit_block(level)
         self._run_callbacks()
+
+    def _commit_block(self, level: int) -> None:
+        self._expect(level)
+        try:
+            self._commit()
+        except BaseException:
+            self._unwind(level - 1)  # the block is over either way, for whatever comes next
+            raise
 
     def _expect(self, level: int) -> None:
         """Complain when the block ended its own transaction, or left an inner one open."""
@@ -164,6 +170,7 @@ class Transactions(Execution):
         _check(mode, MODES, "transaction mode")
         _check(isolation, ISOLATIONS, "isolation level")
         if self._level == 0:
+            self._refuse_within_plain_sql()
             self._begin(mode, isolation)
             self._level = 1
             self._scope = self._attend()
@@ -172,6 +179,15 @@ class Transactions(Execution):
             self._command(f"savepoint trans{self._level + 1}")
             self._level += 1
         return self
+
+    def _refuse_within_plain_sql(self) -> None:
+        """MySQL would commit what a `begin` in plain SQL has opened, SQLite complain obscurely."""
+        session = self._session
+        if session is not None and session.tainted and session.is_in_transaction():
+            raise TransactionError(
+                f"connection {self.name!r} is in a transaction that was begun in plain SQL: "
+                "end it by commit or rollback, or begin it by `with DB.transaction():`"
+            )
 
     def commit(self) -> None:
         """Commit the outermost transaction and run its callbacks; or end a savepoint."""
@@ -250,7 +266,7 @@ class Transactions(Execution):
         self._dead = None
         self._scope = None
         if discard:
-            self._discard()
+            self._renew()
         self._refresh()
         if rolled_back:
             self._drop_callbacks(0)
@@ -304,10 +320,26 @@ class Transactions(Execution):
                 "a transaction was left open at the end of a %s and is rolled back", scope.kind
             )
             self._unwind(0)
+        if self._tainting is scope:
+            self._end_traces(scope)
+
+    def _end_traces(self, scope: Scope) -> None:
+        """Close the sessions that plain SQL changed within *scope*: nobody finds them so again."""
+        if self._level > 0:
+            self._tainting = self._scope  # they end with the transaction that is open around it
+            return
+        self._tainting = None
+        if self.end_stray_transaction():
+            logging.getLogger("so.db").warning(
+                "a transaction begun in plain SQL was left open at the end of a %s and is rolled "
+                "back: use `with DB.transaction():`",
+                scope.kind,
+            )
+        self._renew()
 
     def _after_fork(self) -> None:
         super()._after_fork()
-        self._scope = None
+        self._scope = self._tainting = None
         self._on_commit.clear()
         self._on_roll_back.clear()
 

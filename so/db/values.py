@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from so.support.codec import dumps
 
+R = TypeVar("R")
 Bindings = Any
 """A sequence for `?`, a mapping for `:name`."""
 
@@ -94,6 +95,42 @@ def _writer_for(value: Any) -> Callable[[Any, tzinfo], Any]:
         f"cannot bind a {type(value).__name__} to a statement: {value!r:.80}; give text, a number, "
         "a date or time, bytes, an Enum, a UUID, a Path, or a dict or list to be stored as JSON"
     )
+
+
+def written_size(value: Any) -> int:
+    """About how many bytes *value* takes in the text of a statement, and never fewer."""
+    if isinstance(value, str):
+        size = len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
+        return size + value.count("'") + value.count("\\") + 4
+    if isinstance(value, bytes | bytearray):
+        return len(value) + value.count(b"'") + value.count(b"\\") + 12
+    if isinstance(value, dict | list):
+        return written_size(dumps(value))
+    if isinstance(value, memoryview | PurePath | enum.Enum):
+        return written_size(plain(value))
+    return 40 if not isinstance(value, int | Decimal) else len(str(value)) + 4
+
+
+def in_parts(
+    rows: list[R], most_rows: int, most_bytes: int | None, values: Callable[[R], Iterable[Any]]
+) -> Iterator[list[R]]:
+    """*rows* cut so that each part fits one statement, by number and by what *values* take.
+
+    A row that is larger than *most_bytes* by itself goes alone: only the server can judge it.
+    """
+    if most_bytes is None:
+        for at in range(0, len(rows), most_rows):
+            yield rows[at : at + most_rows]
+        return
+    start = size = 0
+    for at, row in enumerate(rows):
+        own = sum(map(written_size, values(row)))
+        if at > start and (at - start >= most_rows or size + own > most_bytes):
+            yield rows[start:at]
+            start, size = at, 0
+        size += own
+    if start < len(rows):
+        yield rows[start:]
 
 
 def plain_all(values: Iterable[Any], zone: tzinfo = UTC) -> list[Any]:

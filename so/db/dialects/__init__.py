@@ -4,7 +4,7 @@ handle of its driver. Connections, transactions and retries are so/db/connection
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from so.errors import QueryError
@@ -37,6 +37,11 @@ class Session(Protocol):
     """True once a statement changed what the next user of this session would find."""
     interleaves: bool
     """Whether other statements may run while a stream is read."""
+    holds_database: bool
+    """Whether the database is gone with its last session: one in memory."""
+    watcher: Callable[[], Callable[[str], object] | None] | None
+    """A weak reference to what has to hear of each text that is not `is_ordinary` before it runs,
+    where statements come to this session directly."""
 
     def rows(self, sql: str, bindings: Any) -> Tuples:
         """The rows of a query."""
@@ -118,11 +123,15 @@ class Dialect(Protocol):
     def never_ran(self, error: BaseException | None) -> bool:
         """Whether the server told that it did not begin the statement that failed with *error*."""
 
+    def ended_session(self, error: BaseException | None) -> bool:
+        """Whether the server closed the connection over *error*, although it is about one statement
+        alone."""
+
     def begin_statements(self, mode: str | None, isolation: str | None) -> Sequence[str]:
         """What starts an outermost transaction."""
 
     def forbids_in_transaction(self, sql: str) -> bool:
-        """Whether *sql* would commit the transaction behind our back."""
+        """Whether *sql* would begin, commit or roll back behind our back."""
 
 
 _kept: list[Any] = []

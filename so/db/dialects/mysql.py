@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from random import sample
@@ -22,7 +22,7 @@ from mysql.connector.constants import ClientFlag
 from so.db import errortext
 from so.db.dialects import Outcome, Session, Tuples, keep_for_ever
 from so.db.options import host_list, zone_of
-from so.db.sqltext import MYSQL_TOKEN, commits_implicitly, cut, leaves_traces
+from so.db.sqltext import MYSQL_TOKEN, commits_implicitly, cut, ends_transaction
 from so.db.values import decimal_text, plain
 from so.errors import (
     DeadlockError,
@@ -74,6 +74,8 @@ _SOCKET_TIMEOUTS: Final = tuple(
     for name in ("ConnectionTimeoutError", "ReadTimeoutError", "WriteTimeoutError")
     if hasattr(mysql.connector.errors, name)
 )
+# A packet too big for the server, or for us: whoever refuses it closes the connection.
+_ENDS_SESSION: Final = (1153, 2020)
 # The server says so itself: nothing of the statement was executed.
 _NEVER_RAN: Final = (4031, 1047)
 
@@ -82,6 +84,7 @@ class MySQLSession:
     """One handle, for one thread at a time."""
 
     interleaves = False
+    holds_database = False
     __slots__ = (
         "_cext",
         "_cnx",
@@ -92,6 +95,7 @@ class MySQLSession:
         "opened_at",
         "tainted",
         "used_at",
+        "watcher",
     )
 
     def __init__(self, cnx: Any, host: str, texts: dict[Any, Any], zone: tzinfo) -> None:
@@ -102,6 +106,7 @@ class MySQLSession:
         self.host = host
         self.in_statement = False
         self.tainted = False
+        self.watcher: Callable[[], Callable[[str], object] | None] | None = None
         self.opened_at = self.used_at = time.monotonic()
 
     def rows(self, sql: str, bindings: Any) -> Tuples:
@@ -134,7 +139,6 @@ class MySQLSession:
 
     def unprepared(self, sql: str, bindings: Any) -> bool:
         """Run *sql* to the letter."""
-        self.tainted = self.tainted or leaves_traces(sql)
         self._rows(self._query(sql.encode()))
         return True
 
@@ -241,9 +245,7 @@ class MySQLSession:
     def _cut(self, sql: str, named: bool) -> tuple[list[bytes], list[str]]:
         pieces, names = cut(sql, named=named, token=MYSQL_TOKEN)
         encoded = [piece.encode() for piece in pieces], names
-        if leaves_traces(sql):
-            self.tainted = True  # and not cached, so that the next session hears of it, too
-        elif len(sql) <= _LONGEST_CACHED:
+        if len(sql) <= _LONGEST_CACHED:
             if len(self._texts) >= _CACHED_TEXTS:
                 self._texts.clear()
             self._texts[sql, named] = encoded
@@ -421,6 +423,10 @@ class MySQLDialect:
         """True when the server told that it did not begin the statement that failed."""
         return getattr(error, "errno", None) in _NEVER_RAN or is_read_only(error)
 
+    def ended_session(self, error: BaseException | None) -> bool:
+        """True when the server closed the connection over an error that is nobody's loss."""
+        return getattr(error, "errno", None) in _ENDS_SESSION
+
     def begin_statements(self, mode: str | None, isolation: str | None) -> Sequence[str]:
         """`start transaction`, with its isolation level and `read only` where asked for."""
         begin = "start transaction"
@@ -434,8 +440,8 @@ class MySQLDialect:
         return (f"set transaction isolation level {level}", begin)
 
     def forbids_in_transaction(self, sql: str) -> bool:
-        """Whether *sql* commits by itself."""
-        return commits_implicitly(sql)
+        """Whether *sql* begins, commits or rolls back, in so many words or by itself."""
+        return ends_transaction(sql) or commits_implicitly(sql)
 
 
 class _Health:

@@ -12,7 +12,7 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import tzinfo
 from decimal import Context, Decimal, Inexact, InvalidOperation
@@ -23,7 +23,7 @@ from typing import Any, Final
 from so.db import errortext
 from so.db.dialects import Outcome, Session, Tuples, keep_for_ever
 from so.db.options import zone_of
-from so.db.sqltext import backtick_names
+from so.db.sqltext import backtick_names, ends_transaction, is_ordinary
 from so.db.values import PLAIN, decimal_text, plain
 from so.errors import (
     ConnectionOwnerError,
@@ -54,9 +54,19 @@ class SQLiteSession:
     """One handle, for the thread that opened it."""
 
     in_statement = False
-    tainted = False
     interleaves = True
-    __slots__ = ("_handle", "_patience_ms", "_texts", "_zone", "host", "opened_at", "used_at")
+    __slots__ = (
+        "_handle",
+        "_patience_ms",
+        "_texts",
+        "_zone",
+        "holds_database",
+        "host",
+        "opened_at",
+        "tainted",
+        "used_at",
+        "watcher",
+    )
 
     def __init__(
         self,
@@ -71,6 +81,9 @@ class SQLiteSession:
         self._texts = texts
         self._zone = zone
         self.host = host
+        self.holds_database = "vfs=memdb" in host or "mode=memory" in host
+        self.tainted = False
+        self.watcher: Callable[[], Callable[[str], object] | None] | None = None
         self.opened_at = self.used_at = time.monotonic()
 
     def _execute(self, sql: str, bindings: Any) -> sqlite3.Cursor:
@@ -171,14 +184,26 @@ class SQLiteSession:
             copy.close()
 
     def _text(self, sql: str) -> str:
-        text = sql if _HAS_DQS_SWITCH else backtick_names(sql)
-        if _ASKS_FOR_PATIENCE.fullmatch(sql):
-            text = f"select {self._patience_ms} as timeout"
+        if not is_ordinary(sql):
+            self._announce(sql)
+            return self._rewritten(sql)  # and not kept, so that it is announced each time
+        text = self._rewritten(sql)
         if len(sql) <= _LONGEST_CACHED:
             if len(self._texts) >= _CACHED_TEXTS:
                 self._texts.clear()
             self._texts[sql] = text
         return text
+
+    def _announce(self, sql: str) -> None:
+        """Tell the connection, which may be using this session directly, before *sql* runs."""
+        watcher = self.watcher() if self.watcher is not None else None
+        if watcher is not None:
+            watcher(sql)
+
+    def _rewritten(self, sql: str) -> str:
+        if _ASKS_FOR_PATIENCE.fullmatch(sql):
+            return f"select {self._patience_ms} as timeout"
+        return sql if _HAS_DQS_SWITCH else backtick_names(sql)
 
     def _bound(self, bindings: Any) -> Any:
         if isinstance(bindings, Mapping):
@@ -302,6 +327,10 @@ class SQLiteDialect:
         """False: there is no server that could say so."""
         return False
 
+    def ended_session(self, error: BaseException | None) -> bool:
+        """False: there is no server that could."""
+        return False
+
     def begin_statements(self, mode: str | None, isolation: str | None) -> Sequence[str]:
         """`begin immediate` unless told otherwise; every isolation level is satisfied."""
         if mode is None:
@@ -309,8 +338,8 @@ class SQLiteDialect:
         return (f"begin {_begin_mode(mode)}",)
 
     def forbids_in_transaction(self, sql: str) -> bool:
-        """Nothing: DDL is transactional here."""
-        return False
+        """Whether *sql* begins, commits or rolls back; DDL is transactional here."""
+        return ends_transaction(sql)
 
 
 class DecimalSum:

@@ -11,6 +11,7 @@ from so.db.expressions import PLAIN
 from so.db.query.core import call_with, is_queryable
 from so.db.query.twins import twin
 from so.db.query.walking import Walking
+from so.db.values import in_parts
 from so.errors import InvalidArgumentError, RecordNotFoundError
 
 Row = Mapping[str, Any]
@@ -101,7 +102,8 @@ class Writing(Walking):
         rows = [values] if isinstance(values, Mapping) else list(values or ())
         rows = aligned([row for row in rows if row] if len(rows) == 1 else rows)
         size = max(1, self.grammar.max_placeholders // max(1, len(rows[0]))) if rows else 1
-        return [rows[at : at + size] for at in range(0, len(rows), size)]
+        most = getattr(self.runner, "max_statement_bytes", None)
+        return in_parts(rows, size, most, lambda row: row.values())
 
     def _target(self) -> Any:
         """The table to write to, after the `before_query` callbacks."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
+from so.db.values import in_parts
 from so.errors import IntegrityError
 from so.support.clock import Clock
 from so.systems.activity.context import current_batch, current_causer, is_silent
@@ -92,8 +93,8 @@ class ActivityLog:
             if self.integrity is not None:
                 self.integrity.sign(row)
         id = 0
-        for at in range(0, len(rows), ROWS_PER_STATEMENT):
-            part = rows[at : at + ROWS_PER_STATEMENT]
+        most = connection.max_statement_bytes
+        for part in in_parts(list(rows), ROWS_PER_STATEMENT, most, lambda row: row.values()):
             bindings = [row[column] for row in part for column in columns]
             more = f", {self._values}" * (len(part) - 1)
             id = connection.insert_get_id(self._insert + more, bindings)

@@ -1,0 +1,300 @@
+"""What a request does to its session in plain SQL is gone for the next one; transactions likewise.
+
+A scope is what a request, a job or a command runs in; each test is two of them on one thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+
+import pytest
+
+from so.db.connection import Connection
+from so.db.manager import Database
+from so.errors import ImplicitCommitError, QueryError, TransactionError
+from so.support.scope import Scope, entered
+from tests.db.tables import create
+
+
+@pytest.fixture
+def items(empty_db: Database) -> Database:
+    create(empty_db.connection(), "items", "id integer primary key, n int")
+    return empty_db
+
+
+def in_scope(kind: str = "request"):
+    return entered(Scope(kind))
+
+
+def ids(db: Database) -> list[int]:
+    """What another connection sees."""
+    with Connection(db.connection().config) as other:
+        return [row[0] for row in other.select_tuples("select id from items order by id")]
+
+
+BEGINNINGS = {
+    "sqlite": ["begin", "BEGIN IMMEDIATE", "/* why */ begin", "-- why\nbegin;", "savepoint mine"],
+    "mysql": [
+        *("begin", "START TRANSACTION", "/* why */ begin", "-- why\nbegin", "# why\nbegin"),
+        *("set autocommit = 0", "/*!40000 begin */", "/*M! start transaction */"),
+    ],
+}
+WAYS = ("statement", "unprepared", "update", "select", "run", "insert", "cursor")
+
+
+def on_each(texts):
+    """Pairs of an engine and one of its texts; those under "both" are everybody's."""
+    return [
+        pytest.param(engine, text, id=f"{engine}-{text}")
+        for engine in ("sqlite", "mysql")
+        for text in [*texts.get("both", ()), *texts[engine]]
+    ]
+
+
+@pytest.mark.parametrize(("engine", "begin"), on_each(BEGINNINGS))
+@pytest.mark.parametrize("kind", ["request", "job", "command"])
+def test_a_transaction_left_open_in_plain_sql_ends_with_its_scope(items, engine, begin, kind):
+    with in_scope(kind):
+        items.statement(begin)
+        items.insert("insert into items values (1, 1)")
+
+    for id in (2, 3):
+        with in_scope(kind):
+            items.insert("insert into items values (?, 1)", [id])
+
+    assert ids(items) == [2, 3]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_method_began_it(items, way):
+    items.scalar("select count(*) from items")  # the session is open before the scope
+    with in_scope():
+        result = getattr(items, way)("begin")
+        if way == "cursor":
+            list(result)
+        items.insert("insert into items values (1, 1)")
+
+    with in_scope():
+        items.insert("insert into items values (2, 1)")
+
+    assert ids(items) == ([1, 2] if way == "cursor" else [2])  # a cursor has a session of its own
+
+
+def test_a_plain_transaction_that_was_committed_stays(items):
+    with in_scope():
+        items.statement("begin")
+        items.insert("insert into items values (1, 1)")
+        items.statement("commit")
+
+    assert ids(items) == [1]
+
+
+def test_an_inner_scope_leaves_the_outer_ones_transaction_alone(items):
+    with in_scope():
+        items.statement("begin")
+        items.insert("insert into items values (1, 1)")
+        with in_scope("job"):
+            items.scalar("select count(*) from items")
+        items.statement("commit")
+
+    assert ids(items) == [1]
+
+
+def test_a_thread_without_a_scope_takes_its_open_transaction_along(items):
+    def work() -> None:
+        items.statement("begin")
+        items.insert("insert into items values (1, 1)")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    items.insert("insert into items values (2, 1)")
+    assert ids(items) == [2]
+
+
+def test_a_memory_database_survives_the_end_of_what_plain_sql_left():
+    with Connection(":memory:") as conn:
+        conn.statement("create table items (id integer primary key)")
+        with in_scope():
+            conn.statement("pragma foreign_keys = off")
+            conn.statement("begin")
+            conn.insert("insert into items values (1)")
+        with in_scope():
+            assert conn.scalar("pragma foreign_keys") == 1
+            assert conn.scalar("select count(*) from items") == 0
+
+
+def test_a_memory_database_survives_a_commit_that_fails():
+    with Connection(":memory:") as conn:
+        conn.statement("create table p (id integer primary key)")
+        conn.statement("create table c (p_id int references p (id) deferrable initially deferred)")
+
+        with pytest.raises(QueryError), conn.transaction():
+            conn.insert("insert into c values (9)")
+
+        assert conn.scalar("select count(*) from c") == 0
+
+
+# --- inside DB.transaction
+
+ENDING = {
+    "both": [
+        "begin",
+        "Commit",
+        "rollback",
+        "/* x */ COMMIT",
+        "-- x\nrollback",
+        "  (begin",
+        ";commit",
+    ],
+    "sqlite": ["begin immediate", "end", "end transaction", "commit transaction"],
+    "mysql": [
+        *("start transaction", "begin work", "commit and chain", "rollback work", "# x\ncommit"),
+        *("xa start 'x'", "xa end 'x'", "set autocommit = 1", "SET @@session.autocommit=0"),
+        *("/*!50000 commit */", "/*M! commit */", "set sql_mode = '', autocommit = 1"),
+        *("start slave", "unlock tables", "lock tables items write"),
+    ],
+}
+
+
+@pytest.mark.parametrize("way", ["statement", "unprepared", "update", "select", "run"])
+@pytest.mark.parametrize(("engine", "text"), on_each(ENDING))
+def test_what_begins_or_ends_a_transaction_is_refused_within_one(items, engine, text, way):
+    with suppress(ZeroDivisionError), items.transaction():
+        items.insert("insert into items values (1, 1)")
+        with pytest.raises(ImplicitCommitError, match="nest"):
+            getattr(items, way)(text)
+        raise ZeroDivisionError
+
+    assert ids(items) == []
+    assert items.transaction_level() == 0
+
+
+def test_savepoints_in_plain_sql_are_the_callers_own(items):
+    with items.transaction():
+        items.statement("savepoint mine")
+        items.insert("insert into items values (1, 1)")
+        items.statement("rollback to savepoint mine")
+        items.statement("release savepoint mine")
+
+    assert ids(items) == []
+
+
+def test_a_transaction_within_one_of_plain_sql_is_refused_and_commits_nothing(items):
+    with in_scope():
+        items.statement("begin")
+        items.insert("insert into items values (1, 1)")
+        with pytest.raises(TransactionError, match="begun in plain SQL"), items.transaction():
+            pass
+        items.statement("rollback")
+        with items.transaction():
+            items.insert("insert into items values (2, 1)")
+
+    assert ids(items) == [2]
+
+
+# --- what else a session remembers
+
+MYSQL_TRACES = [
+    ("/* tag */ set session sql_mode = ''", "select @@sql_mode"),
+    ("-- why\nset sql_mode = ''", "select @@sql_mode"),
+    ("/*!40101 set sql_mode = '' */", "select @@sql_mode"),
+    ("set names latin1", "select @@character_set_client"),
+    ("set time_zone = '+05:00'", "select @@time_zone"),
+    ("set autocommit = 0", "select @@autocommit"),
+    ("set foreign_key_checks = 0", "select @@foreign_key_checks"),
+    ("set @x = 5", "select @x"),
+    ("select @x := 5", "select @x"),
+    ("select 5 into @x", "select @x"),
+    ("select n into @x from items limit 1", "select @x"),
+    ("update items set n = (@x := 6)", "select @x"),
+    ("select /*! @x := 5, */ 1", "select @x"),
+    ("select get_lock('mine', 0)", "select is_used_lock('mine')"),
+    ("use information_schema", "select database()"),
+    ("set role none", "select current_role()"),
+    ("set transaction read only", "select @@tx_read_only"),
+]
+
+
+@pytest.mark.parametrize("engine", ["mysql"])
+@pytest.mark.parametrize(("does", "asks"), MYSQL_TRACES)
+@pytest.mark.parametrize("way", ["statement", "unprepared", "select"])
+def test_nothing_done_to_a_mysql_session_reaches_the_next_request(items, engine, does, asks, way):
+    items.insert("insert into items values (1, 1)")
+    with in_scope():
+        before = items.scalar(asks)
+    with in_scope():
+        getattr(items, way)(does)
+
+    for _ in range(2):
+        with in_scope():
+            assert items.scalar(asks) == before
+
+
+@pytest.mark.parametrize("engine", ["mysql"])
+@pytest.mark.parametrize(
+    ("does", "then"),
+    [
+        ("create temporary table secret (a int)", "select * from secret"),
+        ("/* x */ create or replace temporary table secret (a int)", "select * from secret"),
+        ("prepare p from 'select 1'", "execute p"),
+    ],
+)
+def test_tables_and_statements_of_a_mysql_session_are_gone(items, engine, does, then):
+    with in_scope():
+        items.unprepared(does)
+
+    with in_scope(), pytest.raises(QueryError):
+        items.unprepared(then)
+
+
+@pytest.mark.parametrize("engine", ["mysql"])
+def test_locked_tables_are_free_for_others(items, engine):
+    with in_scope():
+        items.unprepared("/* x */ lock tables items write")
+
+    with Connection({**items.connection().config, "read_timeout": 3}) as other:
+        other.insert("insert into items values (7, 7)")
+
+
+TEMPORARY = "select count(*) from sqlite_temp_master"
+SQLITE_TRACES = [
+    ("pragma foreign_keys = off", "pragma foreign_keys"),
+    ("/* why */ PRAGMA foreign_keys(0)", "pragma foreign_keys"),
+    ("pragma query_only = on", "pragma query_only"),
+    ("pragma case_sensitive_like = on", "select 'A' like 'a'"),
+    ("pragma ignore_check_constraints = 1", "pragma ignore_check_constraints"),
+    ("pragma recursive_triggers = 1", "pragma recursive_triggers"),
+    ("pragma synchronous = off", "pragma synchronous"),
+    ("pragma cache_size = 7", "pragma cache_size"),
+    ("attach ':memory:' as other", "select count(*) from pragma_database_list"),
+    ("create temp table secret (a int)", TEMPORARY),
+    ("create table temp.secret (a int)", TEMPORARY),
+    ('create table if not exists "temp".secret (a int)', TEMPORARY),
+    ("create temporary view v as select 1", TEMPORARY),
+]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+@pytest.mark.parametrize(("does", "asks"), SQLITE_TRACES)
+@pytest.mark.parametrize("way", ["statement", "unprepared", "select", "update"])
+def test_nothing_done_to_a_sqlite_handle_reaches_the_next_request(items, engine, does, asks, way):
+    before = items.scalar(asks)
+    for _ in range(2):
+        with in_scope():
+            getattr(items, way)(does)
+
+        with in_scope():
+            assert items.scalar(asks) == before
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_asking_costs_no_session(items, engine):
+    with in_scope():
+        items.select("pragma table_info(items)")
+        items.select("pragma foreign_keys")
+        session = items.connection()._session
+
+    assert items.connection()._session is session
