@@ -1,11 +1,9 @@
-"""The OpenAPI document that `sixorbit openapi` writes."""
+"""The OpenAPI document that `sixorbit openapi` writes.
+
+Every setting, with its variable and its default, stands in so/settings/openapi.py.
+"""
 
 from so.config import env
+from so.settings.openapi import OpenApiSettings
 
-config = {
-    "title": env("OPENAPI_TITLE", None),  # None: the application's name
-    "version": env("OPENAPI_VERSION", "1.0.0"),  # of your API, not of the framework
-    "description": env("OPENAPI_DESCRIPTION", ""),  # may be Markdown
-    "prefix": env("OPENAPI_PREFIX", "api"),  # only routes whose path begins so; "" for all
-    "servers": env.list("OPENAPI_SERVERS", []),  # base URLs, such as https://erp.example.com
-}
+config = env.settings(OpenApiSettings)

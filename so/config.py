@@ -21,6 +21,7 @@ from types import CodeType
 from typing import Any, NoReturn
 
 from so.errors import ConfigError, EnvSyntaxError, MissingEnvError, SixOrbitError
+from so.support.settings import Settings
 
 _MISSING: Any = object()
 
@@ -165,6 +166,14 @@ class _EnvReader:
         """Texts separated by commas, spaces around them dropped."""
         return self._cast(key, default, _comma_list, "a list")
 
+    def settings(self, topic: type[Settings], given: Mapping[str, Any] | None = None) -> Any:
+        """The dict that a file of `config/` is for: every setting of *topic*.
+
+        Each is what *given* says, or else its variable, or else its default. Raises ConfigError
+        for what is misspelt.
+        """
+        return topic.from_config(given, Env._lookup).to_config()
+
     def require(self, key: str) -> Any:
         """The value of *key*; raises MissingEnvError if it is not set or empty."""
         value = Env.get(key)
@@ -285,6 +294,9 @@ def _closing_quote(text: str) -> int:
 # --- configuration --------------------------------------------------------------------------------
 
 
+Settle = Callable[[Any], dict[str, Any]]
+
+
 class Config:
     """Nested settings under dotted keys: `config.get("database.connections.mysql.host")`."""
 
@@ -299,6 +311,7 @@ class Config:
         """
         self._items: dict[str, Any] = {}
         self._files: dict[str, Path] = {}
+        self._unsettled: dict[str, Settle] = {}
         self._dotenv = dotenv
         self._lock = threading.RLock()
         if isinstance(source, Mapping):
@@ -306,12 +319,10 @@ class Config:
         elif source is not None:
             self._files = _config_files(Path(source))
 
-    def fall_back_on(self, folder: str | Path, leave_out: tuple[str, ...] = ()) -> None:
-        """Read the files of *folder* as well, for the topics that have no file here."""
+    def settle(self, topics: Mapping[str, Settle]) -> None:
+        """Let what is said under each of *topics* be made whole by a function, when first read."""
         with self._lock:
-            for name, file in _config_files(Path(folder)).items():
-                if name not in leave_out and name not in self._items:
-                    self._files.setdefault(name, file)
+            self._unsettled.update(topics)
 
     # --- reading ---
 
@@ -343,14 +354,13 @@ class Config:
 
     def load_all(self) -> dict[str, Any]:
         """Read every file now (to find faults at the start); everything as one dict."""
-        for name in list(self._files):
-            self._load(name)
+        for name in {**self._files, **self._unsettled}:
+            self._ready(name)
         return self._items
 
     def _find(self, key: str) -> Any:
         head, *rest = key.split(".")
-        if head in self._files:
-            self._load(head)
+        self._ready(head)
         if key in self._items:
             return self._items[key]
         value: Any = self._items.get(head, _MISSING)
@@ -358,19 +368,32 @@ class Config:
             value = _step(value, part)
         return value
 
+    def _ready(self, name: str) -> None:
+        """Read the file of the topic *name* and settle it, if that was not done."""
+        if name not in self._files and name not in self._unsettled:
+            return
+        with self._lock:
+            self._load(name)
+            settle = self._unsettled.get(name)
+            if settle is not None:
+                self._items[name] = self._with_env(lambda: settle(self._items.get(name)))
+                self._unsettled.pop(name, None)
+
     def _load(self, name: str) -> None:
         with self._lock:
             file = self._files.get(name)
             if file is None:
                 return
-            if self._dotenv is None:
-                loaded = _read_config(file)
-            else:
-                with Env.of(self._dotenv):
-                    loaded = _read_config(file)
+            loaded = self._with_env(lambda: _read_config(file))
             over = self._items.get(name)
             self._items[name] = _merged(loaded, over) if isinstance(over, Mapping) else loaded
             del self._files[name]
+
+    def _with_env(self, work: Callable[[], Any]) -> Any:
+        if self._dotenv is None:
+            return work()
+        with Env.of(self._dotenv):
+            return work()
 
     # --- typed reading ---
 
@@ -418,9 +441,7 @@ class Config:
 
     def _set(self, key: str, value: Any) -> None:
         *parents, last = key.split(".")
-        first = parents[0] if parents else last
-        if first in self._files:
-            self._load(first)
+        self._ready(parents[0] if parents else last)
         place: Any = self._items
         for part in parents:
             inner = _step(place, part)

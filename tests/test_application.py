@@ -28,7 +28,7 @@ from so import (
     request,
     set_current,
 )
-from so.application.rooms import CLASSES
+from so.application.assembly import CLASSES
 from so.errors import ConfigError, RouteDefinitionError
 from so.support.scope import Scope, entered
 from tests.systems.queue.jobs import Note
@@ -148,7 +148,7 @@ def test_settings_given_lie_over_those_of_the_files(folder):
     base = folder("erp", config__app_dot_py="config = {'name': 'A', 'deep': {'x': 1, 'y': 2}}")
 
     with Application(base, {**QUIET, "app": {"deep": {"y": 3}}, "new.z": 4}):
-        assert config("app") == {"name": "A", "deep": {"x": 1, "y": 3}}
+        assert (config("app.name"), config("app.deep")) == ("A", {"x": 1, "y": 3})
         assert config("new.z") == 4
         config({"new.z": 5, "more": 6})
         assert (config("new.z"), config("more"), config("zzz", "d")) == (5, 6, "d")

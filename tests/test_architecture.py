@@ -12,11 +12,12 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "so").rglob("*.py"))
 
 # room → what it may import of ours. A room is named by its longest prefix here.
-LOW = ("so.errors", "so.support")
+LOW = ("so.errors", "so.support", "so.settings")
 SYSTEMS = ("so.systems",)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "so.errors": (),
     "so.support": ("so.errors", "so.support"),
+    "so.settings": ("so.errors", "so.support", "so.settings"),
     "so.config": LOW,
     "so.container": LOW,
     "so.db": (*LOW, "so.db"),

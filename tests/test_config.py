@@ -383,17 +383,17 @@ def test_a_file_is_run_once_however_many_threads_ask_at_once(folder, tmp_path):
     assert (tmp_path / "runs").read_text() == "."
 
 
-def test_another_folder_stands_in_for_missing_topics_only(folder, tmp_path):
-    other = tmp_path / "other"
-    other.mkdir()
-    for name in ("app", "mail", "left_out"):
-        (other / f"{name}.py").write_text(f"config = {{'from': 'other', 'name': '{name}'}}")
-    config = Config(folder(app__py="config = {'from': 'here'}"))
-    config.set("queue.from", "set")
+def test_a_topic_is_settled_once_when_it_is_first_read(folder):
+    asked = []
 
-    config.fall_back_on(other, leave_out=("left_out",))
+    def settle(given):
+        asked.append(given)
+        return {**given, "port": 25}
 
-    assert config.get("app") == {"from": "here"}
-    assert config.get("mail.from") == "other"
-    assert not config.has("left_out")
-    assert config.get("queue") == {"from": "set"}
+    config = Config(folder(mail__py="config = {'host': 'here'}"))
+    config.settle({"mail": settle})
+    config.merge({"mail": {"from": "x"}})
+
+    assert config.get("mail.port") == 25
+    assert config.all() == {"mail": {"host": "here", "from": "x", "port": 25}}
+    assert asked == [{"host": "here", "from": "x"}]

@@ -1,6 +1,6 @@
 """The composition root: the Application, and the one place that joins the rooms.
 
-Below it every system is built from plain values; in rooms.py the values come from `config/`.
+Below it every system is built from plain values; in assembly.py the values come from the settings.
 """
 
 from so.application.application import Application

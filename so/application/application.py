@@ -1,7 +1,8 @@
 """`Application`: its folder, its settings, its life, and its WSGI callable.
 
-It is a container in which the rooms are bound (rooms.py). Importing or constructing one installs
-no signal handler and no global logging, and keeps no global but the current-application variable.
+It is a container in which every system is bound as assembly.py says. Importing or constructing
+one installs no signal handler and no global logging, and keeps no global but the
+current-application variable.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Token
+from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from so import __version__
-from so.application.rooms import Rooms
+from so.application import assembly
 from so.application.running import defaults, running
 from so.application.settings import settings_of
 from so.config import Env
-from so.container import ServiceProvider
+from so.container import Container, ServiceProvider
 from so.errors import ConfigError
+from so.settings import TOPICS
+from so.settings.app import AppSettings
 from so.support.clock import Clock
+from so.support.settings import Settings
 
 if TYPE_CHECKING:
     from so.http.request import Request
@@ -34,7 +39,10 @@ PACKAGE = "app"  # what an application calls its own code
 _exchange = threading.RLock()
 
 
-class Application(Rooms):
+S = TypeVar("S", bound=Settings)
+
+
+class Application(Container):
     """One application: its folder, its settings, its systems, and its WSGI callable."""
 
     def __init__(
@@ -59,7 +67,57 @@ class Application(Rooms):
         self._wsgi: Callable[..., Iterable[bytes]] | None = None
         self._bind_rooms()
 
-    # --- paths and facts ---
+    def _bind_rooms(self) -> None:
+        self.instance("app", self)
+        self.instance("config", self.config)
+        self.instance("clock", self.clock)
+        for name, make in assembly.ROOMS.items():
+            self.singleton(name, partial(make, self))
+        for name, make in assembly.PASSING.items():
+            self.bind(name, partial(make, self))
+
+    # --- its systems ---
+
+    def __getattr__(self, name: str) -> Any:
+        """A system by its name: `app.db`, `app.errors`, and whatever a provider bound."""
+        if name.startswith("_") or not self.bound(name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self.make(name)
+
+    def get_alias(self, abstract: Any) -> Any:
+        """A class of the framework stands for the system of its kind, imported or not."""
+        found = super().get_alias(abstract)
+        if isinstance(found, type) and found not in self._bindings:
+            room = assembly.CLASSES.get(f"{found.__module__}.{found.__qualname__}")
+            return found if room is None or found in self._instances else room
+        return found
+
+    def bound(self, abstract: Any) -> bool:
+        """True for systems by their classes as well."""
+        return super().bound(abstract) or super().bound(self.get_alias(abstract))
+
+    has = bound
+    __contains__ = bound
+
+    def install_tables(self, connection: str | None = None) -> None:
+        """Create the framework's tables where the systems keep theirs; harmless when they exist."""
+        assembly.install_tables(self, connection)
+
+    # --- settings, paths and facts ---
+
+    def faults(self) -> list[str]:
+        """What is wrong with its settings, in words."""
+        found = []
+        for topic in TOPICS:
+            try:
+                self.config.get(topic)
+            except ConfigError as error:
+                found.append(str(error))
+        return found
+
+    def settings(self, kind: type[S]) -> S:
+        """The settings of one topic, as they are now: `app.settings(CacheSettings).prefix`."""
+        return kind.from_config(self.config.get(kind.topic))
 
     def base_path(self, path: str | Path = "") -> Path:
         """A path inside the application's folder."""
@@ -71,7 +129,7 @@ class Application(Rooms):
 
     def storage_path(self, path: str | Path = "") -> Path:
         """A path inside `storage/` (or where `app.storage` says)."""
-        return self._base / str(self.config.get("app.storage", "storage")) / path
+        return self._base / str(self._said("storage")) / path
 
     def database_path(self, path: str | Path = "") -> Path:
         """A path inside `database/`."""
@@ -83,14 +141,15 @@ class Application(Rooms):
 
     def environment(self, *names: str | Iterable[str]) -> Any:
         """The environment's name; with *names* (or one list of them), whether it is one of them."""
-        here = self.config.get("app.env", "production")
+        here = self._said("env")
         if not names:
             return here
-        return any(here == one if isinstance(one, str) else here in one for one in names)
+        asked = [one for each in names for one in ([each] if isinstance(each, str) else each)]
+        return any(here == _environment(one) for one in asked)
 
     def use_environment(self, name: str) -> None:
         """Run as *name* instead of what APP_ENV says."""
-        self.config.set("app.env", name)
+        self.config.set("app.env", AppSettings.checked("env", name))
 
     def is_production(self) -> bool:
         """True unless the environment says otherwise."""
@@ -98,7 +157,10 @@ class Application(Rooms):
 
     def is_debug(self) -> bool:
         """True if errors may show their insides."""
-        return bool(self.config.get("app.debug", False))
+        return bool(self._said("debug"))
+
+    def _said(self, name: str) -> Any:
+        return AppSettings.checked(name, self.config.get(f"app.{name}"))
 
     # --- life ---
 
@@ -131,11 +193,17 @@ class Application(Rooms):
                 self.call(found.boot)
         return self._providers[cls]
 
-    def boot(self) -> None:
-        """Register the providers of `app.providers`, then boot them all; does nothing twice."""
+    def boot(self, *, anyhow: bool = False) -> None:
+        """Register the providers of `app.providers`, then boot them all; does nothing twice.
+
+        Raises ConfigError that names every setting that is misspelt: now, not when it is needed;
+        *anyhow* leaves that to whoever asks for `faults()`.
+        """
         if self._booted:
             return
-        for name in self.config.get("app.providers", []):
+        if not anyhow and (faults := self.faults()):
+            raise ConfigError("\n".join(faults))
+        for name in self.settings(AppSettings).providers:
             self.register(self._provider_class(name))
         self._booted = True
         for provider in list(self._providers.values()):
@@ -240,6 +308,15 @@ class Application(Rooms):
     def terminate(self, request: Request, response: Response) -> None:
         """Run what middleware put off until the response had been sent."""
         self.make("kernel").terminate(request, response)
+
+
+def _environment(name: str) -> str:
+    """*name* as APP_ENV would be understood; any other name is none that an application has."""
+    try:
+        known: str = AppSettings.checked("env", name)
+    except ConfigError:
+        return name
+    return known
 
 
 def _taken_out() -> dict[str, ModuleType]:

@@ -1,34 +1,34 @@
-"""The settings of an application: its own files, the framework's for the rest, and what was given.
+"""The settings of an application: its own files, what was given, the variables, the defaults.
 
-The framework's are the files of `config/` beside a checkout; an installed package has them in
-`so/skeleton/config`.
+What neither a file of `config/` nor the caller says is what the setting's variable says in the
+environment or in `.env`, and else its default in so/settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from so.config import Config
+from so.config import Config, env
+from so.settings import TOPICS, settings_class
 
 _FRAMEWORK = Path(__file__).resolve().parent.parent
-# Of the framework's own `app` topic these belong to an application that has the code for them.
-_OF_AN_APPLICATION: dict[str, Any] = {"app": {"providers": [], "middleware": []}}
 
 
 def settings_of(base: Path, dotenv: Mapping[str, str], given: Mapping[str, Any]) -> Config:
-    """What `config/` in *base* says, *given* laid over it."""
+    """What `config/` in *base* says, *given* laid over it, the rest from variables and defaults."""
     config = Config(base / "config", dotenv)
-    shipped = framework_folder()
-    if shipped is not None and shipped != base / "config":
-        if not config.has("app"):
-            given = _over(_OF_AN_APPLICATION, given)
-        # Which databases there are is for an application to say.
-        config.fall_back_on(shipped, leave_out=("database",))
     _make_way(config, given)
     config.merge(given)
+    config.settle({topic: partial(_whole, topic) for topic in TOPICS})
     return config
+
+
+def _whole(topic: str, given: Any) -> dict[str, Any]:
+    found: dict[str, Any] = env.settings(settings_class(topic), given)
+    return found
 
 
 def _make_way(config: Config, given: Mapping[str, Any]) -> None:
@@ -43,14 +43,12 @@ def _make_way(config: Config, given: Mapping[str, Any]) -> None:
 
 
 def framework_folder() -> Path | None:
-    """The folder with the framework's own settings; None where only `so/` was copied."""
+    """The folder with the files that `sixorbit new` copies; None where only `so/` was copied.
+
+    They are the files of `config/` beside a checkout; an installed package has them in
+    `so/skeleton/config`.
+    """
     for folder in (_FRAMEWORK / "skeleton" / "config", _FRAMEWORK.parent / "config"):
         if folder.is_dir():
             return folder
     return None
-
-
-def _over(under: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    both = Config(under)
-    both.merge(given)
-    return both.all()

@@ -30,6 +30,8 @@ class Command:
     description: str = ""
     destructive: bool = False
     hidden: bool = False
+    names_faults: bool = False
+    """True for a command that runs, and tells, whatever is wrong with the settings."""
 
     def __init__(self) -> None:
         self.app: Application = None  # type: ignore[assignment]  # set by the kernel before handle

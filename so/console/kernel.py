@@ -168,7 +168,7 @@ class Kernel:
         if not self._allowed(command):
             output.line("Command cancelled.", "comment")
             return FAILURE
-        self.app.boot()
+        self.app.boot(anyhow=command.names_faults)
         scope = Scope("command")
         scope.causer = f"system:{cls.parsed_signature().name}"
         with entered(scope):
@@ -200,7 +200,7 @@ class Kernel:
     def _failed(self, output: Output, error: Exception) -> int:
         """Print *error*, with its traceback where somebody would look for a mistake of the code."""
         is_ours = isinstance(error, SixOrbitError)
-        if output.verbosity >= VERBOSE or (self.app.is_debug() and not is_ours):
+        if output.verbosity >= VERBOSE or (not is_ours and self.app.is_debug()):
             import traceback
 
             output.error("".join(traceback.format_exception(error)).rstrip())

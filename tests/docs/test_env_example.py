@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from so.config import Env
+from tests.support.reference import topics, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / ".env.example"
@@ -17,13 +17,7 @@ LINE = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=", re.MULTILINE)
 
 
 def keys_of_config() -> set[str]:
-    found = set()
-    for file in (ROOT / "config").glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[0] == "env":
-                assert isinstance(node.args[0], ast.Constant)
-                found.add(str(node.args[0].value))
-    return found
+    return {name for topic in topics() for name in variables(topic)}
 
 
 def test_every_key_is_there_once_and_none_that_nobody_reads():

@@ -440,14 +440,17 @@ def test_what_is_just_within_its_limit_passes() -> None:
 
 def test_settings_come_from_configuration_and_a_misspelt_name_is_refused() -> None:
     from so.errors import ConfigError
+    from so.settings.http import HttpLimits
+    from so.settings.trustedproxy import ProxySettings
 
-    found = HttpSettings.from_config(
-        {"max_parts": 7, "disks": {"x": "a", "y": "/b"}, "upload_dir": "tmp"},
-        {"proxies": ["10.0.0.0/8"], "headers": ["for"]},
+    limits = {"max_parts": 7, "disks": {"x": "a", "y": "/b"}, "upload_dir": "tmp"}
+    found = HttpSettings.of(
+        HttpLimits.from_config(limits),
+        ProxySettings.from_config({"proxies": ["10.0.0.0/8"], "headers": ["for"]}),
         "/base",
         default_disk="x",
     )
-    assert found.disks == {"x": Path("/base/a"), "y": Path("/b")}
+    assert {name: found.disks[name] for name in "xy"} == {"x": Path("/base/a"), "y": Path("/b")}
     assert found.upload_dir == "/base/tmp"
 
     assert (found.max_parts, found.trusted_proxies, found.trusted_headers, found.default_disk) == (
@@ -457,10 +460,10 @@ def test_settings_come_from_configuration_and_a_misspelt_name_is_refused() -> No
         "x",
     )
     with pytest.raises(ConfigError, match="http.max_part is unknown"):
-        HttpSettings.from_config({"max_part": 7})
-    for wrong in (0, "5", -1):
-        with pytest.raises(ConfigError, match="whole number above 0"):
-            HttpSettings.from_config({"max_parts": wrong})
+        HttpLimits.from_config({"max_part": 7})
+    for wrong in (0, "x", -1):
+        with pytest.raises(ConfigError, match="whole number, 1 or above"):
+            HttpLimits.from_config({"max_parts": wrong})
 
 
 # --- without a server -----------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """What the project's commands, settings and environment variables are, read from their source.
 
 `python -m tests.support.reference` prints docs/reference.md.
-The comment beside a line of `config/` is the meaning of its setting.
+The settings are the fields of so/settings; those of connections stand in config/database.py, where
+the comment beside a line is the meaning.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from so.console.commands import COMMANDS
 from so.console.signature import Signature
+from so.settings import TOPICS, settings_class
+from so.support.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 # Dicts that config/database.py uses for several connections.
@@ -43,8 +46,9 @@ class Topic:
 
 
 def topics() -> list[Topic]:
-    """Every file of `config/`, by name."""
-    return [_topic(file) for file in sorted((ROOT / "config").glob("*.py"))]
+    """Every topic of `config/`, by name."""
+    names = sorted(file.stem for file in (ROOT / "config").glob("*.py"))
+    return [_told(name) if name in TOPICS else _topic(name) for name in names]
 
 
 def variables(topic: Topic) -> dict[str, tuple[str, str]]:
@@ -60,7 +64,30 @@ def variables(topic: Topic) -> dict[str, tuple[str, str]]:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def _topic(file: Path) -> Topic:
+def _told(name: str) -> Topic:
+    topic = settings_class(name)
+    module = ast.parse((ROOT / "so" / "settings" / f"{name}.py").read_text("utf-8"))
+    return Topic(name, _first_words(module), list(_fields(topic, name)))
+
+
+def _fields(topic: type[Settings], prefix: str) -> Iterator[Setting]:
+    for name, told in topic.told().items():
+        key = f"{prefix}.{topic.key_of(name)}"
+        if told.part is not None:
+            yield from _fields(told.part, key)
+        else:
+            default = topic.default_of(name)
+            shown = repr(list(default) if isinstance(default, tuple) else default)
+            read = [(told.variable, shown)] if told.variable else []
+            yield Setting(key, read, shown, told.meaning)
+
+
+def _first_words(module: ast.Module) -> str:
+    return " ".join((ast.get_docstring(module) or "").split("\n\n")[0].split())
+
+
+def _topic(name: str) -> Topic:
+    file = ROOT / "config" / f"{name}.py"
     text = file.read_text("utf-8")
     tree = ast.parse(text)
     reader = _Reader(text, tree)
@@ -70,8 +97,7 @@ def _topic(file: Path) -> Topic:
             name = ast.unparse(node.targets[0])
             prefix = file.stem if name == "config" else _SHARED.get(name, f"{file.stem}.{name}")
             found += reader.entries(node.value, prefix)
-    title = " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
-    return Topic(file.stem, title, found)
+    return Topic(file.stem, _first_words(tree), found)
 
 
 class _Reader:

@@ -57,6 +57,7 @@ class Check(Command):
 
     signature = "check"
     description = "Name every fault of this installation, exit 1 if there is one"
+    names_faults = True
     _incomplete = False  # a table of the framework is missing
 
     def handle(self) -> int:
@@ -88,7 +89,7 @@ class Check(Command):
                 yield f"{type(error).__name__}: {error}"
 
     def _config(self) -> Iterator[str]:
-        self.app.config.load_all()
+        yield from self.app.faults()
         # Made, each of them reads and checks its settings.
         for room in (
             "logger", "http_settings", "sessions", "cookie_settings", "caches", "queue", "router",

@@ -1,0 +1,707 @@
+"""The assembly: how every system of the framework is made from the settings of its application.
+
+Read from top to bottom it tells the whole house; `ROOMS` at the end is its table. Each room is
+made when it is first asked for, so a command that needs no database never loads one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from so.application.running import current_application, running
+from so.errors import ConfigError
+from so.settings.activity import ActivitySettings
+from so.settings.app import AppSettings
+from so.settings.auth import AuthSettings
+from so.settings.cache import CacheSettings
+from so.settings.http import HttpLimits
+from so.settings.mail import MailSettings
+from so.settings.notifications import NotificationSettings
+from so.settings.queue import QueueSettings
+from so.settings.session import SessionSettings
+from so.settings.static import StaticSettings
+from so.settings.trustedproxy import ProxySettings
+from so.support.scope import UNSET, current_scope
+
+if TYPE_CHECKING:
+    import logging
+
+    from so.support.codec import Codec
+
+# Every function takes the Application; to name its class here would close a circle.
+App = Any
+
+MOST_QUERIES = 200  # of one request, kept for its debug page
+SQLITE = {"sqlite": {"driver": "sqlite", "database": "storage/database.sqlite"}}
+
+
+def make_logger(app: App) -> logging.Logger:
+    """The logger `so`, with the channels of config/logging.py."""
+    from so.support import logs
+
+    return logs.configure(app.config.get("logging"), "so", app.base_path())
+
+
+def make_maintenance(app: App) -> Any:
+    """Whether this server is down for maintenance."""
+    from so.support.maintenance import Maintenance
+
+    return Maintenance(app.storage_path("down.json"))
+
+
+def make_signer(app: App) -> Any:
+    """Signs with APP_KEY, and still knows the keys before it."""
+    from so.support.signing import Signer
+
+    return Signer(_key(app), *app.settings(AppSettings).previous_keys)
+
+
+def _key(app: App) -> str:
+    """APP_KEY; outside production a missing one is made and kept in storage/."""
+    key: str | None = app.settings(AppSettings).key
+    if key:
+        return key
+    if app.is_production():
+        raise ConfigError("APP_KEY is not set: run `sixorbit key:generate`")
+    file: Path = app.storage_path("app.key")
+    if not file.is_file():
+        from so.support.ids import token
+
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(f".{file.name}.{os.getpid()}")
+        part.touch(0o600)
+        part.write_text(token(32), "ascii")
+        try:
+            os.link(part, file)  # whoever is first decides, and nobody reads half a key
+        except FileExistsError:
+            pass
+        finally:
+            part.unlink()
+    return file.read_text("ascii")
+
+
+# --- data ---
+
+
+def make_db(app: App) -> Any:
+    """The connections of config/database.py."""
+    from so.db import pagination
+    from so.db.manager import Database
+    from so.db.model import Model
+
+    settings = {"connections": SQLITE, "default": "sqlite", **app.config.get("database", {})}
+    pagination.resolve_page_using(_page_of_request)
+    Model.resolve_observers_using(_make_observer)
+    for connection in settings["connections"].values():
+        _make_folder(app.base_path(), connection)
+    database = Database(
+        settings["connections"],
+        settings["default"],
+        app.clock,
+        folder=app.base_path(),
+        redact=settings.get("redact"),
+    )
+    if app.is_debug():
+        database.listen(_note_query)
+    return database
+
+
+def _source(app: App, name: str | None) -> Any:
+    """The connection that a system is configured to use; the default one where none is."""
+    known = app.config.get("database.connections", ())
+    return app.make("db").source(name if name in known else None)
+
+
+def install_tables(app: App, connection: str | None = None) -> None:
+    """Create the framework's tables where the systems keep theirs; harmless when they exist."""
+    from so.db import schema
+
+    db = app.make("db")
+    if connection:
+        schema.install(db.connection(connection))
+        return
+    schema.install(db.connection())
+    for topic in (CacheSettings, SessionSettings, QueueSettings):
+        own = _source(app, app.settings(topic).connection).connection()
+        if own is not db.connection():
+            schema.install(own)
+
+
+def make_job_codec(app: App) -> Codec:
+    """What jobs carry: models by alias and key."""
+    from so.support.codec import Codec
+
+    codec = Codec()
+    _let_models_through(codec, as_reference=True)
+    return codec
+
+
+def make_cache_codec(app: App) -> Codec:
+    """What the cache keeps: models with their attributes."""
+    from so.support.codec import Codec
+
+    codec = Codec()
+    _let_models_through(codec, as_reference=False)
+    return codec
+
+
+def make_presence(app: App) -> Any:
+    """What the validation rules `exists` and `unique` ask."""
+    from so.db.presence import DatabasePresence
+
+    return DatabasePresence(app.make("db"))
+
+
+# --- http ---
+
+
+def make_router(app: App) -> Any:
+    """The routes, with those of `app.routes`."""
+    from so.edge import groups
+    from so.http.router import Router
+
+    router = Router(
+        root=app.settings(AppSettings).url or "",
+        signer=lambda: app.make("signer"),
+        clock=app.clock,
+    )
+    for name, middleware in groups.ALIASES.items():
+        router.registry.alias(name, middleware)
+    for name, members in groups.GROUPS.items():
+        router.registry.group(name, members)
+    router.registry.set_priority(groups.PRIORITY)
+    # In place before the files are run: `Router.get(…)` in them means this one.
+    app.instance("router", router)
+    _load_routes(app, router)
+    return router
+
+
+def _load_routes(app: App, router: Any) -> None:
+    mark = running.set(app)
+    try:
+        with app.own_modules():
+            for name in app.settings(AppSettings).routes:
+                if app.base_path(name).is_file():
+                    router.group(app.base_path(name))
+    finally:
+        running.reset(mark)
+
+
+def make_errors(app: App) -> Any:
+    """Turns errors into answers."""
+    from so.http.errors import ErrorHandler
+
+    return ErrorHandler(
+        app.is_debug(),
+        app.storage_path("logs/emergency.log"),
+        app.make("logger"),
+        base_path=app.base_path(),
+        queries=_queries_of_scope,
+        secrets=[app.settings(AppSettings).key, *_passwords(app)],
+    )
+
+
+def _passwords(app: App) -> list[Any]:
+    connections = app.config.get("database.connections", {}).values()
+    return [c.get("password") for c in connections if isinstance(c, Mapping)]
+
+
+def make_validator(app: App) -> Any:
+    """Validation against the database."""
+    from so.http.validation.validator import Validation
+
+    return Validation(app.make("presence"), app.clock)
+
+
+def make_http_settings(app: App) -> Any:
+    """Limits, disks and trusted proxies."""
+    from so.db.rows import Collection
+    from so.http.settings import HttpSettings
+
+    return HttpSettings.of(
+        app.settings(HttpLimits),
+        app.settings(ProxySettings),
+        app.base_path(),
+        validate=lambda *args: app.make("validator").validate(*args),
+        make_list=Collection,
+    )
+
+
+def _static_files(app: App) -> list[Any]:
+    """The middleware for `public/`, where there is such a folder."""
+    from so.http.static import StaticFiles
+
+    settings = app.settings(StaticSettings)
+    root = app.base_path(settings.root)
+    if not settings.enabled or not root.is_dir():
+        return []
+    return [StaticFiles(root, settings.prefix, max_age_seconds=settings.max_age)]
+
+
+def make_kernel(app: App) -> Any:
+    """The WSGI application, with the middleware around every request."""
+    from so.edge.context import RequestContext
+    from so.edge.maintenance import RefuseWhileDown
+    from so.http.kernel import Kernel
+
+    kernel = Kernel(
+        app.make("router"),
+        app.make("errors"),
+        app.make,
+        middleware=[
+            app.make(RequestContext),
+            RefuseWhileDown(app.make("maintenance")),
+            *_static_files(app),
+            *app.settings(AppSettings).middleware,
+        ],
+        settings=app.make("http_settings"),
+        logger=app.make("logger"),
+    )
+    # Given out already while it boots: a middleware that is made now may ask for it.
+    app.instance("kernel", kernel)
+    try:
+        kernel.boot()  # a misspelt middleware is found now, not at the request that needs it
+    except BaseException:
+        app.forget_instance("kernel")
+        raise
+    return kernel
+
+
+# --- cache and limits ---
+
+
+def make_caches(app: App) -> Any:
+    """A cache for each driver, made when it is asked for."""
+    from so.systems import cache
+
+    settings = app.settings(CacheSettings)
+    source = _source(app, settings.connection)
+    locks = cache.DatabaseLocks(source, app.clock)
+
+    def build(store: Any, shared: bool = True) -> Callable[[], Any]:
+        return lambda: cache.Cache(
+            store(),
+            settings.prefix,
+            locks=locks if shared else None,
+            codec=app.make("cache_codec"),
+            compute_seconds=settings.compute_seconds,
+        )
+
+    def database() -> Any:
+        return cache.DatabaseStore(source, app.clock, max_bytes=settings.max_bytes)
+
+    return cache.Caches(
+        {
+            "database": build(database),
+            "array": build(lambda: cache.ArrayStore(app.clock), shared=False),
+            "null": build(lambda: cache.NullStore(app.clock), shared=False),
+            "file": build(lambda: cache.FileStore(app.base_path(settings.path), app.clock)),
+            "tiered": build(
+                lambda: cache.TieredStore(
+                    database(),
+                    stale_seconds=settings.stale_seconds,
+                    max_entries=settings.max_entries,
+                )
+            ),
+        },
+        settings.default,
+    )
+
+
+def make_limiter(app: App) -> Any:
+    """Counts attempts, for `throttle` and logins."""
+    from so.systems.cache.limits import DatabaseCounters, RateLimiter
+
+    settings = app.settings(CacheSettings)
+    return RateLimiter(
+        DatabaseCounters(_source(app, settings.connection), app.clock), settings.prefix
+    )
+
+
+# --- sessions and logins ---
+
+
+def make_sessions(app: App) -> Any:
+    """Sessions in their table, or in this process."""
+    from so.systems.sessions import Sessions
+
+    settings = app.settings(SessionSettings)
+    return Sessions(
+        _source(app, settings.connection) if settings.driver == "database" else None,
+        lifetime_minutes=settings.lifetime,
+        absolute_lifetime_minutes=settings.absolute_lifetime,
+        touch_seconds=settings.touch_seconds,
+        grace_seconds=settings.grace_seconds,
+        max_bytes=settings.max_bytes,
+        clock=app.clock,
+        signer=app.make("signer"),
+        encrypt=settings.encrypt,
+        cipher=app.make("session.cipher") if app.bound("session.cipher") else None,
+    )
+
+
+def make_hasher(app: App) -> Any:
+    """Hashes passwords as strongly as config/auth.py says."""
+    from so.systems.auth import PasswordHasher
+
+    cost = app.settings(AuthSettings).scrypt
+    return PasswordHasher(
+        ln=cost.ln,
+        r=cost.r,
+        p=cost.p,
+        max_concurrent=cost.max_concurrent,
+        wait_seconds=cost.wait_seconds,
+    )
+
+
+def make_authentication(app: App) -> Any:
+    """Who may log in, how often, and how long it lasts."""
+    from so.systems import auth
+
+    settings, sessions = app.settings(AuthSettings), app.settings(SessionSettings)
+    remember = auth.RememberTokens(
+        _source(app, sessions.connection),
+        lifetime_days=settings.remember_days,
+        grace_seconds=settings.remember_grace_seconds,
+        clock=app.clock,
+    )
+    throttle = auth.LoginThrottle(
+        app.make("limiter"),
+        per_account=settings.attempts_per_account,
+        per_address=settings.attempts_per_address,
+        window_seconds=settings.attempt_window_seconds,
+        clock=app.clock,
+    )
+    salt = settings.legacy_salt
+    return auth.Authentication(
+        auth.ModelUsers(lambda: _user_model(app), settings.password),
+        hasher=app.make("hasher"),
+        throttle=throttle,
+        remember=remember,
+        absolute_lifetime_minutes=sessions.absolute_lifetime,
+        signer=app.make("signer"),
+        legacy_check=auth.legacy_sha1(salt) if salt else None,
+        clock=app.clock,
+    )
+
+
+def make_steady_limiter(app: App) -> Any:
+    """One for the whole process: it counts by itself while the database cannot be reached."""
+    from so.systems.auth import SteadyLimiter
+
+    return SteadyLimiter(app.make("limiter"), app.clock)
+
+
+def _user_model(app: App) -> Any:
+    name = app.settings(AuthSettings).model
+    if not isinstance(name, str):
+        return name
+    module, _, cls = name.rpartition(".")
+    try:
+        return getattr(app.import_module(module), cls)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"auth.model {name!r} cannot be loaded: {error}") from error
+
+
+def make_access_tokens(app: App) -> Any:
+    """Tokens of machines."""
+    from so.systems.auth import AccessTokens
+
+    return AccessTokens(app.make("db"), clock=app.clock)
+
+
+def make_gate(app: App) -> Any:
+    """What whoever is logged in may do."""
+    from so.systems.auth import Gate
+
+    return Gate(lambda: auth_here(app).user(), app.make)
+
+
+def auth_here(app: App) -> Any:
+    """The login of the request that is answered here."""
+    from so.edge.session import auth_here as here
+
+    return here(app.make("authentication"))
+
+
+def make_cookie_settings(app: App) -> Any:
+    """How the cookies of sessions look."""
+    from so.edge.cookies import CookieSettings
+
+    settings = app.settings(SessionSettings)
+    return CookieSettings(
+        name=settings.cookie,
+        remember_name=settings.remember_name,
+        device_name=settings.device_name,
+        xsrf_name=settings.xsrf,
+        path=settings.path,
+        domain=settings.domain,
+        secure=settings.secure,
+        same_site=settings.same_site,
+        minutes=settings.cookie_minutes,
+    )
+
+
+def make_csrf_settings(app: App) -> Any:
+    """Which paths and sites may send forms without a token."""
+    from so.edge.csrf import CsrfSettings
+
+    settings = app.settings(SessionSettings)
+    return CsrfSettings(settings.csrf_except, settings.trusted_origins)
+
+
+def make_doors(app: App) -> Any:
+    """Where guests and users are sent."""
+    from so.edge.authenticate import Doors
+
+    settings = app.settings(AuthSettings)
+    return Doors(settings.login, settings.home)
+
+
+def make_context_settings(app: App) -> Any:
+    """Whether a request may bring its id."""
+    from so.edge.context import ContextSettings
+
+    return ContextSettings(app.settings(HttpLimits).trust_request_id)
+
+
+# --- queue, activity log, notifications ---
+
+
+def make_queue(app: App) -> Any:
+    """The queue, with the application's container for what its jobs ask for."""
+    from so.systems.queue import Queue
+
+    settings = app.settings(QueueSettings)
+    queue = Queue(
+        _source(app, settings.connection),
+        clock=app.clock,
+        default=settings.default,
+        default_queue=settings.queue,
+        call=app.call,
+        codec=app.make("job_codec"),
+        caller=app.make("db") if settings.connection else None,
+        limiter=lambda name: app.make("limiter").limiter(name),
+        after_commit=settings.after_commit,
+        wake_folder=str(app.base_path(settings.wake_path)),
+        timezone=settings.timezone,
+    )
+    queue.control.is_down = app.make("maintenance").is_down
+    return queue
+
+
+def make_activity(app: App) -> Any:
+    """The activity log, which asks the scope and the login who did it."""
+    from so.systems.activity import ActivityLog
+
+    settings = app.settings(ActivitySettings)
+    return ActivityLog(
+        app.make("db"),
+        enabled=settings.enabled,
+        default_log=settings.default_log,
+        mask=list(settings.mask),
+        causer=lambda: _causer(app),
+        clock=app.clock,
+        integrity_mode=settings.integrity,
+        keys=[settings.key, *settings.previous_keys],
+        seal_delay_seconds=settings.seal_delay_seconds,
+        rows_per_seal=settings.rows_per_seal,
+    )
+
+
+def _causer(app: App) -> Any:
+    """Who is acting: what the scope says, or else whoever is logged in."""
+    from so.systems.activity.context import current_causer
+
+    who = current_causer()
+    scope = current_scope()
+    if who is None and scope is not None and scope.causer is UNSET and scope.request:
+        return auth_here(app).user()
+    return who
+
+
+def make_notifications(app: App) -> Any:
+    """Notifications and their channels."""
+    from so.edge.delivery import defer_with
+    from so.systems import notifications as n
+
+    settings, mail = app.settings(NotificationSettings), app.settings(MailSettings)
+    db = app.make("db")
+    return n.Notifications(
+        db,
+        {
+            "database": lambda: n.DatabaseChannel(db, app.clock, settings.max_bytes),
+            "mail": lambda: n.MailChannel(_transport(mail), mail.sender),
+            "webhook": lambda: n.WebhookChannel(settings.webhook_secret, settings.webhook_timeout),
+            "log": n.LogChannel,
+        },
+        default=list(settings.default),
+        queue_all=settings.queue,
+        defer=defer_with(lambda: app.make("queue"), settings.queue_name),
+        clock=app.clock,
+    )
+
+
+def _transport(mail: MailSettings) -> Any:
+    from so.systems import notifications as n
+
+    if mail.driver == "log":
+        return n.LogTransport()
+    return n.SmtpTransport(
+        mail.host,
+        mail.port,
+        encryption=mail.encryption,
+        username=mail.username,
+        password=mail.password,
+        timeout=mail.timeout,
+    )
+
+
+ROOMS: dict[str, Callable[[App], Any]] = {
+    "logger": make_logger,
+    "maintenance": make_maintenance,
+    "signer": make_signer,
+    "db": make_db,
+    "job_codec": make_job_codec,
+    "cache_codec": make_cache_codec,
+    "presence": make_presence,
+    "router": make_router,
+    "errors": make_errors,
+    "validator": make_validator,
+    "http_settings": make_http_settings,
+    "kernel": make_kernel,
+    "caches": make_caches,
+    "limiter": make_limiter,
+    "sessions": make_sessions,
+    "hasher": make_hasher,
+    "authentication": make_authentication,
+    "steady_limiter": make_steady_limiter,
+    "access_tokens": make_access_tokens,
+    "gate": make_gate,
+    "cookie_settings": make_cookie_settings,
+    "csrf_settings": make_csrf_settings,
+    "doors": make_doors,
+    "context_settings": make_context_settings,
+    "queue": make_queue,
+    "activity": make_activity,
+    "notifications": make_notifications,
+}
+# Made anew whenever they are asked for.
+PASSING: dict[str, Callable[[App], Any]] = {
+    "request": lambda app: _of_scope("request"),
+    "session": lambda app: _of_scope("session"),
+    "cache": lambda app: app.make("caches").store(),
+    "auth": auth_here,
+}
+# Which room a class asks for, by name: looking it up imports nothing.
+CLASSES = {
+    "so.application.application.Application": "app",
+    "so.config.Config": "config",
+    "so.container.Container": "app",
+    "so.support.clock.Clock": "clock",
+    "so.support.maintenance.Maintenance": "maintenance",
+    "so.support.signing.Signer": "signer",
+    "logging.Logger": "logger",
+    "so.db.manager.Database": "db",
+    "so.http.router.Router": "router",
+    "so.http.request.Request": "request",
+    "so.http.errors.ErrorHandler": "errors",
+    "so.http.kernel.Kernel": "kernel",
+    "so.http.validation.validator.Validation": "validator",
+    "so.systems.cache.stores.Caches": "caches",
+    "so.systems.cache.cache.Cache": "cache",
+    "so.systems.cache.limits.RateLimiter": "limiter",
+    "so.systems.auth.throttle.SteadyLimiter": "steady_limiter",
+    "so.systems.sessions.service.Sessions": "sessions",
+    "so.systems.sessions.session.Session": "session",
+    "so.systems.auth.guard.Authentication": "authentication",
+    "so.systems.auth.guard.Auth": "auth",
+    "so.systems.auth.gate.Gate": "gate",
+    "so.systems.auth.tokens.AccessTokens": "access_tokens",
+    "so.systems.auth.passwords.PasswordHasher": "hasher",
+    "so.edge.cookies.CookieSettings": "cookie_settings",
+    "so.edge.csrf.CsrfSettings": "csrf_settings",
+    "so.edge.authenticate.Doors": "doors",
+    "so.edge.context.ContextSettings": "context_settings",
+    "so.systems.queue.queue.Queue": "queue",
+    "so.systems.activity.log.ActivityLog": "activity",
+    "so.systems.notifications.service.Notifications": "notifications",
+}
+
+
+def _note_query(query: Any) -> None:
+    """Keep what the debug page lists with the request it was run for."""
+    scope = current_scope()
+    if scope is not None:
+        noted = scope.data.setdefault("queries", [])
+        if len(noted) < MOST_QUERIES:
+            noted.append(query)
+
+
+def _queries_of_scope() -> list[Any]:
+    scope = current_scope()
+    return [] if scope is None else scope.data.get("queries", [])
+
+
+def _of_scope(name: str) -> Any:
+    scope = current_scope()
+    found = None if scope is None else getattr(scope, name)
+    if found is None:
+        raise RuntimeError(f"there is no {name} here: it exists while a request is answered")
+    return found
+
+
+def _make_observer(cls: type) -> Any:
+    """An observer by the running application's container; plainly, where none is running."""
+    try:
+        app = current_application()
+    except RuntimeError:
+        return cls()
+    return app.make(cls)
+
+
+def _page_of_request(name: str) -> Any:
+    scope = current_scope()
+    return None if scope is None or scope.request is None else scope.request.query(name)
+
+
+def _make_folder(base: Path, connection: Any) -> None:
+    """The folder of an SQLite file; a new installation has none yet."""
+    if isinstance(connection, Mapping) and connection.get("driver") == "sqlite":
+        name = str(connection.get("database", ""))
+        if name and not name.startswith((":", "file:")):
+            (base / name).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _let_models_through(codec: Codec, *, as_reference: bool) -> None:
+    """Jobs carry a model's alias and key and fetch it afresh; the cache keeps its attributes."""
+    from so.db.model import Model
+    from so.systems.notifications import Notification
+
+    def fetch(plain: list[Any]) -> Any:
+        return Model.for_alias(plain[0]).find_or_fail(plain[1])
+
+    def rebuild(plain: list[Any]) -> Any:
+        cls: Any = Model.for_alias(plain[0])
+        model = cls().set_raw_attributes(plain[1], sync=True)
+        object.__setattr__(model, "_persisted", True)
+        return model
+
+    if as_reference:
+        codec.register(
+            Model, "model", lambda m: [m.type_alias, m.get_key()], fetch, subclasses=True
+        )
+        codec.register(
+            Notification,
+            "notification",
+            lambda n: [n.alias(), list(n._arguments[0]), n._arguments[1]],
+            lambda p: Notification.for_alias(p[0])(*p[1], **p[2]),
+            subclasses=True,
+        )
+    else:
+        codec.register(
+            Model, "row", lambda m: [m.type_alias, m.get_attributes()], rebuild, subclasses=True
+        )

@@ -1,0 +1,57 @@
+"""The activity log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from so.support.settings import Settings, choice, listed, number, switch, text, whole
+
+
+@dataclass(frozen=True)
+class ActivitySettings(Settings, topic="activity"):
+    """`config/activity.py`."""
+
+    enabled: bool = switch(True, "ACTIVITY_LOG_ENABLED", "false: nothing is logged, anywhere")
+    default_log: str = text("default", "ACTIVITY_DEFAULT_LOG", "the log of entries that name none")
+    prune_days: int = whole(365, "ACTIVITY_PRUNE_DAYS", "days; of activity:prune without --days")
+    integrity: str | None = choice(
+        None,
+        "ACTIVITY_INTEGRITY",
+        "off, mac or seal; unset: seal with a key, else off",
+        of=("off", "mac", "seal"),
+    )
+    key: str | None = text(
+        None,
+        "AUDIT_KEY",
+        "signs the trail; at least 16 bytes, kept outside the database",
+        secret=True,
+    )
+    previous_keys: tuple[str, ...] = listed(
+        (), "AUDIT_PREVIOUS_KEYS", "still checked with after a change", secret=True
+    )
+    seal_delay_seconds: float = number(
+        0.1, "ACTIVITY_SEAL_DELAY", "seconds from a commit to its seal"
+    )
+    rows_per_seal: int = whole(1000, None, "the most rows that one seal covers", least=1)
+    backlog_seconds: int = whole(
+        300, None, "activity:verify complains of rows that are unsealed for longer"
+    )
+    heartbeat_seconds: int = whole(
+        86_400, None, "activity:seal seals nothing, to show life, after this"
+    )
+    personal: tuple[str, ...] = listed(
+        (
+            "name", "email", "phone", "mobile", "fax", "address", "street", "city", "zip",
+            "postal", "birth", "tax_id", "passport", "iban",
+        ),
+        None,
+        "columns whose values activity:erase also looks for in rows the person caused",
+    )  # fmt: skip
+    mask: tuple[str, ...] = listed(
+        (
+            "password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "app_key",
+            "private_key", "access_key", "card_number", "cvv", "cvc", "iban",
+        ),
+        None,
+        "values under names that contain one of these are written as ***",
+    )  # fmt: skip

@@ -1,0 +1,30 @@
+"""Notifications and their channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from so.support.settings import Settings, number, switch, text, whole, words
+
+CHANNELS = ("database", "mail", "webhook", "log")
+
+
+@dataclass(frozen=True)
+class NotificationSettings(Settings, topic="notifications"):
+    """`config/notifications.py`."""
+
+    default: tuple[str, ...] = words(
+        ("database",), "NOTIFICATION_CHANNEL", "of notifications without via()", of=CHANNELS
+    )
+    queue: bool = switch(False, "QUEUE_NOTIFICATIONS", "true: one job per recipient and channel")
+    queue_name: str = text("default", "NOTIFICATION_QUEUE", "the queue of those jobs")
+    prune_days: int = whole(
+        30, "NOTIFICATION_PRUNE_DAYS", "days; of notification:cleanup without --days"
+    )
+    max_bytes: int = whole(
+        1_048_576, "NOTIFICATION_MAX_BYTES", "bytes of the data of one notification"
+    )
+    webhook_secret: str | None = text(
+        None, "NOTIFICATION_WEBHOOK_SECRET", "signs what is posted; unset: unsigned", secret=True
+    )
+    webhook_timeout: float = number(10.0, "NOTIFICATION_WEBHOOK_TIMEOUT", "seconds")
