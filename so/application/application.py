@@ -167,7 +167,11 @@ class Application(Container):
     def __enter__(self) -> Application:
         defaults.append(self)
         self._tokens.append(running.set(self))
-        self.boot()
+        try:
+            self.boot()
+        except BaseException:
+            self._leave()
+            raise
         return self
 
     def __exit__(
@@ -179,8 +183,11 @@ class Application(Container):
         try:
             self.close()
         finally:
-            defaults.remove(self)
-            running.reset(self._tokens.pop())
+            self._leave()
+
+    def _leave(self) -> None:
+        defaults.remove(self)
+        running.reset(self._tokens.pop())
 
     def register(self, provider: type[ServiceProvider] | ServiceProvider) -> ServiceProvider:
         """Add a provider, once; it boots at once if the application has booted."""

@@ -322,13 +322,16 @@ def _chosen(value: Any, spellings: Mapping[str, str]) -> str:
 
 
 def _folded(value: Any) -> str:
-    """A word without what makes no difference: case, space around it, brackets, dashes."""
+    """A word without what makes no difference: case, space around it, brackets, dashes.
+
+    '' for what is none.
+    """
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int):
-        raise ValueError("write a word")
+        return ""
     return re.sub(r"[\s_-]+", " ", str(value).strip().lower().strip("()")).strip()
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from so.console import Kernel
+from so.settings.mail import MailSettings
 
 DATABASE = {
     "default": "main",
@@ -54,12 +55,16 @@ def test_check_names_every_fault_at_once(make_kernel, tmp_path):
     migrations = tmp_path / "database" / "migrations"
     migrations.mkdir(parents=True)
     (migrations / "2026_01_01_000000_things.sql").write_text("create table things (id int);")
-    kernel = make_kernel(env="production", app={"debug": True, "key": None}, queue={"default": 7})
+    kernel = make_kernel(env="production", app={"debug": True, "key": None})
+    kernel.app.config.set("queue.default", 7)
+    kernel.app.config.settle({"mail": lambda given: MailSettings.from_config({"drivr": "smtp"})})
 
     code, output = run(kernel, "check")
 
     assert code == 1
     for fault in (
+        "config mail.drivr is unknown: did you mean 'driver'?",
+        "QUEUE_CONNECTION (config queue.default) is 7",
         "APP_DEBUG is on",
         "SESSION_SECURE_COOKIE",
         "APP_KEY is not set",
