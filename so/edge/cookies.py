@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from so.errors import ConfigError
+from so.settings.session import SessionSettings
 
 if TYPE_CHECKING:
     from so.http.request import Request
@@ -23,14 +24,14 @@ class CookieSettings:
     names get the prefix `__Host-`: no other host and no plain HTTP page can plant such a cookie.
     """
 
-    name: str = "so_session"
-    remember_name: str = "so_remember"
-    device_name: str = "so_device"
-    xsrf_name: str | None = "XSRF-TOKEN"
-    path: str = "/"
-    domain: str | None = None
-    secure: bool | None = None
-    same_site: str = "lax"
+    name: str = SessionSettings.cookie
+    remember_name: str = SessionSettings.remember_name
+    device_name: str = SessionSettings.device_name
+    xsrf_name: str | None = SessionSettings.xsrf
+    path: str = SessionSettings.path
+    domain: str | None = SessionSettings.domain
+    secure: bool | None = SessionSettings.secure
+    same_site: str = SessionSettings.same_site
     minutes: float = 0  # 0: until the browser is closed
 
     def __post_init__(self) -> None:

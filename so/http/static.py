@@ -14,6 +14,7 @@ from typing import Any
 
 from so.http.request import Request
 from so.http.response import Response
+from so.settings.static import StaticSettings
 
 FINGERPRINTED = re.compile(r"[.-][0-9a-f]{8,64}\.[^/]+\Z")
 """A name that holds the hash of its content (`app.3f9ac1d2.css`) never changes its content."""
@@ -30,9 +31,9 @@ class StaticFiles:
     def __init__(
         self,
         root: str | Path,
-        prefix: str = "/static",
+        prefix: str = StaticSettings.prefix,
         *,
-        max_age_seconds: int = 3600,
+        max_age_seconds: int = StaticSettings.max_age,
         index: str | None = None,
     ) -> None:
         """Serve *root*; browsers may keep a file for *max_age_seconds* before they ask again.

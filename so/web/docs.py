@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 from so.container import ServiceProvider
 from so.errors import NotFoundException
 from so.http.request import Request
 from so.http.response import JsonResponse, Response
+from so.settings.app import AppSettings
+from so.settings.docs import DocsSettings
 from so.support.markup import Markup, h, join
 from so.web.guides import Guide, Guides, Hit
 from so.web.layout import Layout, Page
@@ -160,14 +161,14 @@ class DocsProvider(ServiceProvider):
 
     def register(self) -> None:
         """Bind the guides, which the command `docs` reads as well."""
-        self.app.singleton("guides", lambda app: _guides(app, _settings(app)))
+        self.app.singleton("guides", lambda app: _guides(app, app.settings(DocsSettings)))
 
     def boot(self) -> None:
         """Register the routes, as soon as somebody needs any.
 
         Not before: a mistake in a route must not stop `migrate` or `db:install`.
         """
-        if not _settings(self.app).get("enabled", True):
+        if not self.app.settings(DocsSettings).enabled:
             return
         if self.app.resolved("router"):
             self._add_routes(self.app.make("router"))
@@ -175,28 +176,22 @@ class DocsProvider(ServiceProvider):
             self.app.resolving("router", lambda router, app: self._add_routes(router))
 
     def _add_routes(self, routes: Any) -> None:
-        settings = _settings(self.app)
-        title = settings.get("title") or f"{self.app.config.get('app.name', 'SixOrbit')} guides"
+        settings = self.app.settings(DocsSettings)
+        title = settings.title or f"{self.app.settings(AppSettings).name} guides"
         site = DocsSite(self.app.make("guides"), str(title))
         prefix = _prefix(settings)
-        with routes.group(prefix=prefix, middleware=list(settings.get("middleware", ()))):
+        with routes.group(prefix=prefix, middleware=list(settings.middleware)):
             routes.get("/", site.index).name("docs.index")
             routes.get("/search", site.search).name("docs.search")
             routes.get("/{page}", site.show).name("docs.show")
 
 
-def _guides(app: Any, settings: Mapping[str, Any]) -> Guides:
-    folder = app.base_path(settings.get("folder", "docs"))
-    return Guides(folder, settings.get("order", ()), _prefix(settings))
+def _guides(app: Any, settings: DocsSettings) -> Guides:
+    return Guides(app.base_path(settings.folder), settings.order, _prefix(settings))
 
 
-def _settings(app: Any) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = app.config.get("docs") or {}
-    return found
-
-
-def _prefix(settings: Mapping[str, Any]) -> str:
-    return "/" + str(settings.get("prefix", "docs")).strip("/")
+def _prefix(settings: DocsSettings) -> str:
+    return "/" + settings.prefix.strip("/")
 
 
 def _format(request: Request) -> str:

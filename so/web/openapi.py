@@ -21,6 +21,9 @@ from so.http.router import Router
 from so.http.routing.route import Route
 from so.http.routing.template import Parameter, Segment
 from so.http.rules import declared_responses, declared_rules
+from so.settings.app import AppSettings
+from so.settings.openapi import OpenApiSettings
+from so.settings.session import SessionSettings
 from so.web.schemas import (
     Schema,
     field_schema,
@@ -68,11 +71,11 @@ class OpenApi:
         router: Router,
         *,
         title: str = "API",
-        version: str = "1.0.0",
-        description: str = "",
+        version: str = OpenApiSettings.version,
+        description: str = OpenApiSettings.description,
         servers: Iterable[str] = (),
-        prefix: str = "api",
-        cookie: str = "so_session",
+        prefix: str = OpenApiSettings.prefix,
+        cookie: str = SessionSettings.cookie,
     ) -> None:
         """Describe the routes of *router* whose path begins with *prefix* ("" for all of them).
 
@@ -360,13 +363,13 @@ class OpenApiProvider(ServiceProvider):
 
 
 def _bound(app: Any) -> OpenApi:
-    settings: Mapping[str, Any] = app.config.get("openapi") or {}
+    settings = app.settings(OpenApiSettings)
     return OpenApi(
         app.make("router"),
-        title=str(settings.get("title") or app.config.get("app.name", "API")),
-        version=str(settings.get("version", "1.0.0")),
-        description=str(settings.get("description") or ""),
-        servers=settings.get("servers", ()),
-        prefix=str(settings.get("prefix", "api")),
-        cookie=str(app.config.get("session.cookie", "so_session")),
+        title=settings.title or app.settings(AppSettings).name,
+        version=settings.version,
+        description=settings.description,
+        servers=settings.servers,
+        prefix=settings.prefix,
+        cookie=app.settings(SessionSettings).cookie,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -248,8 +247,8 @@ class FakeApp:
     """The little of an application that the provider uses."""
 
     def __init__(self, base: Any, docs: Any) -> None:
-        settings = {"docs": docs, "app.name": "Acme"}
-        self.config = SimpleNamespace(get=lambda key, default=None: settings.get(key, default))
+        given = {"docs": docs, "app": {"name": "Acme"}}
+        self.settings = lambda kind: kind.from_config(given[kind.topic])
         self.base_path = lambda path: base / path
         self.rooms: dict[str, Any] = {"router": Router()}
 

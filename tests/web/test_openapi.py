@@ -486,14 +486,14 @@ def test_what_cannot_be_known_beforehand_is_left_out():
 
 
 def test_the_provider_binds_the_document_as_configured(router):
-    settings = {
+    given = {
         "openapi": {"prefix": "api/v1/files", "version": "3"},
-        "app.name": "Acme",
-        "session.cookie": "acme",
+        "app": {"name": "Acme"},
+        "session": {"cookie": "acme"},
     }
     bound = {}
     app = SimpleNamespace(
-        config=SimpleNamespace(get=lambda key, default=None: settings.get(key, default)),
+        settings=lambda kind: kind.from_config(given[kind.topic]),
         bind=lambda name, make: bound.update({name: make}),
         make=lambda name: router,
     )

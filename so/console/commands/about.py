@@ -8,10 +8,17 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from so.console.command import Command
 from so.errors import SixOrbitError
+from so.settings.activity import ActivitySettings
+from so.settings.app import AppSettings
+from so.settings.cache import CacheSettings
+from so.settings.mail import MailSettings
+from so.settings.notifications import NotificationSettings
+from so.settings.queue import QueueSettings
+from so.settings.session import SessionSettings
 
 if TYPE_CHECKING:
     from so.db.schema import Fault
@@ -29,20 +36,20 @@ class About(Command):
 
     def handle(self) -> int:
         """Print names, versions and drivers."""
-        config = self.app.config
+        settings = self.app.settings
         facts = {
-            "application": config.get("app.name"),
+            "application": settings(AppSettings).name,
             "environment": self.app.environment(),
             "debug": self.app.is_debug(),
             "folder": str(self.app.base_path()),
             "framework": self.app.version(),
             "python": platform.python_version(),
             "sqlite": sqlite3.sqlite_version,
-            "database": config.get("database.default"),
-            "cache": config.get("cache.default"),
-            "queue": config.get("queue.default"),
-            "sessions": config.get("session.driver"),
-            "mail": config.get("mail.driver"),
+            "database": self.app.config.get("database.default"),
+            "cache": settings(CacheSettings).default,
+            "queue": settings(QueueSettings).default,
+            "sessions": settings(SessionSettings).driver,
+            "mail": settings(MailSettings).driver,
         }
         if self.wants_json:
             self.json(facts)
@@ -101,7 +108,7 @@ class Check(Command):
         if self.app.is_production():
             if self.app.is_debug():
                 yield "APP_DEBUG is on in production: error pages show code to everybody"
-            if self.app.config.get("session.secure") is not True:
+            if self.app.settings(SessionSettings).secure is not True:
                 yield "SESSION_SECURE_COOKIE is not true in production: set it, and serve HTTPS"
 
     def _keys(self) -> Iterator[str]:
@@ -121,8 +128,7 @@ class Check(Command):
     def _database(self) -> Iterator[str]:
         from so.db.schema import check
 
-        connections: dict[Any, Any] = {None: "default", self.app.config.get("cache.connection"): ""}
-        for name in connections:
+        for name in dict.fromkeys([None, self.app.settings(CacheSettings).connection]):
             connection = self.app.make("db").connection(name)
             yield from self._tables(connection.name, check(connection))
             skew = abs(connection.database_time() - time.time())
@@ -154,17 +160,17 @@ class Check(Command):
         """Rows that a timer should have removed long ago, found by an index."""
         if self._incomplete:
             return
-        config, now = self.app.config, self.app.clock.now()
+        sessions, now = self.app.settings(SessionSettings), self.app.clock.now()
         late = timedelta(days=DAYS_LATE)
-        activity = now - timedelta(days=config.get("activity.prune_days", 365)) - late
-        notified = now - timedelta(days=config.get("notifications.prune_days", 30)) - late
-        idle = int((now - late).timestamp()) - 60 * int(config.get("session.lifetime", 120))
-        cache = config.get("cache.connection")
+        activity = now - timedelta(days=self.app.settings(ActivitySettings).prune_days) - late
+        notified = now - timedelta(days=self.app.settings(NotificationSettings).prune_days) - late
+        idle = int((now - late).timestamp()) - int(60 * sessions.lifetime)
+        cache = self.app.settings(CacheSettings).connection
         for connection, table, column, before, command in (
             (None, "activity_log", "created_at", activity, "activity:prune"),
             (None, "notifications", "read_at", notified, "notification:cleanup"),
             (
-                config.get("session.connection"),
+                sessions.connection,
                 "sessions",
                 "last_activity",
                 idle,

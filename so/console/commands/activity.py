@@ -7,6 +7,7 @@ from typing import Any
 
 from so.console.command import Command
 from so.errors import IntegrityError, UsageError
+from so.settings.activity import ActivitySettings
 
 
 def whole_days(text: object, option: str) -> int:
@@ -48,7 +49,7 @@ class ActivityErase(Command):
         if not self.option("force") and not self.confirm(question):
             self.warn("Nothing was erased.")
             return 1
-        personal = self.app.config.get("activity.personal")
+        personal = list(self.app.settings(ActivitySettings).personal)
         count = self.app.make("activity").erase(kind, id, personal)
         self.info(f"The values of {kind}:{id} were erased from {count} activity rows.")
         return 0
@@ -96,7 +97,9 @@ class ActivityPrune(Command):
 
     def handle(self) -> int:
         """Delete in batches and print the count."""
-        days = whole_days(self.option("days", self.app.config.get("activity.prune_days")), "days")
+        days = whole_days(
+            self.option("days", self.app.settings(ActivitySettings).prune_days), "days"
+        )
         dry = bool(self.option("dry-run"))
         count = self.app.make("activity").prune(days, log=self.option("log"), dry_run=dry)
         verb = "would be deleted" if dry else "deleted"
@@ -117,7 +120,7 @@ class ActivitySeal(Command):
             self.info(f"{log.adopt()} rows adopted.")
         if log.sealer is None:
             raise IntegrityError("nothing is sealed: set AUDIT_KEY, and activity.integrity to seal")
-        heartbeat = self.app.config.get("activity.heartbeat_seconds", 86_400)
+        heartbeat = self.app.settings(ActivitySettings).heartbeat_seconds
         done = log.sealer.seal(recheck=True, heartbeat_seconds=heartbeat)
         self.info(f"{done.rows} rows in {done.seals} seals.")
         if done.refused:
@@ -180,13 +183,13 @@ class ActivityVerify(Command):
         if self.option("full") and self.option("since-last"):
             raise UsageError("give either --full or --since-last")
         anchor = self.option("anchor")
-        settings = self.app.config.get("activity", {})
+        settings = self.app.settings(ActivitySettings)
         return self.app.make("activity").verify(
             since_last=bool(self.option("since-last")),
             subject=self.option("subject"),
             anchors=Path(anchor).read_text("utf-8").splitlines() if anchor else (),
-            backlog_seconds=settings.get("backlog_seconds", 300),
-            heartbeat_seconds=settings.get("heartbeat_seconds", 86_400),
+            backlog_seconds=settings.backlog_seconds,
+            heartbeat_seconds=settings.heartbeat_seconds,
         )
 
     def _print(self, report: Any) -> None:

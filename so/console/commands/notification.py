@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from so.console.command import Command
 from so.console.commands.activity import whole_days
+from so.settings.notifications import NotificationSettings
 
 
 class NotificationCleanup(Command):
@@ -17,7 +18,7 @@ class NotificationCleanup(Command):
 
     def handle(self) -> int:
         """Delete in batches and print the count."""
-        default = self.app.config.get("notifications.prune_days")
+        default = self.app.settings(NotificationSettings).prune_days
         days = whole_days(self.option("days", default), "days")
         unread = self.option("unread-days")
         unread_days = None if unread is None else whole_days(unread, "unread-days")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from so.console.command import Command
 from so.console.output import NORMAL
 from so.errors import CommandError, UsageError
+from so.settings.queue import QueueSettings
 
 if TYPE_CHECKING:
     from so.systems.queue import FailedJob, FailedJobs, Queue
@@ -64,10 +65,10 @@ class QueueCommand(Command):
         for folder in ("models", "jobs", "notifications"):
             self.app.discover(folder)
 
-    def setting(self, name: str, default: Any) -> Any:
-        """A value of config/queue.py."""
-        value = self.app.config.get(f"queue.{name}")
-        return default if value is None else value
+    @property
+    def settings(self) -> QueueSettings:
+        """Those of config/queue.py."""
+        return self.app.settings(QueueSettings)
 
     def number(self, option: str, default: Any = None, kind: Callable[[str], Any] = float) -> Any:
         """The option as a number that is not negative; UsageError for anything else."""
@@ -123,9 +124,10 @@ class QueueWork(QueueCommand):
         from so.systems.queue.running import Limits
         from so.systems.worker import WorkerOptions
 
+        settings = self.settings
         return WorkerOptions(
             queues=self.names(self.option("queue")),
-            fair=bool(self.option("fair")) or bool(self.setting("fair", False)),
+            fair=bool(self.option("fair")) or settings.fair,
             processes=self.number("workers", 1, int),
             once=bool(self.option("once")),
             stop_when_empty=bool(self.option("stop-when-empty")),
@@ -135,17 +137,17 @@ class QueueWork(QueueCommand):
             max_seconds=self.number("max-time", 0.0),
             memory_mb=self.number("memory", 128, int),
             limits=Limits(
-                tries=self.number("tries", self.setting("tries", 3), int),
-                timeout=self.number("timeout", self.setting("timeout", 60)) or None,
+                tries=self.number("tries", settings.tries, int),
+                timeout=self.number("timeout", settings.timeout) or None,
                 backoff=self._backoff(),
-                max_crashes=self.setting("max_crashes", 3),
+                max_crashes=settings.max_crashes,
             ),
-            lease_seconds=self.setting("lease_seconds", 15),
-            kill_grace_seconds=self.setting("kill_grace", 2.0),
-            stop_grace_seconds=self.number("grace", self.setting("stop_grace", 30.0)),
-            prefetch_seconds=self.setting("prefetch_seconds", 0.02),
-            prefetch_jobs=self.setting("prefetch_jobs", 64),
-            prune_failed_hours=self.setting("prune_failed_hours", 720),
+            lease_seconds=settings.lease_seconds,
+            kill_grace_seconds=settings.kill_grace,
+            stop_grace_seconds=self.number("grace", settings.stop_grace),
+            prefetch_seconds=settings.prefetch_seconds,
+            prefetch_jobs=settings.prefetch_jobs,
+            prune_failed_hours=settings.prune_failed_hours,
             as_json=self.wants_json,
             quiet=self.output.verbosity < NORMAL,
         )
@@ -153,7 +155,7 @@ class QueueWork(QueueCommand):
     def _backoff(self) -> Any:
         text = self.option("backoff")
         if text is None:
-            return self.setting("backoff", 0)
+            return self.settings.backoff
         try:
             seconds = [float(part) for part in str(text).split(",")]
         except ValueError:
@@ -336,7 +338,7 @@ class QueuePruneFailed(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        hours = self.hours("hours", self.setting("prune_failed_hours", 720) or None)
+        hours = self.hours("hours", self.settings.prune_failed_hours or None)
         if hours is None:
             self.info("Failed jobs are kept: queue.prune_failed_hours is 0.")
             return 0
@@ -356,7 +358,7 @@ class QueuePruneBatches(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        hours = self.hours("hours", self.setting("prune_batches_hours", 720) or None)
+        hours = self.hours("hours", self.settings.prune_batches_hours or None)
         unfinished = self.hours("unfinished")
         total = 0 if hours is None else self._prune(hours, False)
         total += 0 if unfinished is None else self._prune(unfinished, True)
@@ -505,16 +507,7 @@ class QueueDoctor(QueueCommand):
         from so.systems.queue.doctor import Doctor
 
         self.load_jobs()
-        settings = {
-            name: self.setting(name, default)
-            for name, default in (
-                ("lease_seconds", 15),
-                ("kill_grace", 2.0),
-                ("stop_grace", 30.0),
-                ("timeout", 60),
-            )
-        }
-        found = Doctor(self.queue, settings).examine()
+        found = Doctor(self.queue, self.settings).examine()
         if self.wants_json:
             self.json([finding.to_dict() for finding in found])
         for finding in [] if self.wants_json else found:

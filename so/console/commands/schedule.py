@@ -11,6 +11,7 @@ from typing import Any
 
 from so.console.command import Command
 from so.errors import DatabaseError
+from so.settings.queue import QueueSettings
 from so.systems.queue import Queue, Schedule
 
 
@@ -25,7 +26,7 @@ class ScheduleCommand(Command):
         schedule = queue.schedule
         if not schedule.is_defined:
             schedule.is_defined = True
-            module = self._module(str(self.app.config.get("queue.schedule") or "app.schedule"))
+            module = self._module(self.app.settings(QueueSettings).schedule)
             define = getattr(module, "define", None)
             if define is not None:
                 define(schedule)

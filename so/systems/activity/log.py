@@ -11,6 +11,7 @@ from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.db.values import in_parts
 from so.errors import IntegrityError
+from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
 from so.systems.activity.context import current_batch, current_causer, is_silent
 from so.systems.activity.integrity import Integrity, SealSoon, integrity
@@ -33,15 +34,15 @@ class ActivityLog:
         self,
         db: ConnectionSource,
         *,
-        enabled: bool = True,
-        default_log: str = "default",
+        enabled: bool = ActivitySettings.enabled,
+        default_log: str = ActivitySettings.default_log,
         mask: Iterable[str] | None = None,
         causer: Callable[[], Any] = current_causer,
         clock: Clock | None = None,
         integrity_mode: str | None = None,
         keys: Sequence[str | None] = (),
-        seal_delay_seconds: float | None = 0.1,
-        rows_per_seal: int = 1000,
+        seal_delay_seconds: float | None = ActivitySettings.seal_delay_seconds,
+        rows_per_seal: int = ActivitySettings.rows_per_seal,
     ) -> None:
         """*mask*: patterns of names whose values are written as `***`; None for the usual ones.
 

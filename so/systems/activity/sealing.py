@@ -19,6 +19,7 @@ from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.db.values import datetime_text
 from so.errors import ConcurrencyError, IntegrityError, UniqueConstraintError
+from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
 from so.systems.activity import framing
 from so.systems.activity.keys import SEAL, KeyRing
@@ -50,7 +51,12 @@ class Sealer:
     """Seals the trail of one application; any number of processes may try at the same time."""
 
     def __init__(
-        self, db: ConnectionSource, ring: KeyRing, clock: Clock, *, rows_per_seal: int = 1000
+        self,
+        db: ConnectionSource,
+        ring: KeyRing,
+        clock: Clock,
+        *,
+        rows_per_seal: int = ActivitySettings.rows_per_seal,
     ) -> None:
         self._db = db
         self._ring = ring

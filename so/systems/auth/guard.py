@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from so.errors import AuthenticationException, AuthError, BadSignature
+from so.settings.session import SessionSettings
 from so.support.clock import Clock
 from so.support.ids import short_id
 from so.support.scope import current_scope
@@ -60,7 +61,7 @@ class Authentication:
         hasher: PasswordHasher | None = None,
         throttle: LoginThrottle | None = None,
         remember: RememberTokens | None = None,
-        absolute_lifetime_minutes: float = 0,
+        absolute_lifetime_minutes: float = SessionSettings.absolute_lifetime,
         signer: Signer | None = None,
         legacy_check: Callable[[str, str], bool] | None = None,
         clock: Clock | None = None,

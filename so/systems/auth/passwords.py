@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from so.errors import ConfigError, ServiceUnavailableException
+from so.settings.auth import ScryptSettings
 from so.support.current import current
 
 MAX_PASSWORD_BYTES = 4096
@@ -65,11 +66,11 @@ class PasswordHasher:
     def __init__(
         self,
         *,
-        ln: int = 15,
-        r: int = 8,
-        p: int = 3,
-        max_concurrent: int = 2,
-        wait_seconds: float = 10.0,
+        ln: int = ScryptSettings.ln,
+        r: int = ScryptSettings.r,
+        p: int = ScryptSettings.p,
+        max_concurrent: int = ScryptSettings.max_concurrent,
+        wait_seconds: float = ScryptSettings.wait_seconds,
     ) -> None:
         """At most *max_concurrent* hashes run at once; others wait *wait_seconds* for a turn."""
         self._cost = _Cost(ln, r, p)

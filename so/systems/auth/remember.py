@@ -16,6 +16,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 from so.support.ids import token
 
@@ -58,8 +59,8 @@ class RememberTokens:
         self,
         db: ConnectionSource,
         *,
-        lifetime_days: float = 30,
-        grace_seconds: int = 10,
+        lifetime_days: float = AuthSettings.remember_days,
+        grace_seconds: int = AuthSettings.remember_grace_seconds,
         clock: Clock | None = None,
     ) -> None:
         self._db = db

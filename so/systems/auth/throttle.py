@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from so.errors import LockoutException
+from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 
 T = TypeVar("T")
@@ -117,9 +118,9 @@ class LoginThrottle:
         self,
         limiter: RateLimiter | None = None,
         *,
-        per_account: int = 5,
-        per_address: int = 5,
-        window_seconds: int = 60,
+        per_account: int = AuthSettings.attempts_per_account,
+        per_address: int = AuthSettings.attempts_per_address,
+        window_seconds: int = AuthSettings.attempt_window_seconds,
         clock: Clock | None = None,
     ) -> None:
         """A limit of 0 is no limit."""

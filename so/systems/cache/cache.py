@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from so.errors import CacheError, CacheTypeError, CodecError, DatabaseError
+from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.scope import current_scope
@@ -44,11 +45,11 @@ class Cache:
     def __init__(
         self,
         store: Store,
-        prefix: str = "so_cache",
+        prefix: str = CacheSettings.prefix,
         *,
         locks: Locks | None = None,
         codec: Codec | None = None,
-        compute_seconds: float = 60,
+        compute_seconds: float = CacheSettings.compute_seconds,
     ) -> None:
         """*locks*: those of the store without. *codec*: what values may be.
 

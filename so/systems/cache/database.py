@@ -13,6 +13,7 @@ from typing import Any
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
+from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.systems.cache.entry import LARGEST_NUMBER, NEVER, Entry, after, summed
 from so.systems.cache.locks import DatabaseLocks
@@ -77,7 +78,11 @@ class DatabaseStore:
     durable = True
 
     def __init__(
-        self, db: ConnectionSource, clock: Clock | None = None, *, max_bytes: int = 0
+        self,
+        db: ConnectionSource,
+        clock: Clock | None = None,
+        *,
+        max_bytes: int = CacheSettings.max_bytes,
     ) -> None:
         """*max_bytes* of stored values, the oldest going first; 0 for no limit."""
         self.db = db

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
+from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.scope import current_scope
 from so.systems.cache.entry import NEVER, Entry, Store, summed
@@ -199,8 +200,8 @@ class TieredStore:
         self,
         below: Store,
         *,
-        stale_seconds: float = 1.0,
-        max_entries: int = 10_000,
+        stale_seconds: float = CacheSettings.stale_seconds,
+        max_entries: int = CacheSettings.max_entries,
         clock: Clock | None = None,
     ) -> None:
         self.below = below

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from so.db.manager import ConnectionSource
 from so.errors import DatabaseError, NotificationError, UniqueConstraintError
+from so.settings.notifications import NotificationSettings
 from so.support.clock import Clock
 from so.support.codec import to_jsonable
 from so.systems.notifications.inbox import owner_columns
@@ -23,7 +24,6 @@ from so.systems.notifications.mail import MailTransport, compose
 from so.systems.notifications.message import MailMessage, Notification
 
 _log = logging.getLogger("so.notifications")
-LARGEST_DATA = 1_048_576  # bytes of JSON in one notification
 ROWS = 500  # to a statement
 ROWS_BYTES = 4_000_000  # of data to a statement; servers limit what they take at once
 LONGEST = {"type": 255, "category": 64, "dedupe_key": 100}  # characters, as the columns hold
@@ -41,7 +41,10 @@ class DatabaseChannel:
     """Writes the row; on the caller's connection, so that it joins the caller's transaction."""
 
     def __init__(
-        self, db: ConnectionSource, clock: Clock | None = None, max_bytes: int = LARGEST_DATA
+        self,
+        db: ConnectionSource,
+        clock: Clock | None = None,
+        max_bytes: int = NotificationSettings.max_bytes,
     ) -> None:
         self._db = db
         self._clock = clock or Clock()
@@ -175,7 +178,11 @@ class MailChannel:
 class WebhookChannel:
     """Posts JSON, signed: `X-Signature: sha256=HMAC(secret, body)`, `X-Notification-Id`."""
 
-    def __init__(self, secret: str | None = None, timeout: float = 10) -> None:
+    def __init__(
+        self,
+        secret: str | None = None,
+        timeout: float = NotificationSettings.webhook_timeout,
+    ) -> None:
         """*timeout* in seconds; without *secret* nothing is signed."""
         self._secret = secret
         self._timeout = timeout

@@ -9,6 +9,8 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import Protocol
 
+from so.settings.mail import MailSettings
+
 _log = logging.getLogger("so.mail")
 
 
@@ -36,20 +38,21 @@ class SmtpTransport:
     def __init__(
         self,
         host: str,
-        port: int = 587,
+        port: int = MailSettings.port,
         *,
-        encryption: str | None = "starttls",
+        encryption: str | None = MailSettings.encryption,
         username: str | None = None,
         password: str | None = None,
-        timeout: float = 10,
+        timeout: float = MailSettings.timeout,
     ) -> None:
-        """*encryption*: starttls, tls or None; *timeout* in seconds for each step."""
+        """*encryption*: starttls, tls or none (or None); *timeout* in seconds for each step."""
         self._host, self._port, self._timeout = host, port, timeout
-        self._encryption, self._login = encryption, (username, password)
+        self._encryption = MailSettings.checked("encryption", encryption)
+        self._login = (username, password)
 
     def send(self, message: EmailMessage) -> None:
         """Send it; raises what smtplib raises."""
-        context = ssl.create_default_context() if self._encryption else None
+        context = None if self._encryption == "none" else ssl.create_default_context()
         server: smtplib.SMTP
         if self._encryption == "tls":
             server = smtplib.SMTP_SSL(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.schema import Fault, check
 from so.errors import InvalidPayloadError
+from so.settings.queue import QueueSettings
 from so.systems.queue.control import WorkerRow
 from so.systems.queue.payload import Payload
 from so.systems.queue.sqltools import read
@@ -46,10 +47,10 @@ class Finding:
 class Doctor:
     """Examines one queue."""
 
-    def __init__(self, queue: Queue, settings: dict[str, Any] | None = None) -> None:
+    def __init__(self, queue: Queue, settings: QueueSettings | None = None) -> None:
         """*settings* are those of config/queue.py as far as they can contradict each other."""
         self._queue = queue
-        self._settings = settings or {}
+        self._settings = settings or QueueSettings()
 
     def examine(self) -> list[Finding]:
         """Every fault there is; an empty list is a clean bill."""
@@ -139,14 +140,14 @@ class Doctor:
             )
 
     def _lease(self) -> Iterator[Finding]:
-        lease = self._settings.get("lease_seconds", 15)
+        lease = self._settings.lease_seconds
         if lease < 3:
             yield Finding(
                 "lease",
                 f"lease_seconds is {lease}: workers renew every third of it, give at least 3",
             )
-        grace, stop = self._settings.get("kill_grace", 2), self._settings.get("stop_grace", 30)
-        timeout = self._settings.get("timeout")
+        grace, stop = self._settings.kill_grace, self._settings.stop_grace
+        timeout = self._settings.timeout
         if timeout and stop < min(timeout, 1):
             yield Finding("stop_grace", f"stop_grace is {stop}: a deploy gives back every job")
         if grace > 60:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
 from so.errors import CodecError, DatabaseError, QueueError, RecordNotFoundError
+from so.settings.queue import QueueSettings
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.current import current, provide
@@ -61,7 +62,7 @@ class Queue(Hooks):
         clock: Clock | None = None,
         connection_name: str = "database",
         default: str | None = None,
-        default_queue: str = "default",
+        default_queue: str = QueueSettings.queue,
         others: Mapping[str, Queue] | None = None,
         call: Callable[..., Any] | None = None,
         codec: Codec | None = None,
@@ -70,9 +71,9 @@ class Queue(Hooks):
         restore: Callable[[Scope, Mapping[str, Any]], None] | None = None,
         caller: Any = None,
         limiter: Callable[[str], Callable[[Job], Any] | None] | None = None,
-        after_commit: bool = False,
+        after_commit: bool = QueueSettings.after_commit,
         wake_folder: str | None = None,
-        timezone: str = "UTC",
+        timezone: str = QueueSettings.timezone,
     ) -> None:
         """*db* gives the connection of the calling thread.
 

@@ -29,6 +29,7 @@ from so.errors import (
     UnknownJobError,
     WorkerLost,
 )
+from so.settings.queue import QueueSettings
 from so.support.scope import Scope, entered
 from so.systems.queue.job import Job, blueprint_of
 from so.systems.queue.payload import Payload, backoff_seconds, seconds_of
@@ -245,10 +246,10 @@ class Run:
 class Limits:
     """What holds for jobs that say nothing of their own."""
 
-    tries: int = 3
-    timeout: float | None = 60
-    backoff: Any = 0
-    max_crashes: int = 3
+    tries: int = QueueSettings.tries
+    timeout: float | None = QueueSettings.timeout
+    backoff: Any = QueueSettings.backoff
+    max_crashes: int = QueueSettings.max_crashes
 
 
 class Runner:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from so.errors import ConfigError
+from so.settings.session import SessionSettings
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.scope import current_scope
@@ -82,16 +83,16 @@ class Sessions:
         self,
         db: ConnectionSource | None = None,
         *,
-        lifetime_minutes: float = 120,
-        absolute_lifetime_minutes: float = 0,
-        touch_seconds: int = 60,
-        grace_seconds: int = 30,
-        max_bytes: int = 1_048_576,
+        lifetime_minutes: float = SessionSettings.lifetime,
+        absolute_lifetime_minutes: float = SessionSettings.absolute_lifetime,
+        touch_seconds: int = SessionSettings.touch_seconds,
+        grace_seconds: int = SessionSettings.grace_seconds,
+        max_bytes: int = SessionSettings.max_bytes,
         clock: Clock | None = None,
         signer: Signer | None = None,
         store: SessionStore | None = None,
         codec: Codec = default_codec,
-        encrypt: bool = False,
+        encrypt: bool = SessionSettings.encrypt,
         cipher: Cipher | None = None,
     ) -> None:
         """Without *db*, sessions live in this process's memory.

@@ -39,11 +39,11 @@ logger = logging.getLogger("so.sessions")
 class Limits:
     """How long sessions last and how much they hold; all of it decided by the application."""
 
-    idle_seconds: int = 7200
-    absolute_seconds: int = 0  # 0: no limit
-    touch_seconds: int = 60
-    grace_seconds: int = 30
-    max_bytes: int = 1_048_576
+    idle_seconds: int
+    absolute_seconds: int  # 0: no limit
+    touch_seconds: int
+    grace_seconds: int
+    max_bytes: int
 
 
 def id_of(secret: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from so.settings.queue import QueueSettings
 from so.systems.queue.running import Limits
 
 
@@ -12,9 +13,9 @@ from so.systems.queue.running import Limits
 class WorkerOptions:
     """The options of `queue:work`, and the limits of config/queue.py behind them."""
 
-    queues: list[str] = field(default_factory=lambda: ["default"])
+    queues: list[str] = field(default_factory=lambda: [QueueSettings.queue])
     """In the order of their rank: while the first has work, the second waits."""
-    fair: bool = False
+    fair: bool = QueueSettings.fair
     """Take from the queues in turn instead, so that none of them waits for another to be empty."""
     processes: int = 1
     """Child processes; 0 runs jobs in this one."""
@@ -32,16 +33,16 @@ class WorkerOptions:
     memory_mb: int = 128
     """Replace a process that has grown beyond it; 0 is never."""
     limits: Limits = field(default_factory=Limits)
-    lease_seconds: int = 15
+    lease_seconds: int = QueueSettings.lease_seconds
     """How long a job stays reserved without a sign of its worker."""
-    kill_grace_seconds: float = 2.0
+    kill_grace_seconds: float = QueueSettings.kill_grace
     """Between the polite end of a job that is over its time and SIGKILL."""
-    stop_grace_seconds: float = 30.0
+    stop_grace_seconds: float = QueueSettings.stop_grace
     """What running jobs get to end by themselves when the worker is stopped."""
-    prefetch_seconds: float = 0.02
+    prefetch_seconds: float = QueueSettings.prefetch_seconds
     """The work a process may claim ahead; only jobs shorter than this are claimed in groups."""
-    prefetch_jobs: int = 64
-    prune_failed_hours: float = 0.0
+    prefetch_jobs: int = QueueSettings.prefetch_jobs
+    prune_failed_hours: float = QueueSettings.prune_failed_hours
     """Failed jobs older than this are deleted now and then; 0 keeps them."""
     as_json: bool = False
     quiet: bool = False

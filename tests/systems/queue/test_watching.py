@@ -12,6 +12,7 @@ import pytest
 from so.db.manager import Database
 from so.db.schema import install
 from so.errors import DeadlockError, LockTimeoutError, LostConnectionError
+from so.settings.queue import QueueSettings
 from so.support.clock import Clock
 from so.systems.queue import (
     JobEvent,
@@ -201,7 +202,7 @@ def test_36_what_is_held_up_is_told_by_event_counter_and_log(
 
 
 def names(queue: Queue, **settings: Any) -> list[str]:
-    return [finding.name for finding in Doctor(queue, settings).examine()]
+    return [finding.name for finding in Doctor(queue, QueueSettings(**settings)).examine()]
 
 
 def test_the_doctor_finds_nothing_in_a_healthy_queue(queue: Queue, clock: Clock) -> None:
