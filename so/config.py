@@ -499,14 +499,14 @@ _compiled: dict[tuple[str, int, int], CodeType] = {}
 def _read_config(file: Path) -> dict[str, Any]:
     try:
         if file.suffix == ".json":
-            values = json.loads(file.read_text("utf-8"))
+            values = json.loads(file.read_text("utf-8-sig"))
         else:
             # Run from its path rather than imported: a `config` package would be one for the
             # whole process, and several applications may live in it.
             stat = file.stat()
             mark = (str(file), stat.st_mtime_ns, stat.st_size)
             if mark not in _compiled:
-                _compiled[mark] = compile(file.read_text("utf-8"), str(file), "exec")
+                _compiled[mark] = compile(file.read_text("utf-8-sig"), str(file), "exec")
             names: dict[str, Any] = {"__name__": f"config.{file.stem}", "__file__": str(file)}
             exec(_compiled[mark], names)  # noqa: S102  # the application's own file
             values = names.get("config")

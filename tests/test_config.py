@@ -397,3 +397,11 @@ def test_a_topic_is_settled_once_when_it_is_first_read(folder):
     assert config.get("mail.port") == 25
     assert config.all() == {"mail": {"host": "here", "from": "x", "port": 25}}
     assert asked == [{"host": "here", "from": "x"}]
+
+
+@pytest.mark.parametrize("name", ["shop.py", "shop.json"])
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path, name):
+    text = "config = {'name': 'Shop'}" if name.endswith(".py") else '{"name": "Shop"}'
+    (tmp_path / name).write_text(text, "utf-8-sig")
+
+    assert Config(tmp_path).get("shop.name") == "Shop"

@@ -8,7 +8,9 @@ and the statement, and leaves what follows alone.
 
 from __future__ import annotations
 
+import codecs
 import importlib.util
+import inspect
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from so.db.schema import framework_sql, only_one
 from so.db.sqltext import statements, verb
 from so.db.values import datetime_text
-from so.errors import DatabaseError, MigrationError
+from so.errors import DatabaseError, MigrationError, SchemaError
 from so.support.near import nearest
 
 if TYPE_CHECKING:
@@ -28,9 +30,13 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"(\d{4}_\d{2}_\d{2}_\d{6}_\w+?)((?:\.(?:sqlite|mysql))?\.sql|\.py)")
 _ROLLBACK = re.compile(r"^[ \t]*--[ \t]*rollback[ \t]*:?[ \t]*$", re.IGNORECASE | re.MULTILINE)
+# The pragma itself does nothing within a transaction, so it is taken for the same wish.
 _NO_FOREIGN_KEYS = re.compile(
-    r"^[ \t]*--[ \t]*foreign[ _]keys[ \t]*[:=]?[ \t]*off[ \t]*$", re.I | re.M
+    r"^[ \t]*--[ \t]*foreign[ _]keys[ \t]*[:=]?[ \t]*off[ \t]*$"
+    r"|^\s*pragma\s+(?:main\s*\.\s*)?foreign_keys\s*[=(]\s*['\"]?(?:off|0|false|no)\b",
+    re.I | re.M,
 )
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 Report = Callable[[str, float], object]
 """Called with a file's name and the milliseconds it took."""
@@ -153,11 +159,10 @@ class Migrator:
         for migration in self.pending()[:limit]:
             path = migration.path_for(self._dialect)
             if path.suffix == ".py":
-                up = _python(path, "up")
-                log = self._connection.pretend(lambda up=up: up(self._connection))
+                log = self._connection.pretend(lambda path=path: self._call(path, "up"))
                 found[migration.name] = [entry["query"] for entry in log]
             else:
-                found[migration.name] = statements(_halves(path)[0], self._dialect)
+                found[migration.name] = self._statements(path, 0)
         return found
 
     # --- one file
@@ -180,12 +185,58 @@ class Migrator:
 
     def _execute(self, path: Path, half: int, function: str) -> None:
         if path.suffix == ".py":
-            _python(path, function)(self._connection)
-            return
-        halves = _halves(path)
+            self._call(path, function)
+        else:
+            self._run_statements(path, self._statements(path, half))
+        self._refuse_open_transaction(path)
+
+    def _statements(self, path: Path, half: int) -> list[str]:
+        """What one half of a file of SQL says; MigrationError for one that says nothing."""
+        halves = _ROLLBACK.split(read_sql(path), maxsplit=1)
         if half >= len(halves):
             raise MigrationError(f"{path.name} has no `-- rollback` half: add one to undo it")
-        self._run_statements(path, statements(halves[half], self._dialect))
+        try:
+            found = statements(halves[half], self._dialect)
+        except SchemaError as error:
+            raise MigrationError(f"{path.name}: {error}; nothing of this file was run") from error
+        if not found and not halves[half].strip():
+            where = "its `-- rollback` half is empty" if half else "it is empty"
+            raise MigrationError(
+                f"{path.name} was not run, {where}: write what is to be done, or a comment that "
+                "nothing is"
+            )
+        return found
+
+    def _call(self, path: Path, function: str) -> None:
+        """Run `up` or `down` of a file of Python; whatever ends it early is a MigrationError."""
+        try:
+            result = _python(path, function)(self._connection)
+        except MigrationError:
+            raise
+        except (Exception, SystemExit) as error:
+            what = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+            raise MigrationError(
+                f"{path.name}: {function}() failed: {type(error).__name__}: {what}"
+                + ("" if self._dialect == "sqlite" else "; MySQL keeps the DDL that ran before it")
+            ) from error
+        if inspect.isawaitable(result) or inspect.isgenerator(result):
+            close: Callable[[], object] = getattr(result, "close", lambda: None)
+            close()
+            raise MigrationError(
+                f"{path.name}: {function}() gave a {type(result).__name__}, so nothing of it ran: "
+                "write a plain function"
+            )
+
+    def _refuse_open_transaction(self, path: Path) -> None:
+        """On MySQL: what a file leaves open would take the record of the file with it."""
+        if self._dialect == "sqlite":
+            return  # a transaction of its own, which notices by itself
+        left_open = self._connection.transaction_level() > 0
+        self._connection.roll_back(0)
+        if self._connection.end_stray_transaction() or left_open:
+            raise MigrationError(
+                f"{path.name} left a transaction open, which was rolled back: commit it in the file"
+            )
 
     def _run_statements(self, path: Path, found: Sequence[str]) -> None:
         for number, statement in enumerate(found, 1):
@@ -219,7 +270,7 @@ class Migrator:
         if self._dialect != "sqlite":
             yield
             return
-        unchecked = path.suffix == ".sql" and _NO_FOREIGN_KEYS.search(path.read_text("utf-8"))
+        unchecked = path.suffix == ".sql" and _NO_FOREIGN_KEYS.search(read_sql(path))
         if unchecked:
             self._connection.unprepared("pragma foreign_keys = off")
         try:
@@ -297,8 +348,21 @@ def _name_and_kind(path: Path) -> tuple[str, str]:
     return match.group(1), match.group(2).lstrip(".").partition(".")[0]
 
 
-def _halves(path: Path) -> list[str]:
-    return _ROLLBACK.split(path.read_text("utf-8"), maxsplit=1)
+def read_sql(path: Path) -> str:
+    """The text of a file of SQL: UTF-8 with or without a byte order mark, or UTF-16 with one.
+
+    Raises MigrationError for anything else.
+    """
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-16" if data.startswith(_MARKS) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MigrationError(
+            f"{path.name} is not UTF-8 at byte {error.start}: save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise MigrationError(f"{path.name} holds NUL characters: save it as UTF-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _python(path: Path, name: str) -> Callable[[Any], object]:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from so.errors import SchemaError
+
 SQLITE_TOKEN: Final = re.compile(
     r"""
     '[^']*(?:''[^']*)*'                 # a string
@@ -93,7 +95,9 @@ _TO_SAVEPOINT: Final = re.compile(r"rollback\s+(?:(?:transaction|work)\s+)?to\b"
 _AUTOCOMMIT: Final = re.compile(r"\bautocommit\b", re.IGNORECASE)
 _RUN_COMMENTS: Final = ("/*!", "/*M!")
 _LONGEST_REMEMBERED: Final = 20_000
-_DELIMITER: Final = re.compile(r"^[ \t]*delimiter[ \t]+(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_COMMENTS: Final = ("--", "/*", "#")
+# Byte order marks, spaces of no width, and wide ones, as web pages and word processors leave them.
+_INVISIBLE: Final = dict.fromkeys(map(ord, "\ufeff\u200b\u2060\u00a0\u202f\u2007"), " ")
 
 
 def verb(sql: str) -> str:
@@ -221,10 +225,54 @@ def statements(script: str, dialect: str) -> list[str]:
     """The statements of a *script*, without their final semicolons; comments stay with the next.
 
     Triggers with `begin … end` are kept whole: SQLite knows where they end, MySQL scripts say it
-    with `delimiter //` as in its own client.
+    with `delimiter //` as in its own client. Nothing but comments is left out: what this does not
+    understand goes to the database, which says so. Characters that nobody sees, such as a byte
+    order mark or a no-break space, count as blanks outside of literals. Raises SchemaError for a
+    text, name or comment that does not end.
     """
-    found = _sqlite_statements(script) if dialect == "sqlite" else _mysql_statements(script)
-    return [text for text in found if verb(text)]
+    token = SQLITE_TOKEN if dialect == "sqlite" else MYSQL_TOKEN
+    clean = _checked(script, token, "'\"`[" if dialect == "sqlite" else "'\"`")
+    found = _sqlite_statements(clean) if dialect == "sqlite" else _mysql_statements(clean)
+    kept = () if dialect == "sqlite" else _RUN_COMMENTS
+    return [text for text in found if not _is_comment(text, token, kept)]
+
+
+def _checked(script: str, token: re.Pattern[str], quotes: str) -> str:
+    """*script* with blanks for what is invisible; SchemaError where something does not end."""
+    parts: list[str] = []
+    last = 0
+    for match in token.finditer(script):
+        parts.append(_checked_code(script, last, match.start(), quotes))
+        found = match.group()
+        if found.startswith("/*") and (len(found) < 4 or not found.endswith("*/")):
+            raise _endless("comment", script, match.start())
+        parts.append(found)
+        last = match.end()
+    parts.append(_checked_code(script, last, len(script), quotes))
+    return "".join(parts)
+
+
+def _checked_code(script: str, start: int, end: int, quotes: str) -> str:
+    code = script[start:end]
+    for quote in quotes:
+        if quote in code:
+            raise _endless(f"text or name in {quote}", script, start + code.index(quote))
+    return code.translate(_INVISIBLE)
+
+
+def _endless(what: str, script: str, position: int) -> SchemaError:
+    line = script.count("\n", 0, position) + 1
+    return SchemaError(f"the {what} that begins in line {line} has no end: close it")
+
+
+def _is_comment(text: str, token: re.Pattern[str], kept: tuple[str, ...]) -> bool:
+    """True for what holds nothing to run."""
+
+    def bare(match: re.Match[str]) -> str:
+        found = match.group()
+        return "" if found.startswith(_COMMENTS) and not found.startswith(kept or "\0") else found
+
+    return not token.sub(bare, text).strip(" \t\r\n\f;")
 
 
 def _sqlite_statements(script: str) -> Iterator[str]:
@@ -237,21 +285,23 @@ def _sqlite_statements(script: str) -> Iterator[str]:
 
 
 def _mysql_statements(script: str) -> Iterator[str]:
-    position, delimiter = 0, ";"
-    for change in [*_DELIMITER.finditer(script), None]:
-        end = change.start() if change else len(script)
-        yield from _split_at(script[position:end], delimiter)
-        if change:
-            position, delimiter = change.end(), change.group(1)
+    start = position = 0
+    delimiter = ";"
+    while match := _end_of_statement(delimiter).search(script, position):
+        position = match.end()
+        if match["end"] or match["delimiter"]:
+            yield script[start : match.start()].strip()
+            start = position
+        if match["delimiter"]:
+            delimiter = match["delimiter"]
+    yield script[start:].strip()
 
 
-def _split_at(script: str, delimiter: str) -> Iterator[str]:
-    start = 0
-    if delimiter == ";":
-        for match in MYSQL_TOKEN.finditer(script):
-            if match.group() == ";":
-                yield script[start : match.start()].strip()
-                start = match.end()
-        yield script[start:].strip()
-        return
-    yield from (part.strip() for part in script.split(delimiter))
+@lru_cache(maxsize=32)
+def _end_of_statement(delimiter: str) -> re.Pattern[str]:
+    """The next end of a statement, line that sets a delimiter, or token with neither in it."""
+    return re.compile(
+        rf"^[ \t]*delimiter[ \t]+(?P<delimiter>\S+)[ \t]*$ | (?P<end>{re.escape(delimiter)}) |"
+        + MYSQL_TOKEN.pattern,
+        MYSQL_TOKEN.flags | re.MULTILINE | re.IGNORECASE,
+    )

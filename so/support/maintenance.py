@@ -109,7 +109,7 @@ class Maintenance:
 
     def _parsed(self) -> Notice:
         try:
-            found = json.loads(self.path.read_text("utf-8"))
+            found = json.loads(self.path.read_text("utf-8-sig"))
             return Notice(**{**found, "allow": _texts(found.get("allow", ()))})
         except (OSError, ValueError, TypeError, AttributeError, ConfigError):
             return Notice()

@@ -177,7 +177,7 @@ class Guides:
         first = [slug for slug in self.order if slug in known]
         ordered = [*first, *(slug for slug in known if slug not in first)]
         return {
-            slug: Guide(slug, (self.folder / f"{slug}.md").read_text("utf-8"), self.prefix)
+            slug: Guide(slug, (self.folder / f"{slug}.md").read_text("utf-8-sig"), self.prefix)
             for slug in ordered
         }
 

@@ -187,7 +187,7 @@ class ActivityVerify(Command):
         return self.app.make("activity").verify(
             since_last=bool(self.option("since-last")),
             subject=self.option("subject"),
-            anchors=Path(anchor).read_text("utf-8").splitlines() if anchor else (),
+            anchors=Path(anchor).read_text("utf-8-sig").splitlines() if anchor else (),
             backlog_seconds=settings.backlog_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
         )

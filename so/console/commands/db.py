@@ -139,12 +139,12 @@ def _chosen(database: Database, name: str | None) -> list[Connection]:
 
 def _seeder(folder: Path, name: str) -> type[Any]:
     for path in sorted(folder.glob("*.py")):
-        if re.search(rf"^class {re.escape(name)}\b", path.read_text("utf-8"), re.MULTILINE):
+        if re.search(rf"^class {re.escape(name)}\b", path.read_text("utf-8-sig"), re.MULTILINE):
             return _class_in(path, name)
     known = sorted(
         match
         for path in folder.glob("*.py")
-        for match in re.findall(r"^class (\w+)", path.read_text("utf-8"), re.MULTILINE)
+        for match in re.findall(r"^class (\w+)", path.read_text("utf-8-sig"), re.MULTILINE)
     )
     there = f"there are {', '.join(known)}" if known else f"{folder} has none: run make:seeder"
     raise CommandError(f"no seeder {name!r} was found; {there}")

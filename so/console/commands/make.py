@@ -65,7 +65,7 @@ def _make_package(folder: Path, docstring: str) -> None:
 
 def _append(module: Path, name: str, text: str) -> None:
     """Put the class of the template *text* at the end of *module*, with the imports it lacks."""
-    source = module.read_text("utf-8")
+    source = module.read_text("utf-8-sig")
     tree = ast.parse(source)
     if any(isinstance(node, ast.ClassDef) and node.name == name for node in tree.body):
         raise CommandError(f"{module} has a class {name} already: choose another name")

@@ -252,7 +252,7 @@ class ActivityLog:
             return None
         line = f"{head.seal_no} {head.seal_hash} {head.sealed_at}"
         path = Path(file)
-        known = path.read_text("utf-8").splitlines() if path.is_file() else []
+        known = path.read_text("utf-8-sig").splitlines() if path.is_file() else []
         if line not in known[-1:]:
             with path.open("a", encoding="utf-8") as out:
                 out.write(line + "\n")
