@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "so.application", "so.web",
     ),
     "so.testing": ("so",),
-    "so.release": (*LOW, "so.release"),
+    "so.release": (*LOW, "so.db", "so.release"),
     "so.wsgi": ("so.application",),
     "so.__main__": ("so.console",),
     "so": (),

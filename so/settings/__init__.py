@@ -15,6 +15,7 @@ TOPICS = {
     "activity": "ActivitySettings",
     "app": "AppSettings",
     "auth": "AuthSettings",
+    "backup": "BackupSettings",
     "cache": "CacheSettings",
     "docs": "DocsSettings",
     "http": "HttpLimits",

@@ -29,6 +29,7 @@ ORDER = (
     "testing",
     "openapi",
     "deployment",
+    "backup-and-restore",
     "reference",
 )
 

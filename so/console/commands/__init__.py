@@ -5,12 +5,14 @@ name → (module in this package, class, one line for `list`). A test compares i
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "about": ("about", "About", "Show the application, its engine and its drivers"),
+    "backup": ("backup", "Backup", "Write databases, uploads, keys and settings into one file"),
     "check": ("about", "Check", "Name every fault of this installation, exit 1 if there is one"),
     "down": ("maintenance", "Down", "Take this server down for maintenance"),
     "docs": ("docs", "Docs", "Read the guides, or search them"),
     "migrate": ("migrate", "Migrate", "Apply the pending migrations"),
     "new": ("new", "New", "Create a new application in a directory"),
     "openapi": ("docs", "OpenApi", "Write the OpenAPI document of the routes"),
+    "restore": ("backup", "Restore", "Bring back what a backup holds, and check it"),
     "up": ("maintenance", "Up", "End the maintenance of this server"),
     "activity:anchor": (
         "activity",

@@ -124,6 +124,7 @@ WantedBy=timers.target
 
 # command -> (what it is for, when, up to how much later)
 TASKS = {
+    "backup": ("write a backup", "*-*-* 01:00:00", "5min"),
     "session:cleanup": ("remove expired sessions", "*-*-* 02:00:00", "5min"),
     "cache:gc": ("remove expired cache entries", "hourly", "1min"),
     "activity:prune": ("delete old rows of the activity log", "*-*-* 03:00:00", "5min"),

@@ -1,0 +1,218 @@
+"""`backup` and `restore`: an installation as one file, and an installation from one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from so.console.command import Command
+from so.db.connection import Connection
+from so.db.manager import Database
+from so.db.tables import drop_all, table_names
+from so.errors import ReleaseError, UsageError
+from so.release import dumps
+from so.release.backup import PARTS, Installation, Restoration, keep_newest, write_backup
+from so.release.sealed import Sealed
+from so.settings.backup import BackupSettings
+
+if TYPE_CHECKING:
+    from so.application import Application
+
+ENDING = ".backup.tar.gz"
+# An installation is looked at without its own code, which a backup does not hold.
+BARE: dict[str, Any] = {"app": {"providers": [], "middleware": [], "routes": []}}
+
+
+class Backup(Command):
+    """Databases, uploads, keys and settings, while everything runs."""
+
+    signature = (
+        "backup {file? : Default: a name with the time below backup.path} "
+        "{--connection=* : Only these databases; default: those the systems use} "
+        "{--keep= : Keep so many files of that folder; default: backup.keep, 0 keeps all}"
+    )
+    description = "Write databases, uploads, keys and settings into one file"
+
+    def handle(self, database: Database) -> int:
+        """Write the file; tell where it is."""
+        given, keep = self.argument("file"), self._keep()
+        target = self.app.base_path(str(given)) if given else self._new_name()
+        size = write_backup(self._installation(database), target)
+        gone = [] if given else keep_newest(target.parent, f"*{ENDING}", keep)
+        if self.wants_json:
+            self.json({"file": str(target), "bytes": size, "removed": [str(one) for one in gone]})
+            return 0
+        self.info(f"Backed up to {target} ({size:,} bytes).")
+        self.comment("It holds keys and passwords: keep it where only you can read it.")
+        for one in gone:
+            self.line(f"Removed {one}, more than {keep} are not kept.")
+        return 0
+
+    def _keep(self) -> int:
+        given = self.option("keep")
+        if given is None:
+            return self.app.settings(BackupSettings).keep
+        if not (given.isascii() and given.isdigit()):
+            raise UsageError(f"--keep={given!r} is no number of files")
+        return int(given)
+
+    def _installation(self, database: Database) -> Installation:
+        names = self.option("connection") or used_connections(self.app)
+        return Installation(
+            base=self.app.base_path(),
+            name=str(self.app.config.get("app.name")),
+            connections=_apart(database.connection(name) for name in names),
+            kept=self._kept(),
+            version=self.app.version(),
+        )
+
+    def _kept(self) -> list[str]:
+        """The folders of uploads that lie in the application's folder, and its made-up key."""
+        base = self.app.base_path()
+        folders = [base / str(one) for one in dict(self.app.make("http_settings").disks).values()]
+        places = [*folders, self.app.storage_path("app.key")]
+        return [str(one.relative_to(base)) for one in places if one.is_relative_to(base)]
+
+    def _new_name(self) -> Path:
+        folder = self.app.base_path(self.app.settings(BackupSettings).path)
+        time = self.app.clock.now().strftime("%Y%m%d-%H%M%S")
+        return folder / f"{time}{ENDING}"
+
+
+class Restore(Command):
+    """Never overwrites; looks at what was restored before it says that it is."""
+
+    signature = (
+        "restore {file : What `backup` wrote} "
+        "{--into= : Folder of the installation; default: this one} "
+        "{--only=* : database, uploads or settings; default: all of them} "
+        "{--force : Move what is in the way aside instead of refusing}"
+    )
+    description = "Bring back what a backup holds, and check it"
+
+    def handle(self) -> int:
+        """Check the file, put everything in its place, check the databases."""
+        into = Path(str(self.option("into") or self.app.base_path())).resolve()
+        run = Restoration(
+            Sealed.read(Path(str(self.argument("file")))),
+            into,
+            self.option("only") or PARTS,
+            force=bool(self.option("force")),
+        )
+        if run.was_interrupted():
+            self.comment("An earlier run was interrupted: what it has put in place is moved aside.")
+        with run.staged() as folder:
+            self._place(run, folder)
+        run.end()
+        for place in run.moved:
+            self.line(f"Moved aside: {place}")
+        return self._proved(run)
+
+    def _place(self, run: Restoration, folder: Path) -> None:
+        settled = folder / "settings" if "settings" in run.parts else run.into
+        with _looked_at(settled) as app:
+            chosen = {name: _connection(app, name, one) for name, one in run.databases.items()}
+            files = {
+                name: _in_place(connection, settled, run.into)
+                for name, connection in chosen.items()
+                if connection.dialect.name == "sqlite"
+            }
+            servers = {name: one for name, one in chosen.items() if name not in files}
+            for name, connection in servers.items():
+                _make_room(run, name, connection)
+            run.place_files(folder, files)
+            for name, connection in servers.items():
+                dumps.load(connection.config, folder / run.databases[name]["file"])
+
+    def _proved(self, run: Restoration) -> int:
+        """Look at the databases as `db:check` and `activity:verify` do; 1 for a fault."""
+        sound = True
+        with _looked_at(run.into) as app:
+            for name in run.databases:
+                connection = app.make("db").connection(name)
+                verdict = _integrity(connection)
+                sound = sound and verdict == "ok"
+                self.line(f"{name}: {verdict}")
+            for command in ("db:check", "activity:verify") if run.databases else ():
+                sound = self._asked(app, command) and sound
+        if sound:
+            self.success(f"Restored into {run.into}.")
+        else:
+            self.error(f"Restored into {run.into}, but the checks above found faults.")
+        return 0 if sound else 1
+
+    def _asked(self, app: Application, command: str) -> bool:
+        from so.console.kernel import Kernel
+
+        kernel = Kernel(app)
+        code = kernel.call(command)
+        self.line(f"{command}: {kernel.output().strip()}")
+        # 2: nothing to check it with; 3: rows wait for their seal, as in any running system
+        return code == 0 or (command == "activity:verify" and code in (2, 3))
+
+
+def used_connections(app: Application) -> list[str]:
+    """The connections that the application and the systems use, the default one first."""
+    topics = ("cache", "session", "queue")
+    named = [app.config.get(f"{topic}.connection") for topic in topics]
+    default = str(app.config.get("database.default"))
+    known = app.config.get("database.connections", {})
+    return list(dict.fromkeys([default, *(str(one) for one in named if one in known)]))
+
+
+def _apart(connections: Iterator[Connection]) -> list[Connection]:
+    """One connection for each database: two names may stand for one."""
+    found: dict[tuple[Any, ...], Connection] = {}
+    for connection in connections:
+        config = connection.config
+        keys = ("host", "port", "unix_socket", "database")
+        found.setdefault(tuple(str(config.get(key)) for key in keys), connection)
+    return list(found.values())
+
+
+def _looked_at(base: Path) -> Application:
+    from so.application import Application
+
+    base.mkdir(parents=True, exist_ok=True)
+    return Application(base, BARE)
+
+
+def _connection(app: Application, name: str, dumped: Mapping[str, Any]) -> Connection:
+    connection: Connection = app.make("db").connection(name)
+    if connection.dialect.name != dumped["engine"]:
+        raise ReleaseError(
+            f"the backup of {name!r} is of {dumped['engine']}, the settings there say "
+            f"{connection.dialect.name}: restore with the settings it was made with"
+        )
+    return connection
+
+
+def _in_place(connection: Connection, settled: Path, into: Path) -> Path:
+    path = Path(str(connection.config["database"]))
+    return into / path.relative_to(settled) if path.is_relative_to(settled) else into / path
+
+
+def _make_room(run: Restoration, name: str, connection: Connection) -> None:
+    """Refuse a server's database that has tables, or keep what it holds and empty it."""
+    tables = table_names(connection)
+    if not tables:
+        return
+    if not (run.force or run.was_interrupted()):
+        raise ReleaseError(
+            f"database {connection.config['database']!r} has {len(tables)} tables: name an empty "
+            "one in DB_DATABASE, or use --force, which dumps them into storage/ first"
+        )
+    kept = run.into / "storage" / f"before-restore-{name}.sql"
+    if not run.was_interrupted() or not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        dumps.dump(connection, kept)
+        run.moved.append(kept)
+    run.begin()
+    drop_all(connection)
+
+
+def _integrity(connection: Connection) -> str:
+    if connection.dialect.name == "sqlite":
+        return str(connection.scalar("pragma integrity_check"))
+    return "ok" if table_names(connection) else "no table"

@@ -1,0 +1,186 @@
+"""`backup` and `restore`: an installation's data, uploads, keys and settings as one sealed file.
+
+Written while everything runs. Restoring never overwrites: what is in the way is named, or moved
+aside when that was asked for, and the restored databases are checked before it is called done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from so.errors import ReleaseError
+from so.release import dumps
+from so.release.files import files_below
+from so.release.sealed import UNFINISHED, Sealed, remove_leftovers, sealed
+
+if TYPE_CHECKING:
+    from so.db.connection import Connection
+
+FORMAT = 1
+PARTS = ("database", "uploads", "settings")
+SETTINGS = (".env", "config")
+_UNDER_WAY = ".restoring"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What belongs to one application: its folder, databases, and folders of uploads and keys."""
+
+    base: Path
+    name: str
+    connections: Sequence[Connection]
+    kept: Sequence[str] = ("storage/app", "storage/app.key")  # relative to the folder
+    version: str = ""
+
+
+def write_backup(place: Installation, target: Path) -> int:
+    """Write all of *place* to *target*; its size in bytes. Nothing is left of a broken attempt."""
+    remove_leftovers(target.parent)
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "application": place.name,
+        "framework": place.version,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "databases": {},
+    }
+    with _aside(target.parent) as folder, sealed(target, about) as archive:
+        for connection in place.connections:
+            name = f"database/{connection.name}{dumps.suffix(connection)}"
+            copy = folder / f"{connection.name}{dumps.suffix(connection)}"
+            dumps.dump(connection, copy)
+            archive.add(name, copy)
+            copy.unlink()
+            about["databases"][connection.name] = {
+                "file": name,
+                "engine": connection.dialect.name,
+                "database": str(connection.config["database"]),
+            }
+        for part, names in (("uploads", place.kept), ("settings", SETTINGS)):
+            for name in names:
+                _add_below(archive, part, place.base, place.base / name)
+    return target.stat().st_size
+
+
+def keep_newest(folder: Path, pattern: str, count: int) -> list[Path]:
+    """Delete the oldest files like *pattern* in *folder* beyond *count*; what was deleted."""
+    found = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)
+    gone = found[: max(len(found) - count, 0)] if count > 0 else []
+    for file in gone:
+        file.unlink()
+    return gone
+
+
+@dataclass
+class Restoration:
+    """One run of `restore`: *into* a folder, *parts* of what the file holds."""
+
+    source: Sealed
+    into: Path
+    parts: Sequence[str] = PARTS
+    force: bool = False
+    moved: list[Path] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        unknown = [part for part in self.parts if part not in PARTS]
+        if unknown:
+            raise ReleaseError(f"there is no part {unknown[0]!r}: {', '.join(PARTS)}")
+        if self.source.manifest.get("format") != FORMAT:
+            raise ReleaseError(f"{self.source.path} is no backup of an application")
+
+    @property
+    def databases(self) -> dict[str, Mapping[str, Any]]:
+        """The databases in the file, by the name of their connection."""
+        found: dict[str, Mapping[str, Any]] = self.source.manifest["databases"]
+        return found if "database" in self.parts else {}
+
+    @contextmanager
+    def staged(self) -> Iterator[Path]:
+        """The file's members in a folder beside their places, gone at the end."""
+        self.into.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.into)
+        with _aside(self.into) as folder:
+            self.source.extract(folder)
+            yield folder
+
+    def place_files(self, folder: Path, targets: Mapping[str, Path]) -> None:
+        """Move uploads, settings and the SQLite files of *targets* from *folder* to their places.
+
+        ReleaseError before anything is moved if one of the places is taken, unless *force*.
+        """
+        moves = dict(self._moves(folder, targets))
+        taken = sorted({str(self._top(place)) for place in moves.values() if place.exists()})
+        if taken and not (self.force or self.was_interrupted()):
+            raise ReleaseError(
+                f"in the way: {', '.join(taken[:8])}; restore into an empty folder with --into, or "
+                "with --force, which moves them aside and deletes nothing"
+            )
+        self.begin()
+        for source, place in moves.items():
+            self._move_aside(place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(source, place)
+
+    def begin(self) -> None:
+        """Note that this folder is half restored, so that a killed run can be begun again."""
+        (self.into / _UNDER_WAY).write_text(json.dumps({"file": str(self.source.path)}), "utf-8")
+
+    def end(self) -> None:
+        """All is in place."""
+        (self.into / _UNDER_WAY).unlink(missing_ok=True)
+
+    def was_interrupted(self) -> bool:
+        """Whether an earlier run was killed after it had begun to move."""
+        return (self.into / _UNDER_WAY).exists()
+
+    def _moves(self, folder: Path, targets: Mapping[str, Path]) -> Iterator[tuple[Path, Path]]:
+        for name, target in targets.items():
+            yield folder / self.databases[name]["file"], target
+        for part in ("uploads", "settings"):
+            if part in self.parts:
+                for file in files_below(folder / part):
+                    yield file, self.into / file.relative_to(folder / part)
+
+    def _top(self, place: Path) -> Path:
+        return place.relative_to(self.into) if place.is_relative_to(self.into) else place
+
+    def _move_aside(self, place: Path) -> None:
+        # A database's journal belongs to it: left behind, it would be played into the new one.
+        for old in (place, *(place.with_name(place.name + tail) for tail in ("-wal", "-shm"))):
+            if old.exists():
+                home = self.into / "storage" / f"before-restore-{os.getpid()}"
+                aside = home / str(self._top(old)).lstrip("/")
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(old, aside)
+                self.moved.append(aside)
+
+
+def _add_below(archive: Any, part: str, base: Path, place: Path) -> None:
+    for file in files_below(place):
+        try:
+            archive.add(f"{part}/{file.relative_to(base).as_posix()}", file, _mode(file))
+        except FileNotFoundError:
+            continue  # an upload that was deleted meanwhile
+
+
+def _mode(file: Path) -> int:
+    return file.stat().st_mode & 0o777
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A private folder inside *folder*, on the same disk, named after this process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{os.getpid()}-", dir=folder))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,108 @@
+"""Databases into files and back: SQLite by its own online copy, a server by its own tools.
+
+A server's password goes to its tools in a file that only this user can read, never on the command
+line, which every user of the machine could see.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from so.db import schema
+from so.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from so.db.connection import Connection
+
+DUMPERS = ("mariadb-dump", "mysqldump")
+CLIENTS = ("mariadb", "mysql")
+_ONE_SNAPSHOT = (
+    *("--single-transaction", "--quick", "--routines", "--triggers", "--hex-blob"),
+    *("--no-tablespaces", "--default-character-set=utf8mb4"),
+)
+_END = b"-- Dump completed"
+
+
+def suffix(connection: Connection) -> str:
+    """How a dump's file name ends."""
+    return ".sqlite" if connection.dialect.name == "sqlite" else ".sql"
+
+
+def dump(connection: Connection, target: Path) -> None:
+    """Write what *connection* holds at one moment to *target*, while others go on writing."""
+    if connection.dialect.name == "sqlite":
+        schema.backup(connection, target)
+        return
+    events = ["--events"] if _has_events(connection) else []
+    words = [*_ONE_SNAPSHOT, *events, str(connection.config["database"])]
+    with target.open("wb") as out:
+        target.chmod(0o600)
+        _run(DUMPERS, connection.config, words, stdout=out)
+    with target.open("rb") as dumped:
+        dumped.seek(max(target.stat().st_size - 200, 0))
+        if _END not in dumped.read():
+            raise ReleaseError(f"the dump of {connection.config['database']!r} was cut off")
+
+
+def load(config: Mapping[str, Any], source: Path) -> None:
+    """Run a dump on the server that *config* names."""
+    with source.open("rb") as dumped:
+        words = ["--binary-mode", "--default-character-set=utf8mb4", str(config["database"])]
+        _run(CLIENTS, config, words, stdin=dumped)
+
+
+def _has_events(connection: Connection) -> bool:
+    sql = "select count(*) from information_schema.events where event_schema = database()"
+    return bool(connection.scalar(sql))
+
+
+def _run(programs: tuple[str, ...], config: Mapping[str, Any], words: list[str], **io: Any) -> None:
+    program = next((found for name in programs if (found := shutil.which(name))), None)
+    if program is None:
+        raise ReleaseError(
+            f"the server's own tool is needed and is not installed: {' or '.join(programs)} "
+            "(the client package of MariaDB or MySQL brings it)"
+        )
+    with _login(config) as file:
+        done = subprocess.run(  # noqa: S603 - a program of the system's, arguments of ours
+            [program, f"--defaults-extra-file={file}", *words],
+            stderr=subprocess.PIPE,
+            check=False,
+            **io,
+        )
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise ReleaseError(f"{Path(program).name} failed: {said or f'exit {done.returncode}'}")
+
+
+@contextmanager
+def _login(config: Mapping[str, Any]) -> Iterator[str]:
+    hosts = config.get("host")
+    host = str(hosts[0] if isinstance(hosts, list | tuple) else str(hosts).split(",")[0])
+    options = {"user": config.get("username"), "password": config.get("password")}
+    if config.get("unix_socket"):
+        options["socket"] = config["unix_socket"]
+    else:
+        name, _, port = host.partition(":")
+        options |= {"host": name, "port": port or config.get("port"), "protocol": "tcp"}
+    for ours, theirs in (("ssl_ca", "ssl-ca"), ("ssl_cert", "ssl-cert"), ("ssl_key", "ssl-key")):
+        options[theirs] = config.get(ours)
+    handle, file = tempfile.mkstemp(prefix="so-", suffix=".cnf")  # for this user alone: mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write("[client]\n")
+            out.writelines(f'{k}="{_quoted(v)}"\n' for k, v in options.items() if v)
+        yield file
+    finally:
+        os.unlink(file)
+
+
+def _quoted(value: Any) -> str:
+    return str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

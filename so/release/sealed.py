@@ -1,0 +1,195 @@
+"""One file that carries many, with the SHA-256 of each: what backups and bundles are written as.
+
+It is a plain `.tar.gz`, so that it can be looked into anywhere. The last member is MANIFEST.json: a
+file that was cut off has none and is refused. While it is written it has another name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from so.errors import ReleaseError
+
+MANIFEST = "MANIFEST.json"
+MANIFEST_BYTES = 256 * 1024 * 1024  # more is no list of files
+PIECE = 1024 * 1024  # bytes read at once
+UNFINISHED = ".unfinished-"  # what a process works on: then its number, so that others can tidy up
+_BROKEN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError)
+
+
+class SealedWriter:
+    """Adds files one by one; `sealed` makes it."""
+
+    def __init__(self, archive: tarfile.TarFile) -> None:
+        self._archive = archive
+        self.files: dict[str, dict[str, Any]] = {}
+
+    def add(self, name: str, file: Path, mode: int = 0o600) -> None:
+        """*file* as *name*; what is appended to it meanwhile is left out."""
+        with file.open("rb") as stream:
+            about = os.fstat(stream.fileno())
+            try:
+                self._add(name, stream, about.st_size, int(about.st_mtime), mode)
+            except OSError as error:
+                raise ReleaseError(f"{file} became shorter while it was read") from error
+
+    def add_text(self, name: str, text: str) -> None:
+        """*text* as a file called *name*."""
+        content = text.encode()
+        self._add(name, io.BytesIO(content), len(content), 0, 0o600)
+
+    def _add(self, name: str, stream: IO[bytes], size: int, moment: int, mode: int) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mtime, entry.mode = size, moment, mode
+        reader = _Hashing(stream)
+        self._archive.addfile(entry, reader)
+        self.files[name] = {"sha256": reader.digest, "bytes": size}
+
+
+class _Hashing:
+    """A stream that knows the hash of what was read from it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._stream.read(size)
+        self._hash.update(piece)
+        return piece
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+@contextmanager
+def sealed(target: Path, about: Mapping[str, Any], *, mode: int = 0o600) -> Iterator[SealedWriter]:
+    """Write *target*; it has its name only when all is in it, and on the disk.
+
+    *about* goes into the manifest beside the files. ReleaseError if *target* exists.
+    """
+    if target.exists():
+        raise ReleaseError(f"{target} exists: move it away or choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{UNFINISHED}{os.getpid()}-{target.name}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode), "wb") as raw:
+            with tarfile.open(fileobj=raw, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+                writer = SealedWriter(archive)
+                yield writer
+                manifest = {**about, "files": dict(sorted(writer.files.items()))}
+                writer.add_text(MANIFEST, json.dumps(manifest, indent=1))
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.link(part, target)  # and not rename: whoever was faster keeps the name
+    except FileExistsError as error:
+        raise ReleaseError(f"{target} exists: move it away or choose another name") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed have left unfinished in *folder*."""
+    for place in folder.glob(f"{UNFINISHED}*-*") if folder.is_dir() else ():
+        if not _is_alive(place.name.removeprefix(UNFINISHED).partition("-")[0]):
+            shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+
+
+def _is_alive(process: str) -> bool:
+    if not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A file that was read to its end, each member as its manifest says."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Sealed:
+        """Check *path*; ReleaseError says what is wrong with it."""
+        if not path.is_file():
+            raise ReleaseError(f"there is no file {path}")
+        found: dict[str, dict[str, Any]] = {}
+        manifest: Any = None
+        try:
+            for name, stream, size in _members(path):
+                if manifest is not None or name in found:
+                    raise ReleaseError(f"{path} holds {name} where nothing may follow")
+                if name == MANIFEST:
+                    manifest = json.loads(stream.read(MANIFEST_BYTES))
+                else:
+                    found[name] = {"sha256": _digest(stream), "bytes": size}
+        except _BROKEN as error:
+            raise ReleaseError(f"{path} is damaged or was cut off: {error}") from error
+        if not isinstance(manifest, dict):
+            raise ReleaseError(f"{path} has no {MANIFEST}: it was cut off, or is something else")
+        _compare(path, manifest.get("files"), found)
+        return cls(path, manifest)
+
+    def extract(self, folder: Path) -> list[Path]:
+        """Write every member below *folder*, with the rights it had; the files written."""
+        written = []
+        with tarfile.open(self.path, "r:gz") as archive:
+            for entry in archive:
+                stream = archive.extractfile(entry)
+                if entry.name == MANIFEST or stream is None:
+                    continue
+                target = folder / entry.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, entry.mode & 0o777)
+                with os.fdopen(handle, "wb") as out:
+                    while piece := stream.read(PIECE):
+                        out.write(piece)
+                written.append(target)
+        return written
+
+
+def _members(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
+    with gzip.open(path) as raw, tarfile.open(fileobj=raw, mode="r|") as archive:
+        for entry in archive:
+            parts = PurePosixPath(entry.name).parts
+            stream = archive.extractfile(entry) if entry.isfile() else None
+            if stream is None or ".." in parts or entry.name.startswith("/") or "\\" in entry.name:
+                raise ReleaseError(f"{path} holds {entry.name!r}, which is no plain file below it")
+            yield entry.name, stream, entry.size
+        while raw.read(PIECE):  # to its end, where gzip has a checksum of its own
+            pass
+
+
+def _digest(stream: IO[bytes]) -> str:
+    found = hashlib.sha256()
+    while piece := stream.read(PIECE):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def _compare(path: Path, listed: Any, found: dict[str, dict[str, Any]]) -> None:
+    if listed == found:
+        return
+    if not isinstance(listed, dict):
+        raise ReleaseError(f"{path} does not say what it holds")
+    names = sorted(n for n in {*listed, *found} if listed.get(n) != found.get(n))
+    raise ReleaseError(f"{path} does not hold what it says: {', '.join(names[:5])}")
