@@ -313,12 +313,11 @@ def make_caches(app: App) -> Any:
 
 def make_limiter(app: App) -> Any:
     """Counts attempts, for `throttle` and logins."""
-    from so.systems.cache.limits import DatabaseCounters, RateLimiter
+    from so.systems.cache.limits import DatabaseCounters, RateLimiter, SteadyCounters
 
     settings = app.settings(CacheSettings)
-    return RateLimiter(
-        DatabaseCounters(_source(app, settings.connection), app.clock), settings.prefix
-    )
+    counters = DatabaseCounters(_source(app, settings.connection), app.clock)
+    return RateLimiter(SteadyCounters(counters, app.clock), settings.prefix)
 
 
 # --- sessions and logins ---
@@ -386,13 +385,6 @@ def make_authentication(app: App) -> Any:
         legacy_check=auth.legacy_sha1(salt) if salt else None,
         clock=app.clock,
     )
-
-
-def make_steady_limiter(app: App) -> Any:
-    """One for the whole process: it counts by itself while the database cannot be reached."""
-    from so.systems.auth import SteadyLimiter
-
-    return SteadyLimiter(app.make("limiter"), app.clock)
 
 
 def _user_model(app: App) -> Any:
@@ -578,7 +570,6 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "sessions": make_sessions,
     "hasher": make_hasher,
     "authentication": make_authentication,
-    "steady_limiter": make_steady_limiter,
     "access_tokens": make_access_tokens,
     "gate": make_gate,
     "cookie_settings": make_cookie_settings,
@@ -614,7 +605,6 @@ CLASSES = {
     "so.systems.cache.stores.Caches": "caches",
     "so.systems.cache.cache.Cache": "cache",
     "so.systems.cache.limits.RateLimiter": "limiter",
-    "so.systems.auth.throttle.SteadyLimiter": "steady_limiter",
     "so.systems.sessions.service.Sessions": "sessions",
     "so.systems.sessions.session.Session": "session",
     "so.systems.auth.guard.Authentication": "authentication",

@@ -15,13 +15,13 @@ from so.http.request import Request
 from so.http.response import Response
 from so.support.clock import Clock
 from so.support.scope import current_scope
-from so.systems.auth import SteadyLimiter
+from so.systems.cache import RateLimiter
 
 
 class Throttle:
     """Counts requests and refuses those above a limit."""
 
-    def __init__(self, limiter: SteadyLimiter, clock: Clock) -> None:
+    def __init__(self, limiter: RateLimiter, clock: Clock) -> None:
         self._limiter, self._clock = limiter, clock
 
     def handle(

@@ -290,6 +290,7 @@ create table if not exists rate_limits (
     `key` varbinary(255) not null,
     hits bigint not null default 0,                -- in the running window
     expiration bigint not null,                    -- unix seconds; the window's end
+    reserved bigint not null default 0,            -- attempts under way that may come to count
     primary key (`key`),
     key rate_limits_expiration (expiration)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;

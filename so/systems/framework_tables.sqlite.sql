@@ -278,7 +278,8 @@ create index if not exists cache_locks_expiration on cache_locks (expiration);
 create table if not exists rate_limits (
     "key" varchar(255) not null primary key,
     hits integer not null default 0,               -- in the running window
-    expiration integer not null                    -- unix seconds; the window's end
+    expiration integer not null,                   -- unix seconds; the window's end
+    reserved integer not null default 0            -- attempts under way that may come to count
 );
 create index if not exists rate_limits_expiration on rate_limits (expiration);
 

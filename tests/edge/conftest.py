@@ -31,9 +31,8 @@ from so.systems.auth import (
     ModelUsers,
     PasswordHasher,
     RememberTokens,
-    SteadyLimiter,
 )
-from so.systems.cache.limits import MemoryCounters, RateLimiter
+from so.systems.cache.limits import MemoryCounters, RateLimiter, SteadyCounters
 from so.systems.sessions import Session, Sessions
 from so.testing import Client
 
@@ -55,7 +54,8 @@ class House:
 
     def __init__(self, db: Database | None, clock: Clock, **settings: Any) -> None:
         self.router = Router()
-        self.limiter = RateLimiter(MemoryCounters(clock))
+        self.counters = MemoryCounters(clock)
+        self.limiter = RateLimiter(SteadyCounters(self.counters, clock))
         self.sessions = Sessions(db, clock=clock)
         self.authentication = Authentication(
             ModelUsers(Member),
@@ -72,7 +72,7 @@ class House:
             AccessTokens: AccessTokens(db, clock=clock) if db else None,
             Gate: self.gate,
             Clock: clock,
-            SteadyLimiter: SteadyLimiter(self.limiter, clock),
+            RateLimiter: self.limiter,
             CookieSettings: settings.get("cookies", CookieSettings()),
             CsrfSettings: settings.get("csrf", CsrfSettings()),
             ContextSettings: settings.get("context", ContextSettings()),

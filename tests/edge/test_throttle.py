@@ -117,8 +117,8 @@ def test_with_the_limiter_down_this_process_counts(house: House, monkeypatch):
     def down(*_: object) -> int:
         raise OSError("no database")
 
-    monkeypatch.setattr(house.limiter, "hit", down)
-    monkeypatch.setattr(house.limiter, "available_in", down)
+    monkeypatch.setattr(house.counters, "hit", down)
+    monkeypatch.setattr(house.counters, "read", down)
     house.page("/x", lambda: "ok", "throttle:2,1")
     client = house.client(headers=JSON)
 

@@ -9,7 +9,14 @@ Which stores there are and how they are called is decided in so/application.py.
 from so.systems.cache.cache import Cache, cached
 from so.systems.cache.database import DatabaseStore
 from so.systems.cache.files import FileLocks, FileStore
-from so.systems.cache.limits import DatabaseCounters, Limit, MemoryCounters, RateLimiter
+from so.systems.cache.limits import (
+    DatabaseCounters,
+    Limit,
+    MemoryCounters,
+    RateLimiter,
+    Reservation,
+    SteadyCounters,
+)
 from so.systems.cache.locks import DatabaseLocks, Lock, MemoryLocks, Semaphore
 from so.systems.cache.memory import ArrayStore, NullStore, TieredStore
 from so.systems.cache.stores import Caches
@@ -30,7 +37,9 @@ __all__ = [
     "MemoryLocks",
     "NullStore",
     "RateLimiter",
+    "Reservation",
     "Semaphore",
+    "SteadyCounters",
     "TaggedCache",
     "TieredStore",
     "cached",

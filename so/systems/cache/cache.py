@@ -26,7 +26,8 @@ from so.systems.cache.entry import (
     stored_key,
     summed,
 )
-from so.systems.cache.locks import Lock, Locks, Semaphore, waited
+from so.systems.cache.locks import Lock, Locks, Semaphore
+from so.systems.cache.sharing import waited
 from so.systems.cache.tags import TaggedCache
 from so.systems.cache.turns import Turns
 

@@ -17,7 +17,7 @@ from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.systems.cache.entry import LARGEST_NUMBER, NEVER, Entry, after, summed
 from so.systems.cache.locks import DatabaseLocks
-from so.systems.cache.sharing import clock_of, retried
+from so.systems.cache.sharing import clock_of, retried, swept
 
 CHUNK = 500  # keys to a statement
 CHUNK_BYTES = 4_000_000  # of values to a statement; servers limit what they take at once
@@ -235,18 +235,7 @@ class DatabaseStore:
 
     def gc(self, batch: int = 1000) -> int:
         """Remove every expired entry, *batch* at a time, so that writers get in between."""
-        now, gone = int(self.clock.time()), 0
-        while keys := self._expired(now, batch):
-            for part in _chunks(keys):
-                # Conditional again: a row that was refreshed since it was listed stays.
-                marks = ", ".join("?" * len(part))
-                sql = f"delete from cache where {self._key} in ({marks}) and expiration <= ?"  # noqa: S608
-                gone += retried(self.db, _execute, sql, (*part, now))
-        return gone
-
-    def _expired(self, now: int, limit: int) -> list[Any]:
-        sql = f"select {self._key} from cache where expiration <= ? order by expiration limit ?"  # noqa: S608
-        return sorted(r[0] for r in self.db.connection().select_tuples(sql, (now, limit), False))
+        return swept(self.db, "cache", int(self.clock.time()), batch)
 
     def size(self, prefix: str) -> tuple[int, int]:
         """(entries, bytes) stored now under keys that begin with *prefix*."""

@@ -11,13 +11,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
+from so.errors import DatabaseError
 from so.support.clock import Clock
 from so.systems.cache.entry import after, checked_prefix, stored_key
-from so.systems.cache.sharing import clock_of, retried
+from so.systems.cache.sharing import Outage, clock_of, key_of, retried, swept, waited
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,14 @@ class Counters(Protocol):
         """Add *by* to the window of *key*, begun now if there is none; the new count."""
         ...
 
+    def reserve(self, key: str, seconds: int, most: int) -> int | None:
+        """Take one of *most* places of the window of *key*; its end, or None if there is none."""
+        ...
+
+    def settle(self, key: str, end: int, by: int) -> bool:
+        """Give a place of the window until *end* back and add *by*; False if that has ended."""
+        ...
+
     def read(self, key: str) -> tuple[int, int]:
         """(hits, end) of the running window; (0, 0) without one."""
         ...
@@ -84,6 +95,38 @@ class Counters(Protocol):
         ...
 
 
+_SQL: dict[str, dict[str, str]] = {
+    "sqlite": {
+        "hit": 'insert into rate_limits ("key", hits, expiration) values (?, ?, ?)'
+        ' on conflict ("key") do update set'
+        " hits = excluded.hits + iif(expiration > ?, hits, 0),"
+        " reserved = iif(expiration > ?, reserved, 0),"
+        " expiration = iif(expiration > ?, expiration, excluded.expiration) returning hits",
+        "reserve": 'insert into rate_limits ("key", hits, reserved, expiration)'
+        ' values (?, 0, 1, ?2) on conflict ("key") do update set'
+        " hits = iif(expiration > ?, hits, 0),"
+        " reserved = 1 + iif(expiration > ?, reserved, 0),"
+        " expiration = iif(expiration > ?, expiration, excluded.expiration)"
+        " where expiration <= ? or hits + reserved < ? returning expiration",
+    },
+    # last_insert_id carries the answer; what an earlier column was is read before it is set.
+    "mysql": {
+        "hit": "insert into rate_limits (`key`, hits, expiration)"
+        " values (?, last_insert_id(?), ?) on duplicate key update"
+        " hits = last_insert_id(values(hits) + if(expiration > ?, hits, 0)),"
+        " reserved = if(expiration > ?, reserved, 0),"
+        " expiration = if(expiration > ?, expiration, values(expiration))",
+        "reserve": "insert into rate_limits (`key`, hits, reserved, expiration)"
+        " values (?, 0, 1, last_insert_id(?)) on duplicate key update"
+        " reserved = if(expiration <= ?, if(last_insert_id(values(expiration)), 1, 1),"
+        " if(hits + reserved < ?, reserved + if(last_insert_id(expiration), 1, 1),"
+        " reserved + if(last_insert_id(0), 0, 0))),"
+        " hits = if(expiration > ?, hits, 0),"
+        " expiration = if(expiration > ?, expiration, values(expiration))",
+    },
+}
+
+
 class DatabaseCounters:
     """Windows in the table `rate_limits` of *db*."""
 
@@ -94,34 +137,25 @@ class DatabaseCounters:
     def hit(self, key: str, seconds: int, by: int) -> int:
         """Add *by* to the window of *key*; one statement."""
         now = int(self.clock.time())
-        end = now + seconds
+        answer = retried(self.db, _answered, "hit", (key, by, now + seconds, now, now, now))
+        return int(answer)
 
-        def work(connection: Connection) -> int:
-            if connection.dialect.name == "sqlite":
-                rows = connection.run(
-                    'insert into rate_limits ("key", hits, expiration) values (?, ?, ?)'
-                    ' on conflict ("key") do update set hits ='
-                    " case when rate_limits.expiration > ? then rate_limits.hits + ? else ? end,"
-                    " expiration = case when rate_limits.expiration > ?"
-                    " then rate_limits.expiration else excluded.expiration end returning hits",
-                    (key, by, end, now, by, by, now),
-                ).rows
-                return int(rows[0][0])
-            return connection.run(
-                "insert into rate_limits (`key`, hits, expiration)"
-                " values (?, last_insert_id(?), ?) on duplicate key update"
-                " hits = last_insert_id(if(expiration > ?, hits + ?, ?)),"
-                " expiration = if(expiration > ?, expiration, values(expiration))",
-                (key, by, end, now, by, by, now),
-            ).last_id
+    def reserve(self, key: str, seconds: int, most: int) -> int | None:
+        """Take one of *most* places of the window of *key*; one statement."""
+        now = int(self.clock.time())
+        is_sqlite = self.db.connection().dialect.name == "sqlite"
+        rest = (now, now, now, now, most) if is_sqlite else (now, most, now, now)
+        return retried(self.db, _answered, "reserve", (key, now + seconds, *rest)) or None
 
-        return retried(self.db, work)
+    def settle(self, key: str, end: int, by: int) -> bool:
+        """Give a place back and add *by*; one statement."""
+        return end > int(self.clock.time()) and retried(self.db, _settled, key, end, by)
 
     def read(self, key: str) -> tuple[int, int]:
         """(hits, end) of the running window."""
         connection = self.db.connection()
         rows = connection.select_tuples(
-            f"select hits, expiration from rate_limits where {_key(connection)} = ?"  # noqa: S608
+            f"select hits, expiration from rate_limits where {key_of(connection)} = ?"  # noqa: S608
             " and expiration > ?",
             (key, int(self.clock.time())),
             False,
@@ -133,7 +167,7 @@ class DatabaseCounters:
         retried(
             self.db,
             lambda c: c.affecting_statement(
-                f"delete from rate_limits where {_key(c)} = ?",  # noqa: S608  # constant
+                f"delete from rate_limits where {key_of(c)} = ?",  # noqa: S608  # constant
                 (key,),
             ),
         )
@@ -143,57 +177,99 @@ class DatabaseCounters:
         retried(
             self.db,
             lambda c: c.affecting_statement(
-                f"delete from rate_limits where {_key(c)} >= ? and {_key(c)} < ?",  # noqa: S608
+                f"delete from rate_limits where {key_of(c)} >= ? and {key_of(c)} < ?",  # noqa: S608
                 (prefix, after(prefix)),
             ),
         )
 
     def gc(self, batch: int = 1000) -> int:
         """Remove windows that have ended, *batch* at a time; how many."""
-        now, gone = int(self.clock.time()), 0
-        while True:
-            connection = self.db.connection()
-            name = _key(connection)
-            sql = f"select {name} from rate_limits where expiration <= ? limit ?"  # noqa: S608
-            keys = sorted(row[0] for row in connection.select_tuples(sql, (now, batch), False))
-            for key in keys:
-                gone += retried(self.db, _sweep, key, now)
-            if not keys:
-                return gone
+        return swept(self.db, "rate_limits", int(self.clock.time()), batch)
 
 
-def _sweep(connection: Connection, key: str, until: int) -> int:
-    sql = f"delete from rate_limits where {_key(connection)} = ? and expiration <= ?"  # noqa: S608
-    return connection.affecting_statement(sql, (key, until))
+def _answered(connection: Connection, what: str, bindings: tuple[Any, ...]) -> int:
+    """The number that one of the statements above gives; 0 for none."""
+    answer = connection.run(_SQL[connection.dialect.name][what], bindings)
+    if connection.dialect.name == "mysql":
+        return answer.last_id
+    return int(answer.rows[0][0]) if answer.rows else 0
 
 
-def _key(connection: Connection) -> str:
-    return "`key`" if connection.dialect.name == "mysql" else '"key"'
+def _settled(connection: Connection, key: str, end: int, by: int) -> bool:
+    sql = (
+        "update rate_limits set reserved = reserved - 1, hits = hits + ?"  # noqa: S608  # constant
+        f" where {key_of(connection)} = ? and expiration = ? and reserved > 0"
+    )
+    return connection.affecting_statement(sql, (by, key, end)) > 0
+
+
+class Window(NamedTuple):
+    """One key's window in memory."""
+
+    end: int = 0
+    hits: int = 0
+    reserved: int = 0
 
 
 class MemoryCounters:
-    """Windows of this process only."""
+    """Windows of this process only, *most* of them; those that end first go when it is full."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, most: int = 100_000) -> None:
         self.clock = clock or Clock()
-        self._windows: dict[str, tuple[int, int]] = {}
+        self._most = most
+        self._windows: dict[str, Window] = {}
         self._guard = threading.Lock()
+
+    def _window(self, key: str) -> Window:
+        window = self._windows.get(key, Window())
+        return window if window.end > int(self.clock.time()) else Window()
+
+    def _set(self, key: str, seconds: int, window: Window) -> Window:
+        if key not in self._windows and len(self._windows) >= self._most:
+            self._make_room()
+        end = window.end or int(self.clock.time()) + seconds
+        self._windows[key] = window = window._replace(end=end)
+        return window
+
+    def _make_room(self) -> None:
+        """A tenth goes at a time, so that this is done seldom."""
+        for key in sorted(self._windows, key=lambda key: self._windows[key].end)[
+            : max(1, self._most // 10)
+        ]:
+            del self._windows[key]
 
     def hit(self, key: str, seconds: int, by: int) -> int:
         """Add *by* to the window of *key*."""
         with self._guard:
-            hits, end = self.read(key)
-            self._windows[key] = (hits + by, end or int(self.clock.time()) + seconds)
-            return hits + by
+            window = self._window(key)
+            return self._set(key, seconds, window._replace(hits=window.hits + by)).hits
+
+    def reserve(self, key: str, seconds: int, most: int) -> int | None:
+        """Take one of *most* places of the window of *key*."""
+        with self._guard:
+            window = self._window(key)
+            if window.hits + window.reserved >= most:
+                return None
+            return self._set(key, seconds, window._replace(reserved=window.reserved + 1)).end
+
+    def settle(self, key: str, end: int, by: int) -> bool:
+        """Give a place back and add *by*."""
+        with self._guard:
+            window = self._window(key)
+            if window.end != end or not window.reserved:
+                return False
+            self._windows[key] = Window(end, window.hits + by, window.reserved - 1)
+            return True
 
     def read(self, key: str) -> tuple[int, int]:
         """(hits, end) of the running window."""
-        window = self._windows.get(key, (0, 0))
-        return window if window[1] > int(self.clock.time()) else (0, 0)
+        window = self._window(key)
+        return window.hits, window.end
 
     def clear(self, key: str) -> None:
         """End the window of *key*."""
-        self._windows.pop(key, None)
+        with self._guard:
+            self._windows.pop(key, None)
 
     def flush(self, prefix: str = "") -> None:
         """End every window whose key begins with *prefix*."""
@@ -204,10 +280,84 @@ class MemoryCounters:
     def gc(self, batch: int = 1000) -> int:
         """Remove windows that have ended; how many."""
         with self._guard:
-            gone = [key for key in self._windows if self.read(key) == (0, 0)]
+            gone = [key for key in self._windows if not self._window(key).end]
             for key in gone:
                 del self._windows[key]
             return len(gone)
+
+
+class SteadyCounters:
+    """Counters that go on in this process's memory while the *shared* ones cannot be reached.
+
+    So a limit never fails open: with the database away each process counts for itself.
+    """
+
+    def __init__(self, shared: Counters, clock: Clock | None = None) -> None:
+        """*clock*: this machine's, by which it counts when it is alone."""
+        self.clock = shared.clock
+        self._shared = shared
+        self._local = MemoryCounters(clock)
+        self._outage = Outage("limits", "this process counts alone", (DatabaseError, OSError))
+
+    def _ask(self, work: Callable[[Counters], T]) -> T:
+        return self._outage.spared(lambda: work(self._shared), lambda: work(self._local))
+
+    def hit(self, key: str, seconds: int, by: int) -> int:
+        """Add *by* to the window of *key*."""
+        return self._ask(lambda counters: counters.hit(key, seconds, by))
+
+    def reserve(self, key: str, seconds: int, most: int) -> int | None:
+        """Take one of *most* places of the window of *key*."""
+        return self._ask(lambda counters: counters.reserve(key, seconds, most))
+
+    def settle(self, key: str, end: int, by: int) -> bool:
+        """Give a place back and add *by*."""
+        return self._ask(lambda counters: counters.settle(key, end, by))
+
+    def read(self, key: str) -> tuple[int, int]:
+        """(hits, end) of the running window."""
+        return self._ask(lambda counters: counters.read(key))
+
+    def clear(self, key: str) -> None:
+        """End the window of *key*, here as well."""
+        self._local.clear(key)
+        self._ask(lambda counters: counters.clear(key))
+
+    def flush(self, prefix: str = "") -> None:
+        """End every window whose key begins with *prefix*; raises if that cannot be done."""
+        self._local.flush(prefix)
+        self._shared.flush(prefix)
+
+    def gc(self, batch: int = 1000) -> int:
+        """Remove windows that have ended; raises if that cannot be done."""
+        return self._local.gc(batch) + self._shared.gc(batch)
+
+
+class Reservation:
+    """A place among the attempts of a window, held until it is known whether this one counts.
+
+    Settled once: what comes after the first `count()` or `give_back()` does nothing. One that is
+    never settled, as its process died, takes its place until the window ends.
+    """
+
+    def __init__(self, counters: Counters, key: str, seconds: int, end: int) -> None:
+        self._counters, self._key, self._seconds, self._end = counters, key, seconds, end
+        self._is_settled = False
+
+    def count(self) -> None:
+        """This attempt counts, in the next window if its own has ended."""
+        if not self._settle(1):
+            self._counters.hit(self._key, self._seconds, 1)
+
+    def give_back(self) -> None:
+        """This attempt does not count."""
+        self._settle(0)
+
+    def _settle(self, by: int) -> bool:
+        if self._is_settled:
+            return True
+        self._is_settled = True
+        return self._counters.settle(self._key, self._end, by)
 
 
 class RateLimiter:
@@ -237,8 +387,29 @@ class RateLimiter:
 
     def hit(self, key: str, decay: float | timedelta = 60, by: int = 1) -> int:
         """Count an attempt; how many there were in this window of *decay* seconds."""
-        seconds = decay.total_seconds() if isinstance(decay, timedelta) else decay
-        return self._counters.hit(self._stored(key), max(1, math.ceil(seconds)), by)
+        return self._counters.hit(self._stored(key), _whole_seconds(decay), by)
+
+    def reserve(
+        self, key: str, max_attempts: int, decay: float | timedelta = 60, wait_seconds: float = 10
+    ) -> Reservation | None:
+        """A place for an attempt that may count or not; None where *max_attempts* have counted.
+
+        While others hold the last places it waits, *wait_seconds* at most, until one of them is
+        given back. `count()` or `give_back()` must follow.
+        """
+        if max_attempts < 1:
+            return None
+        stored, seconds = self._stored(key), _whole_seconds(decay)
+        end: int | None = None
+
+        def decided() -> bool:
+            nonlocal end
+            end = self._counters.reserve(stored, seconds, max_attempts)
+            return end is not None or self._counters.read(stored)[0] >= max_attempts
+
+        # In real time on purpose: those who hold the places work in real time as well.
+        waited(decided, Clock(), wait_seconds)
+        return None if end is None else Reservation(self._counters, stored, seconds, end)
 
     def attempts(self, key: str) -> int:
         """How many attempts there were in the running window."""
@@ -273,3 +444,8 @@ class RateLimiter:
 
     def _stored(self, key: str) -> str:
         return stored_key(self._prefix, str(key))
+
+
+def _whole_seconds(decay: float | timedelta) -> int:
+    seconds = decay.total_seconds() if isinstance(decay, timedelta) else decay
+    return max(1, math.ceil(seconds))

@@ -20,11 +20,10 @@ from so.errors import CacheError, LockLost, LockTimeout
 from so.support.clock import Clock
 from so.support.ids import token as new_token
 from so.systems.cache.entry import NEVER, after
-from so.systems.cache.sharing import clock_of, retried
+from so.systems.cache.sharing import clock_of, key_of, retried, swept, waited
 
 T = TypeVar("T")
 _log = logging.getLogger("so.cache")
-POLL_SECONDS = (0.005, 0.25)  # the first and the longest wait between two tries
 
 
 class Locks(Protocol):
@@ -110,7 +109,7 @@ class DatabaseLocks:
         retried(
             self.db,
             lambda c: c.affecting_statement(
-                f"update cache_locks set expiration = 0 where {_key(c)} = ?",  # noqa: S608
+                f"update cache_locks set expiration = 0 where {key_of(c)} = ?",  # noqa: S608
                 (key,),
             ),
         )
@@ -125,7 +124,7 @@ class DatabaseLocks:
         def work(connection: Connection) -> bool:
             sql = (
                 f"update cache_locks set {what}"  # noqa: S608  # constants
-                f" where {_key(connection)} = ? and owner = ? and expiration > ?"
+                f" where {key_of(connection)} = ? and owner = ? and expiration > ?"
             )
             return connection.affecting_statement(sql, bindings) > 0
 
@@ -134,7 +133,7 @@ class DatabaseLocks:
     def owner(self, key: str) -> str | None:
         """Who holds *key*; None if it is free."""
         connection = self.db.connection()
-        sql = f"select owner from cache_locks where {_key(connection)} = ? and expiration > ?"  # noqa: S608
+        sql = f"select owner from cache_locks where {key_of(connection)} = ? and expiration > ?"  # noqa: S608
         rows = connection.select_tuples(sql, (key, int(self.clock.time())), False)
         return str(rows[0][0]) if rows else None
 
@@ -142,7 +141,7 @@ class DatabaseLocks:
         """Free every key that begins with *prefix*."""
 
         def work(connection: Connection) -> int:
-            name = _key(connection)
+            name = key_of(connection)
             sql = f"update cache_locks set expiration = 0 where {name} >= ? and {name} < ?"  # noqa: S608
             return connection.affecting_statement(sql, (prefix, after(prefix)))
 
@@ -150,25 +149,7 @@ class DatabaseLocks:
 
     def gc(self, batch: int = 1000) -> int:
         """Remove rows that ended a minute ago, *batch* at a time; how many."""
-        until, gone = int(self.clock.time()) - self.KEEP_SECONDS, 0
-        while True:
-            connection = self.db.connection()
-            name = _key(connection)
-            sql = f"select {name} from cache_locks where expiration <= ? limit ?"  # noqa: S608
-            keys = sorted(row[0] for row in connection.select_tuples(sql, (until, batch), False))
-            for key in keys:
-                gone += retried(self.db, self._sweep, key, until)
-            if not keys:
-                return gone
-
-    @staticmethod
-    def _sweep(connection: Connection, key: str, until: int) -> int:
-        sql = f"delete from cache_locks where {_key(connection)} = ? and expiration <= ?"  # noqa: S608
-        return connection.affecting_statement(sql, (key, until))
-
-
-def _key(connection: Connection) -> str:
-    return "`key`" if connection.dialect.name == "mysql" else '"key"'
+        return swept(self.db, "cache_locks", int(self.clock.time()) - self.KEEP_SECONDS, batch)
 
 
 class MemoryLocks:
@@ -366,16 +347,3 @@ class Semaphore:
         trace: TracebackType | None,
     ) -> None:
         self.release()
-
-
-def waited(attempt: Callable[[], bool], clock: Clock, wait_seconds: float) -> bool:
-    """Try until *attempt* gives True, *wait_seconds* at most; whether it did."""
-    deadline = clock.monotonic() + wait_seconds
-    pause = POLL_SECONDS[0]
-    while not attempt():
-        left = deadline - clock.monotonic()
-        if left <= 0:
-            return False
-        clock.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311  # jitter
-        pause = min(pause * 1.5, POLL_SECONDS[1])
-    return True

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.errors import ConcurrencyError
 from so.support.clock import Clock
 
 T = TypeVar("T")
+_log = logging.getLogger("so.cache")
 ATTEMPTS = 8  # of one statement that another one got in the way of
 COMPARE_SECONDS = 60  # between two looks at the database's clock
+POLL_SECONDS = (0.005, 0.25)  # the first and the longest wait between two tries
+AT_ONCE = 500  # keys to a statement
+RETRY_SECONDS = 5  # without asking a database that could not be reached
+WARN_SECONDS = 60  # between two warnings about it
 
 
 def retried(db: ConnectionSource, work: Callable[..., T], *args: object) -> T:
@@ -33,6 +40,72 @@ def retried(db: ConnectionSource, work: Callable[..., T], *args: object) -> T:
         # Real time on purpose: the other statement runs in real time as well.
         time.sleep(random.uniform(0.001, 0.005 * attempt))  # noqa: S311  # jitter
         attempt += 1
+
+
+def waited(attempt: Callable[[], bool], clock: Clock, wait_seconds: float) -> bool:
+    """Try until *attempt* gives True, *wait_seconds* at most; whether it did."""
+    deadline = clock.monotonic() + wait_seconds
+    pause = POLL_SECONDS[0]
+    while not attempt():
+        left = deadline - clock.monotonic()
+        if left <= 0:
+            return False
+        clock.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311  # jitter
+        pause = min(pause * 1.5, POLL_SECONDS[1])
+    return True
+
+
+def key_of(connection: Connection) -> str:
+    """The column `key`, quoted: it is a word of SQL."""
+    return "`key`" if connection.dialect.name == "mysql" else '"key"'
+
+
+def swept(db: ConnectionSource, table: str, until: int, batch: int) -> int:
+    """Delete the rows of *table* that ended by *until*, *batch* at a time; how many.
+
+    Each statement is short, by the primary key and in its order, so that writers get in between;
+    and conditional again: a row that was renewed since it was listed stays.
+    """
+    name, gone = key_of(db.connection()), 0
+    listed = f"select {name} from {table} where expiration <= ? order by expiration limit ?"  # noqa: S608  # constants
+    while rows := db.connection().select_tuples(listed, (until, batch), False):
+        keys = sorted(row[0] for row in rows)
+        for start in range(0, len(keys), AT_ONCE):
+            part = keys[start : start + AT_ONCE]
+            marks = ", ".join("?" * len(part))
+            sql = f"delete from {table} where {name} in ({marks}) and expiration <= ?"  # noqa: S608  # constants
+            gone += retried(db, Connection.affecting_statement, sql, (*part, until))
+    return gone
+
+
+class Outage:
+    """Spares callers a database that cannot be reached: not each of them waits to find that out.
+
+    After a failure nobody asks for RETRY_SECONDS; a warning is logged once in WARN_SECONDS.
+    """
+
+    def __init__(self, what: str, meanwhile: str, errors: tuple[type[Exception], ...]) -> None:
+        """*what* cannot be reached, and what happens *meanwhile*, for the log."""
+        self._what, self._meanwhile, self._errors = what, meanwhile, errors
+        self._until = self._quiet_until = -float("inf")
+
+    def spared(self, work: Callable[[], T], instead: Callable[[], T]) -> T:
+        """What *work* gives, or *instead* while the database is away."""
+        # Real time on purpose: an outage is over when it is over.
+        if time.monotonic() < self._until:
+            return instead()
+        try:
+            return work()
+        except self._errors as error:
+            self._note(error)
+            return instead()
+
+    def _note(self, error: Exception) -> None:
+        now = time.monotonic()
+        self._until = now + RETRY_SECONDS
+        if now >= self._quiet_until:
+            self._quiet_until = now + WARN_SECONDS
+            _log.warning("the %s cannot be reached, %s: %s", self._what, self._meanwhile, error)
 
 
 class DatabaseClock(Clock):
