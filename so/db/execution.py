@@ -67,6 +67,11 @@ class Execution(Sessions):
 
     # --- the way of every statement that cannot go directly
 
+    @property
+    def is_pretending(self) -> bool:
+        """True inside `pretend()`: statements are noted, not run."""
+        return self._pretended is not None
+
     def _perform(self, op: str, sql: str, bindings: Any, use_read: bool, repeatable: bool) -> Any:
         self._check_owner()
         if self._level > 0:

@@ -87,13 +87,18 @@ def test_verify_exits_with_2_without_a_key_and_3_with_a_backlog(kernel, tmp_path
     assert run(kernel, "activity:verify", "--full", "--since-last")[0] != 0
 
 
-def test_seal_says_what_it_refused_and_adopts_on_request(kernel):
+def test_seal_says_what_it_refused_and_adopts_rows_that_are_named(kernel):
     sql(kernel, "insert into activity_log (description) values ('by hand')")
 
     assert kernel.call(["activity:seal"]) == 1
     code, output = run(kernel, "activity:seal", "--adopt")
+    assert code != 0
+    assert "--ids=5" in output
+    assert run(kernel, "activity:seal", "--adopt", "--ids=five")[0] == 2
+    code, output = run(kernel, "activity:seal", "--adopt", "--ids=5")
     assert code == 0
     assert "1 rows adopted." in output
+    assert run(kernel, "activity:verify")[0] == 0
 
 
 def test_an_anchor_finds_a_trail_that_was_cut(kernel, tmp_path):

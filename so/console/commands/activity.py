@@ -110,22 +110,41 @@ class ActivityPrune(Command):
 class ActivitySeal(Command):
     """The backstop, once a minute: what the sealers of the web servers and workers left."""
 
-    signature = "activity:seal {--adopt : Sign rows that were written without a key, as they are}"
+    signature = (
+        "activity:seal {--adopt : Sign rows that were written without a key, before the first seal}"
+        " {--ids= : With --adopt, at any time: only these rows, such as 17,18}"
+    )
     description = "Seal the committed rows of the trail"
 
     def handle(self) -> int:
-        """Seal, and print the counts; 1 when a row was refused."""
+        """Seal, and print the counts; 1 when a row was refused, or another process is sealing."""
         log = self.app.make("activity")
         if self.option("adopt"):
-            self.info(f"{log.adopt()} rows adopted.")
+            self.info(f"{log.adopt(self._ids())} rows adopted.")
+        elif self.option("ids"):
+            raise UsageError("--ids goes with --adopt")
         if log.sealer is None:
             raise IntegrityError("nothing is sealed: set AUDIT_KEY, and activity.integrity to seal")
         heartbeat = self.app.settings(ActivitySettings).heartbeat_seconds
         done = log.sealer.seal(recheck=True, heartbeat_seconds=heartbeat)
+        if not done.is_ours:
+            self.warn("Another process is sealing: nothing was done here.")
+            return 1
+        if done.rotated:
+            self.info("The new AUDIT_KEY is in force: run activity:anchor now.")
         self.info(f"{done.rows} rows in {done.seals} seals.")
         if done.refused:
             self.error(f"{done.refused} rows were refused: run activity:verify.")
         return 1 if done.refused else 0
+
+    def _ids(self) -> list[int] | None:
+        given = self.option("ids")
+        if given is None:
+            return None
+        words = [word.strip() for word in str(given).split(",")]
+        if not all(word.isascii() and word.isdecimal() for word in words):
+            raise UsageError(f"--ids must be numbers of rows, such as 17,18, not {given!r}")
+        return [int(word) for word in words]
 
 
 class ActivityStats(Command):
@@ -159,12 +178,14 @@ class ActivityVerify(Command):
     signature = (
         "activity:verify {--since-last : Only what came since the last clean run}"
         " {--full : All of it, as without options} {--subject= : Only the rows of TYPE:ID}"
+        " {--seal= : Only the seals A..B, or the one A}"
         " {--anchor= : Compare with what activity:anchor wrote}"
+        " {--head= : The hash of a seal, noted elsewhere, that must be there}"
     )
     description = "Check that nobody changed the trail"
 
     def handle(self) -> int:
-        """Check, and name each fault."""
+        """Check, name each fault, and say what cannot have been seen."""
         try:
             report = self._report()
         except (IntegrityError, OSError) as error:
@@ -180,14 +201,17 @@ class ActivityVerify(Command):
         return int(report.exit_code)
 
     def _report(self) -> Any:
-        if self.option("full") and self.option("since-last"):
-            raise UsageError("give either --full or --since-last")
+        chosen = [n for n in ("full", "since-last", "subject", "seal") if self.option(n)]
+        if len(chosen) > 1:
+            raise UsageError(f"give only one of {', '.join(f'--{name}' for name in chosen)}")
         anchor = self.option("anchor")
         settings = self.app.settings(ActivitySettings)
         return self.app.make("activity").verify(
             since_last=bool(self.option("since-last")),
             subject=self.option("subject"),
-            anchors=Path(anchor).read_text("utf-8-sig").splitlines() if anchor else (),
+            between=_seals(self.option("seal")),
+            anchors=Path(anchor).read_text("utf-8-sig").splitlines() if anchor else None,
+            head=self.option("head"),
             backlog_seconds=settings.backlog_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
         )
@@ -195,10 +219,22 @@ class ActivityVerify(Command):
     def _print(self, report: Any) -> None:
         for fault in report.faults:
             self.error(f"{fault.kind}: {fault.text}")
+        if report.fault_count > len(report.faults):
+            self.error(f"… and {report.fault_count - len(report.faults)} findings more")
         for text in (*report.cannot_check, *report.stale):
             self.warn(text)
-        counts = (
-            f"{report.rows} rows in {report.seals} seals, {report.unsealed} unsealed, "
-            f"{report.pruned} pruned, {report.erased} erased"
-        )
-        self.info(f"{'Clean' if report.is_clean else 'Checked'}: {counts}.")
+        self.info(f"{'Clean' if report.is_clean else 'Checked'}: {report.summary}.")
+        self.line("This cannot show:")
+        for limit in report.limits:
+            self.line(f"- {limit}")
+
+
+def _seals(given: str | None) -> tuple[int, int] | None:
+    """`A..B`, or `A`, as two numbers."""
+    if not given:
+        return None
+    first, _, last = given.partition("..")
+    words = (first, last or first)
+    if not all(word.isascii() and word.isdecimal() and int(word) > 0 for word in words):
+        raise UsageError(f"--seal must be numbers of seals, such as 3..7, not {given!r}")
+    return int(words[0]), int(words[1])

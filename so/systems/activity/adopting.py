@@ -1,40 +1,98 @@
-"""`adopt`: takes rows that were never signed under protection, as they are."""
+"""`adopt`: takes rows that were never signed under protection, as they are.
+
+All of them once, before the first seal: what happened to them before, nobody can tell. Afterwards
+only rows that are named one by one, because a row without a signature is then one that somebody
+put there; that includes rows a retired key signed after its time.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from so.db.connection import Connection
+from so.errors import IntegrityError
+from so.support.parts import parts
 from so.systems.activity import framing, stored
-from so.systems.activity.keys import ROW
+from so.systems.activity.keys import ROW, KeyRing
+from so.systems.activity.stored import Stored, log_table, marks
 
 if TYPE_CHECKING:
     from so.systems.activity.integrity import Integrity
     from so.systems.activity.log import ActivityLog
 
-ROWS_AT_ONCE = 500
+_OPEN = "(seal_no is null or seal_no = 0)"
+_MOST_NAMED = 10
 
 
-def adopt(log: ActivityLog, integrity: Integrity) -> int:
-    """Sign every row without a MAC; how many. That it was done is an entry of the log `audit`."""
-    import os
+def adopt(log: ActivityLog, integrity: Integrity, ids: Iterable[int] | None = None) -> int:
+    """Sign every row without a MAC, or those with *ids*; how many. It is an entry of `audit`.
 
-    ring, connection = integrity.ring, log.db.connection()
-    count = last = 0
-    where = "row_mac is null and (seal_no is null or seal_no = 0) and id > ?"
-    while found := stored.rows(connection, where, [last], f"order by id limit {ROWS_AT_ONCE}"):
-        last = found[-1].id
-        with connection.transaction():
-            for row in found:
-                uid, salt = row.uid or os.urandom(16).hex(), os.urandom(16).hex()
-                framed = (ring.key_id, uid, *row.framed[2:])
-                content = framing.content_hash(salt, row.content)
-                mac = ring.mac(framing.row_frame(framed, content), ROW)
-                connection.update(
-                    "update activity_log set uid = ?, salt = ?, key_id = ?, row_mac = ?, "
-                    "seal_no = null where id = ? and row_mac is null",
-                    [uid, salt, ring.key_id, mac, row.id],
-                )
-        count += len(found)
-    if count:
-        log.certify("adopted", f"Signed {count} rows of before", {"rows": count, "to": last})
+    Raises IntegrityError without *ids* once there is a seal, and for an id that is none of an open
+    row: nothing is signed then.
+    """
+    connection = log.db.connection()
+    named = None if ids is None else sorted({int(id) for id in ids})
+    with connection.transaction():
+        count = (
+            _all(connection, integrity.ring)
+            if named is None
+            else _those(connection, integrity.ring, named)
+        )
+        if count:
+            what = {"rows": count} if named is None else {"rows": count, "ids": named}
+            log.certify("adopted", f"Signed {count} rows of before", what)
     return count
+
+
+def _all(connection: Connection, ring: KeyRing) -> int:
+    where = f"row_mac is null and {_OPEN}"
+    if stored.head(connection) is not None:
+        found = stored.rows(connection, where, [], f"order by id limit {_MOST_NAMED}")
+        if not found:
+            return 0
+        ids = ",".join(str(row.id) for row in found)
+        raise IntegrityError(
+            "rows are adopted all at once only before the first seal: rows without a signature "
+            f"that came later were written past the log. Look at them, then name each: --ids={ids}"
+        )
+    return sum(_sign(connection, ring, found) for found in stored.walk(connection, where))
+
+
+def _those(connection: Connection, ring: KeyRing, ids: Sequence[int]) -> int:
+    found = [
+        row
+        for part in parts(ids)
+        for row in stored.rows(connection, f"id in ({marks(part)}) and {_OPEN}", part)
+    ]
+    if len(found) != len(ids):
+        have = {row.id for row in found}
+        missing = ", ".join(str(id) for id in ids if id not in have)
+        raise IntegrityError(f"rows {missing} are not there, or are sealed: nothing was adopted")
+    for row in found:
+        if row.row_mac is not None and row.key_id not in ring.retired:
+            raise IntegrityError(
+                f"row {row.id} is signed: it needs no adoption, or it is evidence; run "
+                "activity:verify. Nothing was adopted"
+            )
+    return _sign(connection, ring, found)
+
+
+def _sign(connection: Connection, ring: KeyRing, found: Sequence[Stored]) -> int:
+    for row in found:
+        uid = row.uid if row.uid and row.row_mac is None else os.urandom(16).hex()
+        salt = os.urandom(16).hex()
+        framed = (ring.key_id, uid, *row.framed[2:])
+        if not stored.is_text(framed, row.content):
+            raise IntegrityError(
+                f"row {row.id} holds something else than text or NULL in a column that is signed: "
+                "mend it first; nothing was adopted"
+            )
+        mac = ring.mac(framing.row_frame(framed, framing.content_hash(salt, row.content)), ROW)
+        connection.update(
+            f"update {log_table(connection)} set uid = ?, salt = ?, key_id = ?, "  # noqa: S608
+            "row_mac = ?, seal_no = null where id = ?",
+            [uid, salt, ring.key_id, mac, row.id],
+        )
+    return len(found)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from so.db.connection import Connection
 from so.errors import IntegrityError
 from so.systems.activity import framing, stored
+from so.systems.activity.framing import erasure_message
 from so.systems.activity.keys import ERASURE, KeyRing
 from so.systems.activity.masking import ERASED, Mask
-from so.systems.activity.stored import Erasure, Stored, erasure_message, judge
+from so.systems.activity.stored import Erasure, Stored, judge
 
 if TYPE_CHECKING:
     from so.systems.activity.log import ActivityLog

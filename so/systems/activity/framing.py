@@ -1,4 +1,4 @@
-"""How a row of the trail becomes bytes: framing, digests, leaves and the Merkle root.
+"""All that is signed, as bytes: framing, digests, leaves, the Merkle root, certificates.
 
 Nothing here knows a key or a database. Each value is framed with its length, so that moving bytes
 over a column's boundary changes the frame, and NULL is not the empty text.
@@ -10,7 +10,7 @@ its salt can be erased later, and the digest, kept elsewhere, still makes the ro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 FRAMED = (
@@ -23,42 +23,43 @@ SEAL = (
     "sealed_at", "sealed_by",
 )  # fmt: skip
 NO_SEAL = "0" * 64  # prev_hash of the first seal
+_HANDED_OVER = "next key "
 
 
-def frame(values: Iterable[Any]) -> bytes:
+def frame(values: Sequence[Any]) -> bytes:
     """*values* (text, whole numbers, None) as bytes that no other values give."""
-    parts = []
-    for value in values:
-        if value is None:
-            parts.append(b"-")
-        else:
-            raw = (value if type(value) is str else text(value)).encode("utf-8", "surrogatepass")
-            parts.append(b"%d:%b" % (len(raw), raw))
-    return b"".join(parts)
+    try:  # nearly always: all of it ASCII, so that characters are bytes
+        return "".join(["-" if v is None else f"{len(v)}:{v}" for v in values]).encode("ascii")
+    except (TypeError, UnicodeEncodeError):
+        return b"".join(map(_framed, values))
 
 
-def text(value: Any) -> str:
-    """A value as it came from the database, as text."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (bytes, bytearray)):  # somebody stored bytes where text belongs
-        return value.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode()
-    return str(value)
+def _framed(value: Any) -> bytes:
+    if value is None:
+        return b"-"
+    raw = str(value).encode("utf-8", "surrogatepass")
+    return b"%d:%b" % (len(raw), raw)
 
 
-def content_hash(salt: Any, content: Iterable[Any]) -> str:
+# --- rows
+
+
+def content_hash(salt: Any, content: Sequence[Any]) -> str:
     """The digest of a row's content (the columns CONTENT, in that order)."""
     return hashlib.sha256(b"content" + frame((salt, *content))).hexdigest()
 
 
-def row_frame(framed: Iterable[Any], content: str) -> bytes:
+def row_frame(framed: Sequence[Any], content: str) -> bytes:
     """What row_mac is made over: the columns FRAMED, and the digest of the content."""
     return b"row1" + frame((*framed, content))
 
 
 def leaf_hash(id: int, row: bytes, mac: Any) -> bytes:
     """What stands for one row in its seal: its id and its MAC are in it."""
-    return hashlib.sha256(b"\x00" + frame((id, mac)) + row).digest()
+    return hashlib.sha256(b"\x00" + frame((str(id), mac)) + row).digest()
+
+
+# --- seals
 
 
 def merkle_root(leaves: Sequence[bytes]) -> str:
@@ -67,14 +68,56 @@ def merkle_root(leaves: Sequence[bytes]) -> str:
         return hashlib.sha256(b"").hexdigest()
     level = list(leaves)
     while len(level) > 1:
-        pairs = [
-            hashlib.sha256(b"\x01" + level[i] + level[i + 1]).digest()
-            for i in range(0, len(level) - 1, 2)
-        ]
-        level = pairs + level[len(pairs) * 2 :]
+        level = _level_above(level)
     return level[0].hex()
 
 
-def seal_hash(values: Iterable[Any]) -> str:
+def _level_above(level: list[bytes]) -> list[bytes]:
+    sha256, pairs = hashlib.sha256, zip(level[::2], level[1::2])  # noqa: B905  an odd one is left
+    above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+    return above + level[len(above) * 2 :]
+
+
+def inclusion(leaves: Sequence[bytes], at: int) -> list[tuple[str, str]]:
+    """The path from leaf number *at* to the root: ("left" or "right", hash of the neighbour)."""
+    path, level = [], list(leaves)
+    while len(level) > 1:
+        neighbour = at ^ 1
+        if neighbour < len(level):
+            path.append(("left" if neighbour < at else "right", level[neighbour].hex()))
+        level, at = _level_above(level), at // 2
+    return path
+
+
+def seal_hash(values: Sequence[Any]) -> str:
     """The digest of a seal (the columns SEAL, in that order): no key is needed to check it."""
     return hashlib.sha256(b"seal1" + frame(values)).hexdigest()
+
+
+def handing_over(key_id: str) -> str:
+    """What stands in `sealed_by` of the last seal of a key: which key signs from then on."""
+    return f"{_HANDED_OVER}{key_id}"
+
+
+def heir(sealed_by: Any) -> str | None:
+    """The key that a seal hands over to; None if it is no such seal."""
+    is_last = isinstance(sealed_by, str) and sealed_by.startswith(_HANDED_OVER)
+    return sealed_by.removeprefix(_HANDED_OVER) if is_last else None
+
+
+# --- certificates
+
+
+def erasure_message(uid: Any, content: str, cert_uid: str, now: Sequence[Any]) -> bytes:
+    """What the MAC of an erasure is made over: the row, and what it says from *now* on."""
+    return b"erase1" + frame((uid, content, cert_uid, content_hash("", now)))
+
+
+def tombstone_message(id: int, seal_no: int, leaf: str, cert_uid: str) -> bytes:
+    """What the MAC of a tombstone is made over."""
+    return b"tomb1" + frame((id, seal_no, leaf, cert_uid))
+
+
+def pruning_message(seal_no: int, root: str, pruned_at: str | None, uid: str | None) -> bytes:
+    """What the MAC of a seal without rows is made over."""
+    return b"prune1" + frame((seal_no, root, pruned_at, uid))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import Any
 
@@ -11,10 +12,30 @@ from so.support.signing import Signer
 PURPOSES = ROW, SEAL, TOMBSTONE, PRUNING, ERASURE = (
     "activity-row", "activity-seal", "activity-tombstone", "activity-pruning", "activity-erasure",
 )  # fmt: skip
+_BLOCK = 64  # bytes that SHA-256 takes at a time
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
+
+
+class _Key:
+    """HMAC-SHA256 (RFC 2104) whose two first blocks are hashed once, not with every message."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        padded = key.ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(padded.translate(_INNER))
+        self._outer = hashlib.sha256(padded.translate(_OUTER))
+
+    def mac(self, message: bytes) -> str:
+        """The MAC of *message*, in hex."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 class KeyRing:
-    """Signs with the newest key, and checks with each that is still known.
+    """Signs with the newest key, and checks what older ones signed while they were in force.
 
     A key's id is derived from the key, so a wrong key is an unknown one, and is reported as such
     instead of making every row look forged.
@@ -29,29 +50,29 @@ class KeyRing:
         self.key_id = _id(signers[0])
         # Derived once here: deriving for every row would cost as much as the MAC itself.
         self._keys = {
-            _id(signer): {purpose: signer.mac(b"", purpose).encode() for purpose in PURPOSES}
+            _id(signer): {each: _Key(signer.mac(b"", each).encode()) for each in PURPOSES}
             for signer in signers
         }
-        self._newest = self._keys[self.key_id]
+
+    @property
+    def retired(self) -> list[str]:
+        """The ids of the keys before the newest, the latest first."""
+        return [id for id in self._keys if id != self.key_id]
 
     def knows(self, key_id: Any) -> bool:
         """True if what that key signed can be checked."""
-        return key_id in self._keys
+        return isinstance(key_id, str) and key_id in self._keys
 
-    def mac(self, message: bytes, purpose: str) -> str:
-        """The MAC of *message* under the newest key."""
-        return hmac.digest(self._newest[purpose], message, "sha256").hex()
+    def mac(self, message: bytes, purpose: str, key_id: str | None = None) -> str:
+        """The MAC of *message* under the newest key, or under the known one called *key_id*."""
+        return self._keys[key_id or self.key_id][purpose].mac(message)
 
     def check(self, message: bytes, mac: Any, purpose: str, key_id: Any = None) -> bool:
         """True if *mac* was made over *message* by the key *key_id*, or by any without one."""
         if not isinstance(mac, str) or not mac.isascii():
             return False
-        rings = self._keys.values() if key_id is None else (self._keys.get(key_id, {}),)
-        return any(
-            hmac.compare_digest(hmac.digest(ring[purpose], message, "sha256").hex(), mac)
-            for ring in rings
-            if ring
-        )
+        ids = self._keys if key_id is None else [key_id] if self.knows(key_id) else []
+        return any(hmac.compare_digest(self._keys[id][purpose].mac(message), mac) for id in ids)
 
 
 def _id(signer: Signer) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.db.values import in_parts
-from so.errors import IntegrityError
+from so.errors import ActivityError, IntegrityError
 from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
 from so.systems.activity.context import current_batch, current_causer, is_silent
@@ -18,7 +18,18 @@ from so.systems.activity.integrity import Integrity, SealSoon, integrity
 from so.systems.activity.masking import Mask
 from so.systems.activity.model import Activity
 from so.systems.activity.pending import PendingActivity
-from so.systems.activity.rows import COLUMNS, PROOF, Reference, context, reference, settle, written
+from so.systems.activity.rows import (
+    AUDIT,
+    COLUMNS,
+    PROOF,
+    Reference,
+    context,
+    not_reserved,
+    reference,
+    settle,
+    written,
+)  # fmt: skip
+from so.systems.activity.stored import log_table
 
 if TYPE_CHECKING:
     from so.systems.activity.report import Report
@@ -52,17 +63,17 @@ class ActivityLog:
         """
         self.db = db
         self.enabled = enabled
-        self.default_log = default_log
+        self.default_log = not_reserved(default_log)
         self.mask = Mask(mask)
         self.clock = clock or Clock()
         self._causer = causer
+        self.on_tampering: Callable[[Report], object] = lambda report: None
         self.integrity: Integrity | None = integrity(integrity_mode, keys)
         self.sealer: Sealer | None = None
         self.soon: SealSoon | None = None
         columns = COLUMNS if self.integrity is None else (*COLUMNS, *PROOF)
         self._columns = columns
         self._values = f"({', '.join('?' * len(columns))})"
-        self._insert = f"insert into activity_log ({', '.join(columns)}) values {self._values}"  # noqa: S608
         if self.integrity is not None and self.integrity.seals:
             from so.systems.activity.sealing import Sealer
 
@@ -76,8 +87,11 @@ class ActivityLog:
         return self.enabled and not is_silent()
 
     def entry(self, log_name: str | None = None) -> PendingActivity:
-        """A fresh entry; each of its steps gives a new one, `log()` writes it."""
-        return PendingActivity(self, log_name or self.default_log)
+        """A fresh entry; each of its steps gives a new one, `log()` writes it.
+
+        Raises ActivityError for the log `audit`, which is the trail's own.
+        """
+        return PendingActivity(self, not_reserved(log_name or self.default_log))
 
     def causer(self) -> Any:
         """Who is acting now."""
@@ -86,8 +100,15 @@ class ActivityLog:
     # --- writing
 
     def write(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-        """Insert *rows*, each with what `row()` gave; the id of the last one."""
-        columns = self._columns
+        """Insert *rows*, each with what `row()` gave; the id of the last one.
+
+        Raises ActivityError, so that the change is rolled back with them, if one was not written.
+        """
+        for row in rows:
+            not_reserved(row["log_name"])
+        return self._write(connection, rows)
+
+    def _write(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
         zone = connection.config["timezone"]
         for row in rows:
             settle(row, zone)
@@ -96,13 +117,25 @@ class ActivityLog:
         id = 0
         most = connection.max_statement_bytes
         for part in in_parts(list(rows), ROWS_PER_STATEMENT, most, lambda row: row.values()):
-            bindings = [row[column] for row in part for column in columns]
-            more = f", {self._values}" * (len(part) - 1)
-            id = connection.insert_get_id(self._insert + more, bindings)
+            id = self._insert(connection, part)
         if self.soon is not None:
             soon = self.soon
             connection.after_commit(lambda: soon.wake(connection))
         return id
+
+    def _insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        columns, one = self._columns, self._values
+        sql = (
+            f"insert into {log_table(connection)} ({', '.join(columns)}) "  # noqa: S608  # names
+            f"values {one}{f', {one}' * (len(rows) - 1)}"
+        )
+        done = connection.run(sql, [row[column] for row in rows for column in columns])
+        if done.rowcount != len(rows) and not connection.is_pretending:
+            raise ActivityError(
+                f"{len(rows) - done.rowcount} of {len(rows)} rows of the trail were not written: "
+                f"look for a trigger on {log_table(connection)} and drop it"
+            )
+        return done.last_id
 
     def row(
         self,
@@ -144,13 +177,13 @@ class ActivityLog:
         """Write an entry of the log `audit`, whether or not logging is on; its uid."""
         row = self.row(
             description,
-            log_name="audit",
+            log_name=AUDIT,
             event=event,
             subject=(None, None, None),
             causer=self.causer(),
             properties=properties,
         )
-        self.write(self.db.connection(), [row])
+        self._write(self.db.connection(), [row])
         return str(row["uid"])
 
     def find(self, connection: Connection, id: int) -> Activity:
@@ -199,27 +232,31 @@ class ActivityLog:
 
     # --- proof
 
-    def adopt(self) -> int:
+    def adopt(self, ids: Iterable[int] | None = None) -> int:
         """Sign the rows that were written before there was a key, as they are now; how many.
 
-        Once, when integrity is switched on: what happened to them before, nobody can tell.
+        Once, before the first seal: what happened to them before, nobody can tell. Later only
+        those with *ids*, which the entry in the log `audit` names; IntegrityError without.
         """
         from so.systems.activity import adopting
 
-        return adopting.adopt(self, self._integrity())
+        return adopting.adopt(self, self._integrity(), ids)
 
     def verify(
         self,
         *,
         since_last: bool = False,
         subject: str | None = None,
-        anchors: Iterable[str] = (),
+        between: tuple[int, int] | None = None,
+        anchors: Iterable[str] | None = None,
+        head: str | None = None,
         backlog_seconds: float = 300,
         heartbeat_seconds: float | None = None,
     ) -> Report:
-        """Check the trail; a clean run is noted in it, for the next with *since_last*.
+        """Check the trail; a run is noted in it, a clean one as the start of *since_last*.
 
-        *subject* is TYPE:ID. IntegrityError without a key.
+        *subject* is TYPE:ID, *between* two numbers of seals, *anchors* what an anchor file says,
+        *head* the hash of a seal. IntegrityError without a key.
         """
         from so.systems.activity.exporting import reference as parsed
         from so.systems.activity.verifying import Verifier
@@ -233,30 +270,41 @@ class ActivityLog:
             backlog_seconds=backlog_seconds,
             heartbeat_seconds=heartbeat_seconds,
         )
-        pair = parsed(subject) if subject else None
-        report = verifier.run(since_last=since_last, subject=pair, anchors=anchors)
-        if report.is_clean and pair is None:
+        report = verifier.run(
+            since_last=since_last,
+            subject=parsed(subject) if subject else None,
+            between=between,
+            anchors=anchors,
+            head=head,
+        )
+        self._note(report, is_whole=not subject and between is None)
+        return report
+
+    def _note(self, report: Report, *, is_whole: bool) -> None:
+        """Leave an entry of a verification, unless it saw a part of the trail and no fault."""
+        if report.is_clean and is_whole:
             mark = {"seal": report.last_seal, "hash": report.last_hash, "rows": report.rows}
             self.certify("verified", "Verified the trail", mark)
-        return report
+        elif report.fault_count:
+            found = {"findings": report.fault_count, "kinds": report.kinds}
+            self.certify("tampered", f"Verified the trail: {report.summary}", found)
+            self.on_tampering(report)
 
     def anchor(self, file: str | Path) -> str | None:
         """Append number, hash and time of the newest seal to *file*; None if there is none.
 
         The file belongs on another machine: what it says cannot be unsaid in this database.
+        Raises IntegrityError, and writes nothing, if it ends with a seal of another trail.
         """
+        from so.systems.activity import anchoring
+
         if self.sealer is None:
             raise IntegrityError("there is nothing to anchor: set activity.integrity to seal")
-        head = self.sealer.head(self.db.connection())
-        if head.seal_no == 0:
-            return None
+        connection = self.db.connection()
+        head = self.sealer.head(connection)
         line = f"{head.seal_no} {head.seal_hash} {head.sealed_at}"
-        path = Path(file)
-        known = path.read_text("utf-8-sig").splitlines() if path.is_file() else []
-        if line not in known[-1:]:
-            with path.open("a", encoding="utf-8") as out:
-                out.write(line + "\n")
-        return line
+        anchoring.append(connection, Path(file), line if head.seal_no else None)
+        return line if head.seal_no else None
 
     def _integrity(self) -> Integrity:
         if self.integrity is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.support.scope import UNSET
 from so.systems.activity.model import Activity
-from so.systems.activity.rows import reference
+from so.systems.activity.rows import not_reserved, reference
 
 if TYPE_CHECKING:
     from so.systems.activity.log import ActivityLog
@@ -54,7 +54,7 @@ class PendingActivity:
 
     def in_log(self, name: str) -> PendingActivity:
         """Write into the log called *name*."""
-        return replace(self, _log_name=name)
+        return replace(self, _log_name=not_reserved(name))
 
     use_log = in_log
 

@@ -15,9 +15,9 @@ from so.db.connection import Connection
 from so.db.values import datetime_text
 from so.errors import ActivityError, IntegrityError
 from so.systems.activity import framing, stored
+from so.systems.activity.framing import pruning_message, tombstone_message
 from so.systems.activity.keys import PRUNING, TOMBSTONE, KeyRing
 from so.systems.activity.stored import judge, marks
-from so.systems.activity.verifying import pruning_message, tombstone_message
 
 if TYPE_CHECKING:
     from so.systems.activity.log import ActivityLog

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -28,6 +29,8 @@ LONGEST = {
 LONGEST_LABEL = 191
 LONGEST_DESCRIPTION = 65_535  # bytes
 LABELS = ("number", "name", "title", "sku", "email")
+AUDIT = "audit"
+"""The log of certificates and verifications: the trail's own."""
 Reference = tuple[str | None, str | None, str | None]
 _zone = lru_cache(maxsize=16)(zone_of)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -68,6 +71,16 @@ def _moment(value: Any, zone_name: str) -> str | None:
     except (TypeError, ValueError) as error:
         raise ActivityError(f"{value!r} is no moment: give a datetime") from error
     return datetime_text(moment, _zone(zone_name))
+
+
+def not_reserved(log_name: str) -> str:
+    """*log_name*, unless it is the trail's own log, or what a database may take for that."""
+    plain = unicodedata.normalize("NFKD", str(log_name)).encode("ascii", "ignore").decode()
+    if plain.strip().lower() == AUDIT:
+        raise ActivityError(
+            f"the log {log_name!r} is the trail's own, where certificates stand: use another name"
+        )
+    return log_name
 
 
 def clean(text: str) -> str:

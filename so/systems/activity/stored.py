@@ -1,14 +1,17 @@
-"""Rows of the trail as they lie in the database, and whether one is still what was written.
+"""The four tables of the trail as they lie in the database, and whether a row is what was written.
 
-Read past the models and past every cast: what is checked is the stored text.
+Read past the models and past every cast: what is checked is the stored text. What no application
+wrote (bytes where text belongs, text that is no UTF-8) is read without an error, to be reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from so.db.connection import Connection
+from so.errors import ConcurrencyError, LostConnectionError, QueryError
+from so.support.parts import parts
 from so.systems.activity import framing
 from so.systems.activity.keys import ERASURE, ROW, KeyRing
 
@@ -19,15 +22,18 @@ REORDERED = "reordered"
 TRUNCATED = "truncated"
 PRUNED = "pruned without certificate"
 ERASED = "erased without certificate"
+RESTORED = "erased values put back"
 KEY_UNKNOWN = "key unknown"
-_KEYS_AT_ONCE = 500
+OTHER_KEY = "signed with a key that was not in force"
+ROWS_AT_ONCE = 1000
+_NO_TEXT = 0.5  # stands for what is neither text, whole number nor NULL
 
 
 class Stored(NamedTuple):
     """One row: its place, its proof, and the two groups of values that are signed."""
 
     id: int
-    seal_no: int | None
+    seal_no: Any
     row_mac: str | None
     salt: str | None
     framed: tuple[Any, ...]
@@ -43,6 +49,68 @@ class Stored(NamedTuple):
         """What the application calls it."""
         return self.framed[1]
 
+    def value(self, name: str) -> Any:
+        """The value of a signed column."""
+        if name in framing.CONTENT:
+            return self.content[framing.CONTENT.index(name)]
+        return self.framed[framing.FRAMED.index(name)]
+
+
+class Seal(NamedTuple):
+    """A row of activity_seals: the columns framing.SEAL, and those that are not in its hash."""
+
+    seal_no: int
+    first_id: int | None
+    last_id: int | None
+    row_count: int
+    merkle_root: str
+    prev_hash: str
+    key_id: str
+    sealed_at: str
+    sealed_by: str
+    seal_hash: str
+    seal_mac: str
+    pruned_at: str | None
+    prune_uid: str | None
+    prune_mac: str | None
+
+    @property
+    def hashed(self) -> tuple[Any, ...]:
+        """What its hash is made over."""
+        return self[: len(framing.SEAL)]
+
+    @property
+    def next_key(self) -> str:
+        """The key in force after it."""
+        return framing.heir(self.sealed_by) or self.key_id
+
+    def malformed(self) -> str | None:
+        """The column whose value is of a type that no seal was made with; None if there is none."""
+        for name, value in zip(self._fields, self, strict=True):
+            wanted = (int,) if name in _NUMBERS else (str,)
+            if type(value) not in wanted and not (value is None and name in _OPTIONAL):
+                return name
+        return None
+
+
+_NUMBERS = ("seal_no", "first_id", "last_id", "row_count")
+_OPTIONAL = ("first_id", "last_id", "pruned_at", "prune_uid", "prune_mac")
+
+
+class Tombstone(NamedTuple):
+    """What stands in a seal for a row that was pruned."""
+
+    id: int
+    seal_no: int
+    leaf_hash: str
+    cert_uid: str
+    mac: str
+
+    @property
+    def message(self) -> bytes:
+        """What its MAC is made over."""
+        return framing.tombstone_message(self.id, self.seal_no, self.leaf_hash, self.cert_uid)
+
 
 class Erasure(NamedTuple):
     """Why a row's content is not what was written: it was erased, with a certificate."""
@@ -52,54 +120,88 @@ class Erasure(NamedTuple):
     mac: str
 
 
+# --- reading
+
+_ROW = ("id", "seal_no", "row_mac", "salt", *framing.FRAMED, *framing.CONTENT)
+_END_OF_FRAMED = 4 + len(framing.FRAMED)
+
+
 def rows(
     connection: Connection, where: str, bindings: Sequence[Any], tail: str = "order by id"
 ) -> list[Stored]:
     """The rows that match *where*; times come as the text that is stored."""
-    columns = [_column(connection, name) for name in (*framing.FRAMED, *framing.CONTENT)]
-    found = connection.select_tuples(
-        f"select id, seal_no, row_mac, salt, {', '.join(columns)} "  # noqa: S608  # constants
-        f"from activity_log where {where} {tail}",
-        bindings,
-        use_read=False,
-    )
-    end = 4 + len(framing.FRAMED)
-    return [Stored(row[0], row[1], row[2], row[3], row[4:end], row[end:]) for row in found]
+    end = _END_OF_FRAMED
+    return [
+        Stored(row[0], row[1], row[2], row[3], row[4:end], row[end:])
+        for row in _read(connection, "activity_log", _ROW, f"{where} {tail}", bindings)
+    ]
 
 
-def _column(connection: Connection, name: str) -> str:
-    # Every engine and driver has its own idea of a datetime; all agree on its text.
-    is_time = name in ("created_at", "updated_at") and connection.dialect.name == "mysql"
-    return f"cast({name} as char)" if is_time else name
+def walk(
+    connection: Connection, where: str, bindings: Sequence[Any] = (), size: int = ROWS_AT_ONCE
+) -> Iterator[list[Stored]]:
+    """The rows that match *where*, *size* at a time by id; those of a part may be changed."""
+    after, last = "", list[Any]()
+    while found := rows(
+        connection, f"({where}){after}", [*bindings, *last], f"order by id limit {size}"
+    ):
+        yield found
+        if len(found) < size:
+            return
+        after, last = " and id > ?", [found[-1].id]
+
+
+def seals(connection: Connection, tail: str, bindings: Sequence[Any] = ()) -> list[Seal]:
+    """The seals that *tail*, what comes after `where`, asks for."""
+    return [Seal(*row) for row in _read(connection, "activity_seals", Seal._fields, tail, bindings)]
+
+
+def head(connection: Connection) -> Seal | None:
+    """The newest seal, as it is stored."""
+    found = seals(connection, "seal_no > 0 order by seal_no desc limit 1")
+    return found[0] if found else None
+
+
+def tombstones(connection: Connection, numbers: Sequence[Any]) -> list[Tombstone]:
+    """The tombstones in the seals with these numbers."""
+    columns = ("activity_id", "seal_no", "leaf_hash", "cert_uid", "mac")
+    return [
+        Tombstone(*row)
+        for part in parts(numbers)
+        for row in _read(
+            connection, "activity_tombstones", columns, f"seal_no in ({marks(part)})", part
+        )
+    ]
 
 
 def erasures(connection: Connection, among: Iterable[Stored]) -> dict[int, Erasure]:
     """The erasures of those rows whose salt is gone, by id."""
-    ids = [row.id for row in among if row.salt is None]
-    found: dict[int, Erasure] = {}
-    for at in range(0, len(ids), _KEYS_AT_ONCE):
-        part = ids[at : at + _KEYS_AT_ONCE]
-        for id, *rest in connection.select_tuples(
-            "select activity_id, content_hash, cert_uid, mac from activity_erasures "  # noqa: S608
-            f"where activity_id in ({marks(part)})",
-            part,
-            use_read=False,
-        ):
-            found[id] = Erasure(*rest)
-    return found
+    columns = ("activity_id", "content_hash", "cert_uid", "mac")
+    return {
+        row[0]: Erasure(*row[1:])
+        for part in parts([row.id for row in among if row.salt is None])
+        for row in _read(
+            connection, "activity_erasures", columns, f"activity_id in ({marks(part)})", part
+        )
+    }
 
 
 def copies(connection: Connection, among: Collection[Stored]) -> set[Any]:
     """Those uids of *among* that stand in more than one row: MACs do not cover the id."""
-    uids = [row.uid for row in among if row.uid is not None]
     found: set[Any] = set()
-    for at in range(0, len(uids), _KEYS_AT_ONCE):
-        part = uids[at : at + _KEYS_AT_ONCE]
+    for part in parts([row.uid for row in among if isinstance(row.uid, str)]):
         sql = (
-            f"select uid from activity_log where uid in ({marks(part)}) "  # noqa: S608  # marks
+            f"select uid from {log_table(connection)} where uid in ({marks(part)}) "  # noqa: S608
             "group by uid having count(*) > 1"
         )
         found.update(uid for (uid,) in connection.select_tuples(sql, part, use_read=False))
+    return found
+
+
+def first_signed_with(connection: Connection, key_id: str) -> int | None:
+    """The first row that says it was signed with that key; reads the whole table."""
+    sql = f"select min(id) from {log_table(connection)} where key_id = ?"  # noqa: S608  # a name
+    found: int | None = connection.scalar(sql, [key_id], use_read=False)
     return found
 
 
@@ -108,30 +210,99 @@ def marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
 
-def erasure_message(uid: Any, content_hash: str, cert_uid: str, content: Iterable[Any]) -> bytes:
-    """What the MAC of an erasure is made over: the row, and what it says from now on."""
-    now = framing.content_hash("", content)
-    return b"erase1" + framing.frame((uid, content_hash, cert_uid, now))
+def log_table(connection: Connection) -> str:
+    """`activity_log` as this connection calls it."""
+    return table(connection, "activity_log")
 
 
-def judge(row: Stored, ring: KeyRing, erased: Mapping[int, Erasure]) -> tuple[str | None, bytes]:
-    """What is wrong with *row* (None: nothing), and the bytes that its leaf is made of."""
-    fault = None
-    if row.salt is not None:
-        content = framing.content_hash(row.salt, row.content)
-    elif row.id in erased:
-        erasure = erased[row.id]
-        content = erasure.content_hash
-        message = erasure_message(row.uid, content, erasure.cert_uid, row.content)
-        fault = None if ring.check(message, erasure.mac, ERASURE) else ERASED
-    else:
-        content = ""
-        fault = ERASED
+def table(connection: Connection, name: str) -> str:
+    """A table of the trail, with the connection's prefix."""
+    return f"{connection.prefix}{name}"
+
+
+def _read(
+    connection: Connection, name: str, columns: Sequence[str], tail: str, bindings: Sequence[Any]
+) -> Sequence[tuple[Any, ...]]:
+    is_mysql = connection.dialect.name == "mysql"
+    # Every engine and driver has its own idea of a datetime; all agree on its text.
+    chosen = [
+        f"cast({column} as char)" if is_mysql and column in ("created_at", "updated_at") else column
+        for column in columns
+    ]
+    rest = f"from {table(connection, name)} where {tail}"
+    sql = f"select {', '.join(chosen)} {rest}"  # constants and marks
+    try:
+        return connection.select_tuples(sql, bindings, use_read=False)
+    except (ConcurrencyError, LostConnectionError):
+        raise
+    except QueryError as error:
+        if is_mysql or "decode" not in str(error.__cause__ or error):
+            raise
+    raw = ", ".join(f"typeof({c}), case typeof({c}) when 'text' then cast({c} as blob) else {c} end"
+                    for c in columns)  # fmt: skip
+    found = connection.select_tuples(f"select {raw} {rest}", bindings, use_read=False)
+    return [tuple(map(_decoded, row[::2], row[1::2])) for row in found]
+
+
+def _decoded(kind: str, value: Any) -> Any:
+    if kind != "text":
+        return _NO_TEXT if kind == "blob" else value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return _NO_TEXT
+
+
+# --- judging
+
+
+def judge(
+    row: Stored,
+    ring: KeyRing,
+    erased: Mapping[int, Erasure],
+    *,
+    key: str | None = None,
+    in_force: str | None = None,
+) -> tuple[str | None, bytes]:
+    """What is wrong with *row* (None: nothing), and the bytes that its leaf is made of.
+
+    *key*: the one it must have been signed with; *in_force*: the one that an erasure of it must
+    be signed with. Without them any key of the ring is as good.
+    """
+    content, fault = _content(row, ring, erased, in_force)
     message = framing.row_frame(row.framed, content)
     if row.row_mac is None:
         fault = INSERTED
-    elif fault is None and not ring.knows(row.key_id):
+    elif fault is not None:
+        pass
+    elif not is_text(row.framed, row.content):
+        fault = EDITED
+    elif key is not None and row.key_id != key:
+        fault = OTHER_KEY
+    elif not ring.knows(row.key_id):
         fault = KEY_UNKNOWN
-    elif fault is None and not ring.check(message, row.row_mac, ROW, row.key_id):
+    elif not ring.check(message, row.row_mac, ROW, row.key_id):
         fault = EDITED
     return fault, message
+
+
+def _content(
+    row: Stored, ring: KeyRing, erased: Mapping[int, Erasure], in_force: str | None
+) -> tuple[str, str | None]:
+    """The digest of what *row* was written with, and what is wrong with its being erased."""
+    if row.salt is not None:
+        return framing.content_hash(row.salt, row.content), None
+    erasure = erased.get(row.id)
+    if erasure is None:
+        return "", ERASED
+    kept, certificate, mac = erasure
+    message = framing.erasure_message(row.uid, kept, certificate, row.content)
+    return kept, None if ring.check(message, mac, ERASURE, in_force) else ERASED
+
+
+_TEXT = frozenset((str, type(None)))
+
+
+def is_text(framed: tuple[Any, ...], content: tuple[Any, ...]) -> bool:
+    """All of it is text or NULL: with that it was signed, and nothing else looks the same."""
+    return _TEXT.issuperset(map(type, framed)) and _TEXT.issuperset(map(type, content))

@@ -1,66 +1,31 @@
-"""`Verifier`: is the trail still what was written? Reads one snapshot, while others write."""
+"""`Verifier`: is the trail still what was written? Reads one snapshot, while others write.
+
+The trail is a closed world: every seal follows the one before, every row is in a seal that exists
+or is judged by itself, every tombstone, erasure and pruning has a certificate that is a row of the
+trail. What is none of that is a finding.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from so.db.connection import Connection
 from so.db.values import datetime_text
 from so.support.clock import Clock
-from so.systems.activity import framing, stored
+from so.support.parts import parts
+from so.systems.activity import anchoring, framing, stored
+from so.systems.activity.certificates import Certificates
 from so.systems.activity.keys import PRUNING, SEAL, TOMBSTONE, KeyRing
-from so.systems.activity.report import Report
-from so.systems.activity.stored import Erasure, Stored, judge, marks
+from so.systems.activity.report import ALWAYS, WITHOUT_ANCHOR, WITHOUT_SEALS, Report
+from so.systems.activity.stored import Erasure, Seal, Stored, Tombstone, judge, log_table, marks
 
 SEALS_AT_ONCE = 500
 ROWS_AT_ONCE = 5000
-CERTIFICATES = ("pruned", "erased")
-_SEAL_COLUMNS = ", ".join(
-    (*framing.SEAL, "seal_hash", "seal_mac", "pruned_at", "prune_uid", "prune_mac")
-)
+_UNASKED = object()
 _BACKLOG = "activity:seal has not run for too long"
-
-
-class Seal(NamedTuple):
-    """A row of activity_seals: the columns SEAL, and those that are not in its hash."""
-
-    seal_no: int
-    first_id: int | None
-    last_id: int | None
-    row_count: int
-    merkle_root: str
-    prev_hash: str
-    key_id: str
-    sealed_at: str
-    sealed_by: str
-    seal_hash: str
-    seal_mac: str
-    pruned_at: str | None
-    prune_uid: str | None
-    prune_mac: str | None
-
-
-class Tombstone(NamedTuple):
-    """What stands in a seal for a row that was pruned."""
-
-    id: int
-    seal_no: int
-    leaf_hash: str
-    cert_uid: str
-    mac: str
-
-
-def tombstone_message(id: int, seal_no: int, leaf: str, cert_uid: str) -> bytes:
-    """What the MAC of a tombstone is made over."""
-    return b"tomb1" + framing.frame((id, seal_no, leaf, cert_uid))
-
-
-def pruning_message(seal_no: int, root: str, pruned_at: str | None, uid: str | None) -> bytes:
-    """What the MAC of a seal without rows is made over."""
-    return b"prune1" + framing.frame((seal_no, root, pruned_at, uid))
 
 
 class Verifier:
@@ -83,46 +48,93 @@ class Verifier:
         self._expects_seals = seals
         self._backlog = backlog_seconds
         self._heartbeat = heartbeat_seconds
-        self._certificates: dict[str, int | None] = {}  # uid → a seal that needs it
+        self._first: Any = _UNASKED
+        self._in_force: str | None = None  # the key that the newest seal leaves in force
         self.report = Report()
+        self._certificates = Certificates(connection, ring, self.report)
 
     def run(
         self,
         *,
         since_last: bool = False,
         subject: tuple[str, str] | None = None,
-        anchors: Iterable[str] = (),
+        between: tuple[int, int] | None = None,
+        anchors: Iterable[str] | None = None,
+        head: str | None = None,
     ) -> Report:
-        """Verify all of it; or what came since the last clean run; or what concerns *subject*."""
+        """Verify all of it; or what came since the last clean run; or what concerns *subject*.
+
+        *between* is two numbers of seals. *anchors* are lines of an anchor file, *head* is the
+        hash of a seal that was noted elsewhere.
+        """
         is_mysql = self._connection.dialect.name == "mysql"
         mode, isolation = ("read", "repeatable read") if is_mysql else ("deferred", None)
+        self._note_limits(anchors is not None or head is not None)
         with self._connection.transaction(mode=mode, isolation=isolation):
+            newest = stored.head(self._connection)
+            self._in_force = newest.next_key if newest is not None else None
             if subject is not None:
                 self._subject(*subject)
+            elif between is not None:
+                self._between(*between)
             else:
                 self._all(self._mark() if since_last else (0, framing.NO_SEAL))
-            self._check_certificates()
-            self._check_anchors(anchors)
+            self._certificates.check(self._in_force)
+            if anchors is not None:
+                anchoring.compare(self._connection, anchors, self.report)
+            if head is not None:
+                anchoring.find(self._connection, head, self.report)
         return self.report
+
+    def _note_limits(self, is_anchored: bool) -> None:
+        self.report.limits += ALWAYS
+        if not self._expects_seals:
+            self.report.limits.append(WITHOUT_SEALS)
+        elif not is_anchored:
+            self.report.limits.append(WITHOUT_ANCHOR)
 
     # --- what to look at
 
     def _all(self, start: tuple[int, str]) -> None:
-        newest = self._chain(*start)
-        self._beyond(newest)
+        newest = self._chain(self._continues(*start))
+        self._key_in_force(newest)
+        self._strays(newest.seal_no if newest is not None else 0)
         self._loose(newest)
+        self._put_back()
+
+    def _between(self, first: int, last: int) -> None:
+        """The seals from *first* to *last* and their rows."""
+        self.report.limits.append("anything outside the seals that were asked for")
+        before = stored.seals(self._connection, "seal_no = ?", [first - 1]) if first > 1 else []
+        newest = self._chain(before[0] if before else None, last)
+        if self.report.last_seal < last:
+            text = f"seal {self.report.last_seal + 1} is missing"
+            self.report.fault(stored.DELETED, text, seal=self.report.last_seal + 1)
+        self._key_in_force(newest)
 
     def _subject(self, kind: str, id: str) -> None:
-        """Every row of the subject, and every seal that holds one of them."""
+        """Every row of the subject, every seal that holds one, and the counts of all seals.
+
+        A row of the subject that was deleted is nowhere to be found, but its seal misses one.
+        """
+        self.report.limits.append(
+            f"what of {kind}:{id} was deleted shows only as a row that its seal lacks; rows of "
+            "others are judged where they share a seal"
+        )
         found = stored.rows(self._connection, "subject_type = ? and subject_id = ?", [kind, id])
-        wanted = sorted({row.seal_no for row in found if row.seal_no})
-        for at in range(0, len(wanted), SEALS_AT_ONCE):
-            part = wanted[at : at + SEALS_AT_ONCE]
-            seals = self._read_seals(f"seal_no in ({marks(part)}) order by seal_no", part)
-            for no in sorted({*part} - {seal.seal_no for seal in seals}):
-                self.report.fault(stored.DELETED, f"seal {no} is missing", seal=no)
+        wanted = list(dict.fromkeys(row.seal_no for row in found if row.seal_no))
+        there: set[int] = set()
+        for part in parts(wanted):
+            seals = stored.seals(
+                self._connection, f"seal_no in ({marks(part)}) order by seal_no", part
+            )
+            there |= {seal.seal_no for seal in seals}
             for group in _groups(seals):
                 self._group(group)
+        for no in wanted:
+            if no not in there:
+                self.report.fault(stored.DELETED, f"seal {no} is missing", seal=no)
+        self._counts(there)
         self._judge_loose([row for row in found if not row.seal_no])
 
     def _mark(self) -> tuple[int, str]:
@@ -135,36 +147,41 @@ class Verifier:
         )
         erased = stored.erasures(self._connection, found)
         for row in found:
-            if judge(row, self._ring, erased)[0] is None:
-                properties = json.loads(row.content[framing.CONTENT.index("properties")] or "{}")
+            if judge(row, self._ring, erased, in_force=self._in_force)[0] is None:
+                properties = json.loads(row.value("properties") or "{}")
                 if isinstance(properties.get("seal"), int):
                     return properties["seal"], str(properties.get("hash"))
         return 0, framing.NO_SEAL
 
     # --- the chain of seals
 
-    def _chain(self, last: int, last_hash: str) -> Seal | None:
-        newest = self._continues(last, last_hash)
-        previous = (last, last_hash)
+    def _chain(self, previous: Seal | None, last: int | None = None) -> Seal | None:
+        """Every seal after *previous*, to number *last*; the newest one seen."""
+        bound = "" if last is None else f"and seal_no <= {int(last)} "
         while True:
-            found = self._read_seals(
-                f"seal_no > ? order by seal_no limit {SEALS_AT_ONCE}", [previous[0]]
+            number = previous.seal_no if previous is not None else 0
+            found = stored.seals(
+                self._connection,
+                f"seal_no > ? {bound}order by seal_no limit {SEALS_AT_ONCE}",
+                [number],
             )
             for seal in found:
                 self._follows(seal, previous)
-                previous = (seal.seal_no, seal.seal_hash)
-                newest = seal
+                self._seal(seal, previous)
+                previous = seal
             for group in _groups(found):
                 self._group(group)
             if len(found) < SEALS_AT_ONCE:
-                self.report.last_seal, self.report.last_hash = previous
-                return newest
+                if previous is not None:
+                    self.report.last_seal = previous.seal_no
+                    self.report.last_hash = str(previous.seal_hash)
+                return previous
 
     def _continues(self, last: int, last_hash: str) -> Seal | None:
         """The seal that the last run ended with, which must still be what it was."""
         if last == 0:
             return None
-        found = self._read_seals("seal_no = ?", [last])
+        found = stored.seals(self._connection, "seal_no = ?", [last])
         if not found:
             text = f"seal {last} was there at the last verification and is missing now"
             self.report.fault(stored.TRUNCATED, text, seal=last)
@@ -174,57 +191,75 @@ class Verifier:
             self.report.fault(stored.EDITED, text, seal=last)
         return found[0]
 
-    def _follows(self, seal: Seal, previous: tuple[int, str]) -> None:
+    def _follows(self, seal: Seal, previous: Seal | None) -> None:
         no = seal.seal_no
-        if no != previous[0] + 1:
-            missing = f"{previous[0] + 1} to {no - 1}" if no > previous[0] + 2 else f"{no - 1}"
-            self.report.fault(stored.DELETED, f"seal {missing} is missing", seal=previous[0] + 1)
-        elif seal.prev_hash != previous[1]:
-            text = f"seal {no} does not continue seal {previous[0]}"
+        number = previous.seal_no if previous is not None else 0
+        hashed = previous.seal_hash if previous is not None else framing.NO_SEAL
+        if no != number + 1:
+            missing = f"{number + 1} to {no - 1}" if no > number + 2 else f"{no - 1}"
+            self.report.fault(stored.DELETED, f"seal {missing} is missing", seal=number + 1)
+        elif seal.prev_hash != hashed:
+            text = f"seal {no} does not continue seal {number}"
             self.report.fault(stored.REORDERED, text, seal=no)
 
-    def _read_seals(self, tail: str, bindings: Sequence[Any]) -> list[Seal]:
-        sql = f"select {_SEAL_COLUMNS} from activity_seals where {tail}"  # noqa: S608  # constants
-        return [Seal(*row) for row in self._connection.select_tuples(sql, bindings, use_read=False)]
+    def _seal(self, seal: Seal, previous: Seal | None) -> None:
+        """The seal itself: its values, its hash, its key, its MAC."""
+        no = seal.seal_no
+        self.report.seals += 1
+        odd = seal.malformed()
+        if odd is not None:
+            text = f"seal {no} was changed: {odd} is {getattr(seal, odd)!r}"
+            self.report.fault(stored.EDITED, text, seal=no)
+        elif framing.seal_hash(seal.hashed) != seal.seal_hash:
+            self.report.fault(stored.EDITED, f"seal {no} was changed", seal=no)
+        elif previous is not None and seal.key_id != previous.next_key:
+            text = f"seal {no} was made with the key {seal.key_id}, which was not in force"
+            self.report.fault(stored.EDITED, text, seal=no)
+        elif not self._ring.knows(seal.key_id):
+            self.report.unknown(f"seal {no} was made with an unknown key {seal.key_id}")
+        elif not self._ring.check(seal.seal_hash.encode(), seal.seal_mac, SEAL, seal.key_id):
+            text = f"seal {no} was made without the key"
+            self.report.fault(stored.EDITED, text, seal=no)
 
-    # --- the seals of one reading, and their rows
+    def _key_in_force(self, newest: Seal | None) -> None:
+        """The newest seal must leave the newest key in force: an older one has been retired."""
+        if newest is None or self._in_force in (None, self._ring.key_id):
+            return
+        if self._ring.knows(self._in_force) or self._is_usurped(newest.seal_no):
+            text = (
+                f"seal {newest.seal_no} was made with a retired key: run activity:seal after a "
+                "change of AUDIT_KEY; if that was done, the trail was written anew with the old key"
+            )
+            self.report.fault(stored.EDITED, text, seal=newest.seal_no)
+
+    def _is_usurped(self, newest: int) -> bool:
+        """Did one of our retired keys hand over to a key that we do not know?"""
+        sql = "sealed_by = ? and seal_no <= ? order by seal_no desc limit 1"
+        wanted = [framing.handing_over(str(self._in_force)), newest]
+        return any(
+            self._ring.knows(seal.key_id) and seal.key_id != self._ring.key_id
+            for seal in stored.seals(self._connection, sql, wanted)
+        )
+
+    # --- the rows of the seals of one reading
 
     def _group(self, seals: Sequence[Seal]) -> None:
         members: dict[int, list[Stored | Tombstone]] = {seal.seal_no: [] for seal in seals}
         numbers = list(members)
         found = stored.rows(self._connection, f"seal_no in ({marks(numbers)})", numbers)
         for row in found:
-            members[row.seal_no or 0].append(row)
-        for tombstone in self._tombstones(numbers):
+            members[row.seal_no].append(row)
+        for tombstone in stored.tombstones(self._connection, numbers):
             members[tombstone.seal_no].append(tombstone)
         erased = stored.erasures(self._connection, found)
         for seal in seals:
-            self._seal(seal)
             self._members(seal, sorted(members[seal.seal_no], key=lambda row: row.id), erased)
-        for id, erasure in erased.items():
-            self._certificates.setdefault(erasure.cert_uid, None)
-            self.report.erased += id > 0
+        self._note_erased(erased)
 
-    def _tombstones(self, numbers: Sequence[int]) -> list[Tombstone]:
-        sql = (
-            "select activity_id, seal_no, leaf_hash, cert_uid, mac "  # noqa: S608  # marks only
-            "from activity_tombstones "
-            f"where seal_no in ({marks(numbers)})"
-        )
-        found = self._connection.select_tuples(sql, numbers, use_read=False)
-        return [Tombstone(*row) for row in found]
-
-    def _seal(self, seal: Seal) -> None:
-        """The seal itself: its hash, its MAC."""
-        no = seal.seal_no
-        self.report.seals += 1
-        if framing.seal_hash(seal[: len(framing.SEAL)]) != seal.seal_hash:
-            self.report.fault(stored.EDITED, f"seal {no} was changed", seal=no)
-        elif not self._ring.knows(seal.key_id):
-            self.report.cannot_check.append(f"seal {no} was made with an unknown key {seal.key_id}")
-        elif not self._ring.check(seal.seal_hash.encode(), seal.seal_mac, SEAL, seal.key_id):
-            text = f"seal {no} was made without the key"
-            self.report.fault(stored.EDITED, text, seal=no)
+    def _note_erased(self, erased: Mapping[int, Erasure]) -> None:
+        for erasure in erased.values():
+            self._certificates.need(erasure.cert_uid, "erased")
+        self.report.erased += len(erased)
 
     def _members(
         self, seal: Seal, members: Sequence[Stored | Tombstone], erased: Mapping[int, Erasure]
@@ -232,121 +267,137 @@ class Verifier:
         if any((seal.pruned_at, seal.prune_uid, seal.prune_mac)):
             self._pruned(seal, members)
             return
-        before = len(self.report.faults)
-        unknown: list[int] = []
-        leaves = [self._leaf(row, erased, unknown) for row in members]
-        missing = seal.row_count - len(members)
+        before = self.report.fault_count
+        leaves = [
+            self._grave(row) if isinstance(row, Tombstone) else self._leaf(row, seal, erased)
+            for row in members
+        ]
         no = seal.seal_no
+        missing = seal.row_count - len(members) if type(seal.row_count) is int else 0
         if missing > 0:
             text = f"{missing} of {seal.row_count} rows of seal {no} are missing"
-            self.report.fault(stored.DELETED, text, seal=no, row=self._gap(seal, members))
+            self.report.fault(stored.DELETED, text, seal=no, row=_gap(seal, members))
         elif missing < 0:
             text = f"seal {no} has {-missing} rows more than it was made of"
             self.report.fault(stored.INSERTED, text, seal=no)
-        elif framing.merkle_root(leaves) != seal.merkle_root:
-            if unknown:
-                text = f"row {unknown[0]} of seal {no} was changed"
-                self.report.fault(stored.EDITED, text, seal=no, row=unknown[0])
-            elif len(self.report.faults) == before:
-                text = f"rows of seal {no} changed places"
-                self.report.fault(stored.REORDERED, text, seal=no)
-        elif unknown:
-            self.report.cannot_check.append(
-                f"{len(unknown)} rows of seal {no} were signed with an unknown key"
-            )
+        elif self.report.fault_count == before and framing.merkle_root(leaves) != seal.merkle_root:
+            self._no_root(seal, members)
 
-    def _leaf(
-        self, row: Stored | Tombstone, erased: Mapping[int, Erasure], unknown: list[int]
-    ) -> bytes:
-        no = row.seal_no
-        if isinstance(row, Tombstone):
-            message = tombstone_message(row.id, row.seal_no, row.leaf_hash, row.cert_uid)
-            if not self._ring.check(message, row.mac, TOMBSTONE):
-                text = f"the tombstone of row {row.id} in seal {no} was made without the key"
-                self.report.fault(stored.PRUNED, text, seal=no, row=row.id)
-            self._certificates.setdefault(row.cert_uid, no)
-            self.report.pruned += 1
-            return _bytes(row.leaf_hash)
-        fault, message = judge(row, self._ring, erased)
+    def _no_root(self, seal: Seal, members: Sequence[Stored | Tombstone]) -> None:
+        """Each row is as it was signed, as far as can be told, and together they are not."""
+        no = seal.seal_no
+        if self._ring.knows(seal.key_id):
+            text = f"rows of seal {no} changed places"
+            self.report.fault(stored.REORDERED, text, seal=no)
+        else:
+            row = members[0].id if members else None
+            text = f"row {row} of seal {no}, or one beside it, was changed"
+            self.report.fault(stored.EDITED, text, seal=no, row=row)
+
+    def _grave(self, tombstone: Tombstone) -> bytes:
+        no = tombstone.seal_no
+        if not self._ring.check(tombstone.message, tombstone.mac, TOMBSTONE, self._in_force):
+            text = f"the tombstone of row {tombstone.id} in seal {no} was made without the key"
+            self.report.fault(stored.PRUNED, text, seal=no, row=tombstone.id)
+        self._certificates.need(tombstone.cert_uid, "pruned", no)
+        self.report.pruned += 1
+        return _bytes(tombstone.leaf_hash)
+
+    def _leaf(self, row: Stored, seal: Seal, erased: Mapping[int, Erasure]) -> bytes:
+        key, no = seal.key_id, seal.seal_no
+        fault, message = judge(row, self._ring, erased, key=key, in_force=self._in_force)
         self.report.rows += 1
-        if fault == stored.KEY_UNKNOWN:
-            unknown.append(row.id)
-        elif fault is not None:
-            self.report.fault(fault, f"row {row.id} of seal {no}: {fault}", seal=no, row=row.id)
+        if type(row.seal_no) is not int:
+            fault = stored.EDITED
+        if fault is not None and fault != stored.KEY_UNKNOWN:
+            kind = stored.EDITED if fault == stored.OTHER_KEY else fault
+            self.report.fault(kind, f"row {row.id} of seal {no}: {fault}", seal=no, row=row.id)
         return framing.leaf_hash(row.id, message, row.row_mac)
 
     def _pruned(self, seal: Seal, members: Sequence[Stored | Tombstone]) -> None:
         no = seal.seal_no
-        message = pruning_message(no, seal.merkle_root, seal.pruned_at, seal.prune_uid)
-        if not self._ring.check(message, seal.prune_mac, PRUNING):
+        message = framing.pruning_message(no, seal.merkle_root, seal.pruned_at, seal.prune_uid)
+        if not self._ring.check(message, seal.prune_mac, PRUNING, self._in_force):
             text = f"seal {no} says it was pruned, without a certificate"
             self.report.fault(stored.PRUNED, text, seal=no)
             return
-        self._certificates.setdefault(str(seal.prune_uid), no)
-        self.report.pruned += seal.row_count
+        self._certificates.need(str(seal.prune_uid), "pruned", no, count=0)
+        self.report.pruned += seal.row_count if type(seal.row_count) is int else 0
         if members:
             text = f"seal {no} was pruned, and has rows"
             self.report.fault(stored.INSERTED, text, seal=no, row=members[0].id)
 
-    @staticmethod
-    def _gap(seal: Seal, members: Sequence[Stored | Tombstone]) -> int | None:
-        """The missing row, where the ids tell which one it is."""
-        if seal.first_id is None or seal.last_id is None:
-            return None
-        have = {row.id for row in members}
-        if seal.last_id - seal.first_id + 1 > ROWS_AT_ONCE:
-            return None
-        gaps = [id for id in range(seal.first_id, seal.last_id + 1) if id not in have]
-        return gaps[0] if len(gaps) == seal.row_count - len(members) else None
-
     # --- rows outside the seals
 
-    def _beyond(self, newest: Seal | None) -> None:
-        """Rows that belong to a seal after the newest: that seal was taken away."""
-        last = newest.seal_no if newest is not None else 0
-        found = self._connection.select_tuples(
-            "select min(seal_no), min(id), count(*) from activity_log where seal_no > ?",
-            [last],
-            use_read=False,
-        )[0]
-        if found[2]:
-            text = f"{found[2]} rows belong to seals after the newest one, {last}: it was cut off"
-            self.report.fault(stored.TRUNCATED, text, seal=found[0], row=found[1])
+    def _strays(self, newest: int) -> None:
+        """Rows and tombstones that say they belong to a seal which there is not."""
+        log, seals = log_table(self._connection), stored.table(self._connection, "activity_seals")
+        graves = stored.table(self._connection, "activity_tombstones")
+        for name, source, id in (("rows", log, "id"), ("tombstones", graves, "activity_id")):
+            found = self._connection.select_tuples(
+                f"select r.seal_no, min(r.{id}), count(*) from {source} r left join {seals} s "  # noqa: S608  # names
+                "on s.seal_no = r.seal_no and s.seal_no > 0 "
+                "where r.seal_no is not null and r.seal_no <> 0 and s.seal_no is null "
+                "group by r.seal_no order by r.seal_no",
+                use_read=False,
+            )
+            for no, row, count in found:
+                self._stray(no, row, f"{count} {name}", newest)
+        for seal in stored.seals(self._connection, "seal_no <= 0"):
+            text = f"seal {seal.seal_no} is none of the trail's: its seals are numbered from 1"
+            self.report.fault(stored.INSERTED, text, seal=seal.seal_no)
+
+    def _stray(self, no: Any, row: int, what: str, newest: int) -> None:
+        if isinstance(no, int) and no > newest:
+            text = f"{what} belong to seal {no}, after the newest one, {newest}: it was cut off"
+            self.report.fault(stored.TRUNCATED, text, seal=no, row=row)
+        else:
+            text = f"{what} say they belong to a seal {no!r}, which there is not"
+            kind = stored.DELETED if isinstance(no, int) and no > 0 else stored.INSERTED
+            self.report.fault(kind, text, seal=no if _int(no) else str(no), row=row)
 
     def _loose(self, newest: Seal | None) -> None:
-        last, oldest = 0, None
-        where = "(seal_no is null or seal_no = 0) and id > ?"
-        while True:
-            found = stored.rows(
-                self._connection, where, [last], f"order by id limit {ROWS_AT_ONCE}"
-            )
+        oldest = None
+        for found in stored.walk(self._connection, "seal_no is null or seal_no = 0"):
             self._judge_loose(found)
-            times = [str(row.framed[-2]) for row in found if row.framed[-2] is not None]
+            times = [str(time) for row in found if (time := row.value("created_at")) is not None]
             oldest = min([*times, oldest] if oldest else times, default=None)
-            if len(found) < ROWS_AT_ONCE:
-                break
-            last = found[-1].id
         if self._expects_seals:
             self._backlog_since(oldest, newest)
 
     def _judge_loose(self, found: Sequence[Stored]) -> None:
         erased = stored.erasures(self._connection, found)
         copied = stored.copies(self._connection, found)
+        since = self._since() if found else None
         self.report.unsealed += len(found)
-        self.report.erased += len(erased)
-        for erasure in erased.values():
-            self._certificates.setdefault(erasure.cert_uid, None)
+        self._note_erased(erased)
         for row in found:
-            fault, _ = judge(row, self._ring, erased)
+            is_late = self._in_force == self._ring.key_id or (since is not None and row.id > since)
+            key = self._ring.key_id if is_late else None
+            fault, _ = judge(row, self._ring, erased, key=key, in_force=self._in_force)
             if row.uid in copied:
                 fault = stored.INSERTED
-            if fault == stored.KEY_UNKNOWN:
-                self.report.cannot_check.append(f"row {row.id} was signed with an unknown key")
+            if fault == stored.KEY_UNKNOWN and self._may_be_lost(row.key_id):
+                self.report.unknown(f"row {row.id} was signed with an unknown key")
             elif fault is not None:
-                self.report.fault(fault, f"row {row.id}, not yet sealed: {fault}", row=row.id)
+                kind = fault if fault in (stored.EDITED, stored.ERASED) else stored.INSERTED
+                self.report.fault(kind, f"row {row.id}, not yet sealed: {fault}", row=row.id)
+
+    def _since(self) -> int | None:
+        """The first row under the newest key, while no seal says yet that it is in force."""
+        if self._first is _UNASKED:
+            is_needed = self._ring.retired and self._in_force != self._ring.key_id
+            newest = self._ring.key_id
+            self._first = stored.first_signed_with(self._connection, newest) if is_needed else None
+        found: int | None = self._first
+        return found
+
+    def _may_be_lost(self, key_id: Any) -> bool:
+        """An unknown key that the newest seal leaves in force, or a trail without any seal."""
+        return self._in_force is None or key_id == self._in_force
 
     def _backlog_since(self, oldest: str | None, newest: Seal | None) -> None:
-        sealed_at = newest.sealed_at if newest is not None else ""
+        sealed_at = str(newest.sealed_at) if newest is not None else ""
         # An entry may carry an earlier time than it was written at, so both must be old.
         limit = self._ago(self._backlog)
         if oldest is not None and oldest < limit and sealed_at < limit:
@@ -358,54 +409,58 @@ class Verifier:
     def _ago(self, seconds: float) -> str:
         return datetime_text(self._clock.now() - timedelta(seconds=seconds))
 
-    # --- certificates and anchors
+    # --- by counting
 
-    def _check_certificates(self) -> None:
-        uids = list(self._certificates)
-        there: set[str] = set()
-        for at in range(0, len(uids), SEALS_AT_ONCE):
-            part = uids[at : at + SEALS_AT_ONCE]
-            sql = (
-                f"select uid from activity_log where uid in ({marks(part)}) "  # noqa: S608  # marks
-                f"and log_name = 'audit' and event in ({marks(CERTIFICATES)})"
-            )
-            found = self._connection.select_tuples(sql, [*part, *CERTIFICATES], use_read=False)
-            there.update(uid for (uid,) in found)
-        for uid in uids:
-            if uid not in there:
-                text = f"the certificate {uid} of a pruning or erasure is missing"
-                self.report.fault(stored.PRUNED, text, seal=self._certificates[uid])
+    def _counts(self, seen: set[int]) -> None:
+        """Seals that hold fewer or more rows and tombstones than they were made of."""
+        log, seals, graves = (
+            stored.table(self._connection, name)
+            for name in ("activity_log", "activity_seals", "activity_tombstones")
+        )
+        found = self._connection.select_tuples(
+            "select s.seal_no, s.row_count, (select count(*) from "  # noqa: S608  # names
+            f"{log} r where r.seal_no = s.seal_no), (select count(*) from {graves} t "
+            f"where t.seal_no = s.seal_no) from {seals} s where s.pruned_at is null",
+            use_read=False,
+        )
+        for no, wanted, rows, buried in found:
+            if no not in seen and wanted != rows + buried:
+                text = f"seal {no} was made of {wanted} rows and has {rows + buried}"
+                kind = stored.DELETED if str(wanted) > "" and rows < _int(wanted) else "inserted"
+                self.report.fault(kind, text, seal=no)
 
-    def _check_anchors(self, lines: Iterable[str]) -> None:
-        """Compare the seals with what was written down elsewhere."""
-        for line in lines:
-            no, seal_hash = _anchor(line)
-            if no is None:
-                if seal_hash:
-                    self.report.cannot_check.append(f"{seal_hash[:80]!r} is no line of an anchor")
-                continue
-            found = self._connection.select_tuples(
-                "select seal_hash from activity_seals where seal_no = ?", [no], use_read=False
-            )
-            if not found:
-                text = f"seal {no} was anchored and is missing: the trail was cut or set back"
-                self.report.fault(stored.TRUNCATED, text, seal=no)
-            elif found[0][0] != seal_hash:
-                text = f"seal {no} is not the one that was anchored"
-                self.report.fault(stored.EDITED, text, seal=no)
+    def _put_back(self) -> None:
+        """Erased rows whose content, salt and all, is there again, as from a backup."""
+        erased = stored.table(self._connection, "activity_erasures")
+        found = self._connection.select_tuples(
+            f"select min(r.id), count(*) from {erased} e "  # noqa: S608  # names
+            f"join {log_table(self._connection)} r on r.id = e.activity_id "
+            "where r.salt is not null",
+            use_read=False,
+        )[0]
+        if found[1]:
+            text = f"{found[1]} erased rows have their values again, the first is row {found[0]}"
+            self.report.fault(stored.RESTORED, text, row=found[0])
 
 
-def _anchor(line: str) -> tuple[int | None, str]:
-    words = line.split()
-    if len(words) >= 2 and words[0].isascii() and words[0].isdecimal():
-        return int(words[0]), words[1]
-    return None, line.strip()
+def _int(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
-def _bytes(leaf: str) -> bytes:
+def _gap(seal: Seal, members: Sequence[Stored | Tombstone]) -> int | None:
+    """The missing row, where the ids tell which one it is."""
+    first, last = seal.first_id, seal.last_id
+    if type(first) is not int or type(last) is not int or last - first >= ROWS_AT_ONCE:
+        return None
+    have = {row.id for row in members}
+    gaps: list[int] = [id for id in range(first, last + 1) if id not in have]
+    return gaps[0] if len(gaps) == seal.row_count - len(members) else None
+
+
+def _bytes(leaf: Any) -> bytes:
     try:
         return bytes.fromhex(leaf)
-    except ValueError:
+    except (TypeError, ValueError):
         return b""
 
 
@@ -414,8 +469,8 @@ def _groups(seals: Sequence[Seal]) -> Iterable[Sequence[Seal]]:
     group: list[Seal] = []
     count = 0
     for seal in seals:
-        rows = max(0, min(seal.row_count, ROWS_AT_ONCE))
-        if group and count + rows > ROWS_AT_ONCE:
+        rows = max(0, min(_int(seal.row_count), ROWS_AT_ONCE))
+        if group and (count + rows > ROWS_AT_ONCE):
             yield group
             group, count = [], 0
         group.append(seal)

@@ -66,3 +66,42 @@ def log(db, clock):
         yield activity
     for name in TABLES:
         connection.unprepared(f"drop table if exists {name}")
+
+
+KEY = "audit-" + "k" * 32
+
+
+def make(db, clock, key=KEY, *previous, **more):
+    more = {"rows_per_seal": 5, "seal_delay_seconds": None, **more}
+    return ActivityLog(db, clock=clock, keys=[key, *previous], **more)
+
+
+def fill(log, count, clock, word="entry"):
+    for n in range(count):
+        clock.travel(1)
+        log.entry("books").by("system:test").event("noted").with_properties(
+            {"amount": 100 + n, "text": "äöü 😀"}
+        ).log(f"{word} {n}")
+
+
+@pytest.fixture
+def trail(db, clock):
+    """A log of 17 rows, 15 of them in three seals."""
+    log = make(db, clock)
+    with replaced("activity", log):
+        fill(log, 15, clock)
+        log.sealer.seal()
+        fill(log, 2, clock, "loose")
+        yield log
+    connection = db.connection()
+    if connection.dialect.name == "mysql" and not _is_as_installed(connection):
+        connection.unprepared("drop table activity_log")  # the next test installs it anew
+
+
+def _is_as_installed(connection):
+    found = connection.select_tuples("show create table activity_log")[0][1]
+    return (
+        "activity_log_uid_unique" in found
+        and "general_ci" not in found
+        and "`seal_no` bigint" in found
+    )

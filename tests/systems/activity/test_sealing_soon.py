@@ -85,11 +85,11 @@ def test_a_forked_child_has_a_sealer_of_its_own(log):
 
 @pytest.mark.parametrize("engine", ["mysql"], indirect=True)
 def test_while_another_process_seals_a_sealer_does_nothing(db, clock):
-    from so.systems.activity.sealing import _lock
+    from so.systems.activity.sealing import lock
 
     made = ActivityLog(db, clock=clock, keys=[KEY], seal_delay_seconds=None)
     made.entry().log("x")
-    with db.connection().separate() as other, _lock(other) as is_ours:
+    with db.connection().separate() as other, lock(other, "seal") as is_ours:
         assert is_ours
         assert made.sealer.seal().rows == 0
     assert made.sealer.seal().rows == 1
