@@ -304,6 +304,13 @@ class Application(Container):
             running.set(self)
         return wsgi(environ, start_response)
 
+    def refuses_unread(self, environ: dict[str, Any]) -> bool:
+        """True for a request that is refused whatever its body says; servers ask before they ask
+        the client for it.
+        """
+        self.boot()
+        return bool(self.make("kernel").refuses_unread(environ))
+
     def handle(self, request: Request) -> Response:
         """The response to *request*, through all middleware; errors are rendered."""
         self.boot()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from so.http.dates import parse_http_date
 
 if TYPE_CHECKING:
     from so.http.request import Request
+
+
+_TAG = re.compile(r'(?:W/)?"[^"]*"')
 
 
 def is_unmodified(request: Request, etag: str | None, modified: str | None) -> bool:
@@ -26,8 +30,8 @@ def is_other_version(request: Request, etag: str | None, modified: str | None) -
     """True if the client wants no other version than its own, which this is not: 412."""
     wanted = request.header("If-Match")
     if wanted is not None:
-        given = [tag.strip() for tag in wanted.split(",")]
-        return "*" not in given and (etag not in given or str(etag).startswith("W/"))
+        is_named = etag is not None and not etag.startswith("W/") and etag in _tags(wanted)
+        return wanted.strip() != "*" and not is_named
     since = parse_http_date(request.header("If-Unmodified-Since") or "")
     changed = parse_http_date(modified or "")
     return since is not None and changed is not None and changed > since
@@ -44,6 +48,10 @@ def is_same_version(if_range: str, etag: str | None, modified: str | None) -> bo
 
 def _names(header: str, etag: str) -> bool:
     """Weak comparison: `W/"a"` and `"a"` are one version."""
-    wanted = etag.removeprefix("W/")
-    given = [tag.strip().removeprefix("W/") for tag in header.split(",")]
-    return "*" in given or wanted in given
+    given = [tag.removeprefix("W/") for tag in _tags(header)]
+    return header.strip() == "*" or etag.removeprefix("W/") in given
+
+
+def _tags(header: str) -> list[str]:
+    """The entity tags of a list; there may be a comma in one."""
+    return _TAG.findall(header)

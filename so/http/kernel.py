@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from so.errors import (
     HeadersTooLargeException,
+    HttpException,
     MethodNotAllowedException,
     SixOrbitError,
     UriTooLongException,
@@ -224,7 +225,7 @@ class Kernel:
             else:
                 found = self.router.find_parts(method, request.path_segments())
             if found is None:
-                return self._unserved(request)
+                return self._unserved(request, method)
             return self._run(request, found[0], found[1])
         except Exception as error:
             return self.fail(request, error)
@@ -250,10 +251,9 @@ class Kernel:
             return request.method()
         return "POST"
 
-    def _unserved(self, request: Request) -> Response:
+    def _unserved(self, request: Request, method: str) -> Response:
         """The answer where no route serves method and path: 200 to OPTIONS, 405, fallback, 404."""
-        parts, method = request.path_segments(), request.method()
-        allowed = self.router.allowed(parts)
+        allowed = self.router.allowed(request.path_segments())
         if allowed and method == "OPTIONS":
             return Response("", 200, {"Allow": ", ".join(allowed)})
         if allowed:
@@ -267,6 +267,22 @@ class Kernel:
         if fallback is None:
             raise not_found(request)
         return self._run(request, fallback, {})
+
+    def refuses_unread(self, environ: Environ) -> bool:
+        """True for a request that is refused whatever is in its body: its length is over a limit,
+        no route serves its path, or none its method.
+
+        A server asks before it asks the client for the body (`Expect: 100-continue`).
+        """
+        request = Request(environ, self.settings)
+        try:
+            self._guard(environ)
+            parts = request.path_segments()
+        except HttpException:
+            return True
+        if any(self.router.find_parts(each, parts) for each in request.possible_methods()):
+            return False
+        return self.router.fallback_route is None or bool(self.router.allowed(parts))
 
     def _compile(self, route: Route) -> tuple[Stage, list[Any]]:
         """The middleware of *route* around its action."""

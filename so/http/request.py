@@ -81,6 +81,14 @@ class Request(RequestInput, RequestUrl):
             "HTTP_X_HTTP_METHOD_OVERRIDE" in self.environ or self._is_form()
         )
 
+    def possible_methods(self) -> tuple[str, ...]:
+        """The methods that it may mean, as far as that is known before a form is read."""
+        method = str(self.real_method)
+        if not self.may_override():
+            return (method,)
+        said = str(self.environ.get("HTTP_X_HTTP_METHOD_OVERRIDE") or "").upper()
+        return (method, said) if said else (method, *OVERRIDES)
+
     def is_method(self, method: str) -> bool:
         """True if the method is *method*, in any case."""
         return self.method() == method.upper()

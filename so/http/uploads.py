@@ -17,6 +17,9 @@ from so.http.settings import DEFAULTS, HttpSettings
 from so.http.sniffing import HEAD_BYTES, IMAGES, Kind, dimensions, sniff
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_DRIVE = re.compile(r"^(?:[A-Za-z]:)+")
+_ANONYMOUS = "file"
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _LONGEST_NAME_BYTES = 200
 
@@ -77,7 +80,8 @@ def _remove(file: BinaryIO, name: str) -> None:
 class UploadedFile:
     """One file of a form.
 
-    Attributes: client_name, client_extension, client_mime_type (claims, never to be trusted),
+    Attributes: client_name (the last part of what is claimed: no folder, no drive, no control
+    character), client_extension, client_mime_type (claims, never to be trusted),
     mime_type and extension (from the content), size in bytes, error (0 is none), path.
     """
 
@@ -94,7 +98,7 @@ class UploadedFile:
         self._stream: BinaryIO | None = None
         self._kind: Kind | None = None
         self._moved_to: Path | None = None
-        self.client_name = client_name
+        self.client_name = last_part(client_name)
         self.client_mime_type = client_mime_type
         self.error = error
 
@@ -121,7 +125,7 @@ class UploadedFile:
     @property
     def client_extension(self) -> str:
         """The extension of the claimed name, in lower case, without the dot."""
-        return Path(self.client_name.replace("\\", "/")).suffix[1:].lower()
+        return Path(self.client_name).suffix[1:].lower()
 
     @property
     def mime_type(self) -> str:
@@ -254,6 +258,15 @@ class UploadedFile:
         return f"<UploadedFile {self.client_name!r} {self.size} bytes>"
 
 
+def last_part(name: str) -> str:
+    """The claimed *name* without folders of either kind, drive and control characters; "file" for
+    one that is nothing but these.
+    """
+    path = _CONTROL.sub("", name).replace("\\", "/").rstrip("/")
+    last = _DRIVE.sub("", path.rpartition("/")[2])
+    return _ANONYMOUS if last.strip() in ("", ".", "..") else last
+
+
 def safe_name(name: str) -> str:
     """*name* as a plain file name: no folder, no leading dot, nothing a file system objects to."""
     import unicodedata  # a megabyte that most requests never need
@@ -265,4 +278,4 @@ def safe_name(name: str) -> str:
     stem, ending = os.path.splitext(base)
     ending = ending.encode()[:40].decode("utf-8", "ignore")
     room = _LONGEST_NAME_BYTES - len(ending.encode())
-    return (stem.encode()[:room].decode("utf-8", "ignore") + ending) or "file"
+    return (stem.encode()[:room].decode("utf-8", "ignore") + ending) or _ANONYMOUS

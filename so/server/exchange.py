@@ -68,6 +68,26 @@ class FileWrapper:
             yield block
 
 
+def environ_of(connection: Connection, head: Head) -> dict[str, Any]:
+    """The WSGI environ of a request, with as much of its body as there is."""
+    environ = connection.base.copy()
+    environ.update(head.fields)
+    environ["REQUEST_METHOD"] = head.method
+    environ["PATH_INFO"] = head.path
+    environ["QUERY_STRING"] = head.query
+    environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
+    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.minor else "HTTP/1.0"
+    environ["so.disconnected"] = connection.is_disconnected
+    body = connection.body
+    if body is None:
+        environ["wsgi.input"] = BytesIO()
+    else:
+        environ["wsgi.input"] = body.open()
+        environ["CONTENT_LENGTH"] = str(body.size)
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+    return environ
+
+
 class Service(Protocol):
     """What an exchange needs of its worker."""
 
@@ -131,23 +151,8 @@ class Exchange:
     # --- the request -----------------------------------------------------------------------------
 
     def _environ(self) -> dict[str, Any]:
-        connection, head = self._connection, self.head
-        environ = connection.base.copy()
-        environ.update(head.fields)
-        environ["REQUEST_METHOD"] = head.method
-        environ["PATH_INFO"] = head.path
-        environ["QUERY_STRING"] = head.query
-        environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
-        environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.minor else "HTTP/1.0"
-        environ["so.disconnected"] = connection.is_disconnected
+        environ = environ_of(self._connection, self.head)
         environ["so.abort"] = self.abort
-        body = connection.body
-        if body is None:
-            environ["wsgi.input"] = BytesIO()
-        else:
-            environ["wsgi.input"] = body.open()
-            environ["CONTENT_LENGTH"] = str(body.size)
-            environ.pop("HTTP_TRANSFER_ENCODING", None)
         return environ
 
     def run(self) -> None:

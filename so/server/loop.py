@@ -37,7 +37,7 @@ from so.server.connection import (
     discard_body,
 )
 from so.server.deadlines import LAST_CALL_SECONDS, Due, due
-from so.server.exchange import Exchange
+from so.server.exchange import Exchange, environ_of
 from so.server.limits import Limits
 from so.server.links import Link, TlsLink, is_silent
 from so.server.outgoing import Budget
@@ -84,6 +84,7 @@ class Loop:
     def __init__(self, setup: Setup, lifeline: Lifeline) -> None:
         """Nothing runs before the crew does."""
         self.app = setup.app
+        self._refuses_unread = getattr(setup.app, "refuses_unread", lambda environ: False)
         self.limits = setup.limits
         self.is_draining = False
         self.pid = os.getpid()
@@ -303,7 +304,7 @@ class Loop:
             while (event := parser.next_event()) is not None:
                 if type(event) is Head:
                     connection.head = event
-                    if event.has_body:
+                    if event.has_body and not self._is_refused_unread(connection, event):
                         self._begin_body(connection, event)
                         continue
                 elif type(event) is Data:
@@ -319,6 +320,16 @@ class Loop:
             # The body could not be stored: what the application got would not be what was sent.
             log.error("cannot store the body of a request: %s", error)
             self._refuse(connection, WireError(503, "no room for the body"))
+
+    def _is_refused_unread(self, connection: Connection, head: Head) -> bool:
+        """Whether the client asks first, and the application refuses it whatever the body says.
+
+        It then runs without a body, and the connection ends with its answer (RFC 9110, 10.1.1).
+        """
+        if not (head.expects_continue and self._refuses_unread(environ_of(connection, head))):
+            return False
+        connection.closes = True
+        return True
 
     def _begin_body(self, connection: Connection, head: Head) -> None:
         connection.body = Body(self.limits.body_memory_bytes, self._bodies, self._files)

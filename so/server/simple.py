@@ -34,6 +34,16 @@ class _Handler(WSGIRequestHandler):
             del self.headers[name]
         return True
 
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        if self.request_version == "HTTP/1.1" and environ.get("HTTP_EXPECT") is not None:
+            environ["so.continue"] = self._ask_for_the_body
+        return environ
+
+    def _ask_for_the_body(self) -> None:
+        """Send 100: not before somebody reads, so that a refusal comes instead of it."""
+        self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
 
 class _Quiet(_Handler):
     def log_message(self, format: str, *args: Any) -> None:
@@ -46,23 +56,32 @@ def bounded(app: Callable[..., Any]) -> Callable[..., Any]:
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         length = environ.get("CONTENT_LENGTH") or "0"
         size = int(length) if length.isascii() and length.isdigit() else 0
-        environ["wsgi.input"] = io.BufferedReader(_Part(environ["wsgi.input"], size))
+        ask = environ.pop("so.continue", _nothing)
+        environ["wsgi.input"] = io.BufferedReader(_Part(environ["wsgi.input"], size, ask))
         return app(environ, start_response)
 
     return application
 
 
-class _Part(io.RawIOBase):
-    """The first *size* bytes of a stream."""
+def _nothing() -> None:
+    """What is to be asked of a client that sends its body at once."""
 
-    def __init__(self, stream: Any, size: int) -> None:
+
+class _Part(io.RawIOBase):
+    """The first *size* bytes of a stream; before the first one the client is asked for them."""
+
+    def __init__(self, stream: Any, size: int, ask: Callable[[], object]) -> None:
         self._stream = stream
         self._left = size
+        self._ask = ask
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if self._left:
+            self._ask()
+            self._ask = _nothing
         data: bytes = self._stream.read(min(self._left, len(buffer))) if self._left else b""
         buffer[: len(data)] = data
         self._left -= len(data)

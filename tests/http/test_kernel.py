@@ -665,3 +665,58 @@ def test_the_middleware_of_every_request_is_made_at_boot() -> None:
 
     assert send(kernel, Request.create("/").environ).text == "hi"
     assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "environ", "is_refused"),
+    [
+        ("POST", "/up", {}, False),
+        ("POST", "/nowhere", {}, True),
+        ("POST", "/get", {}, True),
+        ("POST", "/put", {}, True),
+        ("POST", "/put", {"CONTENT_TYPE": "application/x-www-form-urlencoded"}, False),
+        ("POST", "/put", {"HTTP_X_HTTP_METHOD_OVERRIDE": "put"}, False),
+        ("POST", "/put", {"HTTP_X_HTTP_METHOD_OVERRIDE": "DELETE"}, True),
+        ("PUT", "/put", {"CONTENT_TYPE": "application/x-www-form-urlencoded"}, False),
+        ("POST", "/up", {"CONTENT_LENGTH": "11"}, True),
+        ("POST", "/up", {"CONTENT_LENGTH": "1" * 5000}, True),
+        ("POST", "/up", {"CONTENT_LENGTH": "x"}, True),
+        ("POST", "/\xff", {}, True),
+    ],
+)
+def test_a_server_learns_what_is_refused_whatever_the_body_says(
+    method: str, path: str, environ: dict[str, str], is_refused: bool
+) -> None:
+    router = Router()
+    router.post("/up", lambda: "")
+    router.get("/get", lambda: "")
+    router.put("/put", lambda: "")
+    kernel = Kernel(router, settings=HttpSettings(max_body_bytes=10))
+    given = Request.create("/", method).environ | {
+        "PATH_INFO": path,
+        "REQUEST_URI": path,
+        **environ,
+    }
+
+    assert kernel.refuses_unread(given) is is_refused
+
+
+def test_where_a_fallback_serves_every_path_only_a_method_is_refused_unread() -> None:
+    router = Router()
+    router.get("/get", lambda: "")
+    router.fallback(lambda: "")
+    kernel = Kernel(router)
+
+    assert not kernel.refuses_unread(Request.create("/nowhere", "POST").environ)
+    assert kernel.refuses_unread(Request.create("/get", "POST").environ)
+
+
+def test_a_form_for_no_route_is_not_read() -> None:
+    router = Router()
+    body = io.BytesIO(b"_method=PUT")
+    kind = "application/x-www-form-urlencoded"
+    environ = {"wsgi.input": body, "CONTENT_LENGTH": "11", "CONTENT_TYPE": kind}
+
+    answer = Client(router).request("POST", "/nowhere", environ=environ)
+
+    assert (answer.status, body.tell()) == (404, 0)

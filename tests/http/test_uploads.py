@@ -403,3 +403,48 @@ def test_files_of_a_request_are_found_under_their_names(tmp_path: Path) -> None:
     assert request.all()["docs"]["note"] == "n"
     assert request.all()["docs"]["a"].read() == b""
     assert set(request.files()) == {"photo", "list", "docs", "disk", "again"}
+
+
+@pytest.mark.parametrize(
+    ("claimed", "name"),
+    [
+        ("a.txt", "a.txt"),
+        (" Grüße 1.txt ", " Grüße 1.txt "),
+        ("../../etc/passwd", "passwd"),
+        ("..\\..\\boot.ini", "boot.ini"),
+        ("a/b\\c/d.txt", "d.txt"),
+        ("\\\\host\\share\\f.doc", "f.doc"),
+        ("C:\\Users\\ann\\b.txt", "b.txt"),
+        ("C:b.txt", "b.txt"),
+        ("c:", "file"),
+        ("a\x00.php\x00.jpg", "a.php.jpg"),
+        ("..\x00/..\x1f\\e.txt", "e.txt"),
+        ("C\x00:b.txt", "b.txt"),
+        ("a\r\nb\x7f\x85.txt", "ab.txt"),
+        ("docs/", "docs"),
+        ("docs/..", "file"),
+        ("..", "file"),
+        (".\x00.", "file"),
+        ("/", "file"),
+        ("", "file"),
+        (" \t ", "file"),
+        (".hidden", ".hidden"),
+        ("ab:c.txt", "ab:c.txt"),
+    ],
+)
+def test_a_claimed_name_is_its_last_part(claimed: str, name: str) -> None:
+    assert UploadedFile.fake(claimed).client_name == name
+    assert UploadedFile.fake(claimed).to_dict()["name"] == name
+
+
+@pytest.mark.parametrize("head", ['filename="{}"', "filename*=UTF-8''{}"])
+@pytest.mark.parametrize("claimed", ["..%2F..%2Fx.txt", "..\\..\\x.txt", "../../x.txt", "x.txt"])
+def test_no_form_of_a_name_brings_a_folder_along(head: str, claimed: str) -> None:
+    disposition = f"Content-Disposition: form-data; name=f; {head.format(claimed)}"
+    body = f"--b\r\n{disposition}\r\n\r\nx\r\n--b--\r\n".encode()
+    kind = {"CONTENT_TYPE": "multipart/form-data; boundary=b"}
+    environ = {**kind, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+    name = Request.create("/", "POST", environ=environ).file("f").client_name
+
+    assert name in ("x.txt", "..%2F..%2Fx.txt")

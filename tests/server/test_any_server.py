@@ -201,3 +201,64 @@ def test_a_wrong_method_is_405_with_allow(server):
 
     assert answer.status == 405
     assert "POST" in answer.getheader("Allow")
+
+
+# Other servers have ways of their own to ask for a body.
+on_ours = pytest.mark.parametrize("server", ["so", "simple"], indirect=True)
+
+
+def first_answer(server: Server, head: str) -> tuple[bytes, socket.socket]:
+    """What comes before any byte of the body, and the connection."""
+    link = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    link.sendall(f"{head}\r\nHost: a\r\nExpect: 100-continue\r\n\r\n".encode())
+    return link.recv(65536), link
+
+
+@on_ours
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("POST /nowhere HTTP/1.1\r\nContent-Length: 3", b"404"),
+        ("POST /nowhere HTTP/1.1\r\nTransfer-Encoding: chunked", b"404"),
+        (
+            "POST /nowhere HTTP/1.1\r\nContent-Length: 3\r\n"
+            "Content-Type: application/x-www-form-urlencoded",
+            b"404",
+        ),
+        ("PUT /upload HTTP/1.1\r\nContent-Length: 3", b"405"),
+        ("POST /pieces HTTP/1.1\r\nContent-Length: 3", b"405"),
+        ("POST /upload HTTP/1.1\r\nContent-Length: 99999999999", b"413"),
+        ("POST /upload HTTP/1.1\r\nContent-Length: 99999999999999999999999", b"413"),
+    ],
+)
+def test_what_is_refused_anyway_is_refused_before_its_body_is_asked_for(server, head, status):
+    answer, link = first_answer(server, head)
+
+    with link:
+        assert answer.split(b" ")[1] == status
+        link.shutdown(socket.SHUT_WR)
+        rest = answer + b"".join(iter(lambda: link.recv(65536), b""))
+        assert b"100 Continue" not in rest
+        assert b"HTTP/1.0" in rest or b"\r\nConnection: close\r\n" in rest
+
+
+@on_ours
+@pytest.mark.parametrize("path", ["/told", "/told?a=b"])
+def test_a_body_that_is_wanted_is_asked_for_once(server, path):
+    head = f"POST {path} HTTP/1.1\r\nContent-Length: 2\r\nContent-Type: application/json"
+    answer, link = first_answer(server, head)
+
+    with link:
+        assert answer == b"HTTP/1.1 100 Continue\r\n\r\n"
+        link.sendall(b"{}")
+        assert b" 200 OK\r\n" in link.recv(65536)
+
+
+@on_ours
+def test_a_client_of_http_1_0_is_asked_for_nothing(server):
+    link = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    with link:
+        head = "POST /told HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        link.sendall(head.encode())
+        link.sendall(b"{}")
+        assert b" 200 OK\r\n" in link.recv(65536)
