@@ -315,7 +315,7 @@ def test_links_have_the_prefix_once(mounted: Router) -> None:
 def test_a_prefix_told_by_proxy_and_server_alike_counts_once() -> None:
     from so.http.settings import HttpSettings
 
-    settings = HttpSettings.from_config({}, {"proxies": ["127.0.0.1"]}, ".")
+    settings = HttpSettings(trusted_proxies=("127.0.0.1",))
     request = Request.create(
         "/a", headers={"X-Forwarded-Prefix": "/erp"}, environ={"SCRIPT_NAME": "/erp"}
     )
