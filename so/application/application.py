@@ -215,6 +215,8 @@ class Application(Container):
         self._booted = True
         for provider in list(self._providers.values()):
             self.call(provider.boot)
+        if not anyhow:
+            assembly.refuse_unknown(self)
 
     def _provider_class(self, name: Any) -> type[ServiceProvider]:
         if isinstance(name, type):

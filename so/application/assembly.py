@@ -16,10 +16,11 @@ from so.errors import ConfigError
 from so.settings.activity import ActivitySettings
 from so.settings.app import AppSettings
 from so.settings.auth import AuthSettings
+from so.settings.cache import DRIVERS as CACHES
 from so.settings.cache import CacheSettings
 from so.settings.http import HttpLimits
 from so.settings.mail import MailSettings
-from so.settings.notifications import NotificationSettings
+from so.settings.notifications import CHANNELS, NotificationSettings
 from so.settings.queue import QueueSettings
 from so.settings.session import SessionSettings
 from so.settings.static import StaticSettings
@@ -81,6 +82,22 @@ def _key(app: App) -> str:
         finally:
             part.unlink()
     return file.read_text("ascii")
+
+
+def refuse_unknown(app: App) -> None:
+    """ConfigError for a cache or a channel that is chosen and that nobody made known.
+
+    The names in question are those that a provider may add; others were refused before.
+    """
+    cache = app.settings(CacheSettings).default
+    if cache not in CACHES:
+        app.make("caches").check(cache)
+    for channel in app.settings(NotificationSettings).default:
+        if channel not in CHANNELS and not app.make("notifications").has_channel(channel):
+            raise ConfigError(
+                f"NOTIFICATION_CHANNEL (config notifications.default) is {channel!r}: use one of "
+                f"{', '.join(CHANNELS)}, or add it in a provider, by notifications().extend(…)"
+            )
 
 
 # --- data ---

@@ -13,9 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from so.errors import ConfigError
 from so.settings.http import Disks, HttpLimits
-from so.settings.trustedproxy import ProxySettings
+from so.settings.trustedproxy import NAMES, ProxySettings, network
 
 if TYPE_CHECKING:
     from so.http.router import Router
@@ -81,16 +80,7 @@ def _trusts(proxies: tuple[str, ...], address: str) -> bool:
 def _networks(
     proxies: tuple[str, ...],
 ) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    found = []
-    for text in proxies:
-        if text != "unix":
-            try:
-                found.append(ipaddress.ip_network(text, strict=False))
-            except ValueError as error:
-                raise ConfigError(
-                    f"trusted proxy {text!r} is no address or network: write 10.0.0.1 or 10.0.0.0/8"
-                ) from error
-    return tuple(found)
+    return tuple(network(proxy) for proxy in proxies if proxy not in NAMES)
 
 
 DEFAULTS = HttpSettings()

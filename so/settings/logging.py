@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from so.errors import ConfigError
+from so.support.near import nearest
 from so.support.settings import Settings, choice, listed, table, text, whole, word
 
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
@@ -52,6 +53,22 @@ class LogSettings(Settings, topic="logging"):
             for name, one in self.channels.items()
         }
         object.__setattr__(self, "channels", {**known, **given})
+        object.__setattr__(self, "default", self._channel(self.default))
+        for channel in self.channels.values():
+            for name in channel.get("channels", ()):
+                self._channel(name)
+
+    def _channel(self, name: str) -> str:
+        """The channel that *name* means; a driver is one as well."""
+        known = {each.lower(): each for each in (*DRIVERS, *self.channels)}
+        if name.lower() not in known:
+            near = nearest(name, known)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ConfigError(
+                f"LOG_CHANNEL (config logging.default) names the log channel {name!r}, which is "
+                f"unknown: use one of {', '.join(sorted(known.values()))}{hint}"
+            )
+        return known[name.lower()]
 
     def _standard(self) -> dict[str, dict[str, Any]]:
         """The channels that there are without a word, with the settings above."""
@@ -76,6 +93,18 @@ class LogSettings(Settings, topic="logging"):
 def _checked(name: str, channel: Any) -> dict[str, Any]:
     if not isinstance(channel, Mapping):
         raise ConfigError(f"config logging.channels.{name} must be a dict, not {channel!r}")
+    if "driver" in channel:
+        channel = {**channel, "driver": _driver(name, channel["driver"])}
     known = ("level", "format", "path", "days", "address", "facility", "ident")
     right = {key: LogSettings.checked(key, channel[key]) for key in known if key in channel}
     return {**channel, **right}
+
+
+def _driver(channel: str, driver: Any) -> str:
+    word = str(driver).strip().lower()
+    if word not in DRIVERS:
+        raise ConfigError(
+            f"log channel {channel!r} has the unknown driver {driver!r}: "
+            f"use one of {', '.join(DRIVERS)}"
+        )
+    return word

@@ -50,7 +50,11 @@ class SessionSettings(Settings, topic="session"):
         None, "SESSION_SECURE_COOKIE", "HTTPS only; empty: as each request came"
     )
     same_site: str = choice(
-        "lax", "SESSION_SAME_SITE", "lax, strict or none", of=("lax", "strict", "none")
+        "lax",
+        "SESSION_SAME_SITE",
+        "lax, strict or none",
+        of=("lax", "strict", "none"),
+        also={"null": "lax"},
     )
     minutes: float | None = number(
         None, None, "the browser keeps the cookies; 0: until it is closed; unset: the lifetime"

@@ -40,7 +40,7 @@ class Told:
     meaning: str  # unit, limits, what happens at them
     nothing: Any = _DEFAULT  # what None means
     is_text: bool = False  # '' is a value like any other
-    is_word: bool = False  # the environment's `null` is a word here, and no None
+    is_word: bool = False  # the environment's `null` is a word like any other
     is_secret: bool = False  # no error shows it
     part: type[Settings] | None = None
 
@@ -123,8 +123,11 @@ class Settings:
     def checked(cls, name: str, value: Any) -> Any:
         """*value* as the setting *name* understands it; raises ConfigError if it does not."""
         each = cls.told()[name]
-        if value is None or (isinstance(value, str) and not each.is_text and not value.strip()):
+        if value is None:
             return cls.default_of(name) if each.nothing is _DEFAULT else each.nothing
+        if isinstance(value, str) and not each.is_text and not value.strip():
+            # What has a meaning for None, as no encryption has, is not set by an empty line.
+            return None if each.nothing is None else cls.default_of(name)
         try:
             return each.read(value)
         except ValueError as error:
@@ -186,10 +189,11 @@ def choice(
     if default is None:
         nothing = None
 
-    def read(value: Any) -> str:
-        return _chosen(value, spellings)
+    def read(value: Any) -> str | None:
+        unset = nothing is None and _folded(value) == "null"
+        return None if unset else _chosen(value, spellings)
 
-    return _setting(default, Told(read, variable, meaning, nothing, is_word="null" in spellings))
+    return _setting(default, Told(read, variable, meaning, nothing, is_word=nothing is not None))
 
 
 def choices(
@@ -213,7 +217,7 @@ def word(
     def read(value: Any) -> str:
         return _named(value, spellings)
 
-    return _setting(default, Told(read, variable, meaning, nothing, is_word="null" in spellings))
+    return _setting(default, Told(read, variable, meaning, nothing, is_word=True))
 
 
 def words(

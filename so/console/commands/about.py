@@ -105,6 +105,9 @@ class Check(Command):
                 self.app.make(room)
             except (SixOrbitError, ValueError, TypeError) as error:
                 yield str(error)
+        mail = self.app.settings(MailSettings)
+        if mail.driver == "smtp" and mail.username and mail.encryption == "none":
+            yield "MAIL_PASSWORD is sent in clear: set MAIL_ENCRYPTION to starttls or tls"
         if self.app.is_production():
             if self.app.is_debug():
                 yield "APP_DEBUG is on in production: error pages show code to everybody"

@@ -21,17 +21,22 @@ class Caches:
         """The cache called *name*; raises ConfigError for one that is not configured."""
         name = name or self.default
         if name not in self._made:
-            if name not in self._makers:
-                close = nearest(name, self._makers)
-                hint = f"; did you mean {close!r}?" if close else ""
-                known = ", ".join(sorted(self._makers))
-                raise ConfigError(
-                    f"unknown cache store {name!r}: set CACHE_DRIVER to one of {known}{hint}"
-                )
+            self.check(name)
             made = self._makers[name]()
             made.stores = self.store
             self._made[name] = made
         return self._made[name]
+
+    def check(self, name: str) -> None:
+        """Raise ConfigError for a cache that is not configured."""
+        if name not in self._makers:
+            close = nearest(name, self._makers)
+            hint = f"; did you mean {close!r}?" if close else ""
+            known = ", ".join(sorted(self._makers))
+            raise ConfigError(
+                f"unknown cache store {name!r}: set CACHE_DRIVER (config cache.default) to one of "
+                f"{known}{hint}"
+            )
 
     def extend(self, name: str, make: Callable[[], Cache]) -> None:
         """Add a store of the application's own, or replace one."""
