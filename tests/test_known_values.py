@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from so import Application, MailMessage, Notification, config, route
-from so.errors import ConfigError
+from so.errors import ConfigError, NotificationFailed
 from so.settings import TOPICS, settings_class
 from so.support.settings import OFF, ON
 
