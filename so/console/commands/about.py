@@ -82,6 +82,7 @@ class Check(Command):
     def _faults(self) -> Iterator[str]:
         for check in (
             self._config,
+            self._mail,
             self._keys,
             self._permissions,
             self._database,
@@ -105,14 +106,16 @@ class Check(Command):
                 self.app.make(room)
             except (SixOrbitError, ValueError, TypeError) as error:
                 yield str(error)
-        mail = self.app.settings(MailSettings)
-        if mail.driver == "smtp" and mail.username and mail.encryption == "none":
-            yield "MAIL_PASSWORD is sent in clear: set MAIL_ENCRYPTION to starttls or tls"
         if self.app.is_production():
             if self.app.is_debug():
                 yield "APP_DEBUG is on in production: error pages show code to everybody"
             if self.app.settings(SessionSettings).secure is not True:
                 yield "SESSION_SECURE_COOKIE is not true in production: set it, and serve HTTPS"
+
+    def _mail(self) -> Iterator[str]:
+        mail = self.app.settings(MailSettings)
+        if mail.driver == "smtp" and mail.username and mail.encryption == "none":
+            yield "MAIL_PASSWORD is sent in clear: set MAIL_ENCRYPTION to starttls or tls"
 
     def _keys(self) -> Iterator[str]:
         try:
