@@ -71,6 +71,11 @@ class Env:
                 text = file.read()
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise ConfigError(
+                f"cannot read environment file {path}: give it to the group of the user who runs "
+                f"this, `chown root:GROUP {path}` and `chmod 640 {path}`"
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read environment file {path}: {error}") from error
         return _Parser(text, str(path), cls._lookup).parse()

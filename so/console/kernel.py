@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -165,6 +166,7 @@ class Kernel:
         command.app, command.kernel, command.output = self.app, self, output
         command.wants_json = wants_json
         command._values = vars(_parser(cls).parse(words))
+        self._refuse_local_service()
         if not self._allowed(command):
             output.line("Command cancelled.", "comment")
             return FAILURE
@@ -173,6 +175,14 @@ class Kernel:
         scope.causer = f"system:{cls.parsed_signature().name}"
         with entered(scope):
             return _exit_code(self.app.call(command.handle, _asked_by_name(command)))
+
+    def _refuse_local_service(self) -> None:
+        unit = os.environ.get("SIXORBIT_UNIT")
+        if unit and self.app.environment("local"):
+            raise CommandError(
+                f"{unit} runs with APP_ENV=local, in which everybody may do everything: "
+                "set APP_ENV=production in the unit and in .env"
+            )
 
     def _allowed(self, command: Command) -> bool:
         if not command.destructive or not self.app.is_production():

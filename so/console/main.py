@@ -21,9 +21,14 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
         # In front even if it is there already: another folder before it may have an `app`, too.
         sys.path.insert(0, str(root))
     from so.application import Application, set_current
-    from so.console.kernel import INTERRUPTED, Kernel
+    from so.console.kernel import FAILURE, INTERRUPTED, Kernel
+    from so.errors import ConfigError
 
-    app = Application(root)
+    try:
+        app = Application(root)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILURE
     set_current(app)  # not booted: `list` and a typo must work in a broken application, and fast
     kernel = Kernel(app)
     app.instance(Kernel, kernel)

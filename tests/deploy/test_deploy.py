@@ -85,6 +85,7 @@ def test_crontab_and_timers_name_the_same_commands_at_the_same_times():
     lines = (DEPLOY / "crontab").read_text().splitlines()
     # Those of a sealed trail are there, but for the # in front.
     jobs = [line.removeprefix("#") for line in lines if re.match(r"#?[0-9*]+ ", line)]
+    jobs = [job for job in jobs if "schedule:run" not in job]  # a service of its own under systemd
     found = {}
     for job in jobs:
         minute, hour, *_ = job.split()
@@ -102,7 +103,10 @@ def test_supervisor_runs_what_the_services_run():
     web, worker = config["program:sixorbit-web"], config["program:sixorbit-worker"]
     assert web["command"].endswith("bin/sixorbit serve")
     assert worker["command"].endswith("bin/sixorbit queue:work --sleep=3 --tries=3")
-    for program in (web, worker):
+    schedule = config["program:sixorbit-schedule"]
+    assert schedule["command"].endswith("bin/sixorbit schedule:work")
+    for program in (web, worker, schedule):
+        assert 'APP_ENV="production"' in program["environment"]
         assert program["stopsignal"] == "TERM"
         assert int(program["stopwaitsecs"]) > 30
 
@@ -114,3 +118,113 @@ def test_every_command_that_is_deployed_exists():
     named = set(re.findall(r"bin/sixorbit ([a-z:-]+)", text)) | set(TASKS)
 
     assert named <= set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "unit", ["sixorbit-web.service", "sixorbit-worker@.service", "sixorbit-schedule.service"]
+)
+def test_systemd_finds_little_that_a_service_could_do_beyond_its_work(unit):
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("NO systemd-analyze: the test above fails for it in CI")
+    words = [tool, "security", "--offline=yes", str(DEPLOY / "systemd" / unit)]
+
+    found = subprocess.run(words, capture_output=True, text=True)
+
+    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", found.stdout)
+    assert exposure, found.stdout + found.stderr
+    assert float(exposure[1]) <= 3.0
+
+
+def test_every_service_runs_in_production():
+    services = [unit for unit in UNITS if unit.suffix == ".service"]
+
+    for unit in services:
+        assert "\nEnvironment=APP_ENV=production SIXORBIT_UNIT=%n\n" in unit.read_text()
+
+
+def test_a_service_that_runs_as_local_is_refused(tmp_path):
+    words = [sys.executable, ROOT / "bin" / "sixorbit", "cache:gc"]
+    environ = {**os.environ, "APP_ENV": "local", "SIXORBIT_UNIT": "sixorbit-web.service"}
+
+    found = subprocess.run(words, capture_output=True, text=True, env=environ)
+
+    assert found.returncode == 1
+    assert "sixorbit-web.service runs with APP_ENV=local" in found.stderr
+
+
+@pytest.fixture
+def installation(tmp_path_factory):
+    """A folder as the guide makes it, with a Python that everybody may run."""
+    import tempfile
+
+    python = next((p for p in ("/usr/bin/python3", sys.executable) if runs_for_all(p)), None)
+    if os.geteuid() != 0 or python is None:
+        pytest.skip("only root can look as another user, with a Python that user may run")
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        base.chmod(0o755)
+        for name in ("so", "config", "bin", "app", "database", "docs"):
+            shutil.copytree(ROOT / name, base / name, ignore=shutil.ignore_patterns("__pycache__"))
+        (base / "storage").mkdir()
+        (base / ".env").write_text(f"APP_ENV=production\nAPP_KEY={os.urandom(20).hex()}\n")
+        (base / ".env").chmod(0o640)
+        yield base, python
+
+
+def runs_for_all(python: str) -> bool:
+    found = (
+        subprocess.run(
+            [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
+            user="nobody",
+            cwd="/",
+            capture_output=True,
+        )
+        if os.geteuid() == 0 and Path(python).exists()
+        else None
+    )
+    return found is not None and found.returncode == 0
+
+
+def test_check_as_the_service_user_sees_what_that_user_cannot_read(installation):
+    base, python = installation
+
+    found = subprocess.run(
+        [python, base / "bin" / "sixorbit", "check", "--as=www-data"],
+        capture_output=True,
+        text=True,
+    )
+
+    assert found.returncode == 1
+    assert f"chown root:GROUP {base}/.env" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_check_as_the_service_user_is_content_with_an_installation_as_the_guide_makes_it(
+    installation,
+):
+    base, python = installation
+    shutil.chown(base / ".env", "root", "www-data")
+    shutil.chown(base / "storage", "www-data", "www-data")
+    service = {"user": "www-data", "group": "www-data", "extra_groups": [], "cwd": base}
+    for command in (["db:install"], ["migrate", "--force"]):
+        words = [python, "bin/sixorbit", *command]
+        subprocess.run(words, check=True, capture_output=True, **service)
+
+    found = subprocess.run(
+        [python, base / "bin" / "sixorbit", "check", "--as=www-data"],
+        capture_output=True,
+        text=True,
+    )
+
+    faults = [line for line in found.stderr.splitlines() if "SESSION_SECURE_COOKIE" not in line]
+    assert faults == []
+
+
+def test_check_as_somebody_unknown_says_how_to_make_the_user():
+    words = [sys.executable, str(ROOT / "bin" / "sixorbit"), "check", "--as=nobody-here"]
+
+    found = subprocess.run(words, capture_output=True, text=True)
+
+    assert found.returncode == 1
+    assert "there is no user 'nobody-here': `useradd --system nobody-here`" in found.stderr

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import pwd
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import so
 from so.console.command import Command
-from so.errors import SixOrbitError
+from so.errors import CommandError, SixOrbitError
 from so.settings.activity import ActivitySettings
 from so.settings.app import AppSettings
 from so.settings.cache import CacheSettings
@@ -62,13 +67,16 @@ class About(Command):
 class Check(Command):
     """Says all that is wrong at once, so that one look is enough before going live."""
 
-    signature = "check"
+    signature = "check {--as= : Look as this user would, such as www-data; needs root}"
     description = "Name every fault of this installation, exit 1 if there is one"
     names_faults = True
     _incomplete = False  # a table of the framework is missing
 
     def handle(self) -> int:
         """Run every check; exit 1 if one of them found something."""
+        user = self.option("as")
+        if user:
+            return self._as(str(user))
         faults = list(dict.fromkeys(self._faults()))  # one cause may stop several checks
         if self.wants_json:
             self.json({"ok": not faults, "faults": faults})
@@ -78,6 +86,40 @@ class Check(Command):
             if not faults:
                 self.success("Everything is in order.")
         return 1 if faults else 0
+
+    def _as(self, user: str) -> int:
+        """The same in a process of *user*, with nothing of this one's rights or environment.
+
+        Another process, since this one has read the settings already, with other eyes.
+        """
+        try:
+            entry = pwd.getpwnam(user)
+        except KeyError as error:
+            raise CommandError(f"there is no user {user!r}: `useradd --system {user}`") from error
+        words = [sys.executable, "-m", "so", "check", *(["--json"] if self.wants_json else [])]
+        environ = {
+            "PATH": os.defpath,
+            "PYTHONPATH": str(Path(so.__file__).resolve().parent.parent),
+            "SIXORBIT_BASE": str(self.app.base_path()),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "APP_ENV": "production",
+        }
+        try:
+            return subprocess.run(  # noqa: S603 - this program itself
+                words,
+                user=entry.pw_uid,
+                group=entry.pw_gid,
+                extra_groups=os.getgrouplist(user, entry.pw_gid),
+                env=environ,
+                cwd="/",
+                check=False,
+            ).returncode
+        except PermissionError as error:
+            if os.geteuid() != 0:
+                raise CommandError(f"only root can look as {user}: run it with sudo") from error
+            raise CommandError(
+                f"{user} may not run {sys.executable}: use a Python outside of private folders"
+            ) from error
 
     def _faults(self) -> Iterator[str]:
         for check in (

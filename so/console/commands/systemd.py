@@ -7,12 +7,22 @@ from pathlib import Path
 
 from so.console.command import Command
 from so.errors import CommandError
+from so.settings.queue import QueueSettings
 
-# What every service may do: write into storage/ and database/, and hardly anything else.
+# What every service may do: write into storage/ and database/, and hardly anything else. It leaves
+# MemoryDenyWriteExecute out: ctypes of some Pythons needs such memory when it is imported.
 _FENCE = """\
+Environment=APP_ENV=production SIXORBIT_UNIT=%n
 NoNewPrivileges=yes
+CapabilityBoundingSet=
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
+SystemCallErrorNumber=EPERM
 PrivateTmp=yes
 PrivateDevices=yes
+PrivateMounts=yes
+DevicePolicy=closed
+ProtectProc=invisible
 ProtectSystem=strict
 ProtectHome=read-only
 ProtectKernelTunables=yes
@@ -94,6 +104,25 @@ RestartSec=1
 WantedBy=multi-user.target
 """
 
+_SCHEDULE = """\
+# What app/schedule.py says recurs, each at its minute. On several servers each time is begun once.
+[Unit]
+Description=SixOrbit schedule
+After=network.target
+
+[Service]
+User={user}
+WorkingDirectory={base}
+ExecStart={python} {base}/bin/sixorbit schedule:work
+KillMode=mixed
+TimeoutStopSec=40
+Restart=always
+RestartSec=5
+{fence}
+[Install]
+WantedBy=multi-user.target
+"""
+
 _TASK = """\
 # One run of one maintenance command, begun by the timers. Days to keep are set in config/.
 [Unit]
@@ -143,6 +172,7 @@ def units(base: str, user: str, python: str, listen: str) -> dict[str, str]:
         "sixorbit-web.socket": _WEB_SOCKET,
         "sixorbit-web.service": _WEB_SERVICE,
         "sixorbit-worker@.service": _WORKER,
+        "sixorbit-schedule.service": _SCHEDULE,
         "sixorbit-task@.service": _TASK,
     }
     texts = {name: text.format(**words) for name, text in found.items()}
@@ -162,6 +192,7 @@ class SystemdUnits(Command):
         " {--listen=127.0.0.1:8000 : Address and port, or path, of the web server}"
         " {--base= : Folder of the application, when it is not this one}"
         " {--python= : Command that runs bin/sixorbit, when it is not this Python}"
+        " {--queue=* : Queues that get workers; default: queue.queue}"
     )
     description = "Print or write systemd units with the paths of this installation"
 
@@ -198,6 +229,8 @@ class SystemdUnits(Command):
         self.info(f"{len(texts)} units written to {folder}.")
         self.line("  systemctl daemon-reload")
         self.line("  systemctl enable --now sixorbit-web.socket sixorbit-web.service")
-        self.line("  systemctl enable --now sixorbit-worker@default.service")
+        queues = self.option("queue") or [self.app.settings(QueueSettings).queue]
+        workers = " ".join(f"sixorbit-worker@{queue}.service" for queue in queues)
+        self.line(f"  systemctl enable --now sixorbit-schedule.service {workers}")
         self.line(f"  systemctl enable --now {timers}")
         return 0
