@@ -29,6 +29,10 @@ def answer(action: Any, uri: str = "/{id}", path: str = "/5", **kernel: Any) -> 
 # --- forms ----------------------------------------------------------------------------------------
 
 
+NAMELESS = [lambda id: f"lambda {id}"]
+NAMELESS_LINE = NAMELESS[0].__code__.co_firstlineno
+
+
 def plain(id: str) -> str:
     return f"plain {id}"
 
@@ -49,6 +53,19 @@ class UserController:
         return f"{cls.__name__} {id}"
 
 
+def logged(fn: Any) -> Any:
+    @functools.wraps(fn)
+    def around(id: str) -> Any:
+        return fn(id)
+
+    return around
+
+
+@logged
+def decorated(id: str) -> str:
+    return plain(id)
+
+
 class Invokable:
     def __call__(self, id: str) -> str:
         return f"invoked {id}"
@@ -58,19 +75,21 @@ class Invokable:
     ("action", "text", "label"),
     [
         (plain, "plain 5", "test_router_actions.plain"),
-        (UserController.show, "show 5 True", "UserController@show"),
-        ([UserController, "show"], "show 5 True", "UserController@show"),
-        ((UserController, "show"), "show 5 True", "UserController@show"),
-        (["UserController", "show"], "show 5 True", "UserController@show"),
-        ("UserController@show", "show 5 True", "UserController@show"),
+        (UserController.show, "show 5 True", "test_router_actions.UserController@show"),
+        ([UserController, "show"], "show 5 True", "test_router_actions.UserController@show"),
+        ((UserController, "show"), "show 5 True", "test_router_actions.UserController@show"),
+        (["UserController", "show"], "show 5 True", "test_router_actions.UserController@show"),
+        ("UserController@show", "show 5 True", "test_router_actions.UserController@show"),
         (UserController.static, "static 5", "UserController.static"),
         (UserController.of_class, "UserController 5", "UserController.of_class"),
-        (Invokable, "invoked 5", "Invokable@__call__"),
-        ("Invokable", "invoked 5", "Invokable@__call__"),
+        (Invokable, "invoked 5", "test_router_actions.Invokable"),
+        ("Invokable", "invoked 5", "test_router_actions.Invokable"),
         (Invokable(), "invoked 5", "Invokable"),
-        ([UserController(), "show"], "show 5 True", "UserController.show"),
+        ([UserController(), "show"], "show 5 True", "test_router_actions.UserController.show"),
         (functools.partial(plain), "plain 5", "test_router_actions.plain"),
-        (lambda id: f"lambda {id}", "lambda 5", "<lambda>"),
+        (functools.partial(functools.partial(plain)), "plain 5", "test_router_actions.plain"),
+        (decorated, "plain 5", "test_router_actions.decorated"),
+        (NAMELESS[0], "lambda 5", f"tests/http/test_router_actions.py:{NAMELESS_LINE}"),
     ],
 )
 def test_an_action_may_be_written_in_many_ways(action: Any, text: str, label: str) -> None:
@@ -79,6 +98,21 @@ def test_an_action_may_be_written_in_many_ways(action: Any, text: str, label: st
 
     assert Client(router).get("/5").text == text
     assert route.handler.label.endswith(label)
+
+
+def test_what_has_no_name_in_its_module_is_told_by_file_and_line() -> None:
+    def inner(id: str) -> str:
+        return id
+
+    name = "test_what_has_no_name_in_its_module_is_told_by_file_and_line.<locals>.inner"
+    line = inner.__code__.co_firstlineno
+    router = Router()
+
+    assert resolve(inner).label.endswith(f".{name} (tests/http/test_router_actions.py:{line})")
+    assert resolve(functools.partial(lambda: "")).label.startswith("tests/http/test_router_act")
+    assert router.redirect("/a", "/b").handler.label == "redirect to /b (302)"
+    assert router.permanent_redirect("/a", "/b/{x}").handler.label == "redirect to /b/{x} (301)"
+    assert resolve(len).label == "builtins.len"
 
 
 def test_a_controller_made_inside_a_function_is_found_by_its_method_and_by_its_name() -> None:
@@ -92,7 +126,7 @@ def test_a_controller_made_inside_a_function_is_found_by_its_method_and_by_its_n
 
 def test_an_action_may_be_named_by_its_import_path() -> None:
     assert resolve("os.path.basename").label == "posixpath.basename"
-    assert resolve("collections.Counter@most_common").label == "Counter@most_common"
+    assert resolve("collections.Counter@most_common").label == "collections.Counter@most_common"
 
 
 def test_controllers_are_looked_for_in_the_given_packages(

@@ -148,7 +148,10 @@ def test_a_groups_controller_takes_actions_for_its_methods() -> None:
         router.get("/", "index")
     router.controller(Posts).group(lambda: router.get("/x", "create"))
 
-    assert [r.handler.label for r in router.routes()] == ["Posts@index", "Posts@create"]
+    assert [r.handler.label.split(".")[-1] for r in router.routes()] == [
+        "Posts@index",
+        "Posts@create",
+    ]
     with (
         pytest.raises(RouteActionError, match="no method 'indx'.*did you mean 'index'"),
         router.group(controller=Posts),
@@ -242,7 +245,7 @@ def test_a_resource_takes_its_controller_by_name() -> None:
 
     router.resource("posts", "Posts", only="index")
 
-    assert router.routes()[0].handler.label == "Posts@index"
+    assert router.routes()[0].handler.label == f"{__name__}.Posts@index"
 
 
 def test_shortcuts_for_middleware_write_their_parameters() -> None:
@@ -251,3 +254,37 @@ def test_shortcuts_for_middleware_write_their_parameters() -> None:
     route.can("update", "post").throttle(5, 2).throttle("api")
 
     assert route.middleware_list == ["can:update,post", "throttle:5,2", "throttle:api"]
+
+
+def test_a_resource_whose_controller_lacks_the_pages_says_what_to_write() -> None:
+    class Orders:
+        def index(self) -> None: ...
+        def store(self) -> None: ...
+        def show(self) -> None: ...
+        def update(self) -> None: ...
+        def destroy(self) -> None: ...
+
+    router = Router()
+    with pytest.raises(RouteActionError) as caught:
+        router.resource("orders", Orders)
+
+    told = str(caught.value)
+    assert "Orders has no method 'create' and no 'edit'" in told
+    assert "Router.api_resource('orders', …)" in told
+    assert "only=['index', 'store', 'show', 'update', 'destroy']" in told
+    assert router.routes() == []
+    assert len(router.api_resource("orders", Orders)) == 5
+
+
+def test_a_resource_whose_controller_lacks_more_says_which_actions_it_has() -> None:
+    class Orders:
+        def index(self) -> None: ...
+        def destory(self) -> None: ...
+
+    with pytest.raises(RouteActionError) as caught:
+        Router().resource("orders", Orders, only=["index", "destroy"])
+
+    assert "no method 'destroy' (did you mean 'destory'?)" in str(caught.value)
+    assert "only=['index']" in str(caught.value)
+    with pytest.raises(RouteActionError, match="the right class"):
+        Router().resource("orders", object)

@@ -65,7 +65,7 @@ def test_json_holds_the_same_for_programs(router: Router) -> None:
         "methods": ["GET", "HEAD"],
         "uri": "orders",
         "name": "orders.index",
-        "action": "Orders@index",
+        "action": f"{__name__}.Orders@index",
         "middleware": ["auth"],
         "where": {},
     }

@@ -13,6 +13,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -30,13 +31,38 @@ class Action:
 
     @property
     def label(self) -> str:
-        """How lists show it: `UserController@show` or `module.function`."""
+        """How lists and errors name it, as a reader finds it in the code.
+
+        `app.controllers.orders.OrderController@show`, `app.orders.show`, the class of what is
+        invoked; where there is no name, or one inside a function, file and line.
+        """
         if self.owner is not None:
-            return f"{self.owner.__qualname__}@{self.method}"
-        fn = self.fn.func if isinstance(self.fn, functools.partial) else self.fn
-        name = getattr(fn, "__qualname__", type(fn).__qualname__)
-        module = getattr(fn, "__module__", None)
-        return f"{module}.{name}" if module else str(name)
+            name = f"{self.owner.__module__}.{self.owner.__qualname__}"
+            return name if self.method == "__call__" else f"{name}@{self.method}"
+        return name_of(self.fn)
+
+
+def name_of(fn: Any) -> str:
+    """The name under which a reader finds the callable *fn*."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    told = getattr(fn, "told_as", None)
+    if isinstance(told, str):
+        return told
+    named = fn if hasattr(fn, "__qualname__") else type(fn)
+    name = f"{named.__module__}.{named.__qualname__}"
+    code = getattr(inspect.unwrap(named), "__code__", None)
+    if "<" not in name or code is None:
+        return name
+    place = f"{_file_of(named.__module__, code.co_filename)}:{code.co_firstlineno}"
+    return place if name.endswith("<lambda>") else f"{name} ({place})"
+
+
+def _file_of(module: str, path: str) -> str:
+    """*path* from the folder on that *module* was found in: `app/routes.py`."""
+    parts = Path(path).parts
+    depth = module.count(".") + 1 + (parts[-1] == "__init__.py")
+    return "/".join(parts[-depth:])
 
 
 def resolve(action: object, controller: object = None, namespaces: Sequence[str] = ()) -> Action:

@@ -119,9 +119,9 @@ class Plan:
         if parameter.default is not _ABSENT:
             return _constant(parameter.default)
         raise RouteActionError(
-            f"the action of route {route.uri!r} asks for {parameter.name!r}, which is neither a "
-            "parameter of the route nor annotated with a class: rename it, annotate it or give "
-            "it a default"
+            f"the action {route.handler.label} of route {route.uri!r} asks for "
+            f"{parameter.name!r}, which is neither a parameter of the route nor annotated with a "
+            "class: rename it, annotate it or give it a default"
         )
 
     def _from_route(self, route: Route, parameter: _Parameter, name: str) -> Fetch:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from so.errors import RouteDefinitionError
+from so.errors import RouteActionError, RouteDefinitionError
 from so.http.locations import header_text, origin
 from so.http.redirects import onsite
 from so.http.request import Request
@@ -33,6 +33,8 @@ ACTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "destroy": (("DELETE",), "/{}"),
 }
 
+PAGES = ("create", "edit")  # the forms, which a resource for programs lacks
+
 
 def register(
     registrar: Verbs,
@@ -47,6 +49,8 @@ def register(
     if isinstance(controller, str):
         controller = find_class(controller, registrar.controllers)
     collection, item = _uris(name, parameters)
+    actions = list(actions)
+    _check(name, controller, actions)
     found = []
     for action in actions:
         methods, rest = ACTIONS[action]
@@ -55,6 +59,32 @@ def register(
         )
         found.append(route.name(_route_name(name, action, names)).middleware(middleware))
     return found
+
+
+def _check(name: str, controller: Any, actions: list[str]) -> None:
+    """RouteActionError that says all that *controller* lacks, before any route of it is known."""
+    lacking = [each for each in actions if not callable(getattr(controller, each, None))]
+    if not lacking:
+        return
+    there = [each for each in actions if each not in lacking]
+    mend = f"only={there!r}" if there else "the right class"
+    if there and set(lacking) <= set(PAGES):
+        mend = f"Router.api_resource({name!r}, …), a resource without pages, or {mend}"
+    listed = " and no ".join(_with_hint(each, controller) for each in lacking)
+    raise RouteActionError(
+        f"{_told(controller)} has no method {listed}, which Router.resource({name!r}) serves: "
+        f"write {mend}, or add what is missing"
+    )
+
+
+def _told(controller: Any) -> str:
+    named = controller if hasattr(controller, "__name__") else type(controller)
+    return str(named.__name__)
+
+
+def _with_hint(action: str, controller: Any) -> str:
+    close = nearest(action, [name for name in dir(controller) if name not in ACTIONS])
+    return f"{action!r} (did you mean {close!r}?)" if close else f"{action!r}"
 
 
 def _uris(name: str, parameters: str | Mapping[str, str] | None) -> tuple[str, str]:
@@ -114,4 +144,5 @@ def redirection(to: str, status: int) -> Callable[..., RedirectResponse]:
         is_chosen = home is not None and origin(target) == home
         return RedirectResponse(target if is_chosen else onsite(target), status)
 
+    redirect.told_as = f"redirect to {to} ({status})"  # type: ignore[attr-defined]
     return redirect

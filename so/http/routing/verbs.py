@@ -74,6 +74,6 @@ class Verbs:
 
     def api_resource(self, name: str, controller: Any, **options: Any) -> list[Route]:
         """A resource without the pages `create` and `edit`."""
-        left_out = [options.pop("except_", None) or [], "create", "edit"]
+        left_out = [options.pop("except_", None) or [], *resources.PAGES]
         spread = [x for part in left_out for x in ([part] if isinstance(part, str) else part)]
         return self.resource(name, controller, except_=spread, **options)
