@@ -23,6 +23,7 @@ _NAMES = {
     ).split(),
     "weekday": "sunday monday tuesday wednesday thursday friday saturday".split(),
 }
+_PART = re.compile(r"(\*|[0-9]{1,4}|[a-z]+)(?:(?<!\*)-([0-9]{1,4}|[a-z]+))?(?:/([0-9]{1,4}))?")
 _TIME_OF_DAY = re.compile(r"(\d{1,2})(?::(\d{1,2}))?")
 _WORDS = {
     "@yearly": "0 0 1 1 *",
@@ -51,6 +52,12 @@ class Cron:
     any_weekday: bool
     only_on: frozenset[int] = frozenset(range(7))
     """Weekdays that it keeps to whatever the fields say."""
+    is_last_of_month: bool = False
+    """Whether it keeps to the last day of each month."""
+    window: tuple[int, int] | None = None
+    """The first and last minute of the day that it keeps to; over midnight if in that order."""
+    is_inside: bool = True
+    """Whether it keeps to the window, or out of it."""
 
     @classmethod
     def parse(cls, text: str) -> Cron:
@@ -84,12 +91,37 @@ class Cron:
             shown = " ".join([*fields[:4], weekdays])
         return replace(self, text=shown, only_on=_weekdays(weekdays))
 
+    def last_of_month(self) -> Cron:
+        """The same, but on the last day of each month only."""
+        return replace(self, text=f"{self.text}, last of month", is_last_of_month=True)
+
+    def within(self, first: str | time, last: str | time, *, inside: bool = True) -> Cron:
+        """The same, but from *first* to *last* of each day only, both included; or not then."""
+        window = _minute_of_day(first), _minute_of_day(last)
+        shown = "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in window)
+        text = f"{self.text}, {'' if inside else 'not '}{shown}"
+        return replace(self, text=text, window=window, is_inside=inside)
+
     def matches(self, wall: datetime) -> bool:
         """Whether the minute *wall*, on the wall, is one of its."""
-        return wall.minute in self.minutes and wall.hour in self.hours and self._matches_day(wall)
+        return (
+            wall.minute in self.minutes
+            and wall.hour in self.hours
+            and self._matches_day(wall)
+            and self._matches_window(wall.hour * 60 + wall.minute)
+        )
+
+    def _matches_window(self, minute: int) -> bool:
+        if self.window is None:
+            return True
+        first, last = self.window
+        found = first <= minute <= last if first <= last else minute >= first or minute <= last
+        return found is self.is_inside
 
     def _matches_day(self, wall: datetime) -> bool:
         if wall.month not in self.months:
+            return False
+        if self.is_last_of_month and (wall + timedelta(days=1)).month == wall.month:
             return False
         weekday = (wall.weekday() + 1) % 7
         if weekday not in self.only_on:
@@ -157,6 +189,11 @@ def hour_and_minute(at: str | time) -> tuple[int, int]:
     )
 
 
+def _minute_of_day(at: str | time) -> int:
+    hour, minute = hour_and_minute(at)
+    return hour * 60 + minute
+
+
 def weekdays_field(days: int | str | Iterable[int | str]) -> str:
     """The weekday field for 1, "monday" or several of them; raises QueueError for anything else."""
     several = [days] if isinstance(days, (int, str)) else list(days)
@@ -184,31 +221,60 @@ def _field(text: str, name: str, low: int, high: int, whole: str) -> frozenset[i
         except ValueError:
             raise QueueError(
                 f"cannot read the {name} {part!r} of the cron expression {whole!r}: "
-                f"give {low} to {high}, ranges, lists or steps"
+                f"give {low} to {high}, ranges, lists or steps{_hint(part)}"
             ) from None
     return frozenset(values)
 
 
-def _part(part: str, name: str, low: int, high: int) -> range:
-    """The values of `7`, `*/5`, `3-9/2`, `mon-fri`; raises ValueError."""
-    span, _, step = part.partition("/")
-    first, _, last = span.partition("-")
-    start = low if first == "*" else _number(first, name)
-    end = high if first == "*" or (step and not last) else start
-    end = _number(last, name) if last else end
-    stride = int(step) if step else 1
-    if not (low <= start <= high and low <= end <= high and stride > 0):
+def _hint(part: str) -> str:
+    """What to write instead of the letters that other programs know (`L`, `15W`, `5#2`, `?`)."""
+    if part == "?":
+        return "; for any day write *"
+    if re.fullmatch(r"l|lw|[0-9]+[lw]|[0-9]+#[0-9]+|[a-z]{3}[l#][0-9]*", part):
+        return "; L, W and # are no part of cron: use last_day_of_month(), or when(…)"
+    return ""
+
+
+def _part(part: str, name: str, low: int, high: int) -> Iterable[int]:
+    """The values of `7`, `*/5`, `3-9/2`, `5/15`, `mon-fri`; raises ValueError."""
+    found = _PART.fullmatch(part)
+    if found is None:
         raise ValueError(part)
-    if end < start:
-        if name != "weekday":
-            raise ValueError(part)
-        end += 7  # sat-sun, fri-mon: on into the next week
+    first, last, step = found.groups()
+    # 7 is Sunday once more, but the week it would end begins with it: `1/3` is Monday, Thursday.
+    end = 6 if name == "weekday" else high
+    if first == "*":
+        return _stride(low, end, step)
+    start = _number(first, name, low, high)
+    if last is not None:
+        return _stride(start, _end_of_range(start, _number(last, name, low, high), name), step)
+    if step is None:
+        return (start,)
+    return _stride(start % 7 if name == "weekday" else start, end, step)
+
+
+def _end_of_range(start: int, last: int, name: str) -> int:
+    if last >= start:
+        return last
+    if name != "weekday":
+        raise ValueError(last)
+    return last + 7  # sat-sun, fri-mon: on into the next week
+
+
+def _stride(start: int, end: int, step: str | None) -> range:
+    stride = int(step or 1)
+    if stride < 1:
+        raise ValueError(step)
     return range(start, end + 1, stride)
 
 
-def _number(text: str, name: str) -> int:
-    if len(text) >= 3 and text.isalpha():
+def _number(text: str, name: str, low: int, high: int) -> int:
+    if text.isdecimal():
+        number = int(text)
+        if low <= number <= high:
+            return number
+    elif len(text) >= 3:
         for index, full in enumerate(_NAMES.get(name, ())):
             if full.startswith(text):
                 return index + (name == "month")
-    return int(text)
+    raise ValueError(text)

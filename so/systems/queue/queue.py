@@ -454,7 +454,7 @@ class Queue(Hooks):
         job._run = run
         self.emit("before", payload, None, job)
         try:
-            result = perform(self, job, run)
+            result = perform(self, job, run) if run.ending is None else None
             if run.ending is not None and run.ending.kind == "failed":
                 assert run.ending.exception is not None
                 raise run.ending.exception

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -322,12 +323,16 @@ class Runner:
             if lost is not None:
                 return Outcome("failed", exception=lost)
         tries, until = self.max_tries(payload), payload.fields.get("retryUntil")
-        exhausted = tries > 0 and row.runs > tries
-        if exhausted or (until is not None and row.runs > 1 and self.queue.clock.time() >= until):
-            return Outcome(
-                "failed",
-                exception=MaxAttemptsExceeded(f"{payload.name} has been attempted too many times"),
+        name = payload.name
+        if until is not None and self.queue.clock.time() >= until:
+            moment = datetime.fromtimestamp(until, UTC)
+            reason = (
+                f"{name} was to be tried until {moment:%Y-%m-%d %H:%M:%S} UTC, which has passed"
             )
+            return Outcome("failed", exception=MaxAttemptsExceeded(reason))
+        if tries > 0 and row.runs > tries:
+            reason = f"{name} has been attempted too many times"
+            return Outcome("failed", exception=MaxAttemptsExceeded(reason))
         if row.batch_id and self.queue.batches.is_cancelled(self.conn, row.batch_id):
             return Outcome("cancelled", reason="its batch was cancelled")
         return None
@@ -380,7 +385,8 @@ class Runner:
             if row.lock_key and job.unique_until_start:
                 self.queue.settler.unlock(self.conn, row)
             self.queue.emit("before", payload, row, job)
-            self._guarded(job, run)
+            if run.ending is None:  # else a hook has deleted, released or failed it
+                self._guarded(job, run)
             outcome = self._after_return(row, payload, run)
         except Interrupted:
             outcome = Outcome("released", cost="nothing", reason="interrupted")

@@ -53,12 +53,15 @@ class Task:
         self._conditions: list[Callable[[], Any]] = []
         self._times = Cron.parse("* * * * *")
         self._weekdays: str | None = None
+        self._is_last_of_month = False
+        self._window: tuple[str | time, str | time, bool] | None = None
 
     # --- when ---
 
     def cron(self, expression: str) -> Self:
         """At the minutes that *expression* matches: `*/5 8-18 * * mon-fri`."""
         self._times = Cron.parse(expression)
+        self._is_last_of_month = False
         return self
 
     def every_minute(self) -> Self:
@@ -112,8 +115,47 @@ class Task:
         return self.monthly_on(1)
 
     def monthly_on(self, day: int, at: str | time = "0:00") -> Self:
-        """On *day* of each month."""
+        """On *day* of each month; in months that have no such day, not at all."""
         return self._at(at, f"{day} * *")
+
+    def last_day_of_month(self, at: str | time = "0:00") -> Self:
+        """On the last day of each month."""
+        self._at(at, "* * *")
+        self._is_last_of_month = True
+        return self
+
+    def quarterly(self) -> Self:
+        """At midnight before the first of January, April, July and October."""
+        return self.quarterly_on(1)
+
+    def quarterly_on(self, day: int, at: str | time = "0:00") -> Self:
+        """On *day* of January, April, July and October."""
+        return self._at(at, f"{day} */3 *")
+
+    def yearly(self) -> Self:
+        """At midnight before the first of January."""
+        return self.yearly_on(1, 1)
+
+    def yearly_on(self, month: int | str, day: int, at: str | time = "0:00") -> Self:
+        """On *day* of *month* (1 or "jan" to 12 or "dec") each year."""
+        return self._at(at, f"{day} {month} *")
+
+    def between(self, first: str | time, last: str | time) -> Self:
+        """Only from *first* to *last* of each day, both included; ("22:00", "6:00") is by night."""
+        return self._within(first, last, True)
+
+    def unless_between(self, first: str | time, last: str | time) -> Self:
+        """Not from *first* to *last* of each day, both included."""
+        return self._within(first, last, False)
+
+    def _within(self, first: str | time, last: str | time, inside: bool) -> Self:
+        if self._window not in (None, (first, last, inside)):
+            raise QueueError(
+                f"between() and unless_between() of {self.label!r} are said twice: keep one of them"
+            )
+        Cron.parse("* * * * *").within(first, last)  # raises here and now for what is no time
+        self._window = first, last, inside
+        return self
 
     def weekdays(self) -> Self:
         """Only from Monday to Friday."""
@@ -138,7 +180,13 @@ class Task:
     @property
     def cron_(self) -> Cron:
         """When, all words taken together."""
-        return self._times if self._weekdays is None else self._times.on(self._weekdays)
+        found = self._times if self._weekdays is None else self._times.on(self._weekdays)
+        if self._is_last_of_month:
+            found = found.last_of_month()
+        if self._window is not None:
+            first, last, inside = self._window
+            found = found.within(first, last, inside=inside)
+        return found
 
     # --- how ---
 

@@ -66,6 +66,181 @@ def test_a_bad_cron_expression_is_told(text: str) -> None:
         Cron.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("field", "days"),
+    [
+        ("0", "su"),
+        ("7", "su"),
+        ("0,7", "su"),
+        ("7-7", "su"),
+        ("7-1", "su mo"),
+        ("0-7", "su mo tu we th fr sa"),
+        ("0-7/7", "su"),
+        ("*/7", "su"),
+        ("*/2", "su tu th sa"),
+        ("1-7/2", "su mo we fr"),
+        ("0/2", "su tu th sa"),
+        ("7/2", "su tu th sa"),
+        ("1/3", "mo th"),
+        ("5/2", "fr"),
+        ("6/2", "sa"),
+        ("2/5", "tu"),
+        ("fri-mon", "su mo fr sa"),
+        ("fri-mon/2", "su fr"),
+        ("sat-sun", "su sa"),
+        ("mon-sun", "su mo tu we th fr sa"),
+        ("sunday,Wed", "su we"),
+    ],
+)
+def test_a_weekday_field_means_the_days_it_names_and_no_other(field: str, days: str) -> None:
+    names = "su mo tu we th fr sa".split()
+
+    found = Cron.parse(f"0 0 * * {field}").weekdays
+
+    assert " ".join(names[day] for day in sorted(found)) == days
+
+
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ("L", "last_day_of_month"),
+        ("15W", "last_day_of_month"),
+        ("5#2", "last_day_of_month"),
+        ("?", "write \\*"),
+        ("2_0", "give 1 to 31"),
+        ("+5", "give 1 to 31"),
+        ("1-", "give 1 to 31"),
+        ("*-5", "give 1 to 31"),
+        ("*/", "give 1 to 31"),
+        ("5/", "give 1 to 31"),
+        ("1-2-3", "give 1 to 31"),
+        ("1,,2", "give 1 to 31"),
+        ("٣", "give 1 to 31"),
+        ("40/2", "give 1 to 31"),
+        ("0", "give 1 to 31"),
+    ],
+)
+def test_what_is_no_cron_is_refused_with_what_to_write_instead(field: str, hint: str) -> None:
+    with pytest.raises(QueueError, match=hint):
+        Cron.parse(f"0 0 {field} * *")
+
+
+def by_hand(text: str, wall: datetime) -> bool:
+    """What the manual of cron says, read letter by letter, without any of our own reader."""
+    minute, hour, day, month, weekday = text.split()
+
+    def named(field: str, value: int, low: int, high: int) -> bool:
+        for part in field.split(","):
+            span, _, step = part.partition("/")
+            first, _, last = span.partition("-")
+            start = low if first == "*" else int(first)
+            end = high if first == "*" or (step and not last) else int(last or first)
+            if value in range(start, end + 1) and (value - start) % int(step or 1) == 0:
+                return True
+        return False
+
+    on_day = named(day, wall.day, 1, 31)
+    on_weekday = any(named(weekday, n, 0, 6) for n in {wall.isoweekday(), wall.isoweekday() % 7})
+    both = on_day or on_weekday
+    if day.startswith("*") or weekday.startswith("*"):
+        both = on_day and on_weekday
+    in_time = named(minute, wall.minute, 0, 59) and named(hour, wall.hour, 0, 23)
+    return both and in_time and named(month, wall.month, 1, 12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 12 13 * 5",
+        "0 12 */10 * 1",
+        "0 12 1,15 * */2",
+        "0 12 31 * *",
+        "0 12 29 2 *",
+        "0 12 * 1-6/2 1-5",
+        "0 12 5/10 * *",
+        "0 12 * 5/4 0",
+        "0 12 1-7 * 0",
+        "0 12 * * 7",
+        "0 12 28-31 * 1-5/2",
+    ],
+)
+def test_through_a_year_the_days_are_those_that_a_plain_reading_gives(text: str) -> None:
+    day, cron = datetime(2028, 1, 1, 12, tzinfo=UTC), Cron.parse(text)
+    while day.year == 2028:
+        assert cron.matches(day) is by_hand(text, day), day
+        day += timedelta(days=1)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "America/Santiago"])
+@pytest.mark.parametrize("text", ["30 2 * * *", "0 0 * * *", "15 1 * * 0"])
+def test_a_daily_time_comes_once_each_day_whatever_summer_time_does(text: str, zone: str) -> None:
+    cron, place = Cron.parse(text), ZoneInfo(zone)
+    minute = timedelta(minutes=1)
+    for month, first in ((3, 22), (8, 30), (9, 27), (10, 18)):
+        day = datetime(2026, month, first, tzinfo=place)  # whose sums are those of the wall
+        expected = [
+            wall.date()
+            for wall in (day + timedelta(days=n, hours=min(cron.hours)) for n in range(17))
+            if by_hand(text, wall.replace(minute=min(cron.minutes)))
+        ]
+        start = day.astimezone(UTC) - minute
+        end = (day + timedelta(days=17)).astimezone(UTC) - minute
+
+        found = cron.between(start, end, place)
+
+        assert [moment.astimezone(place).date() for moment in found] == expected
+        assert cron.next_after(start, place) == found[0]
+
+
+def test_words_for_the_ends_of_months_quarters_and_years(queue: Queue) -> None:
+    def runs(task: Any, count: int = 5) -> list[str]:
+        found, moment = [], datetime(2027, 12, 30, tzinfo=UTC)
+        for _ in range(count):
+            moment = task.next_run(moment)
+            found.append(f"{moment:%y-%m-%d %H:%M}")
+        return found
+
+    plan = queue.schedule
+    new = lambda: plan.job(Note("a"))  # noqa: E731
+
+    assert runs(new().last_day_of_month("18:30"), 3) == [
+        "27-12-31 18:30",
+        "28-01-31 18:30",
+        "28-02-29 18:30",
+    ]
+    assert runs(new().weekdays().last_day_of_month(), 3) == [
+        "27-12-31 00:00",
+        "28-01-31 00:00",
+        "28-02-29 00:00",
+    ]
+    assert runs(new().monthly_on(31), 3) == ["27-12-31 00:00", "28-01-31 00:00", "28-03-31 00:00"]
+    assert runs(new().quarterly(), 2) == ["28-01-01 00:00", "28-04-01 00:00"]
+    assert runs(new().quarterly_on(15, "6:00"), 2) == ["28-01-15 06:00", "28-04-15 06:00"]
+    assert runs(new().yearly(), 2) == ["28-01-01 00:00", "29-01-01 00:00"]
+    assert runs(new().yearly_on("feb", 29), 2) == ["28-02-29 00:00", "32-02-29 00:00"]
+    assert new().last_day_of_month().daily().cron_.text == "0 0 * * *"
+
+
+def test_a_task_may_keep_to_some_hours_of_the_day_or_out_of_them(queue: Queue) -> None:
+    plan, noon = queue.schedule, datetime(2026, 1, 15, 12, tzinfo=UTC)
+    office = plan.job(Note("a")).hourly().between("8:00", "17:00")
+    night = plan.job(Note("a")).between("22:00", "6:00").hourly()
+    backup = plan.job(Note("a")).hourly().unless_between("12:30", time(14))
+
+    def hours(task: Any) -> list[int]:
+        end = noon + timedelta(hours=24)
+        return sorted(m.hour for m in task.cron_.between(noon, end, LONDON))
+
+    assert hours(office) == list(range(8, 18))
+    assert hours(night) == [0, 1, 2, 3, 4, 5, 6, 22, 23]
+    assert sorted(set(range(24)) - set(hours(backup))) == [13, 14]
+    assert office.cron_.text == "0 * * * *, 08:00-17:00"
+    with pytest.raises(QueueError, match="time of day"):
+        plan.job(Note("a")).between("8am", "17:00")
+    with pytest.raises(QueueError, match="said twice"):
+        office.unless_between("1:00", "2:00")
+
+
 def test_the_hour_that_summer_time_leaves_out_is_made_up() -> None:
     start = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
 
