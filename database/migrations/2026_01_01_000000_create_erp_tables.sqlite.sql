@@ -1,5 +1,5 @@
 -- The demo ERP: users, catalogue, customers, orders, invoices, imports and reports.
--- Money is text on SQLite so that no amount ever becomes a binary float.
+-- Money is decimal(14,2): exact to 15 digits, and a plain sqlite3 shell sorts it.
 
 create table users (
     id integer primary key autoincrement,
@@ -17,7 +17,7 @@ create table products (
     sku text not null unique,
     name text not null,
     category text not null,
-    price text not null,
+    price decimal(14,2) not null,
     stock integer not null default 0,
     reorder_level integer not null default 10,
     is_active integer not null default 1,
@@ -45,7 +45,7 @@ create table orders (
     user_id integer references users (id), -- who took it; null for an imported order
     status text not null default 'open', -- open, shipped, imported or cancelled
     ordered_on text not null,
-    total text not null default '0.00',
+    total decimal(14,2) not null default 0,
     created_at text,
     updated_at text
 );
@@ -58,8 +58,8 @@ create table order_lines (
     line_no integer not null,
     product_id integer not null references products (id),
     quantity integer not null,
-    unit_price text not null,
-    line_total text not null,
+    unit_price decimal(14,2) not null,
+    line_total decimal(14,2) not null,
     unique (order_id, line_no)
 );
 create index order_lines_product on order_lines (product_id);
@@ -71,7 +71,7 @@ create table invoices (
     customer_id integer not null references customers (id),
     owner_id integer not null references users (id), -- who is told what becomes of it
     status text not null default 'draft', -- draft, submitted, approved or rejected
-    amount text not null,
+    amount decimal(14,2) not null,
     due_on text not null,
     decided_by integer references users (id),
     decided_at text,
@@ -113,7 +113,7 @@ create table reports (
     month text not null unique, -- YYYY-MM
     status text not null default 'waiting', -- waiting or finished
     orders integer not null default 0,
-    revenue text not null default '0.00',
+    revenue decimal(14,2) not null default 0,
     path text,
     created_at text,
     updated_at text

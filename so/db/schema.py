@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -63,7 +63,7 @@ class Fault:
     """One way in which a live database differs from the files."""
 
     kind: str
-    """'table', 'column', 'index' or 'collation'."""
+    """'table', 'column', 'index', 'collation', or 'money': of an application's own table."""
     table: str
     name: str
     text: str
@@ -263,6 +263,25 @@ def _wrong_collations(connection: Connection, live: dict[str, set[str]]) -> list
                 mend = f"alter table {table.name} modify `{column}` {table.columns[column]}"
                 faults.append(Fault("collation", table.name, column, text, mend))
     return faults
+
+
+def money_in_text(
+    connection: Connection, columns: Iterable[tuple[str, str, str]]
+) -> Iterator[Fault]:
+    """Those of *columns* (table, column, cast) that SQLite has as text and sorts as text."""
+    if connection.dialect.name != "sqlite":
+        return
+    for table, column, cast in sorted(set(columns)):
+        declared = connection.scalar(
+            "select type from pragma_table_info(?) where name = ?", [table, column]
+        )
+        if declared is not None and re.search("char|clob|text", declared, re.IGNORECASE):
+            text = (
+                f"column {table}.{column} is {declared} and cast to {cast}: it sorts, and has its "
+                "least and greatest, as text; give it the type decimal(p,s), unless it needs more "
+                "than 15 digits"
+            )
+            yield Fault("money", table, column, text, None)
 
 
 def _live_columns(connection: Connection) -> dict[str, set[str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from so.console.command import Command
 from so.db import schema
 from so.db.connection import Connection
 from so.db.manager import Database
+from so.db.model import Model
 from so.errors import CommandError
 
 
@@ -58,16 +60,18 @@ class DbCheck(Command):
     description = "Name each missing table, column, index and wrong collation"
 
     def handle(self, database: Database) -> int:
-        """Print each fault; 1 if there is one."""
-        found = {
-            connection.name: schema.check(connection)
-            for connection in _chosen(database, self.option("connection"))
-        }
+        """Print each fault; 1 if there is one. Money in text is named, but is no fault."""
+        found = {}
+        for connection in _chosen(database, self.option("connection")):
+            money = schema.money_in_text(connection, _decimals(database, connection))
+            found[connection.name] = [*schema.check(connection), *money]
         if self.wants_json:
             self.json({name: [vars(f) for f in faults] for name, faults in found.items()})
         else:
             self._print(found)
-        return 1 if any(found.values()) else 0
+        return (
+            1 if any(fault.kind != "money" for faults in found.values() for fault in faults) else 0
+        )
 
     def _print(self, found: dict[str, list[schema.Fault]]) -> None:
         for name, faults in found.items():
@@ -77,7 +81,11 @@ class DbCheck(Command):
                     self.comment(f"  {fault.mend};")
             if not faults:
                 self.info(f"{name}: everything is there")
-        if any(fault.kind != "collation" for faults in found.values() for fault in faults):
+        if any(
+            fault.kind not in ("collation", "money")
+            for faults in found.values()
+            for fault in faults
+        ):
             self.line("db:install creates what is missing")
 
 
@@ -122,6 +130,19 @@ class DbSeed(Command):
         self.app.call(seeder.run)
         self.info(f"seeded: {name}")
         return 0
+
+
+def _decimals(database: Database, connection: Connection) -> Iterator[tuple[str, str, str]]:
+    """Table, column and cast of what the application's models on *connection* keep as decimals."""
+    waiting: list[Any] = list(Model.__subclasses__())
+    while waiting:
+        model = waiting.pop()
+        waiting += model.__subclasses__()
+        if (model.connection or database.default_connection) != connection.name:
+            continue
+        for column, cast in model.casts.items():
+            if cast is Decimal or str(cast).strip().lower().partition(":")[0] == "decimal":
+                yield connection.prefix + model.table, column, str(cast)
 
 
 def _chosen(database: Database, name: str | None) -> list[Connection]:

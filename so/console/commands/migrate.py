@@ -15,6 +15,7 @@ _LONGEST_STATEMENT_SECONDS = 86_400
 
 _TEMPLATE = """\
 -- {title}
+-- Money is decimal(12,2) on both engines.
 
 create table {table} (
     id {id},

@@ -281,6 +281,7 @@ class SQLiteDialect:
             handle.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DDL, False)
         handle.create_aggregate("decimal_sum", 1, DecimalSum)  # type: ignore[arg-type]
         handle.create_function("decimal_add", 2, _decimal_add, deterministic=True)
+        handle.create_function("decimal_compare", 2, _decimal_compare, deterministic=True)
         handle.create_function("regexp", 2, _regexp, deterministic=True)
 
     def _pragmas(self) -> dict[str, Any]:
@@ -372,6 +373,16 @@ def _decimal_add(left: Any, right: Any) -> Any:
         return left + right
     numbers = [Decimal(repr(one) if isinstance(one, float) else one) for one in (left, right)]
     return decimal_text(EXACT.add(*numbers))
+
+
+def _decimal_compare(left: Any, right: Any) -> int | None:
+    """`decimal_compare(a, b)`: -1, 0 or 1; exact between texts, else as the number that one is."""
+    if left is None or right is None:
+        return None
+    if isinstance(left, float) or isinstance(right, float):
+        one, other = float(left), float(right)
+        return (one > other) - (one < other)
+    return int(Decimal(left).compare(Decimal(right)))
 
 
 def _regexp(pattern: str | None, value: Any) -> bool | None:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.expressions import Expression, bindable, json_scalar, json_text
-from so.db.grammar.base import Grammar, Row
+from so.db.grammar.base import Row
+from so.db.grammar.money import MoneyGrammar
 from so.db.grammar.names import AS, Bindings
 
 _PARTS = {
@@ -25,7 +26,7 @@ _WIDE = Context(prec=100, rounding=ROUND_HALF_UP)
 _GLOB = str.maketrans({"*": "[*]", "?": "[?]", "%": "*", "_": "?"})
 
 
-class SQLiteGrammar(Grammar):
+class SQLiteGrammar(MoneyGrammar):
     """SQLite 3.35 and later."""
 
     name: ClassVar[str] = "sqlite"
@@ -87,10 +88,6 @@ class SQLiteGrammar(Grammar):
     def union_member(self, sql: str) -> str:
         """SQLite has no parentheses around the selects of a union."""
         return f"select * from ({sql})"
-
-    def null_safe(self, node: c.NullSafe, bindings: Bindings) -> str:
-        """column is ?"""
-        return f"{self.column(node.column, bindings)} is {self.value(node.value, bindings)}"
 
     def date_part(self, node: c.DatePart, bindings: Bindings) -> str:
         """strftime('%d', column) = cast(? as text)"""
