@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import CodeType
-from typing import Any, NoReturn
+from typing import Any
 
-from so.errors import ConfigError, EnvSyntaxError, MissingEnvError, SixOrbitError
+from so.errors import ConfigError, MissingEnvError, SixOrbitError
+from so.support import dotenv
 from so.support.settings import Settings
 
 _MISSING: Any = object()
@@ -29,9 +30,6 @@ _MISSING: Any = object()
 
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "empty": ""}
 _WORDS |= {f"({word})": value for word, value in _WORDS.items()}
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-_VARIABLE = re.compile(r"\\\$|\$\{([A-Za-z_][A-Za-z0-9_.]*)\}")
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
 class Env:
@@ -66,19 +64,8 @@ class Env:
     @classmethod
     def read(cls, path: str | Path) -> dict[str, str] | None:
         """What a `.env` file says, without making it the environment; None if there is none."""
-        try:
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                text = file.read()
-        except FileNotFoundError:
-            return None
-        except PermissionError as error:
-            raise ConfigError(
-                f"cannot read environment file {path}: give it to the group of the user who runs "
-                f"this, `chown root:GROUP {path}` and `chmod 640 {path}`"
-            ) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read environment file {path}: {error}") from error
-        return _Parser(text, str(path), cls._lookup).parse()
+        text = dotenv.read(path)
+        return None if text is None else dotenv.values(text, str(path), cls._lookup)
 
     @classmethod
     @contextmanager
@@ -157,11 +144,11 @@ class _EnvReader:
 
     def int(self, key: str, default: int | None = None) -> Any:
         """A whole number; raises ValueError naming the key for anything else."""
-        return self._cast(key, default, int, "a whole number")
+        return self._cast(key, default, _whole, "a whole number")
 
     def float(self, key: str, default: float | None = None) -> Any:
         """A number; raises ValueError naming the key for anything else."""
-        return self._cast(key, default, float, "a number")
+        return self._cast(key, default, _number, "a number")
 
     def bool(self, key: str, default: bool | None = None) -> Any:
         """True or false: true, 1, on, yes and false, 0, off, no, in any case."""
@@ -199,6 +186,19 @@ class _EnvReader:
 env = _EnvReader()
 
 
+def _whole(text: str) -> int:
+    # Python takes 2_0 and digits of other scripts as well, which nobody means.
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        raise ValueError(text)
+    return float(text)
+
+
 def _boolean(text: str) -> bool:
     word = text.lower().strip("()")
     if word in ("true", "1", "on", "yes"):
@@ -210,90 +210,6 @@ def _boolean(text: str) -> bool:
 
 def _comma_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-class _Parser:
-    """Reads the text of one .env file line by line."""
-
-    def __init__(self, text: str, file: str, lookup: Callable[[str], str | None]) -> None:
-        self._lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self._file = file
-        self._lookup = lookup
-        self._values: dict[str, str] = {}
-        self._at = 0
-
-    def parse(self) -> dict[str, str]:
-        while self._at < len(self._lines):
-            line = self._lines[self._at].strip()
-            self._at += 1
-            if line and not line.startswith("#"):
-                self._assignment(line)
-        return self._values
-
-    def _fail(self, message: str, line: int | None = None) -> NoReturn:
-        raise EnvSyntaxError(message, self._file, line or self._at)
-
-    def _assignment(self, line: str) -> None:
-        if line.startswith("export ") or line.startswith("export\t"):
-            line = line[6:].lstrip()
-        match = _KEY.match(line)
-        rest = line[match.end() :].lstrip() if match else ""
-        if not match or not rest.startswith("="):
-            self._fail(f"expected KEY=value, found {line!r}")
-        self._values[match.group()] = self._value(rest[1:].strip())
-
-    def _value(self, text: str) -> str:
-        if text.startswith("'"):
-            return self._single(text[1:])
-        if text.startswith('"'):
-            return self._double(text[1:])
-        if text.startswith("#"):
-            return ""
-        bare = re.split(r"\s#", text, maxsplit=1)[0].rstrip()
-        return self._expand(bare)
-
-    def _single(self, text: str) -> str:
-        value, quote, rest = text.partition("'")
-        if not quote:
-            self._fail("a single-quoted value has no closing quote")
-        self._nothing_after(rest)
-        return value
-
-    def _double(self, text: str) -> str:
-        start, parts = self._at, []
-        while (end := _closing_quote(text)) < 0:
-            parts.append(text)
-            if self._at >= len(self._lines):
-                self._fail("a double-quoted value has no closing quote", start)
-            text = self._lines[self._at]
-            self._at += 1
-        self._nothing_after(text[end + 1 :])
-        return self._unescape("\n".join([*parts, text[:end]]))
-
-    def _nothing_after(self, rest: str) -> None:
-        if rest.strip() and not rest.lstrip().startswith("#"):
-            self._fail(f"unexpected text after the closing quote: {rest.strip()!r}")
-
-    def _unescape(self, text: str) -> str:
-        def one(match: re.Match[str]) -> str:
-            if match.group(1):
-                return self._variable(match.group(1))
-            return _ESCAPES.get(match.group(2), match.group(0))
-
-        return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)\}|\\(.)", one, text, flags=re.DOTALL)
-
-    def _expand(self, text: str) -> str:
-        return _VARIABLE.sub(lambda m: self._variable(m.group(1)) if m.group(1) else "$", text)
-
-    def _variable(self, key: str) -> str:
-        if key in os.environ:
-            return os.environ[key]
-        return self._values.get(key) or self._lookup(key) or ""
-
-
-def _closing_quote(text: str) -> int:
-    match = re.match(r'(?:[^"\\]|\\.)*"', text, re.DOTALL)
-    return match.end() - 1 if match else -1
 
 
 # --- configuration --------------------------------------------------------------------------------

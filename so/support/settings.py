@@ -354,7 +354,7 @@ def _whole(value: Any, least: int | None) -> int:
 
 def _number(value: Any, least: float) -> float:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = float(value)
+        value = int(value) if _WHOLE.fullmatch(value.strip()) else float(value)
     fits = isinstance(value, int | float) and not isinstance(value, bool)
     if not fits or not math.isfinite(value) or value < least:
         raise ValueError(f"write a number, {least} or above")

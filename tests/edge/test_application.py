@@ -213,7 +213,7 @@ def test_key_generate_writes_a_key_once(bare: Application, tmp_path: Path):
     file = tmp_path / ".env"
     text = file.read_text()
     assert code == 0
-    assert re.fullmatch(r"APP_NAME=Shop\nAPP_KEY=base64:[A-Za-z0-9+/]{43}=\nDB=x\n", text)
+    assert re.fullmatch(r"APP_NAME=Shop\nAPP_KEY=base64:[A-Za-z0-9+/]{43}=  # secret\nDB=x\n", text)
     assert file.stat().st_mode & 0o077 == 0
     assert run(bare, "key:generate")[0] == 1
     assert file.read_text() == text
@@ -225,7 +225,7 @@ def test_key_generate_can_replace_and_can_rotate(bare: Application, tmp_path: Pa
     file.chmod(0o640)
 
     assert run(bare, "key:generate --rotate")[0] == 0
-    first = re.search(r"^APP_KEY=(.+)$", file.read_text(), re.M)
+    first = re.search(r"^export APP_KEY=(.+)$", file.read_text(), re.M)
     assert first
     assert "APP_PREVIOUS_KEYS=old\n" in file.read_text()
 
