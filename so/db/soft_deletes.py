@@ -90,5 +90,5 @@ class SoftDeletes(Persistence):
         """Take the mark from all matching rows; how many matched."""
         query.without_global_scope(SoftDeletingScope)
         values = {self._mark(): None}
-        count: int = query._through("restore", values, lambda: query._update_rows(values))
+        count: int = query._through("restore", values, lambda found: found._update_rows(values))
         return count

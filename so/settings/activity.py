@@ -48,10 +48,14 @@ class ActivitySettings(Settings, topic="activity"):
         "columns whose values activity:erase also looks for in rows the person caused",
     )  # fmt: skip
     mask: tuple[str, ...] = listed(
-        (
-            "password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "app_key",
-            "private_key", "access_key", "card_number", "cvv", "cvc", "iban",
-        ),
+        (),
         None,
-        "values under names that contain one of these are written as ***",
-    )  # fmt: skip
+        "words besides the usual ones (password, token, …): values under names that contain one "
+        "are written as ***",
+    )
+    failure: str = choice(
+        "exception",
+        "ACTIVITY_FAILURE",
+        "when a change cannot be logged: exception stops it, log and silent let it pass",
+        of=("exception", "log", "silent"),
+    )

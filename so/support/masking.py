@@ -50,15 +50,37 @@ _DEEPEST: Final = 12
 """Levels of nesting shown; below that an ellipsis stands."""
 
 
+_MOST_JUDGED: Final = 10_000
+"""Names whose judgement is kept: clients may send any number of them."""
+
+
 class Masker:
     """Replaces secrets by `***`, by name and by learned value."""
 
-    def __init__(self, names: Iterable[str] = SECRET_NAMES, values: Iterable[object] = ()) -> None:
+    def __init__(
+        self,
+        names: Iterable[str] = SECRET_NAMES,
+        values: Iterable[object] = (),
+    ) -> None:
         """Mask what stands under a name containing one of *names*, and each of *values*."""
         self.names = tuple(_plain(name) for name in names)
+        self.exact: frozenset[str] = frozenset()
+        self._judged: dict[str, bool] = {}
         self._values: set[str] = set()
         self._assignment = _assignment_pattern(self.names)
         self.learn(values)
+
+    def beside(self, exact: Iterable[str] = ()) -> Masker:
+        """A masker like this one, to which the names *exact* are secret as well.
+
+        What it learns, this one does not hear of.
+        """
+        twin = object.__new__(Masker)
+        twin.__dict__.update(self.__dict__)
+        twin.exact = self.exact.union(exact)
+        twin._judged = {}
+        twin._values = set(self._values)
+        return twin
 
     def learn(self, values: Iterable[object]) -> None:
         """Mask each of *values* (texts of at least four characters) wherever it turns up.
@@ -86,8 +108,14 @@ class Masker:
 
     def is_secret(self, name: object) -> bool:
         """True when what stands under *name* should not be shown."""
-        plain = _plain(str(name))
-        return any(part in plain for part in self.names)
+        text = str(name)
+        known = self._judged.get(text)
+        if known is None:
+            plain = _plain(text)
+            known = text in self.exact or any(part in plain for part in self.names)
+            if len(self._judged) < _MOST_JUDGED:
+                self._judged[text] = known
+        return known
 
     def mask(self, value: object, name: object = "", depth: int = 0) -> object:
         """*value* fit to be shown: secret entries replaced, texts cleaned, the shape kept."""
@@ -102,6 +130,15 @@ class Masker:
         if isinstance(value, (list, tuple)):
             return [self.mask(item, "", depth + 1) for item in value]
         return value
+
+    def named(self, value: object) -> object:
+        """*value* with what stands under a secret name replaced, at any depth; texts are kept."""
+        if isinstance(value, Mapping):
+            return {
+                key: MASK if item is not None and self.is_secret(key) else self.named(item)
+                for key, item in value.items()
+            }
+        return [self.named(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     def text(self, text: str) -> str:
         """*text* with learned values and `password = '…'` assignments covered."""

@@ -67,11 +67,12 @@ class Model(Serialising, metaclass=ModelMeta):
     # --- hooks of other rooms
 
     @classmethod
-    def _bulk(cls, query: Any, kind: str, values: Any, perform: Callable[[], R]) -> R:
+    def _bulk(cls, query: Any, kind: str, values: Any, perform: Callable[..., R]) -> R:
         """Every write through a query of this class passes here; must call *perform*.
 
         kind: insert, insert_or_ignore, insert_using, upsert, update, increment, decrement,
-        delete, force_delete, restore or truncate. *values*: what was given.
+        delete, force_delete, restore or truncate. *values*: what was given. `perform()` writes
+        by *query*, `perform(other)` by another query of this class.
         """
         return perform()
 

@@ -6,29 +6,34 @@ and every write passes through `Model._bulk`, where the activity log stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from so.db.expressions import Expression
 from so.db.model.making import MakingQuery
 
 Row = Mapping[str, Any]
-_PLACEHOLDERS_IN_A_PART = 3_500
 
 
 class BulkQuery(MakingQuery):
     """The writing half of the builder, as a model does it."""
 
     _hook_was_asked = False
+    placeholders_in_a_part = 3_500
+    unique_by: Sequence[str] = ()
+    """What an upsert takes for the columns of a unique key."""
 
-    def _through(self, kind: str, values: Any, perform: Callable[[], Any]) -> Any:
-        return perform() if self._hook_was_asked else self.model._bulk(self, kind, values, perform)
+    def _through(self, kind: str, values: Any, perform: Callable[[Any], Any]) -> Any:
+        if self._hook_was_asked:
+            return perform(self)
+        return self.model._bulk(self, kind, values, lambda query=None: perform(query or self))
 
     # --- insert
 
     def insert(self, values: Any) -> bool:
         """Insert rows as they are: no casts, no timestamps, no defaults of the model."""
-        return bool(self._add_rows("insert", values, super().insert))
+        add = super(BulkQuery, type(self)).insert
+        return bool(self._add_rows("insert", values, add))
 
     def _together(self, rows: Any, perform: Callable[[], Any]) -> Any:
         """Run *perform*, in a transaction if *rows* will go in several statements."""
@@ -49,28 +54,41 @@ class BulkQuery(MakingQuery):
         ]
 
     def _rows_in_a_part(self, rows: list[Row]) -> int:
-        return max(1, _PLACEHOLDERS_IN_A_PART // max(1, len(rows[0]))) if rows else 1
+        return max(1, self.placeholders_in_a_part // max(1, len(rows[0]))) if rows else 1
 
     insert_batch = insert
 
     def insert_get_id(self, values: Row | None = None, sequence: str | None = None) -> Any:
         """Insert one row as it is; its new id."""
         return self._through(
-            "insert", values, lambda: super(BulkQuery, self).insert_get_id(values, sequence)
+            "insert", values, lambda query: super().insert_get_id(values, sequence)
         )
 
     def insert_or_ignore(self, values: Any) -> int:
         """Insert the rows that no key forbids; how many went in."""
-        return int(self._add_rows("insert_or_ignore", values, super().insert_or_ignore))
+        add = super(BulkQuery, type(self)).insert_or_ignore
+        return int(self._add_rows("insert_or_ignore", values, add))
 
-    def _add_rows(self, kind: str, values: Any, add: Callable[[Any], Any]) -> Any:
+    def _add_rows(self, kind: str, values: Any, add: Callable[[Any, Any], Any]) -> Any:
         rows = values if isinstance(values, Mapping) else list(values or ())
-        return self._through(kind, rows, lambda: self._together(rows, lambda: add(rows)))
+        return self._through(
+            kind, rows, lambda query: query._together(rows, lambda: add(query, rows))
+        )
 
     def insert_using(self, columns: Iterable[str], query: Any) -> int:
         """Insert what a sub-query gives; how many rows went in."""
+        return self._add_found(columns, query, ignore=False)
+
+    def insert_or_ignore_using(self, columns: Iterable[str], query: Any) -> int:
+        """Insert what a sub-query gives and no key forbids; how many rows went in."""
+        return self._add_found(columns, query, ignore=True)
+
+    def _add_found(self, columns: Iterable[str], found: Any, *, ignore: bool) -> int:
+        names = list(columns)
         count: int = self._through(
-            "insert_using", columns, lambda: super(BulkQuery, self).insert_using(columns, query)
+            "insert_using",
+            names,
+            lambda query: query._insert_using(names, found, ignore=ignore),
         )
         return count
 
@@ -82,8 +100,12 @@ class BulkQuery(MakingQuery):
             changes = update
         else:
             changes = self._stamped(rows, update)
-        upsert = super().upsert
-        return int(self._add_rows("upsert", rows, lambda all_: upsert(all_, unique_by, changes)))
+        keys = [unique_by] if isinstance(unique_by, str) else list(unique_by or ())
+        upsert = super(BulkQuery, type(self)).upsert
+        self.unique_by = keys
+        return int(
+            self._add_rows("upsert", rows, lambda query, all_: upsert(query, all_, keys, changes))
+        )
 
     def _stamped(self, rows: list[dict[str, Any]], update: Any) -> Any:
         """Add the timestamps to *rows*; what to update, the time of change included."""
@@ -108,7 +130,7 @@ class BulkQuery(MakingQuery):
         given = {**(values or {}), **columns}
         if not given:
             return 0
-        count: int = self._through("update", given, lambda: self._update_rows(given))
+        count: int = self._through("update", given, lambda query: query._update_rows(given))
         return count
 
     def _update_rows(self, values: Row) -> int:
@@ -143,12 +165,16 @@ class BulkQuery(MakingQuery):
 
     def increment_each(self, columns: Mapping[str, Any], extra: Row | None = None) -> int:
         """Add an amount to each of several columns."""
-        count: int = self._through("increment", columns, lambda: self._step(columns, "+", extra))
+        count: int = self._through(
+            "increment", columns, lambda query: query._step(columns, "+", extra)
+        )
         return count
 
     def decrement_each(self, columns: Mapping[str, Any], extra: Row | None = None) -> int:
         """Take an amount from each of several columns."""
-        count: int = self._through("decrement", columns, lambda: self._step(columns, "-", extra))
+        count: int = self._through(
+            "decrement", columns, lambda query: query._step(columns, "-", extra)
+        )
         return count
 
     def _step(self, columns: Mapping[str, Any], sign: str, extra: Row | None) -> int:
@@ -169,18 +195,18 @@ class BulkQuery(MakingQuery):
         if deleted_at is None:
             return query.force_delete()
         values = {deleted_at: self._now()}
-        count: int = query._through("delete", values, lambda: query._update_rows(values))
+        count: int = query._through("delete", values, lambda found: found._update_rows(values))
         return count
 
     def force_delete(self) -> int:
         """Delete all matching rows, soft deletes or not."""
         kind = "delete" if self.model._plan.deleted_at is None else "force_delete"
-        count: int = self._through(kind, None, lambda: super(BulkQuery, self).delete())
+        count: int = self._through(kind, None, lambda query: super().delete())
         return count
 
     def truncate(self) -> None:
         """Empty the table and start its numbers anew. On MySQL this commits."""
-        self._through("truncate", None, lambda: super(BulkQuery, self).truncate())
+        self._through("truncate", None, lambda query: super().truncate())
 
     def _now(self) -> Any:
         stamp = self.runner.clock.now()

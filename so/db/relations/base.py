@@ -168,7 +168,7 @@ class Relation(ModelQuery):
 
     make = new_model
 
-    def _through(self, kind: str, values: Any, perform: Callable[[], Any]) -> Any:
+    def _through(self, kind: str, values: Any, perform: Callable[[Any], Any]) -> Any:
         self.parent.unset_relation(self.name)
         return super()._through(kind, values, perform)
 

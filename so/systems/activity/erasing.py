@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
 from so.errors import IntegrityError
+from so.support.masking import Masker
 from so.systems.activity import framing, stored
 from so.systems.activity.framing import erasure_message
 from so.systems.activity.keys import ERASURE, KeyRing
-from so.systems.activity.masking import ERASED, Mask
+from so.systems.activity.rows import ERASED
 from so.systems.activity.stored import Erasure, Stored, judge
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ def erase(log: ActivityLog, kind: str, id: str, personal: Iterable[str] = PERSON
     name contains a word of *personal*). Running it again erases what came since, or what a run
     that was cut off left. Raises IntegrityError at a row that is not what was written.
     """
-    run = _Run(log, kind, id, Mask(personal))
+    run = _Run(log, kind, id, Masker(personal))
     return run.erase()
 
 
 class _Run:
-    def __init__(self, log: ActivityLog, kind: str, id: str, personal: Mask) -> None:
+    def __init__(self, log: ActivityLog, kind: str, id: str, personal: Masker) -> None:
         self._log = log
         self._who = (kind, id)
         self._personal = personal
@@ -138,7 +139,7 @@ class _Run:
                     found |= {
                         value
                         for key, value in values.items()
-                        if isinstance(value, str) and self._personal.hides(str(key))
+                        if isinstance(value, str) and self._personal.is_secret(str(key))
                     }
         return found - {ERASED, "***"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.db.values import in_parts
-from so.errors import ActivityError, IntegrityError
+from so.errors import (
+    ActivityError,
+    ConcurrencyError,
+    ConfigError,
+    IntegrityError,
+    LostConnectionError,
+    SixOrbitError,
+)  # fmt: skip
 from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
+from so.support.masking import SECRET_NAMES, Masker
 from so.systems.activity.context import current_batch, current_causer, is_silent
 from so.systems.activity.integrity import Integrity, SealSoon, integrity
-from so.systems.activity.masking import Mask
 from so.systems.activity.model import Activity
 from so.systems.activity.pending import PendingActivity
 from so.systems.activity.rows import (
@@ -35,7 +43,8 @@ if TYPE_CHECKING:
     from so.systems.activity.report import Report
     from so.systems.activity.sealing import Sealer
 
-ROWS_PER_STATEMENT = 50  # 18 values each: below the placeholders of any SQLite
+ROWS_PER_STATEMENT = 1000  # 18 values each: below the placeholders of SQLite since 3.32
+FAILURES = ("exception", "log", "silent")
 
 
 class ActivityLog:
@@ -47,26 +56,30 @@ class ActivityLog:
         *,
         enabled: bool = ActivitySettings.enabled,
         default_log: str = ActivitySettings.default_log,
-        mask: Iterable[str] | None = None,
+        mask: Iterable[str] = ActivitySettings.mask,
         causer: Callable[[], Any] = current_causer,
         clock: Clock | None = None,
         integrity_mode: str | None = None,
         keys: Sequence[str | None] = (),
         seal_delay_seconds: float | None = ActivitySettings.seal_delay_seconds,
         rows_per_seal: int = ActivitySettings.rows_per_seal,
+        failure: str = ActivitySettings.failure,
     ) -> None:
-        """*mask*: patterns of names whose values are written as `***`; None for the usual ones.
+        """*mask*: what besides the usual ones makes a name's value be written as `***`.
 
-        *integrity_mode* is off, mac or seal; None for seal if there are *keys* (the newest first,
-        older ones are still checked with), else off. Sealing starts *seal_delay_seconds* after a
-        commit; None leaves it to `seal()`. Raises ConfigError for a mode without its key.
+        *failure*: what happens when an entry cannot be made: `exception` stops the change, `log`
+        and `silent` let it pass without one. *integrity_mode* is off, mac or seal; None for seal
+        if there are *keys* (the newest first, older ones check what they signed), else off.
+        Sealing starts *seal_delay_seconds* after a commit; None leaves it to `seal()`. Raises
+        ConfigError for a mode without its key.
         """
         self.db = db
         self.enabled = enabled
         self.default_log = not_reserved(default_log)
-        self.mask = Mask(mask)
+        self.mask = Masker((*SECRET_NAMES, *mask))
         self.clock = clock or Clock()
         self._causer = causer
+        self.failure = _failure(failure)
         self.on_tampering: Callable[[Report], object] = lambda report: None
         self.integrity: Integrity | None = integrity(integrity_mode, keys)
         self.sealer: Sealer | None = None
@@ -149,29 +162,72 @@ class ActivityLog:
         created_at: Any = None,
     ) -> dict[str, Any]:
         """The values of one row; *subject* is what `reference()` gives."""
-        causer_type, causer_id, causer_label = reference(causer)
+        common = self.common(log_name, event, causer, created_at)
+        return self.entry_of(common, description, subject, properties)
+
+    def common(
+        self, log_name: str | None, event: str | None, causer: Any, created_at: Any = None
+    ) -> dict[str, Any]:
+        """What is the same in all rows of one event: log, who, when and where."""
+        who = reference(causer, self.mask)
         now = created_at or self.clock.now()
-        random = os.urandom(26).hex()  # one call for both: it is a system call
-        # The time comes first, so that each new uid lands at the end of its index.
-        uid = f"{int(self.clock.time() * 1000):012x}{random[32:]}"
         return {
             "log_name": log_name or self.default_log,
-            "description": description,
-            "subject_type": subject[0],
-            "subject_id": subject[1],
-            "causer_type": causer_type,
-            "causer_id": causer_id,
-            "properties": written(properties),
+            "causer_type": who[0],
+            "causer_id": who[1],
+            "causer_label": who[2],
             "event": event,
             "batch_uuid": current_batch(),
             "created_at": now,
             "updated_at": now,
-            "uid": uid,
+            "context": context(self.mask),
+        }
+
+    def entry_of(
+        self,
+        common: Mapping[str, Any],
+        description: str,
+        subject: Reference,
+        properties: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """One row, with what `common()` gave and what is its own."""
+        random = os.urandom(26).hex()  # one call for both: it is a system call
+        return {
+            **common,
+            "description": description,
+            "subject_type": subject[0],
+            "subject_id": subject[1],
             "subject_label": subject[2],
-            "causer_label": causer_label,
-            "context": context(),
+            "properties": written(properties),
+            # The time comes first, so that each new uid lands at the end of its index.
+            "uid": f"{int(self.clock.time() * 1000):012x}{random[32:]}",
             "salt": random[:32],
         }
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Deal with an entry that could not be made, as `failure` says.
+
+        What another transaction, a lost connection or the database itself refuses is raised as it
+        is under `exception`; the first two always are, so that the transaction can be run again.
+        """
+        if isinstance(error, (ConcurrencyError, LostConnectionError)):
+            raise error
+        if self.failure == "exception":
+            if isinstance(error, SixOrbitError):
+                raise error
+            raise ActivityError(
+                f"{what} could not be logged, so it was not done: {type(error).__name__}: {error}; "
+                "mend it, or set activity.failure to log"
+            ) from error
+        if self.failure == "log":
+            logging.getLogger("so.activity").error("%s was not logged", what, exc_info=error)
+
+    def write_safely(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        """As `write()`; where a failure does not stop the change, it undoes nothing but rows."""
+        if self.failure == "exception" or not rows:
+            return self.write(connection, rows)
+        with connection.transaction():
+            return self.write(connection, rows)
 
     def certify(self, event: str, description: str, properties: Mapping[str, Any]) -> str:
         """Write an entry of the log `audit`, whether or not logging is on; its uid."""
@@ -312,3 +368,9 @@ class ActivityLog:
                 "the trail is not signed: set AUDIT_KEY, and activity.integrity to mac or seal"
             )
         return self.integrity
+
+
+def _failure(given: str) -> str:
+    if given not in FAILURES:
+        raise ConfigError(f"unknown activity.failure {given!r}: use one of {', '.join(FAILURES)}")
+    return given

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from so.support.masking import MASK, Masker
 from so.support.scope import UNSET
+from so.systems.activity.entries import learned
 from so.systems.activity.model import Activity
-from so.systems.activity.rows import not_reserved, reference
+from so.systems.activity.rows import concealed, not_reserved, reference, written
 
 if TYPE_CHECKING:
     from so.systems.activity.log import ActivityLog
@@ -79,41 +82,74 @@ class PendingActivity:
         log = self._log
         if not log.is_on:
             return None
+        try:
+            return self._written(description)
+        except Exception as error:
+            log.failed(f"entry {description[:80]!r}", error)
+        return None
+
+    def _written(self, description: str) -> Activity:
+        log = self._log
         who = log.causer() if self._causer is UNSET else self._causer
+        subject = self._subject
+        secrets = learned(log.mask, self._properties, _hidden(subject, log), _hidden(who, log))
+        properties: Any = secrets.named(self._properties)
         row = log.row(
-            self._filled(description, who),
+            self._filled(description, who, properties),
             log_name=self._log_name,
             event=self._event,
-            subject=reference(self._subject),
+            subject=reference(subject, log.mask),
             causer=who,
-            properties=log.mask.apply(self._properties),
+            properties=properties,
             created_at=self._at,
         )
         for tap in self._taps:
             tap(row)
-        home = getattr(self._subject, "_connection", None)
-        connection = home() if home is not None else log.db.connection()
-        return log.find(connection, log.write(connection, [row]))
+        _mask_texts(row, secrets)
+        is_model = hasattr(subject, "_connection") and not isinstance(subject, type)
+        connection = subject._connection() if is_model else log.db.connection()
+        return log.find(connection, log.write_safely(connection, [row]))
 
-    def _filled(self, description: str, who: Any) -> str:
-        sources = {"subject": self._subject, "causer": who, "properties": self._properties}
+    def _filled(self, description: str, who: Any, properties: Mapping[str, Any]) -> str:
+        sources = {"subject": self._subject, "causer": who, "properties": properties}
+        mask = self._log.mask
 
         def fill(match: re.Match[str]) -> str:
             value = sources[match.group(1)]
             for part in match.group(2).split("."):
-                value = _step(value, part)
+                value = _step(value, part, mask)
             return match.group(0) if value is None else str(value)
 
         return _PLACEHOLDER.sub(fill, description)
 
 
-def _step(value: Any, part: str) -> Any:
+def _mask_texts(row: dict[str, Any], secrets: Masker) -> None:
+    """The last thing before it is written: no text of the row holds what stands under a mask."""
+    for column in ("description", "subject_label", "causer_label"):
+        if isinstance(row[column], str):
+            row[column] = secrets.text(row[column])
+    if isinstance(row["properties"], str):
+        values = json.loads(row["properties"])
+        masked = secrets.mask(values)
+        if masked != values:
+            row["properties"] = written(masked)
+
+
+def _hidden(model: Any, log: ActivityLog) -> dict[str, Any]:
+    """What a model holds under names that nobody is to read in the trail."""
+    if model is None or isinstance(model, (str, type)):
+        return {}
+    mask, held = log.mask.beside(concealed(type(model))), getattr(model, "_attributes", None) or {}
+    return {f"secret {name}": value for name, value in held.items() if mask.is_secret(name)}
+
+
+def _step(value: Any, part: str, mask: Masker) -> Any:
     if isinstance(value, Mapping):
         return value.get(part)
-    if value is None or isinstance(value, str):
+    if value is None or isinstance(value, str) or part in concealed(type(value)):
         return None
-    if part in getattr(value, "hidden", ()):
-        return None
+    if mask.is_secret(part):
+        return MASK
     try:
         return getattr(value, part)
     except AttributeError:

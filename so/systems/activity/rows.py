@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_plus
 
 from so.db.options import zone_of
 from so.db.values import datetime_text
 from so.errors import ActivityError
 from so.support.codec import to_jsonable
+from so.support.masking import MASK, Masker
 from so.support.scope import Scope, current_scope
 
 COLUMNS = (
@@ -31,6 +33,7 @@ LONGEST_DESCRIPTION = 65_535  # bytes
 LABELS = ("number", "name", "title", "sku", "email")
 AUDIT = "audit"
 """The log of certificates and verifications: the trail's own."""
+ERASED = "[erased]"  # stands where a personal value was
 Reference = tuple[str | None, str | None, str | None]
 _zone = lru_cache(maxsize=16)(zone_of)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -73,6 +76,7 @@ def _moment(value: Any, zone_name: str) -> str | None:
     return datetime_text(moment, _zone(zone_name))
 
 
+@lru_cache(maxsize=256)
 def not_reserved(log_name: str) -> str:
     """*log_name*, unless it is the trail's own log, or what a database may take for that."""
     plain = unicodedata.normalize("NFKD", str(log_name)).encode("ascii", "ignore").decode()
@@ -92,8 +96,8 @@ def clean(text: str) -> str:
     return text
 
 
-def reference(who: Any, key: Any = None) -> Reference:
-    """(type, id, label) of a model, of 'system:x', or of nobody."""
+def reference(who: Any, mask: Masker) -> Reference:
+    """(type, id, label) of a model or its class, of 'system:x', or of nobody."""
     if who is None:
         return None, None, None
     if isinstance(who, str):
@@ -101,44 +105,50 @@ def reference(who: Any, key: Any = None) -> Reference:
         if not (colon and kind and name):
             raise ActivityError(f"{who!r} is no causer: give a model, 'system:name' or None")
         return kind, name[: LONGEST["causer_id"]], clean(who[:LONGEST_LABEL])
-    alias = getattr(who, "type_alias", None) or (
-        who.__name__ if isinstance(who, type) else type(who).__name__
-    )
-    found = key if key is not None else (None if isinstance(who, type) else who.get_key())
-    return str(alias), None if found is None else str(found), _label(who)
+    if isinstance(who, type):
+        return str(getattr(who, "type_alias", None) or who.__name__), None, None
+    alias, key = getattr(who, "type_alias", None) or type(who).__name__, who.get_key()
+    held = getattr(who, "_attributes", None) or {}
+    return str(alias), None if key is None else str(key), label(type(who), held, mask)
 
 
-def _label(model: Any) -> str | None:
-    """What people call the model: kept in the row, so that it outlives the model."""
-    if isinstance(model, type):
-        return None
-    held = getattr(model, "_attributes", None) or {}
+def label(cls: Any, held: Mapping[str, Any], mask: Masker) -> str | None:
+    """What people call a model with these values: kept in the row, so that it outlives the model.
+
+    No value of a column that is hidden or masked.
+    """
     for column in LABELS:
         value = held.get(column)
-        if isinstance(value, str):
+        if isinstance(value, str) and not (column in concealed(cls) or mask.is_secret(column)):
             return clean(value[:LONGEST_LABEL])
     return None
 
 
-def context() -> str:
+def concealed(cls: Any) -> frozenset[str]:
+    """The columns of a model class that nobody is to read in the trail, by what the class says."""
+    return frozenset((*getattr(cls, "hidden", ()), *getattr(cls, "log_mask", ())))
+
+
+def context(mask: Masker) -> str:
     """Where this happens, as JSON; worked out once a request or job."""
     scope = current_scope()
     if scope is None:
         return "{}"
     if scope.kind not in ("request", "job"):
-        return written(_context(scope))
+        return written(_context(scope, mask))
     known = scope.data.get("activity.context")
     if known is None:
-        known = scope.data["activity.context"] = written(_context(scope))
+        known = scope.data["activity.context"] = written(_context(scope, mask))
     return str(known)
 
 
-def _context(scope: Scope) -> dict[str, Any]:
+def _context(scope: Scope, mask: Masker) -> dict[str, Any]:
     found: dict[str, Any] = {"source": scope.kind, "request_id": scope.request_id}
     request = scope.request
     if request is not None:
         agent = request.user_agent()
-        found |= {"ip": request.ip(), "url": request.url(), "user_agent": agent and agent[:500]}
+        url = _without_secrets(request.url(), mask)
+        found |= {"ip": request.ip(), "url": url, "user_agent": agent and agent[:500]}
     for name in ("job", "command"):
         if name in scope.data:
             found[name] = scope.data[name]
@@ -147,28 +157,50 @@ def _context(scope: Scope) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
+def _without_secrets(url: str, mask: Masker) -> str:
+    """*url*, the values of secret names in its query masked."""
+    path, mark, query = url.partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    kept = [f"{n}={MASK}" if eq and mask.is_secret(unquote_plus(n)) else n + eq + v
+            for n, eq, v in pairs]  # fmt: skip
+    return path + mark + "&".join(kept)
+
+
 def written(value: Any) -> str:
-    """*value* as JSON text that can always be stored: bytes and bad Unicode do not stop a save."""
+    """*value* as JSON text that can always be stored: bytes and bad Unicode do not stop a save.
+
+    Raises ActivityError, which names the place, for a value that JSON cannot hold.
+    """
     try:
         text = _encode(value)
         if not text.isascii():
             text.encode()  # a lone surrogate would only be refused by the database
     except (TypeError, ValueError):  # also UnicodeEncodeError
-        return _encode(_storable(value))
+        return _encode(_storable(value, ""))
     return text
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: Any, place: str) -> Any:
     if value is None or type(value) in (int, bool):
         return value
     if type(value) is str:
         return clean(value)
     if isinstance(value, Mapping):
-        return {clean(str(key)): _storable(item) for key, item in value.items()}
+        return {
+            clean(str(key)): _storable(item, f"{place}.{key}" if place else str(key))
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [_storable(item) for item in value]
+        return [_storable(item, f"{place}.{at}") for at, item in enumerate(value)]
     if isinstance(value, (bytes, bytearray)):
         return {"$b64": base64.b64encode(value).decode()}
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else repr(value)
-    return _storable(to_jsonable(value))
+    try:
+        return _storable(to_jsonable(value), place)
+    except (TypeError, ValueError) as error:  # also CodecError
+        raise ActivityError(
+            f"{place} of the properties is a {type(value).__name__}, which the trail cannot hold "
+            "as JSON: give text, numbers, lists or dicts, or name the column in "
+            "log_attributes_except"
+        ) from error

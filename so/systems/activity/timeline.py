@@ -9,8 +9,8 @@ from typing import Any
 
 from so.errors import ActivityError
 from so.support.masking import MASK
-from so.systems.activity.masking import ERASED
 from so.systems.activity.model import Activity
+from so.systems.activity.rows import ERASED
 
 ENDS = ("deleted", "force_deleted")
 UNKNOWN = (MASK, ERASED)  # what the trail does not hold

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from so.support.masking import MASK
-from so.systems.activity.masking import Mask
+from so.errors import ActivityError
+from so.support.masking import MASK, Masker
+from so.systems.activity.rows import concealed
 
 PLAIN = frozenset((int, str, float, bool))
 BORN = ("created", "restored")  # back to life: all of it, as when it was made
@@ -23,12 +24,13 @@ _MOST_NAMES = 500
 class Tracking:
     """Turns stored values before and after a change of one class into the properties of a row."""
 
-    def __init__(self, cls: Any, mask: Mask) -> None:
+    def __init__(self, cls: Any, mask: Masker) -> None:
         self.plan = cls._plan
-        self.mask = mask
+        self.made_with = mask
+        self.mask = mask.beside(concealed(cls))
+        self._name = cls.__name__
         self._only_dirty = cls.log_only_dirty
         self._empty = cls.log_empty
-        self._hidden = frozenset((*cls.hidden, *cls.log_mask))
         self._except = frozenset(cls.log_attributes_except)
         self._all = "*" in cls.log_attributes
         named = [n for n in cls.log_attributes if n != "*" and n not in self._except]
@@ -54,6 +56,8 @@ class Tracking:
             if not self._only_dirty:
                 attributes = {**self._plain(model, model._attributes), **attributes}
                 old = {**attributes, **old}
+            else:
+                _drop_equal(attributes, old)
         if not attributes and not old and not self._empty:
             return None
         found: dict[str, Any] = {}
@@ -87,7 +91,7 @@ class Tracking:
     def _treatment(self, name: str) -> int:
         if name in self._except or (self._all and name in self._bookkeeping):
             found = _SKIPPED
-        elif name in self._hidden or self.mask.hides(name):
+        elif self.mask.is_secret(name):
             found = _MASKED
         else:
             found = _CAST if name in self.plan.casts else _AS_IT_IS
@@ -102,8 +106,14 @@ class Tracking:
         if treatment == _MASKED:
             return MASK
         if treatment == _CAST:
-            value = self.plan.casts[name].get(model, name, value, values)
-        return self.mask.apply(value, self._hidden)
+            try:
+                value = self.plan.casts[name].get(model, name, value, values)
+            except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+                raise ActivityError(
+                    f"{self._name}.{name} holds {value!r}, which its cast cannot read: mend the "
+                    f"value or the cast, or name it in log_attributes_except ({error})"
+                ) from error
+        return self.mask.named(value)
 
     def _add_dotted(
         self, plain: dict[str, Any], model: Any, name: str, values: Mapping[str, Any]
@@ -119,9 +129,8 @@ class Tracking:
                 value = value.get(part) if isinstance(value, Mapping) else None
             plain[name] = value
 
-    @staticmethod
     def _add_related(
-        plain: dict[str, Any], model: Any, name: str, values: Mapping[str, Any]
+        self, plain: dict[str, Any], model: Any, name: str, values: Mapping[str, Any]
     ) -> None:
         """A value of what a belongs_to pointed at, then; nothing if the key was not touched."""
         relation, _, path = name.partition(".")
@@ -131,18 +140,28 @@ class Tracking:
             return
         owner = getattr(definition, "owner_key", "id")
         related: Any = definition.model.where(owner, values[column]).first()
+        mask = self.mask.beside(concealed(definition.model))
         for part in path.split("."):
             related = None if related is None else getattr(related, part, None)
+            if related is not None and mask.is_secret(part):
+                related = MASK
+                break
         plain[name] = related
+
+
+def _drop_equal(attributes: dict[str, Any], old: dict[str, Any]) -> None:
+    """Take out what is after the change as it was before; of a masked value nobody can tell."""
+    for name in [n for n, value in attributes.items() if n in old and value == old[n] != MASK]:
+        del attributes[name], old[name]
 
 
 _known: WeakKeyDictionary[Any, Tracking] = WeakKeyDictionary()
 
 
-def tracking(cls: Any, mask: Mask) -> Tracking:
+def tracking(cls: Any, mask: Masker) -> Tracking:
     """The Tracking of a model class."""
     found = _known.get(cls)
-    if found is None or found.plan is not cls._plan or found.mask is not mask:
+    if found is None or found.plan is not cls._plan or found.made_with is not mask:
         found = _known[cls] = Tracking(cls, mask)
     return found
 

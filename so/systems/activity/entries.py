@@ -1,0 +1,103 @@
+"""`Entries`: the rows of the trail about models of one class that had the same done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from so.db.expressions import Expression
+from so.support.masking import Masker
+from so.systems.activity.rows import label
+from so.systems.activity.tracking import tracking
+
+if TYPE_CHECKING:
+    from so.systems.activity.log import ActivityLog
+
+
+class Entries:
+    """Makes rows, and keeps them in `made` until they are written.
+
+    What is the same in all of them (who, when, where) is worked out once.
+    """
+
+    def __init__(self, cls: Any, log: ActivityLog, event: str) -> None:
+        self.made: list[dict[str, Any]] = []
+        self._cls = cls
+        self._log = log
+        self._event = event
+        self._tracked = tracking(cls, log.mask)
+        self._mask = self._tracked.mask
+        self._common = log.common(cls.log_name, event, log.causer())
+        self._alias = str(cls.type_alias)
+        self._is_told = _is_overridden(cls, "get_description_for_event")
+        self._has_more = _is_overridden(cls, "get_additional_log_properties")
+
+    def add(self, model: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """A row about *model*, whose stored values changed so; none if nothing tracked did."""
+        changes = self._tracked.changes(model, self._event, before, after)
+        if changes is not None:
+            self.note(model, changes, before)
+
+    def note(
+        self, model: Any, properties: Mapping[str, Any], before: Mapping[str, Any] | None = None
+    ) -> None:
+        """A row about *model* with these properties, in which nothing is to be masked any more."""
+        held, key, description = model._attributes, model.get_key(), self._event
+        name = label(self._cls, held, self._mask)
+        if self._is_told or self._has_more:
+            secrets = self._secrets(held, model._original, before or {})
+            description = secrets.text(str(model.get_description_for_event(self._event)))
+            name = None if name is None else secrets.text(name)
+            more = model.get_additional_log_properties(self._event)
+            properties = {**properties, **_as_dict(secrets.mask(more))} if more else properties
+        subject = (self._alias, None if key is None else str(key), name)
+        self.made.append(self._log.entry_of(self._common, description, subject, properties))
+
+    def _secrets(self, *sources: Mapping[str, Any]) -> Masker:
+        return learned(self._mask, *sources)
+
+
+def learned(mask: Masker, *sources: Any) -> Masker:
+    """A masker that also knows what stands under the secret names of *sources*."""
+    found = mask.beside()
+    for source in sources:
+        found.learn_from(_texts(source))
+    return found
+
+
+def _texts(value: Any) -> Any:
+    """*value* with its numbers as text: a PIN in a sentence is one, too."""
+    if isinstance(value, Mapping):
+        return {name: _texts(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_texts(item) for item in value]
+    return value if value is None or isinstance(value, bool) else str(value)
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    return dict(value)
+
+
+def _is_overridden(cls: Any, name: str) -> bool:
+    from so.systems.activity.mixin import LogsActivity
+
+    return getattr(cls, name) is not getattr(LogsActivity, name)
+
+
+def as_stored(model: Any, event: str, after: dict[str, Any]) -> dict[str, Any]:
+    """What the database made of the values: all of a new row, and what an expression came to."""
+    names: list[str] = []
+    if event != "created":
+        names = [name for name, value in after.items() if isinstance(value, Expression)]
+        if not names:
+            return after
+    key = model._attributes.get(model.primary_key)
+    query = model._connection().table(model.table).where(model.primary_key, key).use_write()
+    row = query.first(names or None)
+    return after if row is None else filled(after, row)
+
+
+def filled(given: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:
+    """*row* without the columns that nobody gave and the database left empty."""
+    names = frozenset(given)
+    return {name: value for name, value in row.items() if value is not None or name in names}
