@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from so.application import homes
 from so.application.running import current_application, running
 from so.errors import ConfigError
 from so.settings.activity import ActivitySettings
@@ -121,11 +120,31 @@ def make_db(app: App) -> Any:
         app.clock,
         folder=app.base_path(),
         redact=settings.get("redact"),
-        homes={t: name for t, name in homes.homes(app).items() if name != settings["default"]},
     )
     if app.is_debug():
         database.listen(_note_query)
     return database
+
+
+def _source(app: App, name: str | None) -> Any:
+    """The connection that a system is configured to use; the default one where none is."""
+    known = app.config.get("database.connections", ())
+    return app.make("db").source(name if name in known else None)
+
+
+def install_tables(app: App, connection: str | None = None) -> None:
+    """Create the framework's tables where the systems keep theirs; harmless when they exist."""
+    from so.db import schema
+
+    db = app.make("db")
+    if connection:
+        schema.install(db.connection(connection))
+        return
+    schema.install(db.connection())
+    for topic in (CacheSettings, SessionSettings, QueueSettings):
+        own = _source(app, app.settings(topic).connection).connection()
+        if own is not db.connection():
+            schema.install(own)
 
 
 def make_job_codec(app: App) -> Codec:
@@ -276,7 +295,7 @@ def make_caches(app: App) -> Any:
     from so.systems import cache
 
     settings = app.settings(CacheSettings)
-    source = app.make("db").source(homes.cache_home(app))
+    source = _source(app, settings.connection)
     locks = cache.DatabaseLocks(source, app.clock)
 
     def build(store: Any, shared: bool = True) -> Callable[[], Any]:
@@ -314,7 +333,7 @@ def make_limiter(app: App) -> Any:
     from so.systems.cache.limits import DatabaseCounters, RateLimiter, SteadyCounters
 
     settings = app.settings(CacheSettings)
-    counters = DatabaseCounters(app.make("db").source(homes.cache_home(app)), app.clock)
+    counters = DatabaseCounters(_source(app, settings.connection), app.clock)
     return RateLimiter(SteadyCounters(counters, app.clock), settings.prefix)
 
 
@@ -327,7 +346,7 @@ def make_sessions(app: App) -> Any:
 
     settings = app.settings(SessionSettings)
     return Sessions(
-        app.make("db").source(homes.session_home(app)) if settings.driver == "database" else None,
+        _source(app, settings.connection) if settings.driver == "database" else None,
         lifetime_minutes=settings.lifetime,
         absolute_lifetime_minutes=settings.absolute_lifetime,
         touch_seconds=settings.touch_seconds,
@@ -360,7 +379,7 @@ def make_authentication(app: App) -> Any:
 
     settings, sessions = app.settings(AuthSettings), app.settings(SessionSettings)
     remember = auth.RememberTokens(
-        app.make("db").source(homes.session_home(app)),
+        _source(app, sessions.connection),
         lifetime_days=settings.remember_days,
         grace_seconds=settings.remember_grace_seconds,
         clock=app.clock,
@@ -467,7 +486,7 @@ def make_queue(app: App) -> Any:
 
     settings = app.settings(QueueSettings)
     queue = Queue(
-        app.make("db").source(homes.queue_home(app)),
+        _source(app, settings.connection),
         clock=app.clock,
         default=settings.default,
         default_queue=settings.queue,

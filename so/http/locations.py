@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection
 from urllib.parse import quote
 
+from so.support.idna import ascii_host
+
 # Everything a URL may hold, % included, so that what is encoded stays as it is.
 _URL = "/:?#[]@!$&'()*+,;=%~-._"
 _PARTS = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(.*)", re.DOTALL)
@@ -34,7 +36,7 @@ def _ascii_host(host: str) -> str:
         return host
     name, colon, port = host.partition(":")
     try:
-        return name.encode("idna").decode("ascii") + colon + port
+        return ascii_host(name) + colon + port
     except UnicodeError:
         return host
 

@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from so.application import homes
 from so.console.command import Command
 from so.db import schema
 from so.db.connection import Connection
@@ -22,19 +21,22 @@ from so.errors import CommandError
 class DbInstall(Command):
     """Creates the framework's tables where they are missing."""
 
-    signature = "db:install {--connection= : Default: every one that holds tables of the framework}"
+    signature = "db:install {--connection= : Default: the default one, and cache on SQLite}"
     description = "Create the framework tables; harmless when they exist"
 
-    def handle(self) -> int:
+    def handle(self, database: Database) -> int:
         """Install and print what was created."""
-        result = homes.install(self.app, self.option("connection"))
+        result = {}
+        for connection in _chosen(database, self.option("connection")):
+            result[connection.name] = done = schema.install(connection)
+            if not self.wants_json:
+                for text in done:
+                    self.line(f"  {connection.name}: created {text}")
+                self.info(
+                    f"{connection.name}: {'installed' if done else 'everything was there already'}"
+                )
         if self.wants_json:
             self.json(result)
-            return 0
-        for name, done in result.items():
-            for text in done:
-                self.line(f"  {name}: created {text}")
-            self.info(f"{name}: {'installed' if done else 'everything was there already'}")
         return 0
 
 
@@ -54,13 +56,13 @@ class DbSchema(Command):
 class DbCheck(Command):
     """Compares live databases with what the framework needs."""
 
-    signature = "db:check {--connection= : Default: every one that holds tables of the framework}"
+    signature = "db:check {--connection= : Default: the default one, and cache on SQLite}"
     description = "Name each missing table, column, index and wrong collation"
 
     def handle(self, database: Database) -> int:
         """Print each fault; 1 if there is one. Money in text is named, but is no fault."""
-        found, name = {}, self.option("connection")
-        for connection in [database.connection(name)] if name else homes.connections(self.app):
+        found = {}
+        for connection in _chosen(database, self.option("connection")):
             money = schema.money_in_text(connection, _decimals(database, connection))
             found[connection.name] = [*schema.check(connection), *money]
         if self.wants_json:
@@ -141,6 +143,19 @@ def _decimals(database: Database, connection: Connection) -> Iterator[tuple[str,
         for column, cast in model.casts.items():
             if cast is Decimal or str(cast).strip().lower().partition(":")[0] == "decimal":
                 yield connection.prefix + model.table, column, str(cast)
+
+
+def _chosen(database: Database, name: str | None) -> list[Connection]:
+    """The connection called *name*, or those the framework's systems use by default."""
+    if name:
+        return [database.connection(name)]
+    default = database.connection()
+    found = [default]
+    if default.dialect.name == "sqlite" and "cache" in database.configured():
+        cache = database.connection("cache")
+        if cache.config["database"] != default.config["database"]:
+            found.append(cache)
+    return found
 
 
 def _seeder(folder: Path, name: str) -> type[Any]:

@@ -19,7 +19,7 @@ from so.errors import DatabaseError, NotificationError, UniqueConstraintError
 from so.settings.notifications import NotificationSettings
 from so.support.clock import Clock
 from so.support.codec import to_jsonable
-from so.systems.notifications.inbox import owner_columns
+from so.systems.notifications.inbox import address_of, owner_columns
 from so.systems.notifications.mail import MailTransport, compose
 from so.systems.notifications.message import MailMessage, Notification
 
@@ -157,22 +157,14 @@ class MailChannel:
 
     def send(self, notifiable: Any, notification: Notification, id: str) -> None:
         """Send to what the recipient says for 'mail'."""
-        to = notifiable.route_notification_for("mail")
+        to = address_of(notifiable, "mail", notification)
         if not to:
             raise NotificationError(
                 f"{type(notifiable).__name__} has no mail address: give it an email column or "
-                "route_notification_for('mail')"
+                "route_notification_for_mail()"
             )
-        if isinstance(to, (list, tuple)):
-            to = ", ".join(map(str, to))
         mail = MailMessage.of(notification.written_for("mail", notifiable))
-        extra = {"Reply_To": mail.reply_to or "", "Cc": ", ".join(mail.cc)}
-        self._transport.send(
-            compose(
-                str(to), mail.from_address or self._sender, mail.subject, mail.to_text(),
-                mail.to_html(), id, **{name: value for name, value in extra.items() if value},
-            )
-        )  # fmt: skip
+        self._transport.send(compose(mail, to, self._sender, id))
 
 
 class WebhookChannel:
@@ -191,7 +183,7 @@ class WebhookChannel:
         """Post to the URL; anything but a 2xx answer is an error."""
         written = notification.written_for("webhook", notifiable)
         url = (isinstance(written, dict) and written.get("url")) or (
-            notifiable.route_notification_for("webhook")
+            address_of(notifiable, "webhook", notification)
         )
         if not url or not str(url).startswith(("https://", "http://")):
             raise NotificationError(f"no http(s) address to post to: {url!r}")

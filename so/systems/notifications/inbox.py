@@ -9,6 +9,7 @@ from so.db.model import HasUuids, Model, relation
 from so.db.relations.has import MorphMany
 from so.errors import NotificationError
 from so.support.current import current
+from so.support.signatures import arity
 
 PAGE = 50  # notifications that a list holds unless asked for more
 
@@ -109,10 +110,30 @@ class Notifiable:
         """Hear of *category* again."""
         current("notifications").unmute(self, category, channel)
 
-    def route_notification_for(self, channel: str) -> Any:
-        """Where *channel* reaches this one: the column `email` for mail, `webhook_url` for that."""
+    def route_notification_for(self, channel: str, notification: Any = None) -> Any:
+        """Where *channel* reaches this one: what `route_notification_for_<channel>()` says, which
+        may take the notification; without it the column `email` for mail, `webhook_url` for that.
+        """
+        own = _own_route(self, channel)
+        if own is not None:
+            return own(notification) if arity(own) else own()
         name = {"mail": "email", "webhook": "webhook_url"}.get(channel, channel)
         return getattr(self, name, None)
+
+
+def _own_route(notifiable: Any, channel: str) -> Any:
+    """The method `route_notification_for_<channel>` of its class; no column of that name."""
+    name = f"route_notification_for_{channel.replace('-', '_')}"
+    return getattr(notifiable, name) if callable(getattr(type(notifiable), name, None)) else None
+
+
+def address_of(notifiable: Any, channel: str, notification: Any) -> Any:
+    """Where *channel* reaches *notifiable*, whether it is a model, an address, or neither."""
+    general = getattr(notifiable, "route_notification_for", None)
+    if general is None:
+        own = _own_route(notifiable, channel)
+        return None if own is None else own(notification) if arity(own) else own()
+    return general(channel, notification) if arity(general) > 1 else general(channel)
 
 
 def owner_columns(notifiable: Any) -> dict[str, str]:

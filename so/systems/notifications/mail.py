@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import binascii
+import copy
+import io
 import logging
+import re
 import smtplib
 import ssl
+from email.generator import BytesGenerator
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
-from typing import Protocol
+from email.policy import EmailPolicy
+from email.utils import formatdate
+from typing import Any, Protocol
 
+from so.errors import NotificationError
 from so.settings.mail import MailSettings
+from so.systems.notifications.mail_headers import addresses, listed, local_part, text
+from so.systems.notifications.message import MailMessage
 
 _log = logging.getLogger("so.mail")
+
+_LINE_END = re.compile(rb"\r?\n")
+_LONGEST_LINE = 78  # characters that need no coding, RFC 5322 section 2.1.1
+_PLAIN_LINE = re.compile(rb"(?:[\t\x20-\x7e]*[\x21-\x7e])?")
+_MANGLED = re.compile(rb"^From ", re.MULTILINE)
 
 
 class MailTransport(Protocol):
@@ -28,8 +42,8 @@ class LogTransport:
     def send(self, message: EmailMessage) -> None:
         """One line with recipient and subject, the text after it."""
         body = message.get_body(("plain",))
-        text = body.get_content().strip() if body is not None else ""
-        _log.info("mail to %s: %s | %s", message["To"], message["Subject"], text)
+        plain = body.get_content().strip() if body is not None else ""
+        _log.info("mail to %s: %s | %s", message["To"], message["Subject"], plain)
 
 
 class SmtpTransport:
@@ -66,20 +80,112 @@ class SmtpTransport:
             username, password = self._login
             if username:
                 server.login(username, password or "")
-            server.send_message(message)
+            self._pass_on(server, message)
+
+    @staticmethod
+    def _pass_on(server: smtplib.SMTP, message: EmailMessage) -> None:
+        """Not by `send_message`: it folds headers anew, and writes `>From` where `From` was."""
+        to, sender = receivers(message), senders_of(message)[0]
+        beyond = [spec for spec in (sender, *to) if not spec.isascii()]
+        options: list[str] = []
+        if beyond:
+            server.ehlo_or_helo_if_needed()
+            if not server.has_extn("smtputf8"):
+                raise NotificationError(
+                    f"the mail server takes no address such as {beyond[0]!r} (it lacks SMTPUTF8): "
+                    "use one with ASCII before the @"
+                )
+            options = ["SMTPUTF8", "BODY=8BITMIME"]
+        server.sendmail(sender, to, wire_form(message), options)
 
 
-def compose(
-    to: str, sender: str, subject: str, text: str, html: str | None, message_id: str, **extra: str
-) -> EmailMessage:
-    """An EmailMessage; a line break in a header is refused by the standard library."""
-    message = EmailMessage()
-    message["To"], message["From"], message["Subject"] = to, sender, subject
+class _AsWritten(EmailPolicy):
+    """Sends headers as they were written: its own folding would change them."""
+
+    def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
+        return name, value
+
+
+AS_WRITTEN = _AsWritten(refold_source="none", mangle_from_=False)
+
+
+def compose(mail: MailMessage, to: Any, sender: Any, id: str) -> EmailMessage:
+    """*mail* as a message to *to*, from *sender* unless it names its own, in its final form.
+
+    Addresses are written as `mail_headers.addresses` takes them; NotificationError for what is
+    none, and for a line break in a header. *id* makes the Message-ID.
+    """
+    message = EmailMessage(policy=AS_WRITTEN)
+    senders = addresses(mail.from_address or sender, "From")
+    message["From"] = listed(senders, "From")
+    fields = {"To": to, "Cc": mail.cc, "Bcc": mail.bcc, "Reply-To": mail.reply_to}
+    for field, given in fields.items():
+        if given:
+            message[field] = listed(addresses(given, field), field)
+    message["Subject"] = text(mail.subject)
     message["Date"] = formatdate()
-    message["Message-ID"] = f"<{message_id}@{make_msgid().rpartition('@')[2].rstrip('>')}>"
-    for name, value in extra.items():
-        message[name.replace("_", "-")] = value
-    message.set_content(text)
-    if html:
-        message.add_alternative(html, subtype="html")
+    message["Message-ID"] = f"<{id}@{senders[0].spec.rpartition('@')[2]}>"
+    message["MIME-Version"] = "1.0"
+    _fill(message, mail.to_text(), "plain")
+    if html := mail.to_html():
+        other = EmailMessage(policy=AS_WRITTEN)
+        _fill(other, html, "html")
+        message.make_alternative()
+        message.attach(other)
     return message
+
+
+def _fill(part: EmailMessage, body: str, subtype: str) -> None:
+    """Let *part* hold *body* in a form that nobody on the way needs to change."""
+    raw = body.encode("utf-8", "replace")
+    lines = _LINE_END.split(raw)
+    if all(len(line) <= _LONGEST_LINE and _PLAIN_LINE.fullmatch(line) for line in lines):
+        coding, encoded = "7bit", b"\r\n".join(lines)
+    else:
+        coding, encoded = _encoded(lines)
+    charset = "us-ascii" if raw.isascii() else "utf-8"
+    part["Content-Type"] = f'text/{subtype}; charset="{charset}"'
+    part["Content-Transfer-Encoding"] = coding
+    part.set_payload(encoded.decode("ascii") + ("" if encoded.endswith(b"\r\n") else "\r\n"))
+
+
+def _encoded(lines: list[bytes]) -> tuple[str, bytes]:
+    """*lines* in the shorter of the two codings; one that begins a line with `From ` never in a
+    form where a mailbox would put a `>` before it.
+    """
+    quoted = b"\r\n".join(binascii.b2a_qp(line, istext=False) for line in lines)
+    quoted = quoted.replace(b"=\n", b"=\r\n")
+    packed = binascii.b2a_base64(b"\r\n".join(lines), newline=False)
+    packed = b"\r\n".join(packed[at : at + 76] for at in range(0, len(packed), 76))
+    if len(quoted) <= len(packed) and not _MANGLED.search(quoted):
+        return "quoted-printable", quoted
+    return "base64", packed
+
+
+def wire_form(message: EmailMessage) -> bytes:
+    """*message* as a server gets it: lines end in CR LF, and nobody reads of Bcc."""
+    sent = copy.copy(message)
+    del sent["Bcc"]
+    is_ascii = all(spec.isascii() for spec in receivers(message) + senders_of(message))
+    own = message.policy if isinstance(message.policy, EmailPolicy) else AS_WRITTEN
+    policy = own.clone(linesep="\r\n", utf8=not is_ascii)
+    file = io.BytesIO()
+    BytesGenerator(file, mangle_from_=False, policy=policy).flatten(sent)
+    return file.getvalue()
+
+
+def receivers(message: EmailMessage) -> list[str]:
+    """The addresses *message* goes to, each once."""
+    return list(
+        dict.fromkeys(_specs(message, "To") + _specs(message, "Cc") + _specs(message, "Bcc"))
+    )
+
+
+def senders_of(message: EmailMessage) -> list[str]:
+    """The addresses *message* comes from."""
+    return _specs(message, "From")
+
+
+def _specs(message: EmailMessage, field: str) -> list[str]:
+    found = [each for header in message.get_all(field, []) for each in header.addresses]
+    return [f"{local_part(each.username)}@{each.domain}" for each in found]

@@ -55,7 +55,10 @@ class Notification:
         return found
 
     def via(self, notifiable: Any = None) -> list[str] | None:
-        """The channels for *notifiable*; None for those of `notifications.default`."""
+        """The channels for *notifiable*: those of `notifications.default`, unless you say others.
+
+        "", None or an empty list sends nothing.
+        """
         return None
 
     def should_send(self, notifiable: Any, channel: str) -> bool:
@@ -67,12 +70,13 @@ class Notification:
         return self.alias()
 
     def channels_for(self, notifiable: Any, default: list[str]) -> list[str]:
-        """The channels `via` names, written with or without a parameter."""
+        """The channels `via` names, written with or without a parameter, each once."""
+        if type(self).via is Notification.via:
+            return default
         via: Any = self.via
         named = via(notifiable) if arity(via) else via()
-        if named is None:
-            return default
-        return [named] if isinstance(named, str) else list(named)
+        several = [named] if isinstance(named, str) or named is None else named
+        return list(dict.fromkeys(channel for channel in several if channel))
 
     def written_for(self, channel: str, notifiable: Any) -> Any:
         """What `to_<channel>` gives, or `to_dict`; NotificationError where neither is there."""
@@ -94,9 +98,10 @@ class MailMessage:
     greeting_text: str = ""
     parts: list[tuple[str, str, str]] = field(default_factory=list)  # kind, text, url
     salutation_text: str = ""
-    reply_to: str | None = None
-    cc: list[str] = field(default_factory=list)
-    from_address: str | None = None
+    reply_to: Any = None  # these four: an address, `Name <address>`, a list, or {address: name}
+    cc: Any = field(default_factory=list)
+    bcc: Any = field(default_factory=list)
+    from_address: Any = None
     body: str | None = None
     html: str | None = None
 
@@ -144,7 +149,9 @@ class MailMessage:
         if isinstance(written, cls):
             return written
         if isinstance(written, Mapping):
-            unknown = set(written) - {"subject", "body", "html", "reply_to", "cc"}
+            unknown = set(written) - {
+                "subject", "body", "html", "reply_to", "cc", "bcc", "from_address"
+            }  # fmt: skip
             if not unknown and written.get("subject"):
                 return cls(**written)
         raise NotificationError(

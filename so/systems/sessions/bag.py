@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from typing import Any
 
 from so.support.codec import Codec, default_codec
@@ -45,6 +46,7 @@ class Bag:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value at the dotted *key*; *default*, called if it can be, when there is none."""
+        key = text_of_key(key)
         value = _find(self._data, key)
         if value is _MISSING:
             return default() if callable(default) else default
@@ -54,6 +56,7 @@ class Bag:
 
     def has_key(self, key: str) -> bool:
         """True if there is something at the dotted *key*, even None."""
+        key = text_of_key(key)
         return _find(self._data, key) is not _MISSING
 
     def visible(self) -> Data:
@@ -70,6 +73,7 @@ class Bag:
 
     def put(self, key: str, value: Any) -> None:
         """Set the dotted *key*; raises CodecError for what cannot be stored."""
+        key = text_of_key(key)
         change = _setting(key, self._stored_form(value))
         self._keep_for_good(key)
         _set(self._data, key, value)
@@ -79,6 +83,7 @@ class Bag:
 
     def add(self, key: str, by: int | float) -> Any:
         """Add *by* to the number at *key* (0 if there is none) → the sum."""
+        key = text_of_key(key)
         here = _find(self._data, key)
         if here is not _MISSING and (isinstance(here, bool) or not isinstance(here, (int, float))):
             raise TypeError(f"cannot add to session key {key!r}: it holds a {type(here).__name__}")
@@ -90,6 +95,7 @@ class Bag:
 
     def push(self, key: str, value: Any) -> None:
         """Put *value* at the end of the list at *key*, which is begun if there is none."""
+        key = text_of_key(key)
         change = _pushing(key, self._stored_form(value))
         self._keep_for_good(key)
         change(self._data)
@@ -98,6 +104,7 @@ class Bag:
 
     def forget(self, key: str) -> None:
         """Remove the dotted *key*, if it is there."""
+        key = text_of_key(key)
         if not self.has_key(key):
             return
         self._keep_for_good(key)
@@ -117,18 +124,21 @@ class Bag:
 
     def flash(self, key: str, value: Any) -> None:
         """Set *key* for this request and the next one."""
+        key = text_of_key(key)
         self.put(key, value)
         self._changes.append(_flashing({key: secrets.token_hex(4)}))
 
     def now(self, key: str, value: Any) -> None:
         """Set *key* for this request only; what is stored under it stays stored."""
+        key = text_of_key(key)
         self._data[key] = value
         self._momentary.add(key)
 
     def keep(self, keys: Iterable[str] | None = None) -> None:
         """Let what was flashed for this request last one more; all of it, or *keys*."""
         passing = {*self._passing, *self._momentary}
-        for key in sorted(passing if keys is None else passing.intersection(keys)):
+        wanted = passing if keys is None else passing.intersection(map(text_of_key, keys))
+        for key in sorted(wanted):
             self.flash(key, _find(self._data, key))
 
     def take_over(self, other: Bag) -> None:
@@ -217,6 +227,18 @@ class Bag:
             return lambda: value
         text = self._codec.encode(value)
         return lambda: self._codec.decode(text)
+
+
+def text_of_key(key: Any) -> str:
+    """*key* as text; an Enum is its value. Raises TypeError for what is neither."""
+    if type(key) is str:
+        return key
+    plain = key.value if isinstance(key, Enum) else key
+    if isinstance(plain, str):
+        return str.__str__(plain)
+    if isinstance(key, Enum) and type(plain) is int:
+        return str(plain)
+    raise TypeError(f"a session key is text, or an Enum of text or int, not {key!r}")
 
 
 def _as_dict(value: Any) -> Data:

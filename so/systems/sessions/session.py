@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from so.errors import CodecError, DatabaseError, SessionError
@@ -22,7 +23,7 @@ from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.ids import token as new_secret
 from so.support.signing import Signer
-from so.systems.sessions.bag import LOGIN, PREVIOUS, TOKEN, Bag, Data
+from so.systems.sessions.bag import LOGIN, PREVIOUS, TOKEN, Bag, Data, text_of_key
 from so.systems.sessions.masks import fits, mask
 from so.systems.sessions.stores import Move, SessionStore, StoredSession
 
@@ -178,7 +179,7 @@ class Session:
         values = self.get("_old_input") or {}
         if key is None:
             return values
-        return self.get(f"_old_input.{key}", default)
+        return self.get(f"_old_input.{text_of_key(key)}", default)
 
     def previous_url(self) -> str | None:
         """The page that was noted last."""
@@ -589,7 +590,8 @@ def _flat(keys: tuple[str | Iterable[str], ...]) -> list[str]:
     """`("a", "b")` and `(["a", "b"],)` alike."""
     names: list[str] = []
     for key in keys:
-        names.extend([key] if isinstance(key, str) else key)
+        several = isinstance(key, Iterable) and not isinstance(key, (str, Enum))
+        names.extend(text_of_key(name) for name in (key if several else [key]))
     return names
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from enum import Enum, StrEnum
 from typing import Any
 
 import pytest
@@ -705,3 +706,48 @@ def test_any_user_agent_can_be_stored(sessions: Sessions, given, stored):
 
     assert sessions.active()[0].user_agent == stored
     assert sessions.active()[0].ip == "2001:db8::1"
+
+
+class Key(Enum):
+    CART = "cart"
+    YEAR = 2026
+    NONE = None
+
+
+class Word(StrEnum):
+    CART = "cart"
+
+
+def test_an_enum_as_a_key_is_its_value(sessions: Sessions):
+    session = sessions.open()
+    session.put(Key.CART, ["a"])
+    session.push(Word.CART, "b")
+    session.put({Key.YEAR: 1})
+    session.increment(Key.YEAR)
+    session.flash(Word.CART.name, "x")
+    session.now(Key.YEAR.name, 1)
+    session.save()
+
+    again = sessions.open(session.cookie_change())
+    assert again.all() == {"cart": ["a", "b"], "2026": 2, "CART": "x"}
+    assert again.get(Key.CART) == again.get(Word.CART) == again.get("cart")
+    assert again.only(Key.CART, [Word.CART]) == {"cart": ["a", "b"]}
+    assert again.except_(Key.CART, "CART") == {"2026": 2}
+    assert (again.has(Key.CART), again.exists(Key.YEAR), again.missing(Word.CART)) == (
+        True,
+        True,
+        False,
+    )
+    assert again.remember(Key.YEAR, lambda: 5) == 2
+    assert again.pull(Key.YEAR) == 2
+    again.forget([Word.CART])
+    assert again.missing("cart")
+
+
+@pytest.mark.parametrize("key", [Key.NONE, 5, None, b"x", object()])
+def test_what_is_no_key_is_refused_by_name(sessions: Sessions, key: Any):
+    session = sessions.open()
+
+    with pytest.raises(TypeError, match="a session key is text"):
+        session.put(key, 1)
+    assert session.all() == {}
