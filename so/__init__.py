@@ -24,7 +24,7 @@ def _from(module: str, names: str) -> None:
 
 _from(
     "so.shortcuts",
-    "DB Router Gate app set_current cache session sessions activity auth dispatch"
+    "DB Router Gate app set_current cache session sessions activity auth accounts dispatch"
     " dispatch_sync queue notifications notify logger request rate_limiter schedule validate"
     " Validator find_batch chain batch cached current_route route_is signed_route"
     " temporary_signed_route url route",
@@ -64,7 +64,11 @@ _from(
     "Notification Notifiable MailMessage notification_fake",
 )
 _from("so.systems.cache", "Limit Lock")
-_from("so.systems.auth", "Hash HasApiTokens")
+_from(
+    "so.systems.auth",
+    "Hash HasApiTokens HasRoles Role TwoFactor MustVerifyEmail Password Decision AuthEvent",
+)
+_from("so.application.account_mail", "NewDevice ResetPassword VerifyEmail EmailChanged")
 _from("so.server", "serve")
 _from("so.console.command", "Command command")
 _from(

@@ -171,8 +171,14 @@ def sessions() -> Any:
 
 
 def auth(guard: str | None = None) -> Any:
-    """Who is logged in, and logging in and out."""
-    return current_application().make("auth")
+    """Who is logged in, and logging in and out; by the guard *guard* where one is named."""
+    here = current_application().make("auth")
+    return here if guard is None else here.guard(guard)
+
+
+def accounts() -> Any:
+    """Forgotten passwords, confirmed addresses, new passwords, locks."""
+    return current_application().make("accounts")
 
 
 def activity(log_name: str | None = None) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from so.application import logins
 from so.application.running import current_application, running
 from so.errors import ConfigError
 from so.settings.activity import ActivitySettings
@@ -185,6 +186,7 @@ def make_router(app: App) -> Any:
         signer=lambda: app.make("signer"),
         clock=app.clock,
     )
+    router.registry.make = app.make
     for name, middleware in groups.ALIASES.items():
         router.registry.alias(name, middleware)
     for name, members in groups.GROUPS.items():
@@ -355,7 +357,9 @@ def make_sessions(app: App) -> Any:
         clock=app.clock,
         signer=app.make("signer"),
         encrypt=settings.encrypt,
-        cipher=app.make("session.cipher") if app.bound("session.cipher") else None,
+        cipher=logins.cipher_of(app),
+        key_of=lambda user: logins.key_of(app, user),
+        on_ended=lambda user_id, count: logins.sessions_ended(app, user_id, count),
     )
 
 
@@ -371,62 +375,6 @@ def make_hasher(app: App) -> Any:
         max_concurrent=cost.max_concurrent,
         wait_seconds=cost.wait_seconds,
     )
-
-
-def make_authentication(app: App) -> Any:
-    """Who may log in, how often, and how long it lasts."""
-    from so.systems import auth
-
-    settings, sessions = app.settings(AuthSettings), app.settings(SessionSettings)
-    remember = auth.RememberTokens(
-        _source(app, sessions.connection),
-        lifetime_days=settings.remember_days,
-        grace_seconds=settings.remember_grace_seconds,
-        clock=app.clock,
-    )
-    throttle = auth.LoginThrottle(
-        app.make("limiter"),
-        per_account=settings.attempts_per_account,
-        per_address=settings.attempts_per_address,
-        window_seconds=settings.attempt_window_seconds,
-        clock=app.clock,
-    )
-    salt = settings.legacy_salt
-    return auth.Authentication(
-        auth.ModelUsers(lambda: _user_model(app), settings.password),
-        hasher=app.make("hasher"),
-        throttle=throttle,
-        remember=remember,
-        absolute_lifetime_minutes=sessions.absolute_lifetime,
-        signer=app.make("signer"),
-        legacy_check=auth.legacy_sha1(salt) if salt else None,
-        clock=app.clock,
-    )
-
-
-def _user_model(app: App) -> Any:
-    name = app.settings(AuthSettings).model
-    if not isinstance(name, str):
-        return name
-    module, _, cls = name.rpartition(".")
-    try:
-        return getattr(app.import_module(module), cls)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"auth.model {name!r} cannot be loaded: {error}") from error
-
-
-def make_access_tokens(app: App) -> Any:
-    """Tokens of machines."""
-    from so.systems.auth import AccessTokens
-
-    return AccessTokens(app.make("db"), clock=app.clock)
-
-
-def make_gate(app: App) -> Any:
-    """What whoever is logged in may do."""
-    from so.systems.auth import Gate
-
-    return Gate(lambda: auth_here(app).user(), app.make)
 
 
 def auth_here(app: App) -> Any:
@@ -460,14 +408,6 @@ def make_csrf_settings(app: App) -> Any:
 
     settings = app.settings(SessionSettings)
     return CsrfSettings(settings.csrf_except, settings.trusted_origins)
-
-
-def make_doors(app: App) -> Any:
-    """Where guests and users are sent."""
-    from so.edge.authenticate import Doors
-
-    settings = app.settings(AuthSettings)
-    return Doors(settings.login, settings.home)
 
 
 def make_context_settings(app: App) -> Any:
@@ -587,12 +527,21 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "limiter": make_limiter,
     "sessions": make_sessions,
     "hasher": make_hasher,
-    "authentication": make_authentication,
-    "access_tokens": make_access_tokens,
-    "gate": make_gate,
+    "users": logins.make_users,
+    "guards": logins.make_guards,
+    "login_throttle": logins.make_login_throttle,
+    "authentication": logins.make_authentication,
+    "access_tokens": logins.make_access_tokens,
+    "security": logins.make_security,
+    "two_factors": logins.make_two_factors,
+    "accounts": logins.make_accounts,
+    "password_rule": logins.make_password_rule,
+    "current_password": logins.make_current_password,
+    "roles": logins.make_roles,
+    "gate": logins.make_gate,
     "cookie_settings": make_cookie_settings,
     "csrf_settings": make_csrf_settings,
-    "doors": make_doors,
+    "doors": logins.make_doors,
     "context_settings": make_context_settings,
     "queue": make_queue,
     "activity": make_activity,
@@ -625,7 +574,9 @@ CLASSES = {
     "so.systems.cache.limits.RateLimiter": "limiter",
     "so.systems.sessions.service.Sessions": "sessions",
     "so.systems.sessions.session.Session": "session",
-    "so.systems.auth.guard.Authentication": "authentication",
+    "so.systems.auth.authentication.Authentication": "authentication",
+    "so.systems.auth.accounts.Accounts": "accounts",
+    "so.systems.auth.roles.Roles": "roles",
     "so.systems.auth.guard.Auth": "auth",
     "so.systems.auth.gate.Gate": "gate",
     "so.systems.auth.tokens.AccessTokens": "access_tokens",

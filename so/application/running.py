@@ -46,6 +46,7 @@ def _provide(name: str) -> None:
 
 for _room in (
     "db", "router", "queue", "activity", "notifications", "auth", "cache", "sessions", "hasher",
-    "validator",
+    "validator", "authentication", "accounts", "access_tokens", "two_factors", "roles", "gate",
+    "password_rule", "current_password",
 ):  # fmt: skip
     _provide(_room)

@@ -1,74 +1,101 @@
-"""The middleware `auth`, `auth:token`, `guest` and `can`: who may pass.
+"""The middleware `auth`, `guest`, `can`, `confirm`, `verified` and `two_factor`: who may pass.
 
 One mechanism a request: where a session was started, `auth` looks there and nowhere else; where
-none was (the group `api`), and with `auth:token` always, it looks for an access token.
+none was (the group `api`), and by a guard of tokens always, it looks for an access token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from so.edge.session import auth_here
-from so.errors import AuthenticationException, AuthorizationException, NotFoundException
+from so.edge.session import AUTH, auth_here
+from so.errors import (
+    AuthenticationException,
+    AuthorizationException,
+    HttpException,
+    NotFoundException,
+    RouteDefinitionError,
+)
 from so.http.redirects import chosen
 from so.http.request import Request
 from so.http.response import RedirectResponse, Response
+from so.support.near import nearest
 from so.support.scope import current_scope
-from so.systems.auth import AccessToken, AccessTokens, Auth, Authentication, Gate
-from so.systems.auth.tokens import SCOPE_KEY
+from so.systems.auth import Auth, Authentication, Gate
+from so.systems.auth.guards import SESSION, TOKEN
 
 Next = Callable[[Request], Response]
+Make = Callable[[Any], Any]
+BUILT_IN = {SESSION: SESSION, TOKEN: TOKEN}
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where people are sent: *login* for those who must log in, *home* for those who have."""
+    """Where people are sent: *login* for those who must log in, *home* for those who have;
+    *confirm*, *verify*, *code* and *enrol* for those who owe their password, the confirmation of
+    their address, a code of their second factor, or a second factor.
+
+    *drivers* are the guards that routes may name; *factor_roles* demand a second factor.
+    """
 
     login: str = "/login"
     home: str = "/"
+    confirm: str = "/confirm-password"
+    verify: str = "/verify-email"
+    code: str = "/two-factor-challenge"
+    enrol: str = "/two-factor"
+    drivers: Mapping[str, str] = field(default_factory=lambda: BUILT_IN)
+    factor_roles: tuple[str, ...] = ()
 
 
 class Authenticate:
-    """`auth`, `auth:session`, `auth:token`, `auth:token,orders.read`: 401 for anybody else."""
+    """`auth`, `auth:staff`, `auth:token`, `auth:token,orders.read`: 401 for anybody else."""
 
-    def __init__(self, authentication: Authentication, tokens: AccessTokens, doors: Doors) -> None:
-        self._authentication, self._tokens, self._doors = authentication, tokens, doors
+    def __init__(self, authentication: Authentication, doors: Doors) -> None:
+        self._authentication, self._doors = authentication, doors
+
+    @staticmethod
+    def check(make: Make, guard: str | None = None, *abilities: str) -> None:
+        """RouteDefinitionError for a guard there is not, and for abilities that mean nothing."""
+        if guard is None:
+            return
+        doors: Doors = make(Doors)
+        driver = doors.drivers.get(guard)
+        if driver is None:
+            known = ", ".join(sorted(doors.drivers))
+            close = nearest(guard, doors.drivers)
+            hint = f"did you mean {close!r}? " if close else ""
+            raise RouteDefinitionError(
+                f"`auth:{guard}`: there is no guard {guard!r}; {hint}known: {known} (auth.guards)"
+            )
+        if abilities and driver != TOKEN:
+            raise RouteDefinitionError(
+                f"`auth:{','.join((guard, *abilities))}`: abilities are for guards of tokens; use "
+                f"`auth:{guard}` and `can:{abilities[0]}`"
+            )
+        if not all(ability.strip() for ability in abilities):
+            raise RouteDefinitionError(f"`auth:{guard},…` names an ability that is empty")
 
     def handle(
         self, request: Request, next: Next, guard: str | None = None, *abilities: str
     ) -> Response:
         """*abilities* are what an access token must have been made for (403 without)."""
-        auth = auth_here(self._authentication)
-        by_token = guard == "token" or (guard is None and not _has_session() and auth.guest())
-        if by_token:
-            self._admit_by_token(request, auth, abilities)
-        elif auth.guest():
-            raise AuthenticationException(redirect_to=self._doors.login)
+        auth = auth_here(self._authentication).guard(guard)
+        if guard is None and auth.guest() and not _has_session():
+            auth = auth.guard(TOKEN)
+        if auth.guest():
+            raise self._unknown(auth.driver)
+        token = auth.token()
+        if token is not None and not all(token.can(ability) for ability in abilities):
+            raise AuthorizationException()
+        _stand_for(auth)
         return next(request)
 
-    def _admit_by_token(self, request: Request, auth: Auth, abilities: tuple[str, ...]) -> None:
-        token = self._tokens.find(request.bearer_token())
-        owner = None if token is None else self._owner(token)
-        if token is None or owner is None:
-            raise AuthenticationException(
-                redirect_to=self._doors.login, headers={"WWW-Authenticate": "Bearer"}
-            )
-        if not all(token.can(ability) for ability in abilities):
-            raise AuthorizationException()
-        auth.use_once(owner, token)
-        scope = current_scope()
-        if scope is not None:
-            scope.data[SCOPE_KEY] = token
-        self._tokens.used(token)
-
-    def _owner(self, token: AccessToken) -> Any:
-        """The user whom *token* belongs to, if he still exists and may sign in."""
-        owner = self._tokens.owner(token)
-        if owner is None or not self._authentication.users.may_sign_in(owner):
-            return None
-        return owner
+    def _unknown(self, driver: str) -> AuthenticationException:
+        headers = {"WWW-Authenticate": "Bearer"} if driver == TOKEN else None
+        return AuthenticationException(redirect_to=self._doors.login, headers=headers)
 
 
 class RedirectIfAuthenticated:
@@ -126,6 +153,100 @@ class Authorize:
             if model.__name__.lower() == name.lower():
                 return model
         return None
+
+
+class Confirm:
+    """`confirm`, `confirm:5`: the password must have been given again within so many minutes."""
+
+    def __init__(self, authentication: Authentication, doors: Doors) -> None:
+        self._authentication, self._doors = authentication, doors
+
+    @staticmethod
+    def check(make: Make, minutes: str = "1") -> None:
+        """RouteDefinitionError for minutes that are no number above 0."""
+        try:
+            number = float(minutes)
+        except ValueError:
+            number = 0
+        if not 0 < number < float("inf"):
+            raise RouteDefinitionError(
+                f"`confirm:{minutes}` needs a number of minutes above 0, such as `confirm:5`"
+            )
+
+    def handle(self, request: Request, next: Next, minutes: str | None = None) -> Response:
+        """423, or the page that asks for the password."""
+        auth = _known(self._authentication, self._doors)
+        if auth.confirmed(None if minutes is None else float(minutes)):
+            return next(request)
+        return _sent(request, self._doors.confirm, 423, "Password confirmation required.")
+
+
+class Verified:
+    """`verified`: users whose e-mail address is confirmed."""
+
+    def __init__(self, authentication: Authentication, doors: Doors) -> None:
+        self._authentication, self._doors = authentication, doors
+
+    def handle(self, request: Request, next: Next) -> Response:
+        """403, or the page that says so; users that need no confirmation pass."""
+        user = _known(self._authentication, self._doors).user()
+        ask = getattr(user, "has_verified_email", None)
+        if not callable(ask) or ask():
+            return next(request)
+        return _sent(request, self._doors.verify, 403, "Your email address is not verified.")
+
+
+class TwoFactorDemanded:
+    """`two_factor`, `two_factor:admin,controller`: the second factor must have been given.
+
+    Asked of users who have one, and of those with a role that demands one: a role named here or
+    in `auth.two_factor.roles`, or marked so in the table `roles`. Access tokens pass: whoever
+    made them had logged in.
+    """
+
+    def __init__(self, authentication: Authentication, doors: Doors) -> None:
+        self._authentication, self._doors = authentication, doors
+
+    def handle(self, request: Request, next: Next, *roles: str) -> Response:
+        """423 and the page that asks for a code; 403 and the page that sets one up."""
+        auth = _known(self._authentication, self._doors)
+        if auth.token() is not None or auth.passed_two_factor():
+            return next(request)
+        if auth.security().two_factor_on_at is not None:
+            return _sent(
+                request, self._doors.code, 423, "A code of your second factor is required."
+            )
+        demands = getattr(auth.user(), "demands_two_factor", None)
+        if callable(demands) and demands(*self._doors.factor_roles, *roles):
+            return _sent(request, self._doors.enrol, 403, "Your role demands a second factor.")
+        return next(request)
+
+
+def _known(authentication: Authentication, doors: Doors) -> Auth:
+    """The login of this request; AuthenticationException for a guest."""
+    auth = auth_here(authentication)
+    if auth.guest():
+        raise AuthenticationException(redirect_to=doors.login)
+    return auth
+
+
+def _sent(request: Request, page: str, status: int, message: str) -> Response:
+    """A program gets *status*; a person is sent to *page*, and back when that is done."""
+    scope = current_scope()
+    if request.expects_json() or scope is None or scope.session is None:
+        raise HttpException(message, status)
+    if request.method() == "GET":
+        scope.session.put("url.intended", request.full_url())
+    elif (before := scope.session.previous_url()) is not None:
+        scope.session.put("url.intended", before)
+    return RedirectResponse(page)
+
+
+def _stand_for(auth: Auth) -> None:
+    """Let `auth()` mean *auth* from here on."""
+    scope = current_scope()
+    if scope is not None:
+        scope.data[AUTH] = auth
 
 
 def _has_session() -> bool:

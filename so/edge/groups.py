@@ -14,6 +14,9 @@ ALIASES: dict[str, str] = {
     "guest": "so.edge.authenticate.RedirectIfAuthenticated",
     "throttle": "so.edge.throttle.Throttle",
     "can": "so.edge.authenticate.Authorize",
+    "confirm": "so.edge.authenticate.Confirm",
+    "verified": "so.edge.authenticate.Verified",
+    "two_factor": "so.edge.authenticate.TwoFactorDemanded",
 }
 
 GROUPS: dict[str, list[str]] = {
@@ -30,5 +33,9 @@ PRIORITY: list[str] = [
     "guest",
     # After the login, so that users are counted as such and not by the address of their office.
     "throttle",
+    "verified",
+    "two_factor",
     "can",
+    # Last: nobody is asked for his password for what he may not do.
+    "confirm",
 ]

@@ -46,6 +46,7 @@ class StartSession:
             remember_cookie=self._cookies.read(self._cookies.remember_name, request),
             device_cookie=self._cookies.read(self._cookies.device_name, request),
             address=address,
+            **known_of(request),
         )
         scope.session, scope.data[AUTH] = session, auth
         response = next(request)
@@ -122,7 +123,33 @@ def auth_here(authentication: Authentication) -> Auth:
         return authentication.open()
     found: Any = scope.data.get(AUTH)
     if found is None:
-        address = None if scope.request is None else scope.request.ip()
-        found = scope.data[AUTH] = authentication.open(address=address)
+        request = scope.request
+        known = {} if request is None else {"address": request.ip(), **known_of(request)}
+        found = scope.data[AUTH] = authentication.open(**known)
     auth: Auth = found
     return auth
+
+
+def known_of(request: Request) -> dict[str, Any]:
+    """What a request says about who is asking, beside its cookies."""
+    return {
+        "agent": request.user_agent(),
+        "bearer": request.bearer_token(),
+        "remote_user": lambda header: remote_user(request, header),
+    }
+
+
+def remote_user(request: Request, header: str) -> str | None:
+    """Whom the server or proxy that connected names in *header*, if it is a trusted proxy.
+
+    `REMOTE_USER` is the variable that a server sets, never a header; of a header that came twice
+    nothing is believed. The proxy must take the header away from what its clients send.
+    """
+    if not request.settings.trusts(str(request.environ.get("REMOTE_ADDR") or "")):
+        return None
+    if header.upper() == "REMOTE_USER":
+        found = request.environ.get("REMOTE_USER")
+    else:
+        found = request.environ.get(f"HTTP_{header.upper().replace('-', '_')}")
+    text = str(found or "").strip()
+    return None if not text or "," in text else text

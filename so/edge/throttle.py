@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from so.edge.session import AUTH
 from so.errors import RouteDefinitionError, TooManyRequestsException
@@ -17,12 +18,25 @@ from so.support.clock import Clock
 from so.support.scope import current_scope
 from so.systems.cache import RateLimiter
 
+Make = Callable[[Any], Any]
+
 
 class Throttle:
     """Counts requests and refuses those above a limit."""
 
     def __init__(self, limiter: RateLimiter, clock: Clock) -> None:
         self._limiter, self._clock = limiter, clock
+
+    @staticmethod
+    def check(make: Make, limit: str = "60", minutes: str = "1") -> None:
+        """RouteDefinitionError for minutes that are no number above 0."""
+        _seconds(minutes)
+
+    @staticmethod
+    def check_at_boot(make: Make, limit: str = "60", minutes: str = "1") -> None:
+        """RouteDefinitionError for the name of a limit that nobody has defined."""
+        if not limit.isdecimal() and make(RateLimiter).limiter(limit) is None:
+            raise _unknown(limit)
 
     def handle(
         self,
@@ -53,17 +67,20 @@ class Throttle:
             return [(f"throttle:{limit}:{seconds}:{who}", int(limit), seconds)]
         define = self._limiter.limiter(limit)
         if define is None:
-            raise RouteDefinitionError(
-                f"unknown limit {limit!r} in `throttle:{limit}`: define it with "
-                f"rate_limiter().limit({limit!r}, …), or give a number"
-            )
+            raise _unknown(limit)
         found = define(request)
         if found is None:
             return []
-        return [
-            (f"throttle:{limit}:{one.key or who}", one.max_attempts, one.decay_seconds)
-            for one in (found if isinstance(found, (list, tuple)) else [found])
-        ]
+        limits = found if isinstance(found, (list, tuple)) else [found]
+        # Each limit counts for itself, whatever its key: by the hour is not by the minute.
+        return dict.fromkeys(
+            (
+                f"throttle:{limit}:{one.max_attempts}/{one.decay_seconds}:{one.key or who}",
+                one.max_attempts,
+                one.decay_seconds,
+            )
+            for one in limits
+        )
 
     def _refuse(self, key: str, most: int) -> None:
         wait = max(1, self._limiter.available_in(key))
@@ -75,6 +92,13 @@ class Throttle:
                 "X-RateLimit-Reset": str(int(self._clock.time()) + wait),
             }
         )
+
+
+def _unknown(limit: str) -> RouteDefinitionError:
+    return RouteDefinitionError(
+        f"unknown limit {limit!r} in `throttle:{limit}`: define it with "
+        f"rate_limiter().limit({limit!r}, …), or give a number"
+    )
 
 
 def _client(request: Request) -> str:

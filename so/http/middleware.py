@@ -5,6 +5,10 @@ function `(request, next, *params)`. It is registered as such, by an alias (`'th
 gives the parameters), by the name of a group, or by its import path. The kernel asks for layers
 and folds them around the action.
 
+What stands behind the colon is checked where it is written down: how many parameters there are
+by the signature of `handle`, and what they say by a `check(make, *params)` of the class, which
+raises RouteDefinitionError; `check_at_boot` likewise, for what is known only then.
+
 A class whose constructor asks for something is made anew for each request, so that what it is
 given may belong to the request; any other class is made once and shared by all threads.
 """
@@ -45,6 +49,7 @@ class MiddlewareRegistry:
         self.globals: list[Any] = []
         self.priority: list[Any] = []
         self._changed = changed
+        self.make: Make = lambda abstract: abstract()  # the container's, where there is one
 
     def alias(self, name: str | Mapping[str, Any], middleware: Any = None) -> None:
         """Know *middleware* as *name*; a dict gives several."""
@@ -93,6 +98,8 @@ class MiddlewareRegistry:
         for layer in self._resolved(middleware):
             if _identity(layer) not in left_out and (layer.target, None) not in left_out:
                 found.setdefault(_identity(layer), layer)
+        for layer in found.values():
+            self._check(layer, "check")
         return self._sorted(list(found.values()))
 
     def _resolved(self, middleware: Iterable[Any], inside: tuple[str, ...] = ()) -> list[Layer]:
@@ -114,6 +121,35 @@ class MiddlewareRegistry:
             return Layer(_usable(one), (), _label(one))
         name, _, params = one.partition(":")
         return Layer(self._target(name), tuple(params.split(",")) if params else (), one)
+
+    def check_written(self, middleware: Iterable[Any]) -> None:
+        """Raise RouteDefinitionError for parameters that make no sense.
+
+        What is not known yet by its name is left for later.
+        """
+        for one in middleware:
+            if isinstance(one, str) and one.partition(":")[0] in self.aliases:
+                self._check(self._layer(one), "check")
+
+    def check_at_boot(self, layers: Iterable[Layer]) -> None:
+        """Raise RouteDefinitionError for names that must be known once all providers ran."""
+        for layer in layers:
+            self._check(layer, "check_at_boot")
+
+    def _check(self, layer: Layer, name: str) -> None:
+        handle = getattr(layer.target, "handle", layer.target)
+        around = ("self",) * isinstance(layer.target, type) + ("request", "next")
+        try:
+            inspect.signature(handle).bind(*around, *layer.params)
+        except TypeError as error:
+            raise RouteDefinitionError(
+                f"`{layer.name}` has parameters that this middleware does not take: {error}"
+            ) from error
+        except ValueError:  # written in C: nothing is known of it
+            pass
+        check = getattr(layer.target, name, None)
+        if isinstance(layer.target, type) and callable(check):
+            check(self.make, *layer.params)
 
     def _target(self, name: str) -> Any:
         target: Any = name

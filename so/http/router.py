@@ -69,9 +69,16 @@ class Router(Verbs):
         group = self.group_attributes
         handler = resolve(action, group.controller, self.controllers)
         route = Route(self, _methods(methods, uri), uri, action, handler, group)
+        self.check_middleware(route, route.middleware_list)
         self._routes.append(route)
         self.changed()
         return route
+
+    def drop(self, route: Route) -> None:
+        """Serve *route* no more."""
+        if route in self._routes:
+            self._routes.remove(route)
+            self.changed()
 
     def fallback(self, action: object) -> Route:
         """Answer by *action* where no route serves the path, whatever the method."""
@@ -200,6 +207,13 @@ class Router(Verbs):
         except RouteDefinitionError as error:
             raise RouteDefinitionError(f"route {route.uri!r}: {error}") from error
 
+    def check_middleware(self, route: Route, middleware: Iterable[Any]) -> None:
+        """Raise RouteDefinitionError, naming *route*, for parameters that make no sense."""
+        try:
+            self.registry.check_written(middleware)
+        except RouteDefinitionError as error:
+            raise RouteDefinitionError(f"route {route.uri!r}: {error}") from error
+
     def check(self) -> None:
         """Raise for what could not work: unknown middleware, arguments that nothing fills.
 
@@ -207,7 +221,7 @@ class Router(Verbs):
         """
         self.registry.layers(self.registry.globals)
         for route in self.routes():
-            self.layers(route)
+            self.registry.check_at_boot(self.layers(route))
             _ = route.plan
         self._build()
 

@@ -355,8 +355,98 @@ create table if not exists personal_access_tokens (
     expires_at datetime(6) null default null,      -- UTC
     created_at datetime(6) null default null,      -- UTC
     updated_at datetime(6) null default null,      -- UTC
+    -- added:
+    password_mark char(64) character set ascii collate ascii_bin null default null, -- another password of the owner ends the token
     primary key (id),
     unique key personal_access_tokens_token_unique (token),
     key personal_access_tokens_tokenable_index (tokenable_type, tokenable_id),
     key personal_access_tokens_expires_at_index (expires_at)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- == accounts ===================================================================================
+-- user_id: the key of the user; of another model than the application's own, `type:key`.
+
+-- added: what is known of a login beside the application's own columns
+create table if not exists user_security (
+    user_id varbinary(100) not null,
+    verified_email varchar(255) null default null, -- the address that was confirmed
+    verified_at datetime(6) null default null,     -- UTC
+    locked_at datetime(6) null default null,       -- UTC; null: not locked
+    locked_until datetime(6) null default null,    -- UTC; null: until somebody unlocks
+    lock_reason text null default null,
+    two_factor_secret text null default null,      -- sealed, see docs/authentication.md
+    two_factor_on_at datetime(6) null default null, -- UTC; null: off, or still being set up
+    two_factor_step bigint not null default 0,     -- the last time step whose code was used
+    last_login_at datetime(6) null default null,   -- UTC
+    password_changed_at datetime(6) null default null, -- UTC
+    primary key (user_id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added: codes that stand in for the second factor, each once
+create table if not exists recovery_codes (
+    id bigint unsigned not null auto_increment,
+    user_id varbinary(100) not null,
+    code char(64) character set ascii collate ascii_bin not null, -- SHA-256
+    primary key (id),
+    unique key recovery_codes_code_unique (user_id, code)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added: links by which a forgotten password is replaced, each once
+create table if not exists password_resets (
+    token char(64) character set ascii collate ascii_bin not null, -- SHA-256 of what the link holds
+    user_id varbinary(100) not null,
+    password_mark char(64) character set ascii collate ascii_bin not null, -- another password ends the link
+    expires_at bigint not null,                    -- unix seconds
+    primary key (token),
+    key password_resets_user_id_index (user_id),
+    key password_resets_expires_at_index (expires_at)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added: hashes of earlier passwords, so that they do not come again
+create table if not exists password_history (
+    id bigint unsigned not null auto_increment,
+    user_id varbinary(100) not null,
+    password varchar(255) character set ascii collate ascii_bin not null,
+    created_at datetime(6) null default null,      -- UTC
+    primary key (id),
+    key password_history_user_id_index (user_id, id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- == roles and permissions ======================================================================
+
+-- added:
+create table if not exists roles (
+    id bigint unsigned not null auto_increment,
+    name varchar(150) collate utf8mb4_bin not null,
+    two_factor int not null default 0,             -- 1: its users need a second factor
+    created_at datetime(6) null default null,      -- UTC
+    updated_at datetime(6) null default null,      -- UTC
+    primary key (id),
+    unique key roles_name_unique (name)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added:
+create table if not exists permissions (
+    id bigint unsigned not null auto_increment,
+    name varchar(150) collate utf8mb4_bin not null, -- an ability; orders.* is all of orders
+    created_at datetime(6) null default null,      -- UTC
+    updated_at datetime(6) null default null,      -- UTC
+    primary key (id),
+    unique key permissions_name_unique (name)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added:
+create table if not exists role_user (
+    role_id bigint unsigned not null,
+    user_id varbinary(100) not null,
+    primary key (role_id, user_id),
+    key role_user_user_id_index (user_id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- added:
+create table if not exists permission_role (
+    permission_id bigint unsigned not null,
+    role_id bigint unsigned not null,
+    primary key (permission_id, role_id),
+    key permission_role_role_id_index (role_id)
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;

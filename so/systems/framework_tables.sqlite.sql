@@ -339,8 +339,92 @@ create table if not exists personal_access_tokens (
     last_used_at datetime null default null,       -- UTC
     expires_at datetime null default null,         -- UTC
     created_at datetime null default null,         -- UTC
-    updated_at datetime null default null          -- UTC
+    updated_at datetime null default null,         -- UTC
+    -- added:
+    password_mark char(64) null default null       -- another password of the owner ends the token
 );
 create unique index if not exists personal_access_tokens_token_unique on personal_access_tokens (token);
 create index if not exists personal_access_tokens_tokenable_index on personal_access_tokens (tokenable_type, tokenable_id);
 create index if not exists personal_access_tokens_expires_at_index on personal_access_tokens (expires_at);
+
+-- == accounts ===================================================================================
+-- user_id: the key of the user; of another model than the application's own, `type:key`.
+
+-- added: what is known of a login beside the application's own columns
+create table if not exists user_security (
+    user_id varchar(100) not null primary key,
+    verified_email varchar(255) null default null, -- the address that was confirmed
+    verified_at datetime null default null,        -- UTC
+    locked_at datetime null default null,          -- UTC; null: not locked
+    locked_until datetime null default null,       -- UTC; null: until somebody unlocks
+    lock_reason text null default null,
+    two_factor_secret text null default null,      -- sealed, see docs/authentication.md
+    two_factor_on_at datetime null default null,   -- UTC; null: off, or still being set up
+    two_factor_step integer not null default 0,    -- the last time step whose code was used
+    last_login_at datetime null default null,      -- UTC
+    password_changed_at datetime null default null -- UTC
+);
+
+-- added: codes that stand in for the second factor, each once
+create table if not exists recovery_codes (
+    id integer not null primary key autoincrement,
+    user_id varchar(100) not null,
+    code char(64) not null                         -- SHA-256
+);
+create unique index if not exists recovery_codes_code_unique on recovery_codes (user_id, code);
+
+-- added: links by which a forgotten password is replaced, each once
+create table if not exists password_resets (
+    token char(64) not null primary key,           -- SHA-256 of what the link holds
+    user_id varchar(100) not null,
+    password_mark char(64) not null,               -- another password ends the link
+    expires_at integer not null                    -- unix seconds
+);
+create index if not exists password_resets_user_id_index on password_resets (user_id);
+create index if not exists password_resets_expires_at_index on password_resets (expires_at);
+
+-- added: hashes of earlier passwords, so that they do not come again
+create table if not exists password_history (
+    id integer not null primary key autoincrement,
+    user_id varchar(100) not null,
+    password varchar(255) not null,
+    created_at datetime null default null          -- UTC
+);
+create index if not exists password_history_user_id_index on password_history (user_id, id);
+
+-- == roles and permissions ======================================================================
+
+-- added:
+create table if not exists roles (
+    id integer not null primary key autoincrement,
+    name varchar(150) not null,
+    two_factor integer not null default 0,         -- 1: its users need a second factor
+    created_at datetime null default null,         -- UTC
+    updated_at datetime null default null          -- UTC
+);
+create unique index if not exists roles_name_unique on roles (name);
+
+-- added:
+create table if not exists permissions (
+    id integer not null primary key autoincrement,
+    name varchar(150) not null,                    -- an ability; orders.* is all of orders
+    created_at datetime null default null,         -- UTC
+    updated_at datetime null default null          -- UTC
+);
+create unique index if not exists permissions_name_unique on permissions (name);
+
+-- added:
+create table if not exists role_user (
+    role_id integer not null,
+    user_id varchar(100) not null,
+    primary key (role_id, user_id)
+);
+create index if not exists role_user_user_id_index on role_user (user_id);
+
+-- added:
+create table if not exists permission_role (
+    permission_id integer not null,
+    role_id integer not null,
+    primary key (permission_id, role_id)
+);
+create index if not exists permission_role_role_id_index on permission_role (role_id);

@@ -60,8 +60,9 @@ class House:
         self.authentication = Authentication(
             ModelUsers(Member),
             hasher=CHEAP,
-            throttle=LoginThrottle(self.limiter, clock=clock),
+            throttle=LoginThrottle(self.limiter),
             remember=None if db is None else RememberTokens(db, clock=clock),
+            tokens=None if db is None else AccessTokens(db, clock=clock),
             clock=clock,
         )
         self.gate = Gate(lambda: auth_here(self.authentication).user())
@@ -79,6 +80,7 @@ class House:
             Doors: Doors(),
         }.items():
             container.instance(abstract, thing)
+        self.router.registry.make = container.make
         self.router.middleware_alias(ALIASES)
         for name, members in GROUPS.items():
             self.router.middleware_group(name, members)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from so.errors import RouteDefinitionError
 from so.support.clock import Clock
 from so.systems.cache.limits import Limit
 from tests.edge.conftest import House, log_in
@@ -101,16 +102,27 @@ def test_the_group_api_allows_sixty_a_minute(house: House):
     assert statuses == [200] * 60 + [429]
 
 
-@pytest.mark.parametrize(
-    "middleware", ["throttle:nobody-defined-this", "throttle:5,x", "throttle:5,0"]
-)
-def test_a_limit_that_makes_no_sense_is_an_error_that_says_so(
-    house: House, middleware: str, caplog
-):
-    house.page("/x", lambda: "ok", middleware)
+@pytest.mark.parametrize("middleware", ["throttle:5,x", "throttle:5,0", "throttle:5,1,2"])
+def test_a_limit_that_makes_no_sense_is_an_error_where_it_is_written(house: House, middleware: str):
+    with pytest.raises(RouteDefinitionError, match="throttle"):
+        house.page("/x", lambda: "ok", middleware)
 
+    assert ask(house, "/x").status == 404
+
+
+def test_a_limit_that_nobody_has_defined_is_an_error_when_the_application_boots(house: House):
+    house.page("/x", lambda: "ok", "throttle:nobody-defined-this")
+
+    with pytest.raises(RouteDefinitionError, match="nobody-defined-this"):
+        house.kernel.boot()
     assert ask(house, "/x").status == 500
-    assert "throttle" in caplog.text
+
+
+def test_two_limits_with_one_key_count_each_for_itself(house: House):
+    house.limiter.limit("two", lambda _: [Limit.per_minute(9).by("me"), Limit.per_hour(4).by("me")])
+    house.page("/x", lambda: "ok", "throttle:two")
+
+    assert [ask(house, "/x").status for _ in range(5)] == [200] * 4 + [429]
 
 
 def test_with_the_limiter_down_this_process_counts(house: House, monkeypatch):

@@ -72,7 +72,13 @@ class Route:
 
     def middleware(self, *middleware: Any) -> Route:
         """Run *middleware* too, after the group's."""
-        self.middleware_list += flat(middleware)
+        more = flat(middleware)
+        try:
+            self._router.check_middleware(self, more)
+        except RouteDefinitionError:
+            self._router.drop(self)  # it was to be guarded, so it must not be open
+            raise
+        self.middleware_list += more
         self._changed()
         return self
 

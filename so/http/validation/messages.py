@@ -98,6 +98,7 @@ MESSAGES: Final[dict[str, str | dict[str, str]]] = {
     **{name: f"{_FIELD}{words}." for name, words in _WORDS.items()},
     **dict.fromkeys(("enum", "exists", "in", "not_in"), "The selected :attribute is invalid."),
     "unique": "The :attribute has already been taken.",
+    "current_password": "The password is incorrect.",
     "uploaded": "The :attribute failed to upload.",
     "between": _sized(
         "must be between :min and :max",

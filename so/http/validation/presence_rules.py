@@ -8,6 +8,7 @@ from so.http.validation.paths import ABSENT
 from so.http.validation.registry import Params, rule
 from so.http.validation.spec import At
 from so.http.validation.values import is_array, is_blank, is_file, text
+from so.support.current import current
 
 
 def is_given(value: Any) -> bool:
@@ -145,3 +146,9 @@ def other_is(params: Params, at: At) -> bool:
 def _as_bool(value: Any) -> Any:
     words = {"true": True, "1": True, "false": False, "0": False}
     return words.get(str(value).lower(), value)
+
+
+@rule("current_password")
+def current_password(value: Any, params: Params, at: At) -> bool:
+    """The password of whoever is logged in; counted like a login, LockoutException included."""
+    return isinstance(value, str) and bool(current("current_password")(value))

@@ -5,7 +5,9 @@
     gate.authorize("update", order)          # raises AuthorizationException (403)
 
 Only True (or 1, as databases say it) allows; an exception in a check is an exception, never a
-yes. A guest is refused unless the check says by its annotation that its user may be None.
+yes. A guest is refused unless the check says by its annotation that its user may be None. A check
+may also give a `Decision`, which says why. What nobody has defined is for the user's roles to
+say, where the user has some (`has_permission`).
 """
 
 from __future__ import annotations
@@ -13,10 +15,42 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from so.errors import AuthError, AuthorizationException
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Yes or no, and why: `return Decision.deny("The period is closed.")` in a check."""
+
+    allowed: bool
+    reason: str | None = None
+
+    @classmethod
+    def allow(cls, reason: str | None = None) -> Decision:
+        """Yes."""
+        return cls(True, reason)
+
+    @classmethod
+    def deny(cls, reason: str | None = None) -> Decision:
+        """No."""
+        return cls(False, reason)
+
+    @property
+    def denied(self) -> bool:
+        """True for a no."""
+        return not self.allowed
+
+    @property
+    def message(self) -> str | None:
+        """The reason."""
+        return self.reason
+
+    def __bool__(self) -> bool:
+        return self.allowed
 
 
 class Gate:
@@ -32,6 +66,8 @@ class Gate:
         self._make = make or (lambda cls: cls())
         self._abilities: dict[str, Callable[..., Any]] = {}
         self._policies: dict[type, type] = {}
+        self._before: list[Callable[..., Any]] = []
+        self._after: list[Callable[..., Any]] = []
 
     def define(self, ability: str, check: Callable[..., Any]) -> None:
         """Allow *ability* where `check(user, *arguments)` is True."""
@@ -42,6 +78,31 @@ class Gate:
     def policy(self, model: type, policy: type) -> None:
         """Ask the methods of *policy* about *model* and its instances."""
         self._policies[model] = policy
+
+    def before(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Ask `fn(user, ability, *arguments)` first: True or False decides, None goes on."""
+        self._before.append(fn)
+        return fn
+
+    def after(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Ask `fn(user, ability, decision, *arguments)` last.
+
+        True or False decides where nothing else did; otherwise it only hears of the decision.
+        """
+        self._after.append(fn)
+        return fn
+
+    def abilities(self) -> list[str]:
+        """What is defined outside of policies."""
+        return list(self._abilities)
+
+    def takes(self, ability: str, count: int) -> bool:
+        """True if the check of *ability* can be called with *count* arguments, the user first."""
+        try:
+            inspect.signature(self._abilities[ability]).bind(*range(count))
+        except (KeyError, TypeError, ValueError):
+            return False
+        return True
 
     def models(self) -> list[type]:
         """The classes that have a policy."""
@@ -55,27 +116,57 @@ class Gate:
         """The same abilities, asked for *user*."""
         gate = Gate(lambda: user, self._make)
         gate._abilities, gate._policies = self._abilities, self._policies
+        gate._before, gate._after = self._before, self._after
         return gate
 
     def allows(self, ability: str, *arguments: Any) -> bool:
         """True if the user may do *ability* to *arguments* (a model, or a class to create)."""
-        check, arguments = self._check(ability, arguments)
-        if check is None:
-            return False
-        user = self._user()
-        if user is None and not _admits_guests(check):
-            return False
-        answer = check(user, *arguments)
-        return isinstance(answer, int) and answer == 1
+        return self.inspect(ability, *arguments).allowed
 
     def denies(self, ability: str, *arguments: Any) -> bool:
         """The opposite of `allows()`."""
         return not self.allows(ability, *arguments)
 
-    def authorize(self, ability: str, *arguments: Any) -> None:
-        """Raise AuthorizationException (403) unless `allows()`."""
-        if self.denies(ability, *arguments):
-            raise AuthorizationException()
+    def any(self, abilities: str | Iterable[str], *arguments: Any) -> bool:
+        """True if the user may do one of *abilities*."""
+        names = [abilities] if isinstance(abilities, str) else abilities
+        return any(self.allows(name, *arguments) for name in names)
+
+    def none(self, abilities: str | Iterable[str], *arguments: Any) -> bool:
+        """True if the user may do none of *abilities*."""
+        return not self.any(abilities, *arguments)
+
+    def authorize(self, ability: str, *arguments: Any) -> Decision:
+        """Raise AuthorizationException (403), with the reason, unless `allows()`."""
+        found = self.inspect(ability, *arguments)
+        if not found.allowed:
+            raise AuthorizationException(found.reason or AuthorizationException.default_message)
+        return found
+
+    def inspect(self, ability: str, *arguments: Any) -> Decision:
+        """The decision about *ability*, with its reason if the check gave one."""
+        user = self._user()
+        found: Decision | None = None
+        for ask in self._before:
+            if found is None and (user is not None or _admits_guests(ask)):
+                found = _decision(ask(user, ability, *arguments))
+        if found is None:
+            found = self._decided(user, ability, arguments)
+        for hear in self._after:
+            if user is not None or _admits_guests(hear):
+                said = _decision(hear(user, ability, found or Decision(False), *arguments))
+                found = said if found is None else found
+        return found or Decision(False)
+
+    def _decided(self, user: Any, ability: str, arguments: tuple[Any, ...]) -> Decision | None:
+        """What the check of *ability* says, or the user's roles; None where nothing is said."""
+        check, arguments = self._check(ability, arguments)
+        if check is None:
+            held = getattr(user, "has_permission", None)
+            return Decision(True) if callable(held) and held(ability) else None
+        if user is None and not _admits_guests(check):
+            return Decision(False)
+        return _decision(check(user, *arguments)) or Decision(False)
 
     def _check(
         self, ability: str, arguments: tuple[Any, ...]
@@ -97,6 +188,13 @@ class Gate:
             if cls in self._policies:
                 return self._make(self._policies[cls])
         return None
+
+
+def _decision(answer: Any) -> Decision | None:
+    """Only True and 1 are a yes; None says nothing."""
+    if answer is None or isinstance(answer, Decision):
+        return answer
+    return Decision(isinstance(answer, int) and answer == 1)
 
 
 def _admits_guests(check: Callable[..., Any]) -> bool:

@@ -1,33 +1,32 @@
 """Who is asking: logging in and out, and knowing the user of this request.
 
-`Authentication` is made once by the application and knows users, passwords and limits; it opens
-an `Auth` for each request, which joins them to that request's session. Cookies and headers are
-read and written by so/edge; what is in a session is known to so/systems/sessions alone, and met
-here by what it can do.
+Cookies and headers are read and written by so/edge; what is in a session is known to
+so/systems/sessions alone, and met here by what it can do. What is the same for all requests is
+in authentication.py.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
-from so.errors import AuthenticationException, AuthError, BadSignature
-from so.settings.session import SessionSettings
-from so.support.clock import Clock
-from so.support.ids import short_id
+from so.errors import AuthenticationException, AuthError, AuthorizationException
 from so.support.scope import current_scope
-from so.support.signing import Signer
-from so.systems.auth.passwords import PasswordHasher
-from so.systems.auth.remember import Presented, RememberTokens, series_of
-from so.systems.auth.throttle import LoginThrottle, account_of
-from so.systems.auth.users import PASSWORD, Users
+from so.systems.auth.guards import HEADER, SESSION, TOKEN, Guard
+from so.systems.auth.recall import Recall
+from so.systems.auth.security import Security
+from so.systems.auth.tokens import SCOPE_KEY
+from so.systems.auth.two_factor import factor_of
+
+if TYPE_CHECKING:
+    from so.systems.auth.authentication import Authentication
+
+NEEDS_CODE = "two_factor"  # what attempt() answers while the second factor is missing
+IMPERSONATOR = "impersonator"  # under this name he is in scope.data, for the activity log
 
 logger = logging.getLogger("so.auth")
-
-MARK, DEVICE = "password-mark", "known-device"  # what these signatures are for
-DEVICE_DIGITS = 32
 
 
 class LoginSession(Protocol):
@@ -45,154 +44,69 @@ class LoginSession(Protocol):
     def update_identity(self, identity: Mapping[str, Any]) -> None: ...
     def sign_out(self) -> None: ...
     def save(self) -> None: ...
+    def regenerate(self) -> None: ...
     def has_series(self, user_id: Any, series: str) -> bool: ...
     def join_series(self, user_id: Any, series: str) -> bool: ...
     def end_series(self, user_id: Any, series: str) -> None: ...
     def end_others(self, user_id: Any) -> int: ...
 
 
-class Authentication:
-    """Everything about logging in that is the same for all requests."""
+@dataclass(slots=True)
+class Visit:
+    """One request as its logins see it: what came along, and what is to go back."""
 
-    def __init__(
-        self,
-        users: Users,
-        *,
-        hasher: PasswordHasher | None = None,
-        throttle: LoginThrottle | None = None,
-        remember: RememberTokens | None = None,
-        absolute_lifetime_minutes: float = SessionSettings.absolute_lifetime,
-        signer: Signer | None = None,
-        legacy_check: Callable[[str, str], bool] | None = None,
-        clock: Clock | None = None,
-    ) -> None:
-        """*legacy_check(password, hash)* lets in users of an older system, once each.
-
-        Without *remember* nobody is remembered; without *throttle* this process limits alone.
-        """
-        self.users = users
-        self.clock = clock or Clock()
-        self.hasher = hasher or PasswordHasher()
-        self.throttle = throttle or LoginThrottle(clock=self.clock)
-        self.remember = remember
-        self.absolute_seconds = int(absolute_lifetime_minutes * 60)
-        self.legacy_check = legacy_check
-        self._signer = signer
-
-    def open(
-        self,
-        session: LoginSession | None = None,
-        *,
-        remember_cookie: str | None = None,
-        device_cookie: str | None = None,
-        address: str | None = None,
-    ) -> Auth:
-        """The `Auth` of one request; without a session nothing outlasts the request."""
-        return Auth(self, session, remember_cookie, device_cookie, address)
-
-    def find_verified(
-        self, credentials: Mapping[str, Any], address: str | None, device_cookie: str | None = None
-    ) -> Any:
-        """The user if *credentials* are right, else None; counts the attempt.
-
-        Unknown user and wrong password take the same time. Raises LockoutException after too
-        many failures.
-        """
-        account = account_of(credentials)
-        device = self.known_device(account, device_cookie)
-        self.throttle.attempting(account, address, device)
-        user = self.users.by_credentials(credentials)
-        # Asked of an unknown user as well: that must not answer any sooner.
-        if self.verify(user, credentials.get(PASSWORD)) and self.users.may_sign_in(user):
-            self.throttle.succeeded(account, address, device)
-            return user
-        logger.info("failed login for account %s from %s", account[:12], address)
-        return None
-
-    def verify(self, user: Any, password: object) -> bool:
-        """True if *password* is the user's; renews a weak hash that passed."""
-        text = password if isinstance(password, str) else ""
-        stored = self.users.password_of(user) if user is not None else None
-        if self._passes(text, stored) and isinstance(password, str):
-            if self.hasher.needs_rehash(stored):
-                self.users.replace_password(user, stored, self.hasher.make(text))
-            return True
-        return False
-
-    def _passes(self, password: str, stored: str | None) -> bool:
-        if self.hasher.is_hash(stored):
-            return self.hasher.check(password, stored)
-        # The same time for users without a password, and for those whose hash is an old one.
-        self.hasher.check_nobody(password)
-        if stored is None or self.legacy_check is None:
-            return False
-        return self.legacy_check(password, stored)
-
-    def password_mark(self, user: Any) -> str:
-        """Changes with the user's password, tells nothing about it, and ends sessions by that."""
-        stored = self.users.password_of(user) or ""
-        if self._signer is not None:
-            return self._signer.mac(stored, MARK)
-        return hashlib.sha256(f"{MARK}:{stored}".encode()).hexdigest()
-
-    def mark_fits(self, user: Any, mark: object) -> bool:
-        """True if *mark* is of the user's present password, under any key that is accepted."""
-        if self._signer is None:
-            return mark == self.password_mark(user)
-        stored = self.users.password_of(user) or ""
-        return isinstance(mark, str) and self._signer.verify(stored, mark, MARK)
-
-    def known_device(self, account: str, device_cookie: str | None) -> str | None:
-        """The name of a device that *account* was logged in from; None for any other cookie."""
-        if self._signer is None or not device_cookie:
-            return None
-        try:
-            owner, _, device = self._signer.unsign(device_cookie, DEVICE).partition("-")
-        except BadSignature:
-            return None
-        return device if owner == account[:DEVICE_DIGITS] else None
-
-    def new_device(self, account: str) -> str | None:
-        """A cookie by which `known_device()` will know this device of *account*."""
-        if self._signer is None:
-            return None
-        return self._signer.sign(f"{account[:DEVICE_DIGITS]}-{short_id()}", DEVICE)
+    session: LoginSession | None
+    remember_cookie: str | None = None
+    device_cookie: str | None = None
+    address: str | None = None
+    agent: str | None = None
+    bearer: str | None = None
+    remote_user: Callable[[str], str | None] | None = None
+    new_cookie: str | None = None
+    new_device: str | None = None
+    auths: dict[Any, Auth] = field(default_factory=dict)
 
 
 class Auth:
-    """The login of one request."""
+    """The login of one request, by one guard."""
 
-    def __init__(
-        self,
-        service: Authentication,
-        session: LoginSession | None,
-        remember_cookie: str | None,
-        device_cookie: str | None,
-        address: str | None,
-    ) -> None:
-        self._service, self._session = service, session
-        self._cookie, self._device, self._address = remember_cookie, device_cookie, address
+    def __init__(self, service: Authentication, visit: Visit, guard: Guard) -> None:
+        self._service, self._visit, self._guard = service, visit, guard
+        self._session = visit.session
         self._user: Any = None
+        self._row: Security | None = None
         self._is_known = False
         self._is_recalled = False
         self._is_only_once = False
         self._token: Any = None
-        self._new_cookie: str | None = None
-        self._new_device: str | None = None
+        visit.auths[_place(guard)] = self
+
+    def guard(self, name: str | None = None) -> Auth:
+        """The login by the guard *name*; AuthError for one there is not."""
+        guard = self._service.guards.named(name)
+        return self._visit.auths.get(_place(guard)) or Auth(self._service, self._visit, guard)
+
+    @property
+    def driver(self) -> str:
+        """session, token or header."""
+        return self._guard.driver
 
     # --- who ---
 
     def user(self, guard: str | None = None) -> Any:
-        """The user of this request, or None; there is one guard, whatever it is called."""
+        """The user of this request, or None; that of another *guard* if one is named."""
+        if guard is not None:
+            return self.guard(guard).user()
         if not self._is_known:
             self._is_known = True
-            self._become(self._from_session() or self._from_cookie())
+            find = {SESSION: self._from_session, TOKEN: self._from_token, HEADER: self._from_header}
+            self._become(find[self._guard.driver]())
         return self._user
 
     def id(self) -> Any:
         """The user's key, or None."""
         user = self.user()
-        return None if user is None else self._service.users.key_of(user)
+        return None if user is None else self._service.users_of(user).key_of(user)
 
     def check(self) -> bool:
         """True if somebody is logged in."""
@@ -201,10 +115,6 @@ class Auth:
     def guest(self) -> bool:
         """True if nobody is."""
         return self.user() is None
-
-    def has_user(self) -> bool:
-        """True if the user is known already, without looking."""
-        return self._user is not None
 
     def via_remember(self) -> bool:
         """True if the user came back by a remember-me cookie and has given no password since."""
@@ -215,21 +125,45 @@ class Auth:
         """The access token this request came with, or None."""
         return self._token
 
+    def security(self) -> Security:
+        """What is known of the user's login: confirmed address, lock, second factor."""
+        user = self.user()
+        if user is None:
+            return Security()
+        if self._row is None:
+            self._row = self._service.security_of(user)
+        return self._row
+
+    # --- events ---
+
+    def on(self, name: str, fn: Callable[[Any], object]) -> Callable[[Any], object]:
+        """Call `fn(event)` after each event *name* of any login (see events.py)."""
+        return self._service.events.on(name, fn)
+
+    def listen(self, *given: Any) -> Callable[[Any], object]:
+        """Call `fn(event)` after every event; with a name before it, as `on()`."""
+        return self._service.events.listen(*given)
+
+    def _fire(self, name: str, user: Any, **details: Any) -> None:
+        visit = self._visit
+        self._service.events.fire(name, user, address=visit.address, agent=visit.agent, **details)
+
     # --- logging in ---
 
-    def attempt(self, credentials: Mapping[str, Any], remember: bool = False) -> bool:
+    def attempt(self, credentials: Mapping[str, Any], remember: bool = False) -> bool | str:
         """Log in whoever *credentials* name, if the password in them is right.
 
-        Raises LockoutException (429) after five failures a minute for the account or from the
-        address.
+        `"two_factor"` for a user with a second factor: nobody is logged in until `two_factor()`
+        has the code. Raises LockoutException (429) after five failures a minute for the account
+        or from the address.
         """
         found = self._verified(credentials)
         if found is None:
             return False
+        if factor_of(found) is not None:
+            self._wait_for_code(found, remember)
+            return NEEDS_CODE
         self.login(found, remember)
-        account = account_of(credentials)
-        if self._service.known_device(account, self._device) is None:
-            self._new_device = self._service.new_device(account)
         return True
 
     def validate(self, credentials: Mapping[str, Any]) -> bool:
@@ -237,14 +171,19 @@ class Auth:
         return self._verified(credentials) is not None
 
     def once(self, credentials: Mapping[str, Any]) -> bool:
-        """Log in for this request only."""
+        """Log in for this request only; never a user with a second factor."""
         found = self._verified(credentials)
-        if found is not None:
-            self.use_once(found)
-        return found is not None
+        if found is None or factor_of(found) is not None:
+            return False
+        self.use_once(found)
+        return True
 
     def _verified(self, credentials: Mapping[str, Any]) -> Any:
-        return self._service.find_verified(credentials, self._address, self._device)
+        visit, users = self._visit, self._users()
+        return self._service.find_verified(users, credentials, visit.address, visit.device_cookie)
+
+    def _users(self) -> Any:
+        return self._guard.users or self._service.users
 
     def use_once(self, user: Any, token: Any = None) -> None:
         """Be *user* for this request, whatever the session says."""
@@ -254,23 +193,43 @@ class Auth:
 
     def login(self, user: Any, remember: bool = False) -> None:
         """Log *user* in: a new session id, and with *remember* a cookie for this device."""
-        session = self._needed_session()
+        self._log_in(user, remember)
+
+    def _log_in(self, user: Any, remember: bool, **passed: Any) -> None:
+        session, service = self._needed_session(), self._service
         self._forget_device()
-        identity = self._identity(user, "password")
-        tokens = self._service.remember
-        if remember and tokens is not None:
-            row, self._new_cookie = tokens.begin(identity["id"], identity["mark"])
+        identity = {**self._identity(user, "password"), **passed}
+        if remember and service.remember is not None:
+            row, self._visit.new_cookie = service.remember.begin(
+                service.key_of(user), identity["mark"]
+            )
             identity["series"] = row.series
             session.sign_in(identity, series=row.series, remembered_until=row.expires_at)
         else:
             session.sign_in(identity)
-        self._is_known, self._is_recalled, self._is_only_once = True, False, False
-        self._become(user)
-        logger.info("login of user %s from %s", identity["id"], self._address)
+        self._settle(user)
+        logger.info("login of user %s from %s", service.key_of(user), self._visit.address)
+        self._fire("login", user, via="password", new_device=self._meet_device(user))
+        after = getattr(service.users_of(user), "after_login", None)
+        if callable(after):
+            after(user)
+
+    def _meet_device(self, user: Any) -> bool:
+        """Give the browser a mark to know it by; True if it has none and there were others."""
+        service, visit = self._service, self._visit
+        account = service.account(user, {})
+        is_known = service.known_device(account, visit.device_cookie) is not None
+        if not is_known:
+            visit.new_device = service.new_device(account)
+        if service.security is None:
+            return False
+        before = self.security().last_login_at
+        service.security.write(service.key_of(user), last_login_at=service.clock.now())
+        return before is not None and not is_known
 
     def login_using_id(self, key: Any, remember: bool = False) -> Any:
         """Log in the user with that key → the user, or None if there is none."""
-        user = self._service.users.by_id(key)
+        user = self._users().by_id(key)
         if user is not None:
             self.login(user, remember)
         return user
@@ -278,48 +237,170 @@ class Auth:
     def logout(self) -> None:
         """End this session and forget this device; the user's other devices stay."""
         user = self.user()
-        if user is not None:
-            logger.info("logout of user %s", self._service.users.key_of(user))
         self._forget_device()
         if self._session is not None and not self._is_only_once:
             self._session.sign_out()
-        self._is_known, self._is_recalled, self._is_only_once = True, False, False
-        self._token = None
-        self._become(None)
+        self._settle(None)
+        if user is not None:
+            logger.info("logout of user %s", self._service.key_of(user))
+            self._fire("logout", user)
 
     def logout_other_devices(self, password: str) -> bool:
         """End all other sessions and remembered devices; False if *password* is wrong.
 
-        The stored hash is made anew, so that nothing bound to the old one is worth anything.
+        The stored hash is made anew, so that nothing bound to the old one is worth anything:
+        access tokens end with it, unless they are kept. Counted like a login.
         """
         user, service = self.user(), self._service
         if user is None:
             raise AuthenticationException()
-        if not service.verify(user, password):
+        if not service.confirms(user, password, self._visit.address):
             return False
-        old = service.users.password_of(user)
-        service.users.replace_password(user, old, service.hasher.make(password))
-        key = service.users.key_of(user)
+        users, key = service.users_of(user), service.key_of(user)
+        users.replace_password(user, users.password_of(user), service.hasher.make(password))
         identity = self._keep_up()
         if service.remember is not None:
             service.remember.forget_user(key, keep=(identity or {}).get("series"))
-        if self._session is not None:
-            self._session.end_others(key)
+        ended = 0 if self._session is None else self._session.end_others(key)
         logger.info("user %s ended all other sessions", key)
+        self._fire("ended", user, sessions=ended, reason="other devices")
         return True
+
+    # --- second factor ---
+
+    def _wait_for_code(self, user: Any, remember: bool) -> None:
+        session = self._needed_session()
+        if self.user() is not None:
+            self.logout()
+        until = int(self._service.clock.time() + self._service.terms.two_factor_minutes * 60)
+        pending = {**self._identity(user, "password"), "remember": remember, "until": until}
+        session.regenerate()
+        session.update_identity({"pending": pending})
+
+    def awaits_code(self) -> bool:
+        """True between a right password and the second factor."""
+        return self._pending() is not None
+
+    def _pending(self) -> Any:
+        """The user whose code is waited for, and whether to remember him."""
+        found = (self._stored() or {}).get("pending")
+        if not isinstance(found, dict) or found["until"] <= self._service.clock.time():
+            return None
+        user = self._admitted(found)
+        return None if user is None else (user, bool(found["remember"]))
+
+    def two_factor(self, code: str) -> bool:
+        """Complete a login by *code*, of the app or a recovery code; False if it is wrong.
+
+        Of a user who is logged in already it is noted that the second factor was given. Counted
+        like a login.
+        """
+        waiting, user = self._pending(), self.user()
+        if waiting is not None:
+            user = waiting[0]
+        if user is None or not self._service.takes_code(user, code, self._visit.address):
+            return False
+        if waiting is not None:
+            self._log_in(user, waiting[1], factor=True)
+        else:
+            self._note(factor=True)
+        return True
+
+    def passed_two_factor(self) -> bool:
+        """True if this login has given its second factor."""
+        return self.user() is not None and (self._stored() or {}).get("factor") is True
+
+    # --- confirmation ---
+
+    def confirm(self, password: str) -> bool:
+        """Note that the user has given his password again; False if it is wrong.
+
+        Counted like a login. Who acts as another user can confirm nothing.
+        """
+        user = self.user()
+        if user is None:
+            raise AuthenticationException()
+        if self.impersonator() is not None or self._is_only_once:
+            return False
+        if not self._service.confirms(user, password, self._visit.address):
+            return False
+        self._note(confirmed=int(self._service.clock.time()))
+        return True
+
+    def confirmed(self, minutes: float | None = None) -> bool:
+        """True if the password was given again within so many *minutes*."""
+        within = self._service.terms.confirm_minutes if minutes is None else minutes
+        at = (self._stored() or {}).get("confirmed") if self.user() is not None else None
+        return isinstance(at, int) and self._service.clock.time() - at < within * 60
+
+    def _note(self, **facts: Any) -> None:
+        """Add *facts* to this login, which is worth more now: the session gets a new id."""
+        session, identity = self._session, self._stored()
+        if session is not None and identity is not None:
+            session.regenerate()
+            session.update_identity({**identity, **facts})
+
+    # --- impersonation ---
+
+    def impersonate(self, user: Any) -> None:
+        """Act as *user* until `stop_impersonating()`; the activity log names both.
+
+        AuthorizationException (403) unless the gate allows it, and for a user who may do more.
+        """
+        own, session = self.user(), self._needed_session()
+        if own is None:
+            raise AuthenticationException()
+        if self.impersonator() is not None or self._is_only_once:
+            raise AuthorizationException("Stop acting as this user before you act as another.")
+        self._service.refuse_upwards(own, user)
+        by = {key: value for key, value in (self._stored() or {}).items() if key != "series"}
+        self._forget_device()
+        session.sign_in({**self._identity(user, "impersonation"), "by": by})
+        self._settle(user)
+        self._keep_impersonator(own)
+        self._fire("impersonated", user, by=own)
+
+    def impersonator(self) -> Any:
+        """Who acts as the user of this request; None if nobody does."""
+        if self.user() is None or self._is_only_once:
+            return None
+        by = (self._stored() or {}).get("by")
+        return self._admitted(by) if isinstance(by, dict) else None
+
+    def stop_impersonating(self) -> Any:
+        """Be oneself again → the user; None if nobody was impersonated."""
+        own, user, session = self.impersonator(), self.user(), self._session
+        if own is None or session is None:
+            return None
+        by = (self._stored() or {})["by"]
+        session.sign_in({**by, "mark": self._service.password_mark(own), "confirmed": None})
+        self._settle(own)
+        self._keep_impersonator(None)
+        self._fire("impersonated", user, by=own, ended=True)
+        return own
+
+    @staticmethod
+    def _keep_impersonator(user: Any) -> None:
+        scope = current_scope()
+        if scope is not None:
+            scope.data[IMPERSONATOR] = user
+            scope.data.pop("activity.context", None)
+
+    # --- the end of the request ---
 
     def finish(self) -> None:
         """At the end of a request: a password its own user has just changed does not end it."""
-        if self._user is not None and not self._is_only_once:
-            self._keep_up()
+        for auth in list(self._visit.auths.values()):
+            if auth._user is not None and not auth._is_only_once:
+                auth._keep_up()
 
     def cookie_change(self) -> str | None:
         """What to do about the remember-me cookie: a text to set, '' to take it back, or None."""
-        return self._new_cookie
+        return self._visit.new_cookie
 
     def device_change(self) -> str | None:
         """A text to keep in a cookie of this browser for long, or None."""
-        return self._new_device
+        return self._visit.new_device
 
     @property
     def remember_seconds(self) -> int:
@@ -329,11 +410,19 @@ class Auth:
 
     # --- how ---
 
+    def _settle(self, user: Any) -> None:
+        """Be *user* from now on, by the session."""
+        for auth in self._visit.auths.values():
+            auth._is_known = auth is self
+            auth._is_recalled = auth._is_only_once = False
+            auth._token = auth._row = None
+        self._become(user)
+
     def _become(self, user: Any) -> None:
-        self._user = user
         scope = current_scope()
-        if scope is not None:
+        if scope is not None and (user is not None or scope.user is self._user):
             scope.user = user
+        self._user = user
 
     def _needed_session(self) -> LoginSession:
         if self._session is None:
@@ -344,98 +433,93 @@ class Auth:
         return self._session
 
     def _identity(self, user: Any, via: str) -> dict[str, Any]:
-        return {
-            "id": self._service.users.key_of(user),
-            "mark": self._service.password_mark(user),
+        service = self._service
+        kind = service.kind_of(user)
+        identity = {
+            "id": service.users_of(user).key_of(user) if kind is None else service.key_of(user),
+            "mark": service.password_mark(user),
             "via": via,
         }
+        return identity if kind is None else {**identity, "kind": kind}
+
+    def _stored(self) -> dict[str, Any] | None:
+        return None if self._session is None else self._session.identity()
 
     def _from_session(self) -> Any:
-        identity = self._session.identity() if self._session is not None else None
-        if identity is None:
-            return None
-        user = self._admitted(identity.get("id"), identity.get("mark"))
+        identity = self._stored()
+        if identity is None or "id" not in identity:
+            return Recall(self._service, self._visit, self._identity).user(self._users(), self)
+        if identity.get("kind") != self._kind():
+            return None  # somebody is logged in, by another guard
+        user = self._admitted(identity, keep=True)
+        by = identity.get("by")
+        if user is not None and by is not None:
+            own = self._admitted(by)
+            user = None if own is None else user
+            self._keep_impersonator(own)
         if user is None and self._session is not None:
             self._forget_device()
             self._session.sign_out()
         self._is_recalled = user is not None and identity.get("via") == "remember"
         return user
 
-    def _admitted(self, key: Any, mark: object) -> Any:
-        """The user with that key, unless locked out or with another password since."""
-        service = self._service
-        user = service.users.by_id(key)
-        if user is None or not service.users.may_sign_in(user):
+    def _kind(self) -> str | None:
+        users = self._users()
+        return None if users is self._service.users else users.kind()
+
+    def recalled(self) -> None:
+        """Note that the user came back by a remember-me cookie."""
+        self._is_recalled = True
+
+    def _admitted(self, identity: Mapping[str, Any], keep: bool = False) -> Any:
+        """The user *identity* means, unless locked out or with another password since."""
+        service, key = self._service, identity.get("id")
+        users = service.users
+        user = service.with_key(str(key)) if identity.get("kind") else users.by_id(key)
+        if user is None:
             return None
-        if not service.mark_fits(user, mark):
+        row = service.security_of(user)
+        if not service.is_admitted(user, row):
+            return None
+        if not service.mark_fits(user, identity.get("mark")):
             logger.info("session of user %s ended: the password was changed", key)
             return None
+        if keep:
+            self._row = row
         return user
 
-    def _from_cookie(self) -> Any:
-        tokens = self._service.remember
-        if not self._cookie or self._session is None or tokens is None or self._new_cookie == "":
+    def _from_token(self) -> Any:
+        service = self._service
+        token = None if service.tokens is None else service.tokens.find(self._visit.bearer)
+        owner = None if token is None else service.bearer_of(token)
+        wanted = self._guard.users
+        if token is None or owner is None or (wanted is not None and not wanted.knows(owner)):
             return None
-        found = tokens.find(self._cookie)
-        user = None if found is None else self._recalled(found, self._session, tokens)
-        if user is None:
-            self._new_cookie = ""
-        return user
+        self._is_only_once, self._token = True, token
+        scope = current_scope()
+        if scope is not None:
+            scope.data[SCOPE_KEY] = token
+        if service.tokens is not None:
+            service.tokens.used(token)
+        return owner
 
-    def _recalled(self, found: Presented, session: LoginSession, tokens: RememberTokens) -> Any:
-        row = found.row
-        if found.state == "stolen":
-            logger.warning(
-                "a used remember-me cookie of user %s came from %s: series %s ends",
-                row.user_id,
-                self._address,
-                row.series[:8],
-            )
-            session.end_series(row.user_id, row.series)
-            tokens.forget(row.series)
+    def _from_header(self) -> Any:
+        ask = self._visit.remote_user
+        name = None if ask is None else ask(self._guard.header)
+        user = self._users().by_credentials({self._guard.column: name}) if name else None
+        if user is None or not self._service.is_admitted(user):
             return None
-        # The rows of a series end with it: deleting a user's sessions forgets his devices.
-        if self._is_too_old(row.created_at) or not session.has_series(row.user_id, row.series):
-            tokens.forget(row.series)
-            return None
-        user = self._admitted(row.user_id, row.password_mark)
-        if user is None:
-            tokens.forget(row.series)
-            return None
-        self._is_recalled = True
-        cookie = tokens.change(row) if found.state == "current" else None
-        if cookie is None:
-            # Another request of this browser is just being remembered: its answer has the cookies.
-            session.join_series(row.user_id, row.series)
-            return user
-        identity = {**self._identity(user, "remember"), "series": row.series}
-        session.sign_in(
-            identity, series=row.series, remembered_until=row.expires_at, since=row.created_at
-        )
-        session.save()
-        self._new_cookie = cookie
+        self._is_only_once = True
         return user
-
-    def _is_too_old(self, created_at: int) -> bool:
-        limit = self._service.absolute_seconds
-        return 0 < limit <= self._service.clock.time() - created_at
 
     def _forget_device(self) -> None:
         """End the series this request came with, and take its cookie back."""
-        tokens = self._service.remember
-        if tokens is None:
-            return
-        identity = self._session.identity() if self._session is not None else None
-        series = (identity or {}).get("series") or series_of(self._cookie)
-        if series is not None:
-            tokens.forget(series)
-        if self._cookie or self._new_cookie:
-            self._new_cookie = ""
+        Recall(self._service, self._visit, self._identity).forget(self._stored())
 
     def _keep_up(self) -> dict[str, Any] | None:
         """Bind this session, and this device, to the password as it is now."""
-        identity = self._session.identity() if self._session is not None else None
-        if identity is None or self._user is None:
+        identity = self._stored()
+        if identity is None or self._user is None or "id" not in identity:
             return identity
         service = self._service
         if not service.mark_fits(self._user, identity.get("mark")) and self._session is not None:
@@ -445,3 +529,8 @@ class Auth:
             if service.remember is not None and identity.get("series"):
                 service.remember.mark(identity["series"], mark)
         return identity
+
+
+def _place(guard: Guard) -> Any:
+    """Guards of the same driver and users are one login."""
+    return guard.driver, id(guard.users), guard.header

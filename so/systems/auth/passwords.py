@@ -45,6 +45,11 @@ class _Cost:
         return int(128 * self.r * (2**self.ln + self.p + 2))
 
     @property
+    def work(self) -> int:
+        """What time grows with."""
+        return self.r * self.p * (1 << self.ln)
+
+    @property
     def is_bearable(self) -> bool:
         return self.memory <= MAX_MEMORY_BYTES and self.p <= MAX_PASSES
 
@@ -81,8 +86,8 @@ class PasswordHasher:
             )
         self._turns = threading.BoundedSemaphore(max_concurrent)
         self._wait_seconds = wait_seconds
-        # Costs a check what a real hash costs, and no password fits it.
-        self._nobody = _encode(self._cost, os.urandom(SALT_BYTES), os.urandom(KEY_BYTES))
+        # The dearest hash met so far: what every login that fails is made to cost.
+        self._dearest = self._cost
 
     def make(self, password: str) -> str:
         """The hash of *password*, exactly as it is; ValueError above 4096 bytes."""
@@ -102,9 +107,32 @@ class PasswordHasher:
             return False
         return hmac.compare_digest(self._derive(raw, parts.salt, parts.cost), parts.key)
 
-    def check_nobody(self, password: str) -> bool:
-        """False, after the time that a real check takes."""
-        return self.check(password, self._nobody) and False
+    def check_level(self, password: str, hashed: str | None) -> bool:
+        """`check()` whose no takes equally long for all hashes, old and new, and for none.
+
+        After the strength was changed, old hashes cost more or less than new ones: what a wrong
+        password has not cost yet is spent on nothing, so that time tells nobody who exists.
+        """
+        parts = _parsed(hashed)
+        if len(_bytes_of(password)) > MAX_PASSWORD_BYTES:
+            return False
+        if parts is None:
+            self._spend(self._dearest, self._dearest.work)
+            return False
+        if parts.cost.work > self._dearest.work:
+            self._dearest = parts.cost
+        if self.check(password, hashed):
+            return True
+        self._spend(parts.cost, self._dearest.work - parts.cost.work)
+        return False
+
+    def _spend(self, like: _Cost, work: int) -> None:
+        """Compute for nothing, in memory as a hash of *like* needs it, until *work* is done."""
+        passes = round(work / (like.r * 2**like.ln))
+        while passes > 0:
+            cost = _Cost(like.ln, like.r, min(passes, MAX_PASSES))
+            self._derive(b"", os.urandom(SALT_BYTES), cost)
+            passes -= cost.p
 
     def needs_rehash(self, hashed: str | None) -> bool:
         """True if *hashed* is of another strength or kind than `make()` gives now."""

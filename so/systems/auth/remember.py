@@ -137,6 +137,13 @@ class RememberTokens:
             (password_mark, series),
         )
 
+    def remark(self, user_id: str, old: str, new: str) -> None:
+        """The same password has another hash: what was bound to the old one goes on."""
+        self._db.connection().update(
+            "update remember_tokens set password_mark = ? where user_id = ? and password_mark = ?",
+            (new, user_id, old),
+        )
+
     def forget(self, series: str) -> None:
         """End one series."""
         self._db.connection().delete("delete from remember_tokens where series = ?", (series,))

@@ -11,17 +11,21 @@ import hmac
 import json
 import logging
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from so.db.manager import current_database
 from so.db.model import Model
 from so.errors import AuthorizationException, DatabaseError, RelationError
+from so.settings.auth import AuthSettings
 from so.support.clock import Clock
+from so.support.current import current
 from so.support.ids import token as new_secret
 from so.support.scope import current_scope
+from so.systems.auth.abilities import checked_abilities, grants
+from so.systems.auth.security import moment
+from so.systems.auth.users import type_of
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
@@ -31,7 +35,8 @@ SCOPE_KEY = "access_token"
 
 _PLAIN = re.compile(r"([1-9][0-9]{0,17})\|([A-Za-z0-9_-]{43})", re.ASCII)
 _COLUMNS = (
-    "id, tokenable_type, tokenable_id, name, token, abilities, last_used_at, expires_at, created_at"
+    "id, tokenable_type, tokenable_id, name, token, abilities, last_used_at, expires_at, "
+    "created_at, password_mark"
 )
 
 logger = logging.getLogger("so.auth")
@@ -50,11 +55,12 @@ class AccessToken:
     last_used_at: datetime | None
     expires_at: datetime | None
     created_at: datetime | None
+    password_mark: str | None  # of the owner's password when it was made
     source: AccessTokens
 
     def can(self, ability: str) -> bool:
-        """True if this token was made for *ability*, or for everything (`*`)."""
-        return "*" in self.abilities or ability in self.abilities
+        """True if this token was made for *ability*, by name or by wildcard (`orders.*`, `*`)."""
+        return grants(self.abilities, ability)
 
     def cant(self, ability: str) -> bool:
         """The opposite of `can()`."""
@@ -87,18 +93,25 @@ class NewToken:
     plain_text: str
     token: AccessToken
 
-    @property
-    def access_token(self) -> AccessToken:
-        """The stored side."""
-        return self.token
-
 
 class AccessTokens:
     """The table `personal_access_tokens`."""
 
-    def __init__(self, db: ConnectionSource, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        db: ConnectionSource,
+        *,
+        clock: Clock | None = None,
+        prefix: str = AuthSettings.token_prefix,
+        lifetime_days: float = AuthSettings.token_days,
+    ) -> None:
+        """Plain texts begin with *prefix*, by which scanners for leaked secrets know them.
+
+        A token that is given no end lives *lifetime_days*; 0: for ever.
+        """
         self._db = db
         self._clock = clock
+        self._prefix, self._lifetime = prefix, timedelta(days=lifetime_days)
 
     def _now(self) -> datetime:
         return (self._clock or self._db.connection().clock).now()
@@ -108,15 +121,20 @@ class AccessTokens:
         owner_type: str,
         owner_id: Any,
         name: str,
-        abilities: Iterable[str] = ("*",),
+        abilities: list[str] | None = None,
         expires_at: datetime | timedelta | None = None,
+        password_mark: str | None = None,
     ) -> NewToken:
-        """Make a token for the model (*owner_type*, *owner_id*)."""
-        now, secret, granted = self._now(), new_secret(), list(abilities)
-        ends = now + expires_at if isinstance(expires_at, timedelta) else expires_at
+        """Make a token for the model (*owner_type*, *owner_id*), for everything unless told.
+
+        TypeError for abilities that are no list of texts.
+        """
+        now, secret, granted = self._now(), new_secret(), checked_abilities(abilities)
+        ends = self._end(now, expires_at)
         id = self._db.connection().insert_get_id(
             "insert into personal_access_tokens (tokenable_type, tokenable_id, name, token, "
-            "abilities, expires_at, created_at, updated_at) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "abilities, expires_at, password_mark, created_at, updated_at) "
+            "values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 owner_type,
                 str(owner_id),
@@ -124,18 +142,25 @@ class AccessTokens:
                 _hash(secret),
                 json.dumps(granted),
                 ends,
+                password_mark,
                 now,
                 now,
             ),
         )
         stored = AccessToken(
-            id, owner_type, str(owner_id), name, _hash(secret), granted, None, ends, now, self
-        )
-        return NewToken(f"{id}|{secret}", stored)
+            id, owner_type, str(owner_id), name, _hash(secret), granted, None, ends, now,
+            password_mark, self,
+        )  # fmt: skip
+        return NewToken(f"{self._prefix}{id}|{secret}", stored)
+
+    def _end(self, now: datetime, given: datetime | timedelta | None) -> datetime | None:
+        if given is None:
+            return now + self._lifetime if self._lifetime else None
+        return now + given if isinstance(given, timedelta) else given
 
     def find(self, plain_text: str | None) -> AccessToken | None:
         """The live token that *plain_text* is; None for anything else, without saying why."""
-        form = _PLAIN.fullmatch(plain_text or "")
+        form = _PLAIN.fullmatch((plain_text or "").removeprefix(self._prefix))
         if form is None:
             return None
         found = self._select("id = ?", int(form[1]))
@@ -166,7 +191,7 @@ class AccessTokens:
         return [self._token(row) for row in rows]
 
     def _token(self, row: tuple[Any, ...]) -> AccessToken:
-        id, owner_type, owner_id, name, token, abilities, used, ends, created = row
+        id, owner_type, owner_id, name, token, abilities, used, ends, created, mark = row
         return AccessToken(
             int(id),
             owner_type,
@@ -174,9 +199,10 @@ class AccessTokens:
             name,
             token,
             _abilities(abilities),
-            _moment(used),
-            _moment(ends),
-            _moment(created),
+            moment(used),
+            moment(ends),
+            moment(created),
+            mark,
             self,
         )
 
@@ -208,6 +234,14 @@ class AccessTokens:
             (owner_type, str(owner_id)),
         )
 
+    def remark(self, owner_type: str, owner_id: Any, old: str, new: str) -> None:
+        """The same password has another hash: what was bound to the old one goes on."""
+        self._db.connection().update(
+            "update personal_access_tokens set password_mark = ? "
+            "where tokenable_type = ? and tokenable_id = ? and password_mark = ?",
+            (new, owner_type, str(owner_id), old),
+        )
+
     def prune(self, hours: float = 24, batch: int = 500) -> int:
         """Remove tokens that expired more than *hours* ago, in batches → how many."""
         connection, removed = self._db.connection(), 0
@@ -233,20 +267,21 @@ class HasApiTokens:
     def create_token(
         self,
         name: str,
-        abilities: Iterable[str] = ("*",),
+        abilities: list[str] | None = None,
         expires_at: datetime | timedelta | None = None,
     ) -> NewToken:
-        """Make a token; its `.plain_text` is shown once.
+        """Make a token, for everything unless told; its `.plain_text` is shown once.
 
-        A request that came with a token itself can only hand on abilities that this token has:
+        *abilities* is a list of texts, TypeError otherwise: `orders.read`, `orders.*`, `*`. A
+        request that came with a token itself can only hand on abilities that this token has:
         else AuthorizationException (403).
         """
-        wanted = list(abilities)
+        wanted = checked_abilities(abilities)
         scope = current_scope()
         own: AccessToken | None = scope.data.get(SCOPE_KEY) if scope is not None else None
         if own is not None and not all(own.can(ability) for ability in wanted):
             raise AuthorizationException("A token cannot grant more than it has.")
-        return self._tokens().create(*self._token_owner(), name, wanted, expires_at)
+        return self._tokens().create(*self._token_owner(), name, wanted, expires_at, _mark_of(self))
 
     def tokens(self) -> list[AccessToken]:
         """This user's tokens, oldest first."""
@@ -257,14 +292,27 @@ class HasApiTokens:
         return self._tokens().revoke_all(*self._token_owner())
 
     def _tokens(self) -> AccessTokens:
-        here: Any = getattr(type(self), "connection", None)
-        if here is None or isinstance(here, str):
-            here = current_database().source(here)
-        return AccessTokens(here)
+        try:
+            found: AccessTokens = current("access_tokens")
+        except RuntimeError:  # a script without an application
+            here: Any = getattr(type(self), "connection", None)
+            if here is None or isinstance(here, str):
+                here = current_database().source(here)
+            found = AccessTokens(here)
+        return found
 
     def _token_owner(self) -> tuple[str, Any]:
         own: Any = self
-        return str(getattr(own, "type_alias", None) or type(self).__name__), own.get_key()
+        return type_of(own), own.get_key()
+
+
+def _mark_of(owner: Any) -> str | None:
+    """What binds a token to its owner's password; None where no application runs."""
+    try:
+        mark: str = current("authentication").password_mark(owner)
+    except RuntimeError:
+        return None
+    return mark
 
 
 def _hash(secret: str) -> str:
@@ -277,11 +325,3 @@ def _abilities(text: str | None) -> list[str]:
     except ValueError:
         return []
     return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
-
-
-def _moment(value: Any) -> datetime | None:
-    """A stored time as aware UTC, from the text of SQLite or the datetime of MySQL."""
-    if value is None:
-        return None
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from so.errors import AuthError
 
 PASSWORD = "password"  # noqa: S105  # the key in credentials
+SAME_TO_THE_DATABASE = 20  # rows looked at: a collation may take many names for one
+
+
+def type_of(user: Any) -> str:
+    """The name of the kind of *user*, as rows hold it: the model's alias, or its class name."""
+    return str(getattr(user, "type_alias", None) or type(user).__name__)
+
+
+def normal_name(text: str) -> str:
+    """One spelling for a name that people write in several: case, width, space at the ends."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
 class Users(Protocol):
     """Where users come from."""
+
+    column: str
+    """The one that holds the hash."""
+
+    def made(self, values: Mapping[str, Any]) -> Any:
+        """A new user with *values*, not saved yet."""
+        ...
 
     def by_id(self, key: Any) -> Any:
         """The user with that key, or None."""
@@ -37,6 +56,14 @@ class Users(Protocol):
         """False for a user who is locked out."""
         ...
 
+    def knows(self, user: Any) -> bool:
+        """True if *user* is one of these users."""
+        ...
+
+    def kind(self) -> str:
+        """The name of their kind, as rows hold it."""
+        ...
+
 
 class ModelUsers:
     """Users from a model class with `find()` and `first_where()`.
@@ -47,7 +74,7 @@ class ModelUsers:
     def __init__(self, model: Any, password: str = PASSWORD) -> None:
         """*model* is the class, or a function that gives it when it is first needed."""
         self._given, self._model = model, model if isinstance(model, type) else None
-        self._password = password
+        self.column = self._password = password
 
     @property
     def model(self) -> Any:
@@ -61,17 +88,31 @@ class ModelUsers:
             self._model = self._given()
         return self._model
 
+    def made(self, values: Mapping[str, Any]) -> Any:
+        """A new user with *values*, not saved yet."""
+        return self.model().force_fill(dict(values))
+
     def by_id(self, key: Any) -> Any:
         """The user with that key, or None."""
         return None if key is None else self.model.find(key)
 
     def by_credentials(self, credentials: Mapping[str, Any]) -> Any:
-        """The user whom *credentials* name, whatever the password in them; or None."""
+        """The user whom *credentials* name, whatever the password in them; or None.
+
+        Names are text: a number, a bool, a list or None names nobody, whatever a database would
+        compare it with. What is found must have the names that were given, not others that a
+        collation takes for the same.
+        """
         by = {name: value for name, value in credentials.items() if name != PASSWORD}
-        # None would find whoever has no such value, and a list or dict is no name of anybody.
-        if not by or not all(isinstance(value, (str, int)) for value in by.values()):
+        if not by or not all(isinstance(value, str) and value for value in by.values()):
             return None
-        return self.model.first_where(by)
+        for names in (by, {name: normal_name(value) for name, value in by.items()}):
+            found = self.model.where(names).limit(SAME_TO_THE_DATABASE).get()
+            same = [user for user in found if _has_names(user, names)]
+            if same:
+                exact = (user for user in same if all(getattr(user, n) == by[n] for n in by))
+                return next(exact, same[0])
+        return None
 
     def key_of(self, user: Any) -> Any:
         """The key of *user*."""
@@ -97,7 +138,69 @@ class ModelUsers:
             sync()
         return True
 
+    def knows(self, user: Any) -> bool:
+        """True if *user* is one of these users."""
+        return isinstance(user, self.model)
+
+    def kind(self) -> str:
+        """The name of their kind, as rows hold it."""
+        return str(getattr(self.model, "type_alias", None) or self.model.__name__)
+
     def may_sign_in(self, user: Any) -> bool:
         """False for a user who is locked out."""
         ask = getattr(user, "can_sign_in", None)
         return bool(ask()) if callable(ask) else True
+
+
+class Directory(Protocol):
+    """A directory of a company, such as LDAP: `auth.users` names a class of this kind.
+
+    `find` gives a user of the application's own model, made or brought up to date if need be.
+    `check` and `after_login` may be missing: then the stored hash decides, and nothing happens.
+    """
+
+    def find(self, credentials: Mapping[str, str]) -> Any:
+        """The user whom *credentials* name, without the password; or None."""
+        ...
+
+    def check(self, user: Any, password: str) -> bool:
+        """True if *password* is that of *user*."""
+        ...
+
+    def after_login(self, user: Any) -> object:
+        """Called when *user* has logged in: to bring roles up to date, say."""
+        ...
+
+
+class DirectoryUsers(ModelUsers):
+    """Users of the application's model, found and checked by a `Directory`."""
+
+    def __init__(self, directory: Any, model: Any, password: str = PASSWORD) -> None:
+        super().__init__(model, password)
+        self._directory = directory
+
+    def by_credentials(self, credentials: Mapping[str, Any]) -> Any:
+        """The user whom the directory finds; names are text here as well."""
+        by = {name: value for name, value in credentials.items() if name != PASSWORD}
+        if not by or not all(isinstance(value, str) and value for value in by.values()):
+            return None
+        return self._directory.find(by)
+
+    def check(self, user: Any, password: str) -> bool | None:
+        """What the directory says of *password*; None where it leaves that to the stored hash."""
+        ask = getattr(self._directory, "check", None)
+        # Many directories take a login with no password for one of nobody, and say yes.
+        return bool(password) and ask(user, password) is True if callable(ask) else None
+
+    def after_login(self, user: Any) -> None:
+        """Tell the directory, if it wants to know."""
+        tell = getattr(self._directory, "after_login", None)
+        if callable(tell):
+            tell(user)
+
+
+def _has_names(user: Any, names: Mapping[str, str]) -> bool:
+    return all(
+        normal_name(str(getattr(user, name, ""))) == normal_name(value)
+        for name, value in names.items()
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -94,11 +95,15 @@ class Sessions:
         codec: Codec = default_codec,
         encrypt: bool = SessionSettings.encrypt,
         cipher: Cipher | None = None,
+        key_of: Callable[[Any], str] | None = None,
+        on_ended: Callable[[str, int], object] = lambda user_id, count: None,
     ) -> None:
         """Without *db*, sessions live in this process's memory.
 
         *absolute_lifetime_minutes* 0 sets no limit. With a *signer*, rows altered in the
         database are dropped. *encrypt* needs a *cipher* and raises ConfigError without one.
+        *key_of(user)* is what the column `user_id` holds of a model; *on_ended(user_id, count)*
+        hears of sessions that were ended from outside.
         """
         if encrypt and cipher is None:
             raise ConfigError(
@@ -122,6 +127,7 @@ class Sessions:
         self._store = store or (ArrayStore() if db is None else DatabaseStore(db))
         self._signer, self._codec = signer, codec
         self._cipher = cipher if encrypt else None
+        self._key, self._on_ended = key_of or _key, on_ended
 
     def open(
         self,
@@ -148,7 +154,7 @@ class Sessions:
     def for_user(self, user: Any) -> Devices:
         """The sessions of *user* (a model or a key) that are alive or remembered, newest first."""
         now, idle = self.clock.time(), self.limits.idle_seconds
-        rows = self._store.for_user(_key(user))
+        rows = self._store.for_user(self._key(user))
         alive = [r for r in rows if now - r.last_activity < idle or r.remembered_until > now]
         return self._devices(alive)
 
@@ -185,9 +191,11 @@ class Sessions:
             return False
         rows = self._store.with_prefix(handle)
         if owner is not None:
-            rows = [row for row in rows if row.user_id == _key(owner)]
+            rows = [row for row in rows if row.user_id == self._key(owner)]
         for row in rows:
             self._end(row)
+            if row.user_id is not None:
+                self._on_ended(row.user_id, 1)
         return bool(rows)
 
     def _end(self, row: StoredSession) -> None:
@@ -197,12 +205,18 @@ class Sessions:
 
     def logout_everywhere(self, user: Any) -> int:
         """End every session of *user*, remembered devices included → how many there were."""
-        return self._store.delete_for_user(_key(user))
+        return self._ended(self._key(user), None)
 
     def logout_others(self, user: Any, session: Session | None = None) -> int:
         """End every session of *user* but this request's (or *session*) → how many."""
         keep = self._current_id() if session is None else session.id()
-        return self._store.delete_for_user(_key(user), keep=keep)
+        return self._ended(self._key(user), keep)
+
+    def _ended(self, user_id: str, keep: str | None) -> int:
+        count = self._store.delete_for_user(user_id, keep=keep)
+        if count:
+            self._on_ended(user_id, count)
+        return count
 
     def _current_id(self) -> str | None:
         scope = current_scope()

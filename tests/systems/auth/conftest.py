@@ -19,6 +19,7 @@ from so.systems.auth import (
     PasswordHasher,
     RememberTokens,
 )
+from so.systems.cache.limits import MemoryCounters, RateLimiter
 from so.systems.sessions import Session, Sessions
 
 CHEAP = PasswordHasher(ln=4, r=1, p=1)
@@ -109,7 +110,7 @@ def make_authentication(people: Database, clock: Clock) -> Callable[..., Authent
             **{
                 "hasher": CHEAP,
                 "remember": RememberTokens(people, clock=clock),
-                "throttle": LoginThrottle(clock=clock),
+                "throttle": LoginThrottle(RateLimiter(MemoryCounters(clock))),
                 "clock": clock,
                 **options,
             },

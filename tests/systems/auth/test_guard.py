@@ -12,9 +12,10 @@ from so.errors import AuthenticationException, AuthError, LockoutException
 from so.support.clock import Clock
 from so.support.scope import Scope, entered
 from so.support.signing import Signer
-from so.systems.auth import Authentication, LoginThrottle, ModelUsers, PasswordHasher
+from so.systems.auth import Authentication, ModelUsers, PasswordHasher
 from so.systems.sessions import Sessions
 from tests.systems.auth.conftest import CHEAP, Browser, Person
+from tests.systems.auth.test_passwords import Recording
 
 
 def test_the_right_password_logs_in_and_the_next_request_knows_the_user(browser: Browser):
@@ -335,21 +336,11 @@ def test_a_device_of_another_account_or_made_up_is_not_known(
 def test_an_unknown_user_costs_the_same_work_as_a_wrong_password(
     make_authentication: Callable[..., Authentication], sessions: Sessions, ada: Any
 ):
-    class Recording(PasswordHasher):
-        work: list[str]
-
-        def check(self, password: str, hashed: str | None) -> bool:
-            self.work.append(str(hashed).rsplit("$", 2)[0])
-            return super().check(password, hashed)
-
     hasher = Recording(ln=4, r=1, p=1)
-    browser = Browser(
-        make_authentication(hasher=hasher, throttle=LoginThrottle(per_account=0, per_address=0)),
-        sessions,
-    )
+    browser = Browser(make_authentication(hasher=hasher, throttle=None), sessions)
 
-    def costs(**credentials: str) -> list[str]:
-        hasher.work = []
+    def costs(**credentials: str) -> int:
+        hasher.work = 0
         browser.login(**credentials)
         return hasher.work
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,34 @@ def test_a_hash_of_other_strength_is_checked_by_its_own_parameters_and_is_to_be_
 
 
 def test_nobodys_password_never_fits():
-    assert cheap.check_nobody("x") is False
+    assert cheap.check_level("x", None) is False
+
+
+class Recording(PasswordHasher):
+    """Adds up what scrypt is asked for."""
+
+    work = 0
+
+    def _derive(self, raw: bytes, salt: bytes, cost: Any) -> bytes:
+        self.work += cost.work
+        return super()._derive(raw, salt, cost)
+
+    def spent_on(self, stored: str | None, password: str = "wrong") -> int:
+        self.work = 0
+        self.check_level(password, stored)
+        return self.work
+
+
+@pytest.mark.parametrize("old", [{"ln": 2}, {"ln": 3, "p": 2}, {"ln": 4, "p": 3}, {"ln": 6}])
+def test_after_the_strength_was_changed_no_wrong_password_tells_who_exists(old: dict[str, int]):
+    stored = PasswordHasher(**{"ln": 4, "r": 1, "p": 1, **old}).make("x")
+    hasher = Recording(ln=4, r=1, p=1)
+    new = hasher.make("x")
+    hasher.spent_on(stored)  # from the first login with a dearer hash on
+
+    assert hasher.spent_on(stored) == hasher.spent_on(new) == hasher.spent_on(None)
+    assert hasher.check_level("x", stored)
+    assert hasher.check_level("x", new)
 
 
 @pytest.mark.parametrize("cost", [{"ln": 30}, {"ln": 4, "p": 17}, {"ln": 0}, {"ln": 4, "r": 0}])

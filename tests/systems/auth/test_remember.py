@@ -8,7 +8,7 @@ import pytest
 
 from so.db.manager import Database
 from so.support.clock import Clock
-from so.systems.auth import RememberTokens
+from so.systems.auth import RememberTokens, Terms
 from so.systems.sessions import Sessions
 from tests.systems.auth.conftest import Browser, Person
 
@@ -72,7 +72,7 @@ def test_the_absolute_lifetime_counts_from_the_password_whatever_is_remembered(
     make_authentication, people: Database, clock: Clock
 ):
     sessions = Sessions(people, absolute_lifetime_minutes=60 * 24, clock=clock)
-    authentication = make_authentication(absolute_lifetime_minutes=60 * 24)
+    authentication = make_authentication(terms=Terms(absolute_lifetime_minutes=60 * 24))
     browser = Browser(authentication, sessions)
     browser.login(remember=True)
     for _ in range(7):

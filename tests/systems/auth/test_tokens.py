@@ -30,7 +30,7 @@ def test_a_token_is_found_by_its_plain_text_and_by_nothing_else(ada: Any, tokens
         "Person",
         str(ada.id),
     )
-    assert made.access_token.id == found.id
+    assert made.token.id == found.id
 
 
 def test_only_the_hash_is_stored(ada: Any, people: Database, tokens: AccessTokens):

@@ -1,0 +1,108 @@
+"""Being logged in again by a remember-me cookie, where the session is over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from so.systems.auth.remember import Presented, RememberTokens, series_of
+from so.systems.auth.users import Users
+
+if TYPE_CHECKING:
+    from so.systems.auth.authentication import Authentication
+    from so.systems.auth.guard import Auth, LoginSession, Visit
+
+logger = logging.getLogger("so.auth")
+
+
+class Recall:
+    """The remembered device of one request."""
+
+    def __init__(
+        self,
+        service: Authentication,
+        visit: Visit,
+        identity: Callable[[Any, str], dict[str, Any]],
+    ) -> None:
+        self._service, self._visit, self._identity = service, visit, identity
+
+    def user(self, users: Users, auth: Auth) -> Any:
+        """The user whom the cookie brings back, if he is one of *users*; told to *auth*."""
+        visit, tokens = self._visit, self._service.remember
+        if not visit.remember_cookie or visit.new_cookie == "":
+            return None
+        if visit.session is None or tokens is None:
+            return None
+        found = tokens.find(visit.remember_cookie)
+        if found is not None and not self._is_of(found.row.user_id, users):
+            return None  # the cookie of another guard
+        user = None if found is None else self._recalled(found, visit.session, tokens)
+        if user is None:
+            visit.new_cookie = ""
+        else:
+            auth.recalled()
+        return user
+
+    def _is_of(self, user_id: str, users: Users) -> bool:
+        kinds = {
+            one.kind() for one in self._service.guards.users() if one is not self._service.users
+        }
+        head, colon, _ = user_id.partition(":")
+        kind = head if colon and head in kinds else None
+        return kind == (None if users is self._service.users else users.kind())
+
+    def _recalled(self, found: Presented, session: LoginSession, tokens: RememberTokens) -> Any:
+        row = found.row
+        if found.state == "stolen":
+            logger.warning(
+                "a used remember-me cookie of user %s came from %s: series %s ends",
+                row.user_id,
+                self._visit.address,
+                row.series[:8],
+            )
+            session.end_series(row.user_id, row.series)
+            tokens.forget(row.series)
+            return None
+        # The rows of a series end with it: deleting a user's sessions forgets his devices.
+        if self._is_too_old(row.created_at) or not session.has_series(row.user_id, row.series):
+            tokens.forget(row.series)
+            return None
+        user = self._admitted(row.user_id, row.password_mark)
+        if user is None:
+            tokens.forget(row.series)
+            return None
+        cookie = tokens.change(row) if found.state == "current" else None
+        if cookie is None:
+            # Another request of this browser is just being remembered: its answer has the cookies.
+            session.join_series(row.user_id, row.series)
+            return user
+        identity = {**self._identity(user, "remember"), "series": row.series}
+        session.sign_in(
+            identity, series=row.series, remembered_until=row.expires_at, since=row.created_at
+        )
+        session.save()
+        self._visit.new_cookie = cookie
+        return user
+
+    def _admitted(self, user_id: str, mark: str | None) -> Any:
+        service = self._service
+        user = service.with_key(user_id)
+        if user is None or not service.is_admitted(user) or not service.mark_fits(user, mark):
+            return None
+        return user
+
+    def _is_too_old(self, created_at: int) -> bool:
+        limit = int(self._service.terms.absolute_lifetime_minutes * 60)
+        return 0 < limit <= self._service.clock.time() - created_at
+
+    def forget(self, identity: dict[str, Any] | None) -> None:
+        """End the series this request came with, and take its cookie back."""
+        tokens, visit = self._service.remember, self._visit
+        if tokens is None:
+            return
+        series = (identity or {}).get("series") or series_of(visit.remember_cookie)
+        if series is not None:
+            tokens.forget(series)
+        if visit.remember_cookie or visit.new_cookie:
+            visit.new_cookie = ""
