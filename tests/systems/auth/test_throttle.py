@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from so.db.manager import Database
-from so.errors import DatabaseError, LockoutException, ServiceUnavailableException
+from so.errors import LockoutException, ServiceUnavailableException
 from so.support.clock import Clock
 from so.systems.auth import Authentication, LoginThrottle, account_of
 from so.systems.cache.limits import DatabaseCounters, MemoryCounters, RateLimiter, SteadyCounters
@@ -160,7 +160,7 @@ class Broken:
 
     def __getattr__(self, name: str) -> Any:
         def fail(*args: object) -> Any:
-            raise DatabaseError("the database is gone")
+            raise OSError("the database is gone")
 
         return fail
 
