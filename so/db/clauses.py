@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from so.db.expressions import Expression
+
 Column = Any  # a name, an Expression, or the Select of a sub-query
 Bindings = list[Any]
 
@@ -135,6 +137,12 @@ class Nested(Node):
     def __init__(self, boolean: str, conditions: list[Node]) -> None:
         self.boolean = boolean
         self.conditions = conditions
+
+
+class Sealed(Nested):
+    """Conditions in parentheses that nothing in them can leave, raw SQL and comments included."""
+
+    __slots__ = ()
 
 
 class Exists(Node):
@@ -420,3 +428,31 @@ class Select:
                 state[name] = {section: list(some) for section, some in value.items()}
         twin.__dict__ = state
         return twin
+
+
+def sealed(conditions: list[Node], boolean: str = "and") -> list[Node]:
+    """The conditions, to stand beside others of which they must undo none.
+
+    In parentheses if there is an `or` among them, or SQL that somebody wrote, which may hold one.
+    """
+    if any(node.boolean.startswith("or") or _is_written(node) for node in conditions):
+        return [Sealed(boolean, list(conditions))]
+    return list(conditions)
+
+
+def _is_written(node: Node) -> bool:
+    """Is there text in *node* that its author wrote as SQL?"""
+    kind = type(node)
+    if kind is Compare or kind is IsNull:
+        return type(node.column) is not str  # type: ignore[attr-defined]
+    if kind is RawCondition:
+        return True
+    return kind is not Sealed and any(_holds_text(getattr(node, name)) for name in kind.__slots__)
+
+
+def _holds_text(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_is_written(one) if isinstance(one, Node) else _holds_text(one) for one in value)
+    if isinstance(value, Sub):
+        return isinstance(value.select, str)
+    return isinstance(value, (Expression, RawSql))

@@ -21,11 +21,22 @@ class SoftDeletingScope:
         query.where_null(query.qualify(model.DELETED_AT))
 
 
+class OnlyTrashedScope:
+    """Leaves out rows that are not marked as deleted."""
+
+    def apply(self, query: Any, model: Any) -> None:
+        """Add the condition."""
+        query.where_not_null(query.qualify(model.DELETED_AT))
+
+
+_SCOPE = SoftDeletingScope.__name__
+
+
 class SoftDeletes(Persistence):
     """A mixin for models: `class Invoice(SoftDeletes, Model)`; needs a column `deleted_at`."""
 
     _soft_deletes = True
-    _scopes: ClassVar[dict[str, Any]] = {"SoftDeletingScope": SoftDeletingScope()}
+    _scopes: ClassVar[dict[str, Any]] = {_SCOPE: SoftDeletingScope()}
 
     def trashed(self) -> bool:
         """Is this model marked as deleted?"""
@@ -74,21 +85,20 @@ class SoftDeletes(Persistence):
 
     def scope_with_trashed(self, query: Any) -> Any:
         """Deleted rows too."""
-        return query.without_global_scope(SoftDeletingScope)
+        return query.with_scope(_SCOPE, None)
 
     def scope_only_trashed(self, query: Any) -> Any:
         """Deleted rows alone."""
-        query.without_global_scope(SoftDeletingScope)
-        return query.where_not_null(query.qualify(self._mark()))
+        return query.with_scope(_SCOPE, OnlyTrashedScope())
 
     def scope_without_trashed(self, query: Any) -> Any:
         """No deleted rows, as if nothing had been said."""
-        query.without_global_scope(SoftDeletingScope)
-        return query.where_null(query.qualify(self._mark()))
+        return query.with_scope(_SCOPE, SoftDeletingScope())
 
     def scope_restore(self, query: Any) -> int:
         """Take the mark from all matching rows; how many matched."""
-        query.without_global_scope(SoftDeletingScope)
+        if _SCOPE not in query._added:
+            query.with_scope(_SCOPE, None)
         values = {self._mark(): None}
         count: int = query._through("restore", values, lambda found: found._update_rows(values))
         return count

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from so.errors import SchemaError
+from so.errors import InvalidArgumentError, SchemaError
 
 SQLITE_TOKEN: Final = re.compile(
     r"""
@@ -219,6 +219,36 @@ def cut(sql: str, *, named: bool, token: re.Pattern[str]) -> tuple[list[str], li
             last = match.end()
     pieces.append(sql[last:])
     return pieces, names
+
+
+@lru_cache(maxsize=512)
+def enclosed(sql: str, token: re.Pattern[str]) -> str:
+    """*sql* in parentheses; ValueError for text that would not stay within them."""
+    depth, last, end = 0, 0, ")"
+    for match in token.finditer(sql):
+        found = match.group()
+        depth = _depth(sql[last : match.start()], depth)
+        last = match.end()
+        if found[:2] == "/*" and not found.endswith("*/"):
+            depth = -1
+        # A comment up to the end of the line would swallow what follows.
+        end = "\n)" if last == len(sql) and (found[:2] == "--" or found[0] == "#") else ")"
+    if _depth(sql[last:], depth) != 0:
+        raise InvalidArgumentError(
+            f"SQL beside conditions of the framework must be complete in itself, with as many "
+            f"parentheses and quotes opened as closed: {sql:.200}"
+        )
+    return f"({sql}{end}"
+
+
+def _depth(piece: str, depth: int) -> int:
+    """How many parentheses are open behind *piece*; -1 once one too many was closed."""
+    for char in piece:
+        if depth >= 0 and char in "()":
+            depth += 1 if char == "(" else -1
+        elif char in "'\"`":
+            return -1
+    return depth
 
 
 def statements(script: str, dialect: str) -> list[str]:

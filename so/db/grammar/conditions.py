@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.grammar.names import Bindings, Names, unsupported
+from so.db.sqltext import SQLITE_TOKEN, enclosed
 
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2}):(\d\d)")
 
 
 class Conditions(Names):
     """What stands after where, on and having, in the generic dialect."""
+
+    token: ClassVar[re.Pattern[str]] = SQLITE_TOKEN
 
     def __init__(self, prefix: str = "", *, literal: bool = False) -> None:
         super().__init__(prefix, literal=literal)
@@ -26,6 +29,7 @@ class Conditions(Names):
             c.InQuery: self.in_query,
             c.Between: self.between,
             c.Nested: self.nested,
+            c.Sealed: self.sealed,
             c.Exists: self.exists_condition,
             c.RowValues: self.row_values,
             c.RawCondition: self.raw_condition,
@@ -100,6 +104,10 @@ class Conditions(Names):
     def nested(self, node: c.Nested, bindings: Bindings) -> str:
         """(conditions)"""
         return f"({self.conditions(node.conditions, bindings)})"
+
+    def sealed(self, node: c.Sealed, bindings: Bindings) -> str:
+        """(conditions), refused if some text among them would end the parentheses."""
+        return enclosed(self.conditions(node.conditions, bindings), self.token)
 
     def exists_condition(self, node: c.Exists, bindings: Bindings) -> str:
         """(not) exists (select …)"""

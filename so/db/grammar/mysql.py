@@ -11,6 +11,7 @@ from so.db import clauses as c
 from so.db.expressions import Expression, bindable, json_scalar, json_text
 from so.db.grammar.base import Grammar, Row
 from so.db.grammar.names import Bindings, unsupported
+from so.db.sqltext import MYSQL_TOKEN
 
 _FIRST_SELECT = re.compile(r"^(\(*)select\b")
 
@@ -20,6 +21,7 @@ class MySQLGrammar(Grammar):
 
     name: ClassVar[str] = "mysql"
     quote: ClassVar[str] = "`"
+    token: ClassVar[re.Pattern[str]] = MYSQL_TOKEN
     max_placeholders: ClassVar[int] = 60_000
     operators: ClassVar[frozenset[str]] = frozenset({"sounds like"})
 

@@ -60,9 +60,8 @@ class BulkQuery(MakingQuery):
 
     def insert_get_id(self, values: Row | None = None, sequence: str | None = None) -> Any:
         """Insert one row as it is; its new id."""
-        return self._through(
-            "insert", values, lambda query: super().insert_get_id(values, sequence)
-        )
+        row = self._with_guaranteed(values or {})
+        return self._through("insert", row, lambda query: super().insert_get_id(row, sequence))
 
     def insert_or_ignore(self, values: Any) -> int:
         """Insert the rows that no key forbids; how many went in."""
@@ -71,6 +70,9 @@ class BulkQuery(MakingQuery):
 
     def _add_rows(self, kind: str, values: Any, add: Callable[[Any, Any], Any]) -> Any:
         rows = values if isinstance(values, Mapping) else list(values or ())
+        if rows and self._guaranteed():
+            several = [rows] if isinstance(rows, Mapping) else rows
+            rows = [self._with_guaranteed(r) if isinstance(r, Mapping) else r for r in several]
         return self._through(
             kind, rows, lambda query: query._together(rows, lambda: add(query, rows))
         )
@@ -94,7 +96,8 @@ class BulkQuery(MakingQuery):
 
     def upsert(self, values: Any, unique_by: Any, update: Any = None) -> int:
         """Insert rows or update those that are there, with the model's timestamps."""
-        rows = [dict(row) for row in ([values] if isinstance(values, Mapping) else values or [])]
+        given = [values] if isinstance(values, Mapping) else values or []
+        rows = [self._with_guaranteed(row) for row in given]
         plan = self.model._plan
         if plan.created_at is None and plan.updated_at is None:
             changes = update
@@ -190,7 +193,7 @@ class BulkQuery(MakingQuery):
 
     def delete(self, id: Any = None) -> int:
         """Delete all matching rows (or mark them, with SoftDeletes), or the one with this key."""
-        query = self if id is None else self.clone().where_key(id)
+        query = self if id is None else self._kept().where_key(id)
         deleted_at = self.model._plan.deleted_at
         if deleted_at is None:
             return query.force_delete()

@@ -104,10 +104,7 @@ class ModelQuery(BulkQuery):
                 f"{self.model.__name__}.{name} lives on connection {relation.runner.name!r}, not "
                 f"on {self.runner.name!r}: ask for the keys first and use where_in()"
             )
-        query = relation.correlated(self)
-        if fn is not None:
-            fn(query)
-        return query
+        return relation.correlated(self, fn)
 
     def _template(self) -> Any:
         model = self.model()

@@ -21,9 +21,7 @@ class MakingQuery(ScopedQuery):
 
     def create(self, attributes: Values | None = None, /, **columns: Any) -> Any:
         """A new model, filled and saved; not `persisted` if a listener cancelled it."""
-        model = self.new_model(attributes, **columns)
-        model.save()
-        return model
+        return self._saved(self.new_model(attributes, **columns))
 
     def create_many(self, rows: Iterable[Values]) -> Models[Any]:
         """A new, saved model for each of *rows*."""
@@ -36,7 +34,12 @@ class MakingQuery(ScopedQuery):
     def force_create(self, attributes: Values | None = None, /, **columns: Any) -> Any:
         """As `create()`, with mass assignment open to every column."""
         model = self.new_model()
-        model.force_fill(attributes, **columns).save()
+        self._filled(model, model.force_fill, attributes, columns)
+        return self._saved(model)
+
+    def _saved(self, model: Any) -> Any:
+        """*model*, after it was saved."""
+        model.save()
         return model
 
     def first_or_new(self, attributes: Values, values: Values | None = None) -> Any:
@@ -73,7 +76,8 @@ class MakingQuery(ScopedQuery):
         """The first model with *attributes*, changed to *values* and saved; or a new one."""
         model = self.first_or_create(attributes, values)
         if not model.was_recently_created:
-            model.fill(values() if callable(values) else values).save()
+            self._filled(model, model.fill, values() if callable(values) else values, {})
+            model.save()
         return model
 
     def destroy(self, *ids: Any) -> int:
@@ -87,9 +91,11 @@ class MakingQuery(ScopedQuery):
 
     def _with_values(self, attributes: Values) -> Any:
         """This query where the columns have these values, as the model would store them."""
-        probe = self.model().force_fill(attributes)
-        query = self.clone()
-        for name in attributes:
+        own = {name.lower() for name in self._guaranteed_names()}
+        asked = {name: value for name, value in attributes.items() if name.lower() not in own}
+        probe = self.model().force_fill(asked)
+        query = self._kept()
+        for name in asked:
             query.where(self.qualify(name), "=", probe._attributes.get(name))
         return query
 

@@ -6,7 +6,7 @@ into models, named scopes as methods, and keys cast before they are compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from so.db import clauses as c
@@ -29,7 +29,9 @@ class ScopedQuery(Query):
 
     _source: Any = None
     _without: frozenset[str] | None = frozenset()  # names of scopes left out; None: all of them
+    _added: Mapping[str, Any] = {}  # scopes of this query alone, in place of those of their names
     _as_rows = False
+    _is_whole = False  # the table of this query is another one's rows, with all their columns
 
     def __init__(self, model: Any, source: Any = None) -> None:
         """For models of class *model*, on its connection or on that of *source*."""
@@ -61,6 +63,11 @@ class ScopedQuery(Query):
         """An empty query of rows, to fill as a sub-query."""
         return Query(self.runner, self.grammar)
 
+    def _union_member(self) -> Any:
+        member = self.model.on(self.runner)
+        member._without, member._added = self._without, self._added
+        return member
+
     def _plain(self) -> Self:
         """This query, giving rows as rows."""
         query = self.clone()
@@ -90,13 +97,13 @@ class ScopedQuery(Query):
         if not ties and not scopes:
             return self.tree
         scoped = self.clone()
-        scoped._without = None
+        scoped._without, scoped._added = None, {}
         tree = scoped.tree
-        tree.conditions = [*ties, *_grouped(tree.conditions)]
-        own = len(tree.conditions)
+        tree.conditions = [*ties, *c.sealed(tree.conditions)]
         for scope in scopes:
+            before = len(tree.conditions)
             _apply(scope, scoped, self.model)
-        tree.conditions[own:] = _grouped(tree.conditions[own:])
+            tree.conditions[before:] = c.sealed(tree.conditions[before:])
         return tree
 
     def _ties(self) -> list[c.Node]:
@@ -104,16 +111,18 @@ class ScopedQuery(Query):
         return []
 
     def _scopes_in_force(self) -> list[Any]:
+        added = list(self._added.values())
         if self._without is None:
-            return []
-        return [
-            scope for name, scope in self.model.global_scopes().items() if name not in self._without
-        ]
+            return added
+        scopes = self.model.global_scopes()
+        return [scope for name, scope in scopes.items() if name not in self._without] + added
 
-    def keep_together(self) -> Self:
-        """Put the conditions so far in parentheses if there is an `or` among them."""
-        self.tree.conditions = _grouped(self.tree.conditions)
-        return self
+    def with_scope(self, name: str, scope: Any) -> Self:
+        """In place of the global scope *name*, apply *scope* (None: nothing) to this query."""
+        self._added = {key: one for key, one in self._added.items() if key != name}
+        if scope is not None:
+            self._added = {**self._added, name: scope}
+        return self.without_global_scope(name)
 
     def scope(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Apply the model's `scope_<name>`; its conditions stay together in parentheses."""
@@ -123,10 +132,9 @@ class ScopedQuery(Query):
             raise AttributeError(f"{self.model.__name__} has no scope {name!r}; it has {known}")
         before = len(self.keep_together().tree.conditions)
         result = method(self.model(), self, *args, **kwargs)
-        if before:
-            added = self.tree.conditions[before:]
-            joint = added[0].boolean.removesuffix(" not") if added else "and"
-            self.tree.conditions[before:] = _grouped(added, joint)
+        added = self.tree.conditions[before:]
+        joint = added[0].boolean.removesuffix(" not") if added else "and"
+        self.tree.conditions[before:] = c.sealed(added, joint)
         return self if result is None else result
 
     def without_global_scope(self, scope: Any) -> Self:
@@ -155,7 +163,12 @@ class ScopedQuery(Query):
 
     def _model_tree(self) -> c.Select:
         """The tree of a select whose rows become models."""
-        return self._finished()
+        return self._finished() if self._is_whole else self._whole_tree()
+
+    def _become_table(self) -> Self:
+        super()._become_table()
+        self._without, self._added, self._is_whole = None, {}, True
+        return self
 
     def _made(self, names: tuple[str, ...], rows: Any) -> Models[Any]:
         cls = self.model
@@ -257,13 +270,13 @@ class ScopedQuery(Query):
         key = key_of(self.model, id)
         if key is None:
             return None
-        query = self.clone().where(self.qualify(self.model.primary_key), "=", key)
+        query = self._kept().where(self.qualify(self.model.primary_key), "=", key)
         return query.limit(1).get(columns).first()
 
     def find_many(self, ids: Any, columns: Any = None) -> Any:
         """The models with these keys; missing ones are left out."""
         keys = {key: None for one in ids if (key := key_of(self.model, one)) is not None}
-        return self.clone().where_key(list(keys)).get(columns) if keys else Models()
+        return self._kept().where_key(list(keys)).get(columns) if keys else Models()
 
     def find_or_fail(self, id: Any, columns: Any = None) -> Any:
         """As `find`, but ModelNotFoundError if the model, or one of them, is not there."""
@@ -290,7 +303,7 @@ class ScopedQuery(Query):
 
     def first_where(self, *condition: Any, **equals: Any) -> Any:
         """The first model for which `where(…)` holds, or None."""
-        return self.clone().where(*condition, **equals).first()
+        return self._kept().where(*condition, **equals).first()
 
     def sole(self, columns: Any = None) -> Any:
         """The only model; ModelNotFoundError for none, MultipleRecordsFoundError for more."""
@@ -401,13 +414,44 @@ class ScopedQuery(Query):
         model = self.model()
         if self._source is not None:
             _put(model, "_source", self._source)
-        self._adopt(model)
-        return model.fill(attributes, **columns) if attributes or columns else model
+        return self._filled(model, model.fill, attributes, columns)
 
     make = new_model
 
+    def _filled(self, model: Any, fill: Callable[..., Any], values: Any, columns: Any) -> Any:
+        """*model* after fill(values): what a relation guarantees is set before it, and after it.
+
+        Before for mutators that look at it; after because *values* may come from a client.
+        """
+        self._adopt(model)
+        if values or columns:
+            fill(values, **columns)
+            self._adopt(model)
+        return model
+
     def _adopt(self, model: Any) -> None:
         """What a relation sets on a model that is made or saved through it."""
+        for name, value in self._guaranteed().items():
+            for other in same_columns(name, model._attributes):
+                del model[other]
+            model.set_attribute(name, value)
+
+    def _guaranteed(self) -> dict[str, Any]:
+        """The columns by which a relation ties a new row to the parent, and their values."""
+        return {}
+
+    def _guaranteed_names(self) -> tuple[str, ...]:
+        """The columns of `_guaranteed()`."""
+        return tuple(self._guaranteed())
+
+    def _with_guaranteed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """A row's *values* with what a relation guarantees in place of whatever they say of it."""
+        guaranteed = self._guaranteed()
+        if not guaranteed:
+            return dict(values)
+        lowered = {name.lower() for name in guaranteed}
+        kept = {n: v for n, v in values.items() if _bare(n).lower() not in lowered}
+        return {**kept, **guaranteed}
 
 
 def key_of(model: Any, value: Any) -> Any:
@@ -429,15 +473,14 @@ def _other_key(model: Any, value: Any) -> Any:
     return str(value) if model.key_type is str else value
 
 
+def same_columns(name: str, names: Iterable[str]) -> list[str]:
+    """Those of *names* that the database takes for *name*, which knows no case, but are not it."""
+    lowered = name.lower()
+    return [other for other in names if other != name and other.lower() == lowered]
+
+
 def _bare(column: str) -> str:
     return column.rpartition(".")[2]
-
-
-def _grouped(conditions: list[c.Node], boolean: str = "and") -> list[c.Node]:
-    """The conditions, in parentheses if an `or` among them could undo what stands beside them."""
-    if any(node.boolean.startswith("or") for node in conditions):
-        return [c.Nested(boolean, list(conditions))]
-    return list(conditions)
 
 
 def _scope_name(scope: Any) -> str:
@@ -454,4 +497,4 @@ def _apply(scope: Any, query: Any, model: Any) -> None:
         scope(query)
 
 
-__all__ = ["Row", "ScopedQuery", "key_of"]
+__all__ = ["Row", "ScopedQuery", "key_of", "same_columns"]

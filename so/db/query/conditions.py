@@ -200,6 +200,15 @@ class Conditions(QueryCore):
             self._add(c.Nested(checked_boolean(boolean), list(found.tree.conditions)))
         return self
 
+    def keep_together(self) -> Self:
+        """Put the conditions so far in parentheses, if what is added could change their meaning."""
+        self.tree.conditions = c.sealed(self.tree.conditions)
+        return self
+
+    def _kept(self) -> Self:
+        """A copy for conditions of our own: none that is there already can widen them."""
+        return self.clone().keep_together()
+
     def where_raw(self, sql: Any, bindings: Any = (), boolean: str = "and") -> Self:
         """A condition as SQL, with values for its placeholders."""
         return self._add(c.RawCondition(checked_boolean(boolean), str(sql), bound_list(bindings)))

@@ -74,7 +74,7 @@ class Reading(Shape):
 
     def find(self, id: Any, columns: Any = None) -> Any:
         """The row with this id, None if there is none."""
-        return self.clone().where("id", "=", id).first(columns)
+        return self._kept().where("id", "=", id).first(columns)
 
     def find_or(
         self,
@@ -148,6 +148,8 @@ class Reading(Shape):
         if not query.tree.unions and not query.tree.havings:
             query.tree.columns = None
             drop_bindings(query.tree, "select")
+        if not self.grammar.literal and not query.tree.unions:
+            query.tree.offset = None  # it would skip the one row of the answer
         query._aggregate_over(function, columns)
         for row in query._rows():
             return self.grammar.aggregate_result(function, row)

@@ -346,26 +346,6 @@ class Shape(Joins):
         """The rows of one page, the first being 1."""
         return self.offset((page - 1) * per_page).limit(per_page)
 
-    def for_page_after_id(self, per_page: int = 15, last_id: Any = 0, column: str = "id") -> Self:
-        """The next rows after *last_id* in the order of *column*."""
-        return self._for_page_by_id(per_page, last_id, column, ">", "asc")
-
-    def for_page_before_id(self, per_page: int = 15, last_id: Any = 0, column: str = "id") -> Self:
-        """The next rows before *last_id* in the falling order of *column*."""
-        return self._for_page_by_id(per_page, last_id, column, "<", "desc")
-
-    def _for_page_by_id(
-        self, per_page: int, last_id: Any, column: str, operator: str, direction: str
-    ) -> Self:
-        self.tree.orders = [
-            one for one in self.tree.orders or [] if getattr(one, "column", None) != column
-        ]
-        if last_id is None:
-            self.where_not_null(column)
-        else:
-            self.where(column, operator, last_id)
-        return self.order_by(column, direction).limit(per_page)
-
     def group_limit(self, value: int, column: Any) -> Self:
         """At most *value* rows for each value of *column*."""
         if value >= 0:
@@ -384,11 +364,15 @@ class Shape(Joins):
 
         What is ordered, limited or skipped after this is the union.
         """
-        node = c.Union(self._sub_tree(query, self.new_query), all)
+        node = c.Union(self._sub_tree(query, self._union_member), all)
         self.tree.unions = [*(self.tree.unions or []), node]
         return self
 
     union_all = twin(union, all=True)
+
+    def _union_member(self) -> Self:
+        """An empty query for a callback to fill as a member of this union."""
+        return self.new_query()
 
     # --- locks and limits of execution ----------------------------------------------------------
 

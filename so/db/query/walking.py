@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from so.db import clauses as c
 from so.db import pagination
+from so.db.expressions import Expression
+from so.db.grammar.base import Grammar
+from so.db.grammar.names import AS
 from so.db.pagination import Cursor, CursorPaginator, Paginator, SimplePaginator
 from so.db.query.core import Callback
 from so.db.query.reading import Reading
 from so.db.query.shape import column_names
 from so.db.rows import Collection, value_of
 from so.errors import InvalidArgumentError, QueryUseError
+
+_AGGREGATE = re.compile(
+    r"\b(?:count|sum|avg|min|max|total|group_concat|string_agg|json_\w*agg|json_group_\w+|std\w*"
+    r"|var\w*|bit_(?:and|or|xor)|decimal_sum)\s*\((?!.*\)\s*over\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NAMED_ONLY = (
+    "cursor_paginate() needs order_by() on named columns only: select the expression under a name "
+    "and order by that"
+)
 
 
 class Walking(Reading):
@@ -116,17 +130,48 @@ class Walking(Reading):
         self, count: int, column: str, alias: str | None, direction: str
     ) -> Iterator[Any]:
         """The query's rows, *count* at a time, each part after the last row of the one before."""
-        base, left = self._grouped().reorder(), self.get_limit()
+        name = alias or column.rpartition(".")[2]
+        base, left, column = self._by_id(column, name)
         last: Any = None
         while count > 0 and (left is None or left > 0):
             size = count if left is None else min(count, left)
             rows = base._part_by_id(size, last, column, direction).get()
             if rows:
-                last = _id_of(rows[-1], alias or column.rpartition(".")[2])
+                last = _further(last, _id_of(rows[-1], name), name, len(rows) == size)
                 yield rows
             if len(rows) < size:
                 return
             left = None if left is None else left - size
+
+    def _by_id(self, column: str, name: str) -> tuple[Self, int | None, str]:
+        """A copy to walk through, how many of its rows there may be, and the column to go by.
+
+        A column of the rows' own that is called *name* is another one than the table's.
+        """
+        original = _original_column(self.tree, name)
+        if isinstance(original, str) and not _is_shaped(self.tree):
+            return (
+                self._kept().reorder(),
+                self.get_limit(),
+                column if original == name else original,
+            )
+        return self.clone()._become_table(), None, name
+
+    def _become_table(self) -> Self:
+        """Go on with the rows this query gives, as a table of their own.
+
+        A condition on a union, on groups or behind a limit has to look at those rows.
+        """
+        self._need_whole_groups()
+        table = self.tree.table
+        name = self.grammar.alias_of(table) if isinstance(table, str) else "rows_given"
+        self.tree = c.Select(c.Aliased(c.Sub(self.clone()._whole_tree()), name))
+        self._before = None
+        return self
+
+    def _whole_tree(self) -> c.Select:
+        """The finished tree, with every column that a row has."""
+        return self._finished()
 
     def _part_by_id(self, size: int, last: Any, column: str, direction: str) -> Self:
         """The first rows, within the query's own offset, or those after *last*."""
@@ -138,12 +183,28 @@ class Walking(Reading):
             return part.for_page_after_id(size, last, column)
         return part.for_page_before_id(size, last, column)
 
-    def _grouped(self) -> Self:
-        """A copy whose conditions can be added to: an `or` among them is put in parentheses."""
-        twin = self.clone()
-        if any(node.boolean.startswith("or") for node in twin.tree.conditions[1:]):
-            twin.tree.conditions = [c.Nested("and", twin.tree.conditions)]
-        return twin
+    def for_page_after_id(self, per_page: int = 15, last_id: Any = 0, column: str = "id") -> Self:
+        """The next rows after *last_id* in the order of *column*."""
+        return self._for_page_by_id(per_page, last_id, column, ">", "asc")
+
+    def for_page_before_id(self, per_page: int = 15, last_id: Any = 0, column: str = "id") -> Self:
+        """The next rows before *last_id* in the falling order of *column*."""
+        return self._for_page_by_id(per_page, last_id, column, "<", "desc")
+
+    def _for_page_by_id(
+        self, per_page: int, last_id: Any, column: str, operator: str, direction: str
+    ) -> Self:
+        if _is_shaped(self.tree):
+            self._become_table()
+        self.keep_together()
+        self.tree.orders = [
+            one for one in self.tree.orders or [] if getattr(one, "column", None) != column
+        ]
+        if last_id is None:
+            self.where_not_null(column)
+        else:
+            self.where(column, operator, last_id)
+        return self.order_by(column, direction).limit(per_page)
 
     # --- pages ----------------------------------------------------------------------------------
 
@@ -161,12 +222,31 @@ class Walking(Reading):
         """
         number = pagination.page_number(page, page_name)
         total = total() if callable(total) else total
-        total = self.get_count_for_pagination() if total is None else int(total)
+        total = self._total() if total is None else int(total)
         size = pagination.rows_per_page(per_page(total) if callable(per_page) else per_page)
         rows: Any = self._hydrate([])
         if (number - 1) * size < total:
-            rows = self.clone().for_page(number, size).get(columns)
+            rows = self._rows_from((number - 1) * size, size, columns)
         return Paginator(rows, total, size, number, page_name)
+
+    def _total(self) -> int:
+        """How many rows the query gives, its own offset and limit included."""
+        count = max(0, self.get_count_for_pagination() - (self.get_offset() or 0))
+        limit = self.get_limit()
+        return count if limit is None else min(count, limit)
+
+    def _need_whole_groups(self) -> None:
+        if self.tree.group_limit is not None:
+            raise QueryUseError("a query with group_limit() has no pages or parts: use get()")
+
+    def _rows_from(self, start: int, count: int, columns: Any) -> Any:
+        """*count* rows of those the query gives, within its own offset and limit."""
+        self._need_whole_groups()
+        limit = self.get_limit()
+        count = count if limit is None else min(count, limit - start)
+        if count <= 0:
+            return self._hydrate([])
+        return self.clone().offset((self.get_offset() or 0) + start).limit(count).get(columns)
 
     def simple_paginate(
         self, per_page: int = 15, page: Any = None, columns: Any = None, page_name: str = "page"
@@ -174,17 +254,23 @@ class Walking(Reading):
         """One page and whether there is another, without counting all rows."""
         number = pagination.page_number(page, page_name)
         size = pagination.rows_per_page(per_page)
-        query = self.clone().offset((number - 1) * size).limit(size + 1)
-        rows = query.get(columns)
+        rows = self._rows_from((number - 1) * size, size + 1, columns)
         more = len(rows) > size
         return SimplePaginator(_shortened(rows, size), size, number, more, page_name)
+
+    def count(self, columns: Any = "*") -> int:
+        """How many rows there are, or how many have the column not null; of groups, how many."""
+        groups = self.tree.groups and not self.grammar.literal
+        if columns == "*" and (groups or self._counts_from_outside()):
+            return self.get_count_for_pagination()
+        return super().count(columns)
 
     def get_count_for_pagination(self, columns: Any = "*") -> int:
         """How many rows the query gives without its limit."""
         query = self.clone_without(["orders", "limit", "offset"])
         tree = query.tree
-        if tree.groups or tree.havings:
-            return self._count_of_groups(query, columns)
+        if tree.groups or tree.havings or self._counts_from_outside():
+            return self._count_from_outside(query, columns)
         if tree.unions:
             tree.union_orders = tree.union_limit = tree.union_offset = None
         else:
@@ -194,7 +280,16 @@ class Walking(Reading):
             return int(row["aggregate"])
         return 0
 
-    def _count_of_groups(self, query: Self, columns: Any) -> int:
+    def _counts_from_outside(self) -> bool:
+        """Does the query give fewer rows than it finds, so that they are counted as a table?"""
+        tree = self.tree
+        if self.grammar.literal or tree.unions:
+            return False
+        return bool(tree.distinct or tree.group_limit or _is_aggregated(tree.columns))
+
+    def _count_from_outside(self, query: Self, columns: Any) -> int:
+        if query.tree.distinct and not query.tree.havings:
+            _name_apart(query.tree)
         if query.tree.columns is None and query.tree.joins:
             query.select(f"{query.grammar.alias_of(query.tree.table)}.*")
         outer = self.new_query()
@@ -213,14 +308,17 @@ class Walking(Reading):
     ) -> CursorPaginator:
         """One page found by the row before it: as fast on the last page as on the first.
 
-        Needs `order_by` on columns that together are unique and not null. *cursor* is the text
+        Needs `order_by` on columns that together are unique. *cursor* is the text
         that a page gave as `next_cursor` or `prev_cursor`; junk means the first page.
         """
         size = pagination.rows_per_page(per_page)
         place = Cursor.decode(pagination.requested(cursor_name) if cursor is None else cursor)
-        query = self._grouped()
+        query = self._kept()
         orders = _cursor_orders(query.tree)
-        if place is not None and set(place.parameters) != {_order_name(one) for one in orders}:
+        if _limits_before(query.tree):
+            orders = [c.Order(_order_name(o).rpartition(".")[2], o.direction) for o in orders]
+            query._become_table().tree.orders = list(orders)
+        if place is not None and not _is_place(place, orders):
             place = None
         if place is not None:
             query._continue_from(place, orders)
@@ -242,7 +340,8 @@ class Walking(Reading):
             self.tree.unions = copies
             trees += [one.select for one in copies]
         for tree in trees:
-            tree.conditions.append(c.Nested("and", _after(tree, orders, place, 0)))
+            tree.conditions = c.sealed(tree.conditions)
+            tree.conditions.append(c.Nested("and", _after(tree, orders, place, self.grammar)))
 
     def _cursor_page(
         self, rows: Any, size: int, place: Cursor | None, orders: list[c.Order], name: str
@@ -331,20 +430,66 @@ def _without_aliases(columns: Any) -> list[Any]:
     return found
 
 
-def _cursor_orders(tree: c.Select) -> list[c.Order]:
-    orders = tree.union_orders if tree.unions else tree.orders
-    found = [one for one in orders or [] if isinstance(one, c.Order)]
-    if not found:
-        raise QueryUseError("cursor_paginate() needs order_by() on at least one column")
+def _further(last: Any, found: Any, name: str, is_full: bool) -> Any:
+    if is_full and last is not None and found == last:
+        raise QueryUseError(
+            f"cannot go on by {name!r}: {found!r} ends this part and the one before it; walk by a "
+            "column that is unique in the result"
+        )
     return found
+
+
+def _is_shaped(tree: c.Select) -> bool:
+    """Would a condition more not just leave out rows of the result?"""
+    return bool(tree.unions or tree.groups or tree.havings or tree.group_limit)
+
+
+def _limits_before(tree: c.Select) -> bool:
+    """Would a condition that continues from a cursor come too late, or be misplaced?"""
+    if tree.limit is not None or tree.offset or tree.groups or tree.havings or tree.group_limit:
+        return True
+    if tree.union_limit is not None or tree.union_offset:
+        return True
+    return any(_limits_before(one.select) or one.select.unions for one in tree.unions or ())
+
+
+def _is_aggregated(columns: list[c.Column] | None) -> bool:
+    return any(
+        isinstance(one, (c.RawSql, Expression))
+        and _AGGREGATE.search(one.sql if isinstance(one, c.RawSql) else one.value)
+        for one in columns or ()
+    )
+
+
+def _name_apart(tree: c.Select) -> None:
+    """Give each column a name of its own: MySQL takes no table with two of one name."""
+    names = tree.columns or []
+    if all(isinstance(one, str) and not one.endswith("*") for one in names):
+        plain = [AS.split(one, maxsplit=1)[0] for one in names]
+        tree.columns = [f"{one} as so_{at}" for at, one in enumerate(plain)] or None
+
+
+def _is_place(place: Cursor, orders: list[c.Order]) -> bool:
+    """Is *place* one that this query could have given?"""
+    values = place.parameters.values()
+    return set(place.parameters) == {_order_name(one) for one in orders} and not any(
+        isinstance(value, (dict, list, tuple, set)) for value in values
+    )
+
+
+def _cursor_orders(tree: c.Select) -> list[c.Order]:
+    orders = (tree.union_orders if tree.unions else tree.orders) or []
+    if not orders:
+        raise QueryUseError("cursor_paginate() needs order_by() on at least one column")
+    for one in orders:
+        if not isinstance(one, c.Order):
+            raise QueryUseError(_NAMED_ONLY)
+    return list(orders)
 
 
 def _order_name(order: c.Order) -> str:
     if not isinstance(order.column, str):
-        raise QueryUseError(
-            "cursor_paginate() can continue from named columns only: select the expression "
-            "under a name and order by that"
-        )
+        raise QueryUseError(_NAMED_ONLY)
     return order.column
 
 
@@ -352,16 +497,31 @@ def _turned(order: c.Order) -> c.Order:
     return c.Order(order.column, "asc" if order.direction == "desc" else "desc")
 
 
-def _after(tree: c.Select, orders: list[c.Order], place: Cursor, at: int) -> list[c.Node]:
+def _after(tree: c.Select, orders: list[c.Order], place: Cursor, grammar: Grammar) -> list[c.Node]:
     """`a > ? or (a = ? and (b > ? or …))`, in the columns of *tree*."""
-    order = orders[at]
+    order, *others = orders
     column = _original_column(tree, _order_name(order))
     value = place.parameters[_order_name(order)]
-    further = c.Compare("and", column, ">" if order.direction == "asc" else "<", value)
-    if at == len(orders) - 1:
-        return [further]
-    rest = c.Nested("and", _after(tree, orders, place, at + 1))
-    return [further, c.Nested("or", [c.Compare("and", column, "=", value), rest])]
+    further = _beyond(column, value, order.direction, grammar)
+    if not others:
+        return further
+    rest = c.Nested("and", _after(tree, others, place, grammar))
+    return [*further, c.Nested("or", [_same(column, value), rest])]
+
+
+def _beyond(column: c.Column, value: Any, direction: str, grammar: Grammar) -> list[c.Node]:
+    """The rows behind *value* in the order of one column; NULL is the least, on both engines."""
+    rising = direction == "asc"
+    if value is None:
+        return [c.IsNull("and", column, True) if rising else c.In("and", column, [], False)]
+    further: c.Node = c.Compare("and", column, ">" if rising else "<", value)
+    return [further] if rising or grammar.literal else [further, c.IsNull("or", column, False)]
+
+
+def _same(column: c.Column, value: Any) -> c.Node:
+    if value is None:
+        return c.IsNull("and", column, False)
+    return c.Compare("and", column, "=", value)
 
 
 def _original_column(tree: c.Select, name: str) -> c.Column:

@@ -90,7 +90,7 @@ class Writing(Walking):
 
         *values* may be a callable that is told whether the row exists.
         """
-        found = self.clone().where(dict(attributes))
+        found = self._kept().where(dict(attributes))
         exists = found.exists()
         changes = call_with(values, exists) if callable(values) else values or {}
         if not exists:
@@ -177,7 +177,7 @@ class Writing(Walking):
         """Delete the rows that match, or the one with this id; how many went."""
         query = self
         if id is not None:
-            query = self.clone()
+            query = self._kept()
             table = query._target()
             column = f"{self.grammar.alias_of(table)}.id" if isinstance(table, str) else "id"
             query.where(column, "=", id)

@@ -15,9 +15,11 @@ from so.db.expressions import bindable
 from so.db.model import eager
 from so.db.model.collection import Models, Related
 from so.db.model.existence import ModelQuery
+from so.db.query import Query
 from so.errors import RelationError
 
 _put = object.__setattr__
+_TIE = "so_tie"
 
 
 class Relation(ModelQuery):
@@ -26,6 +28,7 @@ class Relation(ModelQuery):
     many: ClassVar[bool] = True
     name: str = ""
     _tied_to: list[c.Node] | None = None
+    _defined: Sequence[c.Node] = ()
 
     def __init__(self, related: Any, parent: Any) -> None:
         super().__init__(related, _source_for(related, parent))
@@ -59,8 +62,25 @@ class Relation(ModelQuery):
 
     # --- tied to one parent
 
+    def _define(self) -> None:
+        """Take the conditions so far for the relation's own: no `or` of a caller undoes them."""
+        self._defined, self.tree.conditions = c.sealed(self.tree.conditions), []
+
     def _ties(self) -> list[c.Node]:
-        return self._own_tie() if self._tied_to is None else self._tied_to
+        ties = self._own_tie() if self._tied_to is None else self._tied_to
+        return [*ties, *self._defined]
+
+    def _become_table(self) -> Self:
+        super()._become_table()
+        self._tied_to, self._defined = [], ()
+        return self
+
+    def _union_member(self) -> Self:
+        """What the parent has of these, for a callback to narrow down."""
+        member = self.clone()
+        tree = member.tree = c.Select(self.tree.table)
+        tree.joins = self.tree.joins
+        return member
 
     def _parent_key(self) -> Any:
         return self.parent._attributes.get(self._parent_column())
@@ -142,16 +162,39 @@ class Relation(ModelQuery):
 
     # --- tied to an outer query
 
-    def correlated(self, outer: Any) -> Self:
-        """This relation tied to the rows of the query *outer*, for a sub-query."""
-        if self.tree.table == outer.tree.table:
-            self.from_(self.tree.table, f"{self.name}_of_{outer.table_name}")
-            self._join_again()
-        self._tied_to = self._tie_to_outer(outer.table_name)
-        return self
+    def correlated(self, outer: Any, fn: Callable[[Any], Any] | None = None) -> Query:
+        """What fn(query) leaves of this relation, tied to the rows of *outer*, for a sub-query."""
+        apart = outer.table_name in self._table_names()
+        self._tied_to = self._tie_apart() if apart else self._tie_to_outer(outer.table_name)
+        if fn is not None:
+            fn(self)
+        return self._tied_from_outside(outer) if apart else self
 
-    def _join_again(self) -> None:
-        """For a relation with a join: write it anew, the table has an alias now."""
+    def _table_names(self) -> set[str]:
+        """The names that stand for a table within this query."""
+        joined = [join.table for join in self.tree.joins or () if isinstance(join.table, str)]
+        return {self.table_name, *map(self.grammar.alias_of, joined)}
+
+    def _tie_apart(self) -> list[c.Node]:
+        """What holds of the related rows of any parent."""
+        return []
+
+    def _tied_from_outside(self, outer: Any) -> Query:
+        """This query as a table of its own, whose rows are tied to those of *outer*.
+
+        For a relation to the very table it starts from: every name written in it, in its
+        definition or by a callback, then means the related row, and none the outer one.
+        """
+        inner = self._finished().copy()
+        column = self._group_column()
+        inner.columns = [*(inner.columns or ()), f"{column} as {_TIE}"]
+        if inner.havings and not inner.groups:
+            inner.groups = [column]  # the groups are then each parent's rows, as they were meant
+        alias = f"{self.name}_of_{outer.table_name}"
+        query = Query(self.runner, self.grammar, c.Aliased(c.Sub(inner), alias))
+        return query.where_column(
+            f"{alias}.{_TIE}", "=", f"{outer.table_name}.{self._parent_column()}"
+        )
 
     # --- writing: what the parent has loaded of this relation is out of date then
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from so.db import clauses as c
@@ -115,7 +115,7 @@ class MorphTo(BelongsTo):
             one.name = self.name
             BelongsTo.load_into(one, group, constrain, nested)
 
-    def correlated(self, outer: Any) -> Any:
+    def correlated(self, outer: Any, fn: Callable[[Any], Any] | None = None) -> Any:
         """Not possible: the rows asked for are in several tables."""
         raise RelationError(
             f"relation {self.name!r} leads to several tables, which one sub-query cannot ask: "

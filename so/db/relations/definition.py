@@ -51,5 +51,5 @@ class relation:
                 f"{type(found).__name__}: return self.has_many(…), self.belongs_to(…) or the like"
             )
         found.name = self.name
-        found.keep_together()
+        found._define()
         return found

@@ -33,8 +33,8 @@ class HasMany(Relation):
         mine = self.qualify(self.foreign_key)
         return [c.CompareColumns("and", f"{outer}.{self.local_key}", "=", mine)]
 
-    def _adopt(self, model: Any) -> None:
-        model.set_attribute(self.foreign_key, self._need_parent_key("add to"))
+    def _guaranteed(self) -> dict[str, Any]:
+        return {self.foreign_key: self._need_parent_key("add to")}
 
 
 class HasOne(HasMany):
@@ -64,15 +64,17 @@ class MorphMany(HasMany):
     def _own_tie(self) -> list[c.Node]:
         return [*super()._own_tie(), self._of_type()]
 
+    def _tie_apart(self) -> list[c.Node]:
+        return [self._of_type()]
+
     def _tie_to(self, keys: list[Any]) -> list[c.Node]:
         return [*super()._tie_to(keys), self._of_type()]
 
     def _tie_to_outer(self, outer: str) -> list[c.Node]:
         return [*super()._tie_to_outer(outer), self._of_type()]
 
-    def _adopt(self, model: Any) -> None:
-        super()._adopt(model)
-        model.set_attribute(self.type_column, type(self.parent).type_alias)
+    def _guaranteed(self) -> dict[str, Any]:
+        return {**super()._guaranteed(), self.type_column: type(self.parent).type_alias}
 
 
 class MorphOne(MorphMany):

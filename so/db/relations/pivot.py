@@ -49,10 +49,6 @@ class BelongsToMany(Relation):
         self._pivot_columns: tuple[str, ...] = ()
         self._pivot_stamps: tuple[str, str] | None = None
         self._pivot_conditions: list[tuple[str, tuple[Any, ...]]] = []
-        self._join_again()
-
-    def _join_again(self) -> None:
-        self.tree.joins = None
         own = self.qualify(self.related_key)
         self.join(self.pivot, own, "=", self._of_pivot(self.related_pivot_key))
 
@@ -118,7 +114,7 @@ class BelongsToMany(Relation):
 
     # --- reading
 
-    def _model_tree(self) -> c.Select:
+    def _whole_tree(self) -> c.Select:
         tree = self._finished().copy()
         columns = tree.columns if tree.columns is not None else [f"{self.table_name}.*"]
         wanted = dict.fromkeys([self.foreign_key, self.related_pivot_key, *self._pivot_columns])
@@ -191,8 +187,10 @@ class BelongsToMany(Relation):
         **columns: Any,
     ) -> Any:
         """A new related model, saved and attached, with *pivot* as further columns of the pair."""
+        return self._saved(self.new_model(attributes, **columns), pivot)
+
+    def _saved(self, model: Any, pivot: Mapping[str, Any] | None = None) -> Any:
         self._need_parent_key("attach to")
-        model = self.new_model(attributes, **columns)
         if model.save():
             self.attach(model, pivot)
         return model
@@ -223,9 +221,14 @@ class BelongsToMany(Relation):
 
     def _attach(self, pairs: Mapping[Any, Extra]) -> dict[str, list[Any]]:
         parent = bindable(self._need_parent_key("attach to"))
-        fixed = {self.foreign_key: parent, **self._equal_conditions()}
         rows = [
-            {**fixed, self.related_pivot_key: bindable(key), **extra, **self._stamps(extra, True)}
+            {
+                self.foreign_key: parent,
+                self.related_pivot_key: bindable(key),
+                **self._equal_conditions(),
+                **self._extra(extra),
+                **self._stamps(extra, True),
+            }
             for key, extra in pairs.items()
         ]
         for some in _alike(rows):
@@ -274,7 +277,17 @@ class BelongsToMany(Relation):
 
     def _write_pair(self, key: Any, extra: Extra) -> int:
         query = self.pivot_query().where(self.related_pivot_key, "=", bindable(key))
-        return query.update({**extra, **self._stamps(extra, False)})
+        changes = {**self._extra(extra), **self._stamps(extra, False)}
+        return query.update(changes) if changes else 0
+
+    def _extra(self, extra: Extra) -> Extra:
+        """The pivot's further columns: never its two keys, whose values the relation knows."""
+        keys = (self.foreign_key.lower(), self.related_pivot_key.lower())
+        return {
+            name: value
+            for name, value in extra.items()
+            if name.rpartition(".")[2].lower() not in keys
+        }
 
     def _equal_conditions(self) -> Extra:
         """`where_pivot("role", "owner")` also says what to write when attaching."""

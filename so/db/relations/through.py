@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from so.db import clauses as c
 from so.db.model.collection import Models
@@ -27,19 +27,18 @@ class HasManyThrough(Relation):
         super().__init__(related, parent)
         self.through = through
         self.first_key, self.second_key = first_key, second_key
-        self.local_key, self.second_local_key = keys
-        self._join_again()
-
-    def _join_again(self) -> None:
-        self.tree.joins = None
-        middle = f"{self.through.table}.{self.second_local_key}"
-        self.join(self.through.table, middle, "=", self.qualify(self.second_key))
+        self.local_key, second_local = keys
+        table = through.table
+        # Through rows of the related table itself: they need a name of their own.
+        self._middle = table if table != self.table_name else f"{table}_between"
+        joined = table if table == self._middle else f"{table} as {self._middle}"
+        self.join(joined, f"{self._middle}.{second_local}", "=", self.qualify(second_key))
 
     def _middle_is_there(self) -> list[c.Node]:
         deleted_at = self.through._plan.deleted_at
         if deleted_at is None:
             return []
-        return [c.IsNull("and", f"{self.through.table}.{deleted_at}", False)]
+        return [c.IsNull("and", f"{self._middle}.{deleted_at}", False)]
 
     def _parent_column(self) -> str:
         return self.local_key
@@ -51,7 +50,16 @@ class HasManyThrough(Relation):
         return self._first()
 
     def _first(self) -> str:
-        return f"{self.through.table}.{self.first_key}"
+        return f"{self._middle}.{self.first_key}"
+
+    def _guaranteed(self) -> dict[str, Any]:
+        raise RelationError(
+            f"a {self.model.__name__} cannot be made through {self.name!r}, which does not say to "
+            f"which {self.through.__name__} it belongs: make it through that one's own relation"
+        )
+
+    def _guaranteed_names(self) -> tuple[str, ...]:
+        return ()
 
     def _own_tie(self) -> list[c.Node]:
         return [self._equal_to_parent(self._first()), *self._middle_is_there()]
@@ -63,16 +71,10 @@ class HasManyThrough(Relation):
         tie = c.CompareColumns("and", f"{outer}.{self.local_key}", "=", self._first())
         return [tie, *self._middle_is_there()]
 
-    def correlated(self, outer: Any) -> Self:
-        """This relation tied to the rows of the query *outer*, for a sub-query."""
-        if self.through.table == outer.tree.table:
-            raise RelationError(
-                f"relation {self.name!r} goes through the table {self.through.table!r} it starts "
-                "from: ask for the keys first and use where_in()"
-            )
-        return super().correlated(outer)
+    def _tie_apart(self) -> list[c.Node]:
+        return self._middle_is_there()
 
-    def _model_tree(self) -> c.Select:
+    def _whole_tree(self) -> c.Select:
         tree = self._finished().copy()
         columns = tree.columns if tree.columns is not None else [f"{self.table_name}.*"]
         tree.columns = [*columns, f"{self._first()} as {_KEY}"]
