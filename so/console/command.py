@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,6 +44,18 @@ class Command:
     handle: Callable[..., int | None]
 
     @classmethod
+    def knows_json(cls) -> bool:
+        """Whether its code asks `wants_json`; the kernel refuses `--json` to any other."""
+        kinds = cls.__mro__[: cls.__mro__.index(Command)]
+        functions = (value for kind in kinds for value in vars(kind).values())
+        codes = (
+            getattr(inspect.unwrap(function), "__code__", None)
+            for function in functions
+            if callable(function)
+        )
+        return any(code is not None and "wants_json" in code.co_names for code in codes)
+
+    @classmethod
     def parsed_signature(cls) -> Signature:
         """The signature as read; raises CommandError if it makes no sense."""
         if not cls.signature:
@@ -67,7 +80,10 @@ class Command:
         return {name: self._values.get(name) for name in names}
 
     def option(self, name: str, default: Any = None) -> Any:
-        """The option called *name* (a flag is True or False); *default* when not given."""
+        """The option called *name* (a flag is True or False); *default* when not given.
+
+        One that has a setting as its default is what that says.
+        """
         value = self.options().get(name)
         return default if value is None else value
 
@@ -76,8 +92,14 @@ class Command:
         found = {}
         for option in self.parsed_signature().options:
             value = self._values.get(option.name)
+            if value is None and option.setting is not None:
+                value = setting_of(self.app, option.setting)
             found[option.name] = (value or []) if option.many else value
         return found
+
+    def is_given(self, name: str) -> bool:
+        """True if *name* stands on the command line."""
+        return self._values.get(name) not in (None, False)
 
     def has_option(self, name: str) -> bool:
         """True if *name* was given and is not empty."""
@@ -129,10 +151,10 @@ class Command:
         self.output.table(headers, list(rows))
 
     def json(self, value: object) -> None:
-        """Print *value* as one JSON document, for `--json`."""
+        """Print *value* as the one JSON document of `--json`, even when quiet."""
         from so.support.codec import to_jsonable
 
-        self.output.line(json.dumps(to_jsonable(value), ensure_ascii=False, indent=2))
+        self.output.write(json.dumps(to_jsonable(value), ensure_ascii=False, indent=2) + "\n")
 
     def progress(self, done: int, total: int) -> None:
         """Draw a progress bar at *done* of *total*."""
@@ -192,6 +214,28 @@ class Command:
         return self.kernel.call(name, params)
 
 
+def variable_of(key: str) -> str | None:
+    """The environment variable of the setting under the dotted *key*."""
+    from so.settings import settings_class
+
+    topic, *parents, name = key.split(".")
+    kind = settings_class(topic)
+    for parent in parents:
+        kind = kind.told()[parent].part or kind
+    return kind.told()[name].variable
+
+
+def setting_of(app: Application, key: str) -> Any:
+    """The setting under the dotted *key*, such as `queue.tries`."""
+    from so.settings import settings_class
+
+    topic, *names = key.split(".")
+    found: Any = app.settings(settings_class(topic))
+    for name in names:
+        found = getattr(found, name)
+    return found
+
+
 def command(signature: str, description: str = "") -> Callable[[Callable[..., Any]], type[Command]]:
     """Make a command of a function: `@command('inspire {name?}')`.
 
@@ -208,7 +252,12 @@ def command(signature: str, description: str = "") -> Callable[[Callable[..., An
             return self.app.call(fn, {**dict.fromkeys(own, self), **named})
 
         text = description or (fn.__doc__ or "").strip().partition("\n")[0]
-        fields = {"signature": signature, "description": text, "handle": handle}
+        fields = {
+            "signature": signature,
+            "description": text,
+            "handle": handle,
+            "function": staticmethod(fn),
+        }
         return type(fn.__name__, (Command,), {**fields, "__module__": fn.__module__})
 
     return make

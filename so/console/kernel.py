@@ -13,11 +13,18 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from so.console.command import Command
+from so.console.command import Command, setting_of, variable_of
 from so.console.commands import COMMANDS
 from so.console.output import DEBUG, NORMAL, QUIET, VERBOSE, VERY_VERBOSE, Output
-from so.console.signature import Parser, Signature
-from so.errors import CommandError, CommandNotFound, QueryError, SixOrbitError, UsageError
+from so.console.signature import Parser, Signature, Tell
+from so.errors import (
+    CommandError,
+    CommandNotFound,
+    ConfigError,
+    QueryError,
+    SixOrbitError,
+    UsageError,
+)
 from so.support.near import nearest
 from so.support.scope import Scope, entered
 from so.support.signatures import class_of, parameters
@@ -105,6 +112,9 @@ class Kernel:
         if "env" in settings:
             self.app.use_environment(settings["env"] or _missing("--env needs a name: --env=local"))
         name = words[0] if words else "list"
+        for_people = settings.get("version") or settings.get("help") or name == "help"
+        if settings.get("json") and for_people:
+            raise UsageError("help and --version give no JSON: leave out --json")
         if settings.get("version"):
             output.line(f"SixOrbit {self.app.version()}")
             return OK
@@ -162,13 +172,17 @@ class Kernel:
     def _execute(
         self, cls: type[Command], words: Sequence[str], output: Output, wants_json: bool
     ) -> int:
+        if wants_json:
+            if not cls.knows_json():
+                raise UsageError(f"{cls.parsed_signature().name} gives no JSON: leave out --json")
+            output = output.for_documents()
         command = cls()
         command.app, command.kernel, command.output = self.app, self, output
         command.wants_json = wants_json
         command._values = vars(_parser(cls).parse(words))
         self._refuse_local_service()
         if not self._allowed(command):
-            output.line("Command cancelled.", "comment")
+            output.error("Command cancelled.")
             return FAILURE
         self.app.boot(anyhow=command.names_faults)
         scope = Scope("command")
@@ -262,9 +276,19 @@ class Kernel:
     def _help(self, output: Output, words: Sequence[str]) -> int:
         if not words:
             return self._list(output, [], False)
-        output.line(_parser(self.find(words[0])).format_help().rstrip())
+        output.line(_parser(self.find(words[0]), self._told).format_help().rstrip())
         output.line(f"\nglobal options:\n{_GLOBAL_HELP}")
         return OK
+
+    def _told(self, key: str) -> str:
+        """What the setting *key* is now, with its variable, even where it is misspelt."""
+        variable = variable_of(key)
+        try:
+            value = setting_of(self.app, key)
+        except ConfigError:
+            value = "not right"
+        shown = "none" if value is None else ",".join(value) if isinstance(value, tuple) else value
+        return f"{shown}; {variable or key}"
 
 
 def _lacks_our_table(error: QueryError) -> bool:
@@ -281,9 +305,9 @@ def _is_command(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Command) and bool(value.signature)
 
 
-def _parser(cls: type[Command]) -> Parser:
+def _parser(cls: type[Command], tell: Tell = str) -> Parser:
     signature = cls.parsed_signature()
-    parser = signature.parser(cls.description)
+    parser = signature.parser(cls.description, tell)
     if cls.destructive and "force" not in {option.name for option in signature.options}:
         parser.add_argument("--force", action="store_true", help="Do not ask in production")
     return parser

@@ -41,6 +41,21 @@ class Output:
             self.stream.write(self.styled(str(text), style) + "\n")
             self.stream.flush()
 
+    def for_documents(self) -> Output:
+        """The same for a program: plain, and nobody is asked."""
+        return Output(
+            self.stream,
+            self.error_stream,
+            verbosity=self.verbosity,
+            ansi=False,
+            interactive=False,
+        )
+
+    def write(self, text: str) -> None:
+        """Print *text* as it is, even when quiet: what a program reads."""
+        self.stream.write(text)
+        self.stream.flush()
+
     def error(self, text: object) -> None:
         """Print one line on the error stream, even when quiet."""
         self.error_stream.write(self.styled(str(text), "error") + "\n")

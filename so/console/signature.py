@@ -2,7 +2,7 @@
 
 `report:email {recipient : Who} {--type=daily} {--Q|queue=} {--force} {--id=*} {rest?*}`:
 braces hold one argument or option; `?` optional, `*` many, `=` takes a value, `=?` takes one or
-none (then it is "-"), ` : ` describes.
+none (then it is "-"), `=@queue.tries` has the setting of that name as its default, ` : ` describes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -20,6 +20,9 @@ from so.support.near import nearest
 _TOKEN = re.compile(r"\{\s*(.*?)\s*\}", re.DOTALL)
 _NAME = re.compile(r"^[A-Za-z0-9][\w:.-]*$")
 _HELP_WIDTH = 78
+_SETTING = re.compile(r"(\??)@([a-z_.]+)")
+
+Tell = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Option:
     many: bool = False
     default: Any = None
     value_optional: bool = False
+    setting: str | None = None
+    """The dotted key of the setting that counts where the option is not given."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ class Signature:
         _check(name, arguments, options)
         return cls(name, arguments, options)
 
-    def parser(self, description: str = "") -> Parser:
-        """A parser of the command's words."""
+    def parser(self, description: str = "", tell: Tell = str) -> Parser:
+        """A parser of the command's words; *tell* puts in words what a setting is now."""
         parser = Parser(
             prog=f"sixorbit {self.name}",
             description=description,
@@ -83,7 +88,7 @@ class Signature:
         for argument in self.arguments:
             _add_argument(parser, argument)
         for option in self.options:
-            _add_option(parser, option)
+            _add_option(parser, option, tell)
         return parser
 
 
@@ -93,6 +98,16 @@ class _Help(argparse.HelpFormatter):
     def __init__(self, prog: str) -> None:
         columns = os.environ.get("COLUMNS", "")
         super().__init__(prog, width=int(columns) - 2 if columns.isdecimal() else _HELP_WIDTH)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        """The lines of *text*; its default is not torn apart."""
+        head, bar, default = text.partition(" (default: ")
+        lines = super()._split_lines(head, width)
+        if bar and len(lines[-1] + bar + default) <= width:
+            lines[-1] += bar + default
+        elif bar:
+            lines.append((bar + default).strip())
+        return lines
 
 
 class Parser(argparse.ArgumentParser):
@@ -154,15 +169,18 @@ def _option(text: str, description: str) -> Option:
     short, bar, name = head.partition("|")
     if not bar:
         short, name = "", head
-    many = default == "*"
+    setting = None
+    if (found := _SETTING.fullmatch(default)) is not None:
+        default, setting = found.groups()
     return Option(
         name,
         description,
         short or None,
         bool(equals),
-        many,
+        default == "*",
         None if default in ("", "*", "?") else default,
         default == "?",
+        setting,
     )
 
 
@@ -174,14 +192,23 @@ def _add_argument(parser: argparse.ArgumentParser, argument: Argument) -> None:
         nargs = "?"
     default = [] if argument.many and argument.default is None else argument.default
     options: dict[str, Any] = {"default": default} if nargs in ("?", "*") else {}
-    parser.add_argument(argument.name, nargs=nargs, help=argument.description, **options)
+    text = _with_default(argument.description, argument.default)
+    parser.add_argument(argument.name, nargs=nargs, help=text, **options)
 
 
-def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+def _with_default(text: str, default: object) -> str:
+    if default in (None, ""):
+        return text.replace("%", "%%")
+    return f"{text} (default: {default})".strip().replace("%", "%%")
+
+
+def _add_option(parser: argparse.ArgumentParser, option: Option, tell: Tell) -> None:
     flags = [f"--{option.name}"]
     if option.short:
         flags.insert(0, f"-{option.short}" if len(option.short) == 1 else f"--{option.short}")
-    settings: dict[str, Any] = {"dest": option.name, "help": option.description}
+    settings: dict[str, Any] = {"dest": option.name}
+    default = option.default if option.setting is None else tell(option.setting)
+    settings["help"] = _with_default(option.description, default)
     if not option.takes_value:
         settings["action"] = "store_true"
     elif option.many:

@@ -10,24 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from so.settings.server import ServerSettings
+
 __all__ = ["serve"]
 
 
 def serve(
     app: Any,
-    host: str = "127.0.0.1",
-    port: int = 8000,
+    host: str = ServerSettings.host,
+    port: int = ServerSettings.port,
     *,
     socket: str | None = None,
     fd: int | None = None,
-    workers: int = 2,
-    threads: int = 4,
+    workers: int = ServerSettings.workers,
+    threads: int = ServerSettings.threads,
     factory: Callable[[], Any] | None = None,
     cert: str | None = None,
     key: str | None = None,
     access_log: str | None = None,
-    access_format: str = "common",
-    pages: str = "loopback",
+    access_format: str = ServerSettings.access_format,
+    pages: str = ServerSettings.pages,
     reload: Iterable[str] = (),
     on_listening: Callable[[list[str]], None] | None = None,
     **limits: Any,

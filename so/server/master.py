@@ -31,6 +31,7 @@ from so.server.metrics import Board, Tally
 from so.server.pages import AUDIENCES, Pages
 from so.server.shares import Shares
 from so.server.worker import Worker
+from so.settings.server import ServerSettings
 from so.support import systemd
 from so.support.supervisor import Child, ChildExit, Lifeline, Supervisor
 
@@ -46,18 +47,18 @@ _SPARE_FILES = 256
 class Options:
     """How to serve; see `so.server.serve`."""
 
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = ServerSettings.host
+    port: int = ServerSettings.port
     path: str | None = None
     fd: int | None = None
-    workers: int = 2
-    threads: int = 4
+    workers: int = ServerSettings.workers
+    threads: int = ServerSettings.threads
     factory: Callable[[], Any] | None = None
     cert: str | None = None
     key: str | None = None
     access_log: str | None = None
-    access_format: str = "common"
-    pages: str = "loopback"
+    access_format: str = ServerSettings.access_format
+    pages: str = ServerSettings.pages
     reload: tuple[str, ...] = ()
     on_listening: Callable[[list[str]], None] | None = None
     limits: Limits = field(default_factory=Limits)

@@ -16,6 +16,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from so.errors import ServerError
+from so.settings.server import ServerSettings
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -90,8 +91,8 @@ class _Part(io.RawIOBase):
 
 def serve_simple(
     app: Callable[..., Any],
-    host: str = "127.0.0.1",
-    port: int = 8000,
+    host: str = ServerSettings.host,
+    port: int = ServerSettings.port,
     *,
     access_log: bool = False,
     on_listening: Callable[[list[str]], None] | None = None,

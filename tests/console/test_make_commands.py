@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ast
+import resource
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from so.console import Kernel
+from so.release.files import files_below
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KINDS = {
     "make:controller Product": ("app/controllers/product_controller.py", "ProductController"),
@@ -133,3 +139,61 @@ def test_a_new_application_runs_at_once(kernel, tmp_path):
     code, output = run(kernel, f"new {target}")
     assert code == 1
     assert "is not empty: name a new folder" in output
+
+
+@pytest.mark.parametrize("inside", ["", "lib/"])
+def test_a_new_application_is_made_from_an_archive_as_well(tmp_path, inside):
+    archive = tmp_path / "framework.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for name in ("so", "config", "docs", "bin/sixorbit", ".env.example"):
+            for file in files_below(ROOT / name):
+                out.write(file, f"{inside}{file.relative_to(ROOT).as_posix()}")
+
+    done = new_from(archive / inside, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    checked = subprocess.run(
+        [sys.executable, "-I", "-S", "bin/sixorbit", "db:install"],
+        cwd=tmp_path / "shop",
+        capture_output=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+    copied = {f.relative_to(tmp_path / "shop") for f in files_below(tmp_path / "shop" / "so")}
+    assert copied == {f.relative_to(ROOT) for f in files_below(ROOT / "so")}
+
+
+def test_from_an_archive_that_lacks_something_nothing_is_made(tmp_path):
+    archive = tmp_path / "framework.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for file in files_below(ROOT / "so"):
+            out.write(file, file.relative_to(ROOT).as_posix())
+
+    done = new_from(archive, tmp_path)
+
+    assert done.returncode == 1
+    assert "config/ or bin/sixorbit is missing" in done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["framework.zip"]
+
+
+def test_what_cannot_be_written_to_the_end_is_not_there_at_all(tmp_path):
+    done = new_from(ROOT, tmp_path, largest_file=10_000)
+
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def new_from(
+    path: Path, folder: Path, largest_file: int = resource.RLIM_INFINITY
+) -> subprocess.CompletedProcess[str]:
+    limits = (largest_file, resource.RLIM_INFINITY)
+    return subprocess.run(
+        [sys.executable, "-m", "so", "new", "shop"],
+        cwd=folder,
+        env={"PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -90,16 +90,14 @@ class ActivityPrune(Command):
     """Run by a timer every night."""
 
     signature = (
-        "activity:prune {--days= : Keep this many days} {--log= : Only this log}"
-        " {--dry-run : Count, delete nothing}"
+        "activity:prune {--days=@activity.prune_days : Keep this many days}"
+        " {--log= : Only this log} {--dry-run : Count, delete nothing}"
     )
     description = "Delete activity log rows older than so many days"
 
     def handle(self) -> int:
         """Delete in batches and print the count."""
-        days = whole_days(
-            self.option("days", self.app.settings(ActivitySettings).prune_days), "days"
-        )
+        days = whole_days(self.option("days"), "days")
         dry = bool(self.option("dry-run"))
         count = self.app.make("activity").prune(days, log=self.option("log"), dry_run=dry)
         verb = "would be deleted" if dry else "deleted"

@@ -46,7 +46,7 @@ class ConfigShow(Command):
         name = str(key or "").rpartition(".")[2]
         masked = SettingsMasker().mask(value, name)
         if self.wants_json or not isinstance(masked, dict):
-            self.line(json.dumps(_plain(masked), ensure_ascii=False, indent=2))
+            self.output.write(json.dumps(_plain(masked), ensure_ascii=False, indent=2) + "\n")
             return 0
         for path, item in _leaves(masked, key or ""):
             self.line(f"{path} = {item!r}")

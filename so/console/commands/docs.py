@@ -64,7 +64,7 @@ class OpenApi(Command):
 
     signature = (
         "openapi {--output= : File to write to, instead of printing} "
-        "{--prefix= : Only routes whose path begins so; default config openapi.prefix} "
+        "{--prefix=@openapi.prefix : Only routes whose path begins so} "
         "{--all : Every route, pages included}"
     )
     description = "Write the OpenAPI document of the routes"

@@ -103,7 +103,8 @@ class Migrate(_Migrate):
         done = migrator.run(self.number("step"), self._report)
         self.tell("Applied", done, "Nothing to migrate")
         if self.option("seed"):
-            return self.call("db:seed", {"--force": True})
+            seed = self.call_silently if self.wants_json else self.call
+            return seed("db:seed", {"--force": True})
         return 0
 
     def _pretend(self, migrator: Migrator) -> int:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import zipfile
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import so
 from so.console.command import Command
 from so.errors import CommandError
+from so.support import dotenv
 
 _ROUTES = '''"""The routes of this application."""
 
@@ -50,6 +54,9 @@ _FILES = {
 }
 
 
+_LEFT_OUT = ("__pycache__", "skeleton")
+
+
 class New(Command):
     """Writes the skeleton; refuses a folder that has something in it."""
 
@@ -57,23 +64,20 @@ class New(Command):
     description = "Create a new application in a directory"
 
     def handle(self) -> int:
-        """Write everything below a new folder and say how to start."""
+        """Write everything beside the new folder, move it there, and say how to start."""
         target = Path(self.argument("directory")).resolve()
-        if target.exists() and any(target.iterdir()):
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise CommandError(f"{target} is not empty: name a new folder")
-        framework = Path(so.__file__).resolve().parent
-        for name, text in _FILES.items():
-            file = target / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-        leave_out = shutil.ignore_patterns("__pycache__", "skeleton")
-        shutil.copytree(framework, target / "so", ignore=leave_out)
+        framework = resources.files("so")
         skeleton = _skeleton(framework)
-        shutil.copytree(skeleton / "config", target / "config", ignore=leave_out)
-        for name in ("docs", ".env.example", "bin/sixorbit"):
-            _copy_if_there(skeleton / name, target / name)
-        (target / "bin" / "sixorbit").chmod(0o755)
-        _write_env(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            _write(part, framework, skeleton, target.name)
+            part.replace(target)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
         self.info(f"Created {target}")
         self.line(f"  cd {target}\n  bin/sixorbit db:install\n  bin/sixorbit serve")
         if (target / "docs").is_dir():
@@ -81,25 +85,48 @@ class New(Command):
         return 0
 
 
-def _skeleton(framework: Path) -> Path:
-    """Where settings and guides lie: inside an installed package, or beside a checkout."""
-    for folder in (framework / "skeleton", framework.parent):
+def _skeleton(framework: Traversable) -> Traversable:
+    """Where settings and guides lie: inside an installed package, or beside the framework.
+
+    Either may be in an archive that Python runs from.
+    """
+    for folder in (framework / "skeleton", _beside()):
         if (folder / "config").is_dir() and (folder / "bin" / "sixorbit").is_file():
             return folder
     raise CommandError(f"config/ or bin/sixorbit is missing beside {framework}: copy them there")
 
 
-def _copy_if_there(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target)
-    elif source.is_file():
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, target)
+def _beside() -> Traversable:
+    archive = getattr(so.__loader__, "archive", None)
+    place = Path(str(so.__file__)).parent.parent
+    if archive is None:
+        return place
+    inside = place.relative_to(archive).as_posix()
+    return zipfile.Path(archive, "" if inside == "." else f"{inside}/")
 
 
-def _write_env(target: Path) -> None:
-    lines = [f"APP_NAME={target.name}", "APP_ENV=local", "APP_DEBUG=true"]
-    lines.append(f"APP_KEY={secrets.token_urlsafe(32)}")
-    file = target / ".env"
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    file.chmod(0o600)
+def _write(folder: Path, framework: Traversable, skeleton: Traversable, name: str) -> None:
+    for path, text in _FILES.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    _copy(framework, folder / "so")
+    _copy(skeleton / "config", folder / "config")
+    for path in ("docs", ".env.example", "bin/sixorbit"):
+        _copy(skeleton / path, folder / path)
+    (folder / "bin" / "sixorbit").chmod(0o755)
+    lines = [f"APP_NAME={name}", "APP_ENV=local", "APP_DEBUG=true"]
+    text = "\n".join([*lines, f"APP_KEY={secrets.token_urlsafe(32)}"]) + "\n"
+    dotenv.write(folder / ".env", dotenv.with_value(text, "APP_NAME", name))
+
+
+def _copy(source: Traversable, target: Path) -> None:
+    """Copy a folder or a file, if it is there."""
+    if source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    elif source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        for entry in source.iterdir():
+            if entry.name not in _LEFT_OUT and not entry.name.endswith(".pyc"):
+                _copy(entry, target / entry.name)

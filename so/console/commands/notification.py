@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from so.console.command import Command
 from so.console.commands.activity import whole_days
-from so.settings.notifications import NotificationSettings
 
 
 class NotificationCleanup(Command):
     """Run by a timer every night."""
 
     signature = (
-        "notification:cleanup {--days= : Read ones older than this many days}"
+        "notification:cleanup"
+        " {--days=@notifications.prune_days : Read ones older than this many days}"
         " {--unread-days= : And unread ones older than this} {--dry-run : Count, delete nothing}"
     )
     description = "Delete old notifications that were read"
 
     def handle(self) -> int:
         """Delete in batches and print the count."""
-        default = self.app.settings(NotificationSettings).prune_days
-        days = whole_days(self.option("days", default), "days")
+        days = whole_days(self.option("days"), "days")
         unread = self.option("unread-days")
         unread_days = None if unread is None else whole_days(unread, "unread-days")
         dry = bool(self.option("dry-run"))

@@ -53,10 +53,11 @@ class QueueCommand(Command):
             raise UsageError(f"{text!r} names no queue: give names, separated by commas")
         return found
 
-    def hours(self, option: str, default: float | None = None) -> float | None:
+    def hours(self, option: str) -> float:
         """The option as hours; given as 0, it leaves out nothing."""
-        value = self.number(option, None, int)
-        return default if value is None else min(value, LONGEST_HOURS)
+        given = self.option(option)
+        value = self.number(option, None, int) if isinstance(given, str) else given
+        return min(value or 0, LONGEST_HOURS)
 
     def load_jobs(self) -> None:
         """Import the modules that define jobs: only classes that are defined are run."""
@@ -90,20 +91,20 @@ class QueueWork(QueueCommand):
 
     signature = (
         "queue:work {connection? : The queue connection}"
-        " {--queue= : Queues by rank, separated by commas}"
+        " {--queue=@queue.queue : Queues by rank, separated by commas}"
         " {--fair : Take from the queues in turn, not by rank}"
         " {--once : End after one job}"
         " {--stop-when-empty : End when there is nothing to do}"
         " {--workers=1 : Processes; 0 runs jobs in this one}"
         " {--sleep=3 : Longest pause of an idle worker, in seconds}"
-        " {--tries= : Attempts for jobs that say nothing}"
-        " {--timeout= : Seconds for jobs that say nothing; 0 is no limit}"
-        " {--backoff= : Seconds between attempts for jobs that say nothing}"
+        " {--tries=@queue.tries : Attempts for jobs that say nothing}"
+        " {--timeout=@queue.timeout : Seconds for jobs that say nothing; 0 is no limit}"
+        " {--backoff=@queue.backoff : Seconds between attempts for jobs that say nothing}"
         " {--memory=128 : MB at which a process is replaced; 0 is never}"
-        " {--max-jobs= : End each process after so many jobs of its own}"
-        " {--max-time= : End after so many seconds}"
+        " {--max-jobs=0 : End each process after so many jobs of its own; 0 is never}"
+        " {--max-time=0 : End after so many seconds; 0 is never}"
         " {--rest=0 : Seconds of pause after each job}"
-        " {--grace= : Seconds a running job has when the worker is stopped}"
+        " {--grace=@queue.stop_grace : Seconds a running job has when the worker is stopped}"
     )
     description = "Process queued jobs"
     hidden = False
@@ -128,34 +129,32 @@ class QueueWork(QueueCommand):
         return WorkerOptions(
             queues=self.names(self.option("queue")),
             fair=bool(self.option("fair")) or settings.fair,
-            processes=self.number("workers", 1, int),
+            processes=self.number("workers", kind=int),
             once=bool(self.option("once")),
             stop_when_empty=bool(self.option("stop-when-empty")),
-            sleep_seconds=max(0.01, self.number("sleep", 3.0)),
-            rest_seconds=self.number("rest", 0.0),
-            max_jobs=self.number("max-jobs", 0, int),
-            max_seconds=self.number("max-time", 0.0),
-            memory_mb=self.number("memory", 128, int),
+            sleep_seconds=max(0.01, self.number("sleep")),
+            rest_seconds=self.number("rest"),
+            max_jobs=self.number("max-jobs", kind=int),
+            max_seconds=self.number("max-time"),
+            memory_mb=self.number("memory", kind=int),
             limits=Limits(
-                tries=self.number("tries", settings.tries, int),
-                timeout=self.number("timeout", settings.timeout) or None,
+                tries=self.number("tries", kind=int),
+                timeout=self.number("timeout") or None,
                 backoff=self._backoff(),
                 max_crashes=settings.max_crashes,
             ),
             lease_seconds=settings.lease_seconds,
             kill_grace_seconds=settings.kill_grace,
-            stop_grace_seconds=self.number("grace", settings.stop_grace),
+            stop_grace_seconds=self.number("grace"),
             prefetch_seconds=settings.prefetch_seconds,
             prefetch_jobs=settings.prefetch_jobs,
             prune_failed_hours=settings.prune_failed_hours,
             as_json=self.wants_json,
-            quiet=self.output.verbosity < NORMAL,
+            quiet=self.output.verbosity < NORMAL and not self.wants_json,
         )
 
     def _backoff(self) -> Any:
         text = self.option("backoff")
-        if text is None:
-            return self.settings.backoff
         try:
             seconds = [float(part) for part in str(text).split(",")]
         except ValueError:
@@ -209,10 +208,10 @@ class QueueFailed(QueueCommand):
 
         text = "["
         for job in jobs:
-            self.line(text)
+            self.output.write(f"{text}\n")
             item = json.dumps(to_jsonable(job.to_dict()), ensure_ascii=False, indent=2)
             text = f"{item},"
-        self.line(f"{text.removesuffix(',')}\n]" if text != "[" else "[]")
+        self.output.write(f"{text.removesuffix(',')}\n]\n" if text != "[" else "[]\n")
 
     def _groups(self) -> int:
         groups = self.queue.failed_jobs.groups()
@@ -323,23 +322,21 @@ class QueueFlush(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        self.info(
-            f"{self.queue.failed_jobs.prune(self.hours('hours') or 0)} failed job(s) deleted."
-        )
+        self.info(f"{self.queue.failed_jobs.prune(self.hours('hours'))} failed job(s) deleted.")
         return 0
 
 
 class QueuePruneFailed(QueueCommand):
     """Deletes old failed jobs."""
 
-    signature = "queue:prune-failed {--hours= : Age in hours (config: queue.prune_failed_hours)}"
+    signature = "queue:prune-failed {--hours=@queue.prune_failed_hours : Age in hours}"
     description = "Delete failed jobs older than so many hours"
     hidden = False
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        hours = self.hours("hours", self.settings.prune_failed_hours or None)
-        if hours is None:
+        hours = self.hours("hours")
+        if not hours and not self.is_given("hours"):
             self.info("Failed jobs are kept: queue.prune_failed_hours is 0.")
             return 0
         self.info(f"{self.queue.failed_jobs.prune(hours)} failed job(s) deleted.")
@@ -350,7 +347,7 @@ class QueuePruneBatches(QueueCommand):
     """Deletes old batches."""
 
     signature = (
-        "queue:prune-batches {--hours= : Age in hours (config: queue.prune_batches_hours)}"
+        "queue:prune-batches {--hours=@queue.prune_batches_hours : Age in hours}"
         " {--unfinished= : Delete unfinished ones older than so many hours as well}"
     )
     description = "Delete finished batches older than so many hours"
@@ -358,10 +355,11 @@ class QueuePruneBatches(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        hours = self.hours("hours", self.settings.prune_batches_hours or None)
-        unfinished = self.hours("unfinished")
-        total = 0 if hours is None else self._prune(hours, False)
-        total += 0 if unfinished is None else self._prune(unfinished, True)
+        hours, total = self.hours("hours"), 0
+        if hours or self.is_given("hours"):
+            total += self._prune(hours, False)
+        if self.is_given("unfinished"):
+            total += self._prune(self.hours("unfinished"), True)
         self.info(f"{total} batch(es) deleted.")
         return 0
 
@@ -407,7 +405,7 @@ class QueueMonitor(QueueCommand):
 
     def handle(self) -> int:
         """Print each queue; 1 if one is too long."""
-        most = self.number("max", 1000, int)
+        most = self.number("max", kind=int)
         sizes = {name: self.queue.size(name) for name in self.names(self.argument("queues"))}
         if self.wants_json:
             self.json([{"queue": n, "size": s, "ok": s <= most} for n, s in sizes.items()])

@@ -11,6 +11,7 @@ from typing import Any
 
 from so.console.command import Command
 from so.errors import UsageError
+from so.settings.server import ServerSettings
 
 # Where to listen can be said in one way at a time.
 _WAYS = {"fd": "--fd", "socket": "--socket", "host": "--host or --port", "port": "--host or --port"}
@@ -25,16 +26,22 @@ class Serve(Command):
     """Serves the application until it is told to stop."""
 
     signature = (
-        "serve {--host= : Address to listen on} {--port= : Port}"
-        " {--socket= : Path of a Unix socket to listen on instead}"
+        "serve {--host=@server.host : Address to listen on} {--port=@server.port : Port}"
+        " {--socket=@server.socket : Path of a Unix socket to listen on instead}"
         " {--fd= : Number of an inherited socket to listen on instead}"
-        " {--workers= : Processes} {--threads= : Requests at the same time, in each process}"
-        " {--access-log=? : Write a line for each request to this file, or to standard output}"
-        " {--access-format= : Of these lines: common or json}"
-        " {--cert= : File with a TLS certificate} {--key= : File with its key}"
-        " {--max-requests= : Replace a process after so many}"
-        " {--grace= : Seconds for what still runs when the server is stopped}"
-        " {--pages= : Who sees /healthz, /readyz and /metrics: loopback, everyone or off}"
+        " {--workers=@server.workers : Processes}"
+        " {--threads=@server.threads : Requests at the same time, in each process}"
+        " {--access-log=?@server.access_log : Write a line for each request to this file, or to"
+        " standard output}"
+        " {--access-format=@server.access_format : Of these lines: common or json}"
+        " {--cert=@server.cert : File with a TLS certificate}"
+        " {--key=@server.key : File with its key}"
+        " {--max-requests=@server.limits.max_requests : Replace a process after so many; 0 is"
+        " never}"
+        " {--grace=@server.limits.grace_seconds : Seconds for what still runs when the server is"
+        " stopped}"
+        " {--pages=@server.pages : Who sees /healthz, /readyz and /metrics: loopback, everyone"
+        " or off}"
         " {--reload : Restart when the code changes; for development}"
         " {--simple : Use the server of the standard library}"
     )
@@ -49,18 +56,18 @@ class Serve(Command):
         self.app.ready()
         return serve(
             self.app,
-            self._text("host", "127.0.0.1"),
-            self._number("port", 8000),
+            self._text("host"),
+            self._number("port"),
             socket=self._socket(),
             fd=self._number("fd"),
-            workers=self._number("workers", 2),
-            threads=self._number("threads", 4),
+            workers=self._number("workers"),
+            threads=self._number("threads"),
             factory=self._factory(),
             cert=self._text("cert"),
             key=self._text("key"),
             access_log=self._access_log(),
-            access_format=self._text("access-format", "common"),
-            pages=self._text("pages", "loopback"),
+            access_format=self._text("access-format"),
+            pages=self._text("pages"),
             reload=self._watched(),
             on_listening=self._announce,
             **self._limits(),
@@ -70,19 +77,19 @@ class Serve(Command):
         from so.server.simple import serve_simple
 
         for name in _NOT_SIMPLE:
-            if self.option(name):
+            if self.is_given(name):
                 raise UsageError(f"--simple knows no --{name}: leave one of them out")
         return serve_simple(
             self.app,
-            self._text("host", "127.0.0.1"),
-            self._number("port", 8000),
+            self._text("host"),
+            self._number("port"),
             access_log=self._access_log() is not None,
             on_listening=self._announce,
         )
 
     def _socket(self) -> str | None:
         """The path to listen on, if any: another place on the command line wins over settings."""
-        given = {way for name, way in _WAYS.items() if self.option(name)}
+        given = {way for name, way in _WAYS.items() if self.is_given(name)}
         if len(given) > 1:
             raise UsageError(f"{' and '.join(sorted(given))} exclude each other: choose one")
         return self._text("socket") if given <= {"--socket"} else None
@@ -109,26 +116,23 @@ class Serve(Command):
         return str(self.app.base_path(found))
 
     def _limits(self) -> dict[str, Any]:
-        limits = dict(self.app.config.get("server.limits") or {})
-        for option, limit in (("max-requests", "max_requests"), ("grace", "grace_seconds")):
-            value = self._number(option)
-            if value is not None:
-                limits[limit] = value
-        return limits
+        given = {
+            "max_requests": self._number("max-requests"),
+            "grace_seconds": self._number("grace"),
+        }
+        return {**self.app.settings(ServerSettings).limits.to_config(), **given}
 
-    def _text(self, option: str, default: str | None = None) -> Any:
+    def _text(self, option: str) -> Any:
         value = self.option(option)
-        if value is None:
-            value = self.app.config.get("server." + option.replace("-", "_"))
-        return default if value in (None, "") else str(value)
+        return None if value in (None, "") else str(value)
 
-    def _number(self, option: str, default: int | None = None) -> Any:
-        text = self._text(option)
-        if text is None:
-            return default
-        if not (text.isascii() and text.isdigit()):
-            raise UsageError(f"--{option}={text} is no whole number")
-        return int(text)
+    def _number(self, option: str) -> Any:
+        value = self.option(option)
+        if not isinstance(value, str):
+            return value  # as the setting has it
+        if not (value.isascii() and value.isdigit()):
+            raise UsageError(f"--{option}={value} is no whole number")
+        return int(value)
 
 
 def fresh_application(base: Path, environment: str) -> Any:

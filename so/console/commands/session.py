@@ -41,7 +41,7 @@ class SessionList(Command):
     def handle(self, sessions: Sessions) -> int:
         """Print a table, or JSON with --json."""
         user = self.option("user")
-        minutes = float(self.option("minutes", 120))
+        minutes = float(self.option("minutes"))
         devices = sessions.active(minutes) if user is None else sessions.for_user(user)
         if self.wants_json:
             self.json([device.to_dict() for device in devices])

@@ -1,0 +1,138 @@
+"""What every command keeps to: help tells each default, `--json` is one document or refused."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import re
+
+import pytest
+
+from so import Command
+from so.console import Kernel
+from so.console.commands import COMMANDS
+from so.console.output import Output
+from so.console.signature import Signature
+
+# They run until they are stopped, or need a file; the rest is called with these words.
+NOT_CALLED = {"queue:work", "backup", "restore"}
+WORDS = {"queue:monitor": ["default"], "config:show": ["app"]}
+
+
+def class_of(name: str) -> type[Command]:
+    module, cls, _ = COMMANDS[name]
+    found: type[Command] = getattr(importlib.import_module(f"so.console.commands.{module}"), cls)
+    return found
+
+
+def called(kernel: Kernel, *words: str) -> tuple[int, str, str]:
+    out, errors = io.StringIO(), io.StringIO()
+    code = kernel.run(words, Output(out, errors))
+    return code, out.getvalue(), errors.getvalue()
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def kernel(make_app, monkeypatch):
+    for name in ("QUEUE_TRIES", "SERVER_PORT", "SERVER_CERT"):
+        monkeypatch.delenv(name, raising=False)
+    app = make_app(activity={"key": "a" * 32}, app={"providers": ["so.web.docs.DocsProvider"]})
+    app.install_tables()
+    return Kernel(app)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_tells_every_default(kernel, name):
+    code, text, _ = called(kernel, "help", name)
+
+    assert code == 0
+    signature = Signature.parse(class_of(name).signature)
+    for one in (*signature.arguments, *signature.options):
+        if one.default not in (None, ""):
+            assert f"(default: {one.default})" in flat(text)
+    for option in signature.options:
+        if option.setting:
+            found = rf"--{option.name} (?:(?! --).)*\(default: [^()]+; [A-Z][A-Z_]+\)"
+            assert re.search(found, flat(text)), option
+
+
+def test_a_default_that_is_a_setting_is_told_as_it_is_here(kernel):
+    kernel.app.config.set("queue.tries", 7)
+
+    help_of_work = flat(called(kernel, "queue:work", "--help")[1])
+    help_of_serve = flat(called(kernel, "help", "serve")[1])
+
+    assert "Attempts for jobs that say nothing (default: 7; QUEUE_TRIES)" in help_of_work
+    assert "(default: 8000; SERVER_PORT)" in help_of_serve
+    assert "(default: none; SERVER_CERT)" in help_of_serve
+
+
+def test_help_works_where_the_setting_is_misspelt(kernel):
+    kernel.app.config.set("server.port", "eight")
+
+    assert "(default: not right; SERVER_PORT)" in flat(called(kernel, "help", "serve")[1])
+
+
+class Report(Command):
+    signature = "report {--tries=@queue.tries : How often} {--to=? : File} {--top=5 : %d lines}"
+
+    def handle(self) -> int:
+        self.line(f"{self.option('tries')!r} {self.is_given('tries')} {self.option('to')}")
+        return 0
+
+
+def test_an_option_that_is_not_given_is_its_setting(kernel):
+    kernel.register(Report)
+
+    assert called(kernel, "report")[1] == "3 False None\n"
+    assert called(kernel, "report", "--tries=9")[1] == "'9' True None\n"
+    assert "%d lines (default: 5)" in flat(called(kernel, "help", "report")[1])
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_json_is_one_document_or_refused_before_anything_is_done(kernel, name):
+    if name in NOT_CALLED:
+        pytest.skip("it does not end, or needs a file")
+    words = WORDS.get(name, ["x"] if not class_of(name).knows_json() else [])
+
+    code, out, errors = called(kernel, name, *words, "--json")
+
+    if class_of(name).knows_json():
+        assert out.count("\x1b") == 0
+        json.loads(out)
+    else:
+        assert (code, out) == (2, "")
+        assert f"{name} gives no JSON: leave out --json" in errors
+
+
+@pytest.mark.parametrize("words", [["--version"], ["help", "serve"], ["serve", "--help"]])
+def test_what_is_for_people_alone_refuses_json(kernel, words):
+    code, out, errors = called(kernel, *words, "--json")
+
+    assert (code, out) == (2, "")
+    assert "leave out --json" in errors
+
+
+def test_the_list_is_a_document(kernel):
+    assert json.loads(called(kernel, "list", "--json")[1])["serve"]
+
+
+def test_a_command_of_the_application_gives_json_if_it_asks_for_it(kernel):
+    class Asks(Report):
+        signature = "asks"
+
+        def handle(self) -> int:
+            self.line(json.dumps({"asked": self.wants_json}))
+            return 0
+
+    kernel.register_commands([Report, Asks])
+
+    assert json.loads(called(kernel, "asks", "--json")[1]) == {"asked": True}
+    assert called(kernel, "report", "--json")[0] == 2
