@@ -40,6 +40,9 @@ _NOT_A_COLUMN = re.compile(
     r"^(?:primary|unique|fulltext|key|index|constraint|foreign|check)\b", re.I
 )
 _COLLATION = re.compile(r"\bcollate[\s=]+(\w+)", re.IGNORECASE)
+_FOR_ONE_SERVER = re.compile(r"/\*(M!|!80017)\s*(.*?)\s*\*/", re.DOTALL)
+_TYPE = re.compile(r"\w+(?:\s*\([^)]*\))?")
+_OWN_COLLATION = re.compile(r"\s+(?:character\s+set|collate)\s+\w+", re.IGNORECASE)
 _TEXT_TYPE = re.compile(r"\b(?:char|varchar|text|tinytext|mediumtext|longtext)\b", re.IGNORECASE)
 
 
@@ -81,15 +84,15 @@ def framework_sql(dialect: str) -> str:
     return files("so").joinpath("systems", f"framework_tables.{dialect}.sql").read_text("utf-8")
 
 
-def framework_tables(dialect: str) -> dict[str, Table]:
-    """The framework's tables by name, in the order of the file."""
-    return read_tables(framework_sql(dialect), dialect)
+def framework_tables(dialect: str, server: str = "mariadb") -> dict[str, Table]:
+    """The framework's tables by name, in the order of the file; for 'mariadb' or 'mysql'."""
+    return read_tables(framework_sql(dialect), dialect, server)
 
 
-def read_tables(script: str, dialect: str) -> dict[str, Table]:
-    """The tables that *script* creates."""
+def read_tables(script: str, dialect: str, server: str = "mariadb") -> dict[str, Table]:
+    """The tables that *script* creates, as *server* reads its comments."""
     tables: dict[str, Table] = {}
-    for statement in statements(script, dialect):
+    for statement in statements(_as_read_by(server, script), dialect):
         bare, comments = _without_comments(statement)
         table = _TABLE.match(bare)
         index = _INDEX.match(bare)
@@ -99,6 +102,20 @@ def read_tables(script: str, dialect: str) -> dict[str, Table]:
         elif index:
             tables[index.group(2)].indexes[index.group(1)] = bare.strip()
     return tables
+
+
+def _as_read_by(server: str, script: str) -> str:
+    """*script* with the comments that only MariaDB, or only MySQL, takes for SQL."""
+    mark = "M!" if server == "mariadb" else "!80017"
+    return _FOR_ONE_SERVER.sub(lambda m: m.group(2) if m.group(1) == mark else "", script)
+
+
+def server_of(connection: Connection) -> str:
+    """'mariadb' or 'mysql', whichever answers; for SQLite, where it is all one, 'mariadb'."""
+    if connection.dialect.name != "mysql":
+        return "mariadb"
+    version = str(connection.scalar("select version()", use_read=False))
+    return "mariadb" if "mariadb" in version.lower() else "mysql"
 
 
 def _without_comments(statement: str) -> tuple[str, dict[str, str]]:
@@ -154,7 +171,7 @@ def install(connection: Connection) -> list[str]:
     """Create what is missing of the framework's tables and say what that was.
 
     Nothing that exists is changed, except that a table from an older version gets the columns and
-    indexes it lacks. Two servers may do this at once.
+    indexes it lacks, and the collations that tell its keys apart. Two servers may do this at once.
     """
     with only_one(connection, "install"):
         before = {(fault.kind, fault.table, fault.name) for fault in check(connection)}
@@ -163,8 +180,22 @@ def install(connection: Connection) -> list[str]:
         for fault in check(connection):
             if fault.mend and fault.kind in ("column", "index"):
                 connection.unprepared(fault.mend)
+        _mend_collations(connection)
         after = {(fault.kind, fault.table, fault.name) for fault in check(connection)}
     return [" ".join(_words(done)) for done in sorted(before - after)]
+
+
+def _mend_collations(connection: Connection) -> None:
+    """Rebuild, once each, the tables that have text columns of another collation.
+
+    A key that becomes exact can only tell more values apart, so that no unique key is broken by it,
+    and what is without case is in no key.
+    """
+    changes: dict[str, list[str]] = {}
+    for table, _, _, change in _other_collations(connection):
+        changes.setdefault(table.name, []).append(change)
+    for name, parts in changes.items():
+        connection.unprepared(f"alter table {name} {', '.join(parts)}")
 
 
 def _words(done: tuple[str, str, str]) -> tuple[str, str]:
@@ -220,21 +251,21 @@ def check(connection: Connection) -> list[Fault]:
     live = _live_columns(connection)
     indexes = _live_indexes(connection)
     faults: list[Fault] = []
-    for table in framework_tables(connection.dialect.name).values():
+    for table in framework_tables(connection.dialect.name, server_of(connection)).values():
         if table.name not in live:
             text = f"table {table.name} is missing"
             faults.append(Fault("table", table.name, table.name, text, None))
             continue
         faults.extend(_missing_columns(table, live[table.name]))
         faults.extend(_missing_indexes(table, indexes))
-    return faults + _wrong_collations(connection, live)
+    return [*faults, *_wrong_collations(connection)]
 
 
 def _missing_columns(table: Table, live: set[str]) -> Iterator[Fault]:
     quote = f"alter table {table.name} add column "
-    for name, definition in table.columns.items():
+    for name in table.columns:
         if name not in live:
-            mend = f"{quote}{name} {definition}"
+            mend = f"{quote}{name} {_with_collation(table, name)}"
             yield Fault("column", table.name, name, f"column {table.name}.{name} is missing", mend)
 
 
@@ -245,24 +276,40 @@ def _missing_indexes(table: Table, live: set[tuple[str, str]]) -> Iterator[Fault
             yield Fault("index", table.name, name, text, mend)
 
 
-def _wrong_collations(connection: Connection, live: dict[str, set[str]]) -> list[Fault]:
+def _wrong_collations(connection: Connection) -> Iterator[Fault]:
+    for table, column, actual, change in _other_collations(connection):
+        wanted = table.collations[column]
+        text = f"column {table.name}.{column} has collation {actual}, it needs {wanted}"
+        yield Fault("collation", table.name, column, text, f"alter table {table.name} {change}")
+
+
+def _other_collations(connection: Connection) -> Iterator[tuple[Table, str, str, str]]:
+    """Table, column, collation it has, and how to change it; on a server alone."""
     if connection.dialect.name != "mysql":
-        return []
+        return
     rows = connection.select_tuples(
         "select table_name, column_name, collation_name from information_schema.columns"
         " where table_schema = database() and collation_name is not null",
         use_read=False,
     )
     found = {(table, column): collation for table, column, collation in rows}
-    faults = []
-    for table in framework_tables("mysql").values():
+    for table in framework_tables("mysql", server_of(connection)).values():
         for column, wanted in table.collations.items():
             actual = found.get((table.name, column), wanted)
-            if actual != wanted and column in live.get(table.name, ()):
-                text = f"column {table.name}.{column} has collation {actual}, it needs {wanted}"
-                mend = f"alter table {table.name} modify `{column}` {table.columns[column]}"
-                faults.append(Fault("collation", table.name, column, text, mend))
-    return faults
+            if actual != wanted:
+                yield table, column, actual, f"modify `{column}` {_with_collation(table, column)}"
+
+
+def _with_collation(table: Table, column: str) -> str:
+    """The definition of *column* for a table whose default collation may be another."""
+    definition = table.columns[column]
+    wanted = table.collations.get(column)
+    kind = _TYPE.match(definition)
+    if wanted is None or kind is None:
+        return definition
+    rest = _OWN_COLLATION.sub("", definition[kind.end() :])
+    charset = wanted.partition("_")[0]
+    return f"{kind.group()} character set {charset} collate {wanted}{rest}"
 
 
 def money_in_text(

@@ -74,10 +74,9 @@ def test_added_columns_have_defaults(table):
 
 
 def test_every_text_column_on_mysql_has_a_collation_of_ours():
-    known = {"utf8mb4_unicode_ci", "ascii_bin", "utf8mb4_bin", "ascii_general_ci"}
-
-    for table in schema.framework_tables("mysql").values():
-        assert set(table.collations.values()) <= known, table.name
+    for server, exact in (("mariadb", "utf8mb4_nopad_bin"), ("mysql", "utf8mb4_0900_bin")):
+        for table in schema.framework_tables("mysql", server).values():
+            assert set(table.collations.values()) <= {exact, "utf8mb4_unicode_ci"}, table.name
 
 
 def test_an_unknown_dialect_is_refused():
@@ -245,6 +244,9 @@ def test_check_names_what_is_missing(empty_db: Database):
     assert "index failed_jobs_uuid_unique on failed_jobs is missing" in texts
 
 
+EXACT = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
+
+
 def test_check_names_a_wrong_collation(mariadb):
     with Connection(mariadb.config()) as server:
         server.statement("create database so_collation")
@@ -259,8 +261,14 @@ def test_check_names_a_wrong_collation(mariadb):
             (fault,) = schema.check(connection)
 
             assert fault.kind == "collation"
-            assert "utf8mb4_general_ci, it needs utf8mb4_unicode_ci" in str(fault)
-            assert fault.mend == "alter table migrations modify `migration` varchar(255) not null"
+            exact = EXACT[schema.server_of(connection)]
+            assert f"utf8mb4_general_ci, it needs {exact}" in str(fault)
+            assert fault.mend == (
+                "alter table migrations modify `migration` varchar(255)"
+                f" character set utf8mb4 collate {exact} not null"
+            )
+            assert schema.install(connection) == ["collation migrations.migration"]
+            assert schema.check(connection) == []
     finally:
         with Connection(mariadb.config()) as server:
             server.statement("drop database so_collation")
