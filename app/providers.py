@@ -16,6 +16,8 @@ ABILITIES = {
     "make-reports": ("admin", "manager"),
     "see-audit": ("admin", "manager"),
     "see-queue": ("admin",),
+    "console.view": ("admin", "manager"),
+    "console.operate": ("admin",),
 }
 
 

@@ -55,6 +55,7 @@ MENU = (
     ("Reports", "/reports", "make-reports"),
     ("Audit", "/audit", "see-audit"),
     ("Queue", "/queue", "see-queue"),
+    ("Console", "/console", "console.view"),
 )
 
 

@@ -442,6 +442,19 @@ def make_queue(app: App) -> Any:
     return queue
 
 
+def make_schedule(app: App) -> Any:
+    """What recurs, as the application's module says in its `define(schedule)`."""
+    schedule = app.make("queue").schedule
+    if not schedule.is_defined:
+        schedule.is_defined = True
+        name = app.settings(QueueSettings).schedule
+        file = app.base_path(name.replace(".", "/") + ".py")
+        define = getattr(app.import_module(name), "define", None) if file.is_file() else None
+        if define is not None:
+            define(schedule)
+    return schedule
+
+
 def make_activity(app: App) -> Any:
     """The activity log, which asks the scope and the login who did it."""
     from so.systems.activity import ActivityLog
@@ -544,6 +557,7 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "doors": logins.make_doors,
     "context_settings": make_context_settings,
     "queue": make_queue,
+    "schedule": make_schedule,
     "activity": make_activity,
     "notifications": make_notifications,
 }

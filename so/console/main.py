@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
     set_current(app)  # not booted: `list` and a typo must work in a broken application, and fast
     kernel = Kernel(app)
     app.instance(Kernel, kernel)
+    app.instance("commands", kernel)  # for those who may not know the class
     try:
         return kernel.run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:

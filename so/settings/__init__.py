@@ -17,6 +17,7 @@ TOPICS = {
     "auth": "AuthSettings",
     "backup": "BackupSettings",
     "cache": "CacheSettings",
+    "console": "ConsoleSettings",
     "docs": "DocsSettings",
     "http": "HttpLimits",
     "logging": "LogSettings",

@@ -454,3 +454,34 @@ create table if not exists permission_role (
     primary key (permission_id, role_id),
     key permission_role_role_id_index (role_id)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
+
+-- == console: the last day's figures, and slow and failing requests =============================
+
+-- added:
+create table if not exists console_history (
+    minute bigint not null,                        -- unix seconds / 60
+    figures text not null,                         -- JSON: counters as they stood
+    primary key (minute)
+) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
+
+-- added:
+create table if not exists console_counters (
+    name varchar(64) not null,
+    amount bigint not null default 0,              -- since the beginning
+    primary key (name)
+) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
+
+-- added:
+create table if not exists console_requests (
+    id bigint unsigned not null auto_increment,
+    at bigint not null,                            -- unix seconds
+    method varchar(16) not null,
+    route varchar(255) null default null,          -- its pattern: paths may hold secrets
+    status int not null,
+    ms bigint not null,
+    statements int null default null,              -- where they were counted
+    user_id varchar(64) null default null,
+    request_id varchar(64) not null,
+    exception varchar(500) null default null,
+    primary key (id)
+) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;

@@ -428,3 +428,31 @@ create table if not exists permission_role (
     primary key (permission_id, role_id)
 );
 create index if not exists permission_role_role_id_index on permission_role (role_id);
+
+-- == console: the last day's figures, and slow and failing requests =============================
+
+-- added:
+create table if not exists console_history (
+    minute integer not null primary key,           -- unix seconds / 60
+    figures text not null                          -- JSON: counters as they stood
+);
+
+-- added:
+create table if not exists console_counters (
+    name varchar(64) not null primary key,
+    amount integer not null default 0              -- since the beginning
+);
+
+-- added:
+create table if not exists console_requests (
+    id integer not null primary key autoincrement,
+    at integer not null,                           -- unix seconds
+    method varchar(16) not null,
+    route varchar(255) null default null,          -- its pattern: paths may hold secrets
+    status integer not null,
+    ms integer not null,
+    statements integer null default null,          -- where they were counted
+    user_id varchar(64) null default null,
+    request_id varchar(64) not null,
+    exception varchar(500) null default null
+);

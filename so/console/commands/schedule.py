@@ -6,13 +6,11 @@ import contextlib
 import signal
 import threading
 from datetime import datetime
-from types import ModuleType
 from typing import Any
 
 from so.console.command import Command
 from so.errors import DatabaseError
-from so.settings.queue import QueueSettings
-from so.systems.queue import Queue, Schedule
+from so.systems.queue import Schedule
 
 
 class ScheduleCommand(Command):
@@ -22,21 +20,10 @@ class ScheduleCommand(Command):
 
     def load(self) -> Schedule:
         """The schedule, once the application's module has said what is in it."""
-        queue: Queue = self.app.make("queue")
-        schedule = queue.schedule
-        if not schedule.is_defined:
-            schedule.is_defined = True
-            module = self._module(self.app.settings(QueueSettings).schedule)
-            define = getattr(module, "define", None)
-            if define is not None:
-                define(schedule)
+        schedule: Schedule = self.app.make("schedule")
         schedule.run_command = lambda argv: self.kernel.run(argv, self.output)
         schedule.keyed()
         return schedule
-
-    def _module(self, name: str) -> ModuleType | None:
-        file = self.app.base_path(name.replace(".", "/") + ".py")
-        return self.app.import_module(name) if file.is_file() else None
 
     def run_due(self, schedule: Schedule) -> int:
         """Begin what is due and print it; how many of them failed. Nothing while down."""

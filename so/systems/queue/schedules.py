@@ -333,7 +333,10 @@ class Schedule:
         """
         now = self._queue.clock.now()
         started: list[Started] = []
+        resting = self._queue.control.paused(self._queue.source.connection())
         for key, task in self.keyed().items():
+            if f"schedule:{key}" in resting:
+                continue
             try:
                 for run in self._begin(key, task, now):
                     started.append(run)

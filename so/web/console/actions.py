@@ -1,0 +1,194 @@
+"""What can be done in the console: each by a POST, each in the activity log.
+
+An action gives the words that say what was done, or raises an error whose words say why not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from so.http.request import Request
+from so.web.console.jobs import RetryFailures, RunTask, VerifyTrail, tasks
+
+AT_ONCE = 200  # failed jobs that a request itself moves; more are left to a worker
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that can be done: how its button is called, and what is asked before."""
+
+    label: str
+    work: Callable[[Any, Request], str]
+    asks: str = ""
+
+
+def _field(request: Request, name: str) -> str:
+    value = request.post(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"The form lacks {name}: open the page again.")
+    return value
+
+
+def _fields(request: Request, name: str) -> list[str]:
+    value = request.post(name)
+    found = [str(one) for one in (value if isinstance(value, list) else [value]) if one]
+    if not found:
+        raise ValueError("Nothing was chosen.")
+    return found
+
+
+# --- queue ----------------------------------------------------------------------------------------
+
+
+def _pause(app: Any, request: Request) -> str:
+    name = request.post("queue") or None
+    app.make("queue").control.pause(name)
+    return f"Queue {name} rests." if name else "All queues rest."
+
+
+def _resume(app: Any, request: Request) -> str:
+    name = request.post("queue") or None
+    app.make("queue").control.resume(name)
+    return f"Queue {name} goes on." if name else "All queues go on."
+
+
+def _restart(app: Any, request: Request) -> str:
+    app.make("queue").control.restart()
+    return "Workers end after the job they run; their service starts them again."
+
+
+def _cancel_job(app: Any, request: Request) -> str:
+    text = _field(request, "id")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"{text!r} is no number of a job.")
+    id = int(text)
+    result = app.make("queue").cancel(id)
+    if result is None:
+        raise ValueError(f"Job {id} is not there any more.")
+    return f"Job {id}: {result}."
+
+
+def _cancel_batch(app: Any, request: Request) -> str:
+    batch = app.make("queue").find_batch(_field(request, "id"))
+    if batch is None:
+        raise ValueError("That batch is not there any more.")
+    batch.cancel()
+    return f"Batch {batch.name or batch.id} is cancelled."
+
+
+# --- failed jobs ----------------------------------------------------------------------------------
+
+
+def _retry(app: Any, request: Request) -> str:
+    result = app.make("queue").failed_jobs.retry(_fields(request, "uuid"))
+    return _retried(result)
+
+
+def _retried(result: Any) -> str:
+    blocked = f" {result.blocked} stay: another of their kind is queued." if result.blocked else ""
+    return f"{result.count} failed job(s) are queued again.{blocked}"
+
+
+def _retry_group(app: Any, request: Request) -> str:
+    queue, group = app.make("queue"), request.post("fingerprint") or None
+    rows = queue.source.connection().table("failed_jobs")
+    if group is not None:
+        rows = rows.where("fingerprint", group)
+    if len(rows.limit(AT_ONCE + 1).pluck("id")) <= AT_ONCE:
+        return _retried(queue.failed_jobs.retry_all(group=group))
+    id = queue.push(RetryFailures(group))
+    return f"A worker queues them again: job {id} tells how far it is."
+
+
+def _forget(app: Any, request: Request) -> str:
+    count = app.make("queue").failed_jobs.forget(_fields(request, "uuid"))
+    return f"{count} failed job(s) are forgotten."
+
+
+def _forget_group(app: Any, request: Request) -> str:
+    queue, group = app.make("queue"), _field(request, "fingerprint")
+    rows = queue.source.connection().table("failed_jobs").where("fingerprint", group)
+    count = 0
+    while uuids := rows.clone().limit(AT_ONCE).pluck("uuid"):
+        count += queue.failed_jobs.forget(uuids)
+    return f"{count} failed job(s) are forgotten."
+
+
+# --- the rest -------------------------------------------------------------------------------------
+
+
+def _run_task(app: Any, request: Request) -> str:
+    key = _field(request, "task")
+    if key not in tasks(app):
+        raise ValueError(f"There is no task {key!r} any more.")
+    id = app.make("queue").push(RunTask(key))
+    return f"A worker runs {key} now: job {id}."
+
+
+def _pause_task(app: Any, request: Request) -> str:
+    key = _field(request, "task")
+    app.make("queue").control.pause(f"schedule:{key}")
+    return f"{key} is not begun until it is resumed."
+
+
+def _resume_task(app: Any, request: Request) -> str:
+    key = _field(request, "task")
+    app.make("queue").control.resume(f"schedule:{key}")
+    return f"{key} is begun again when it is due."
+
+
+def _end_session(app: Any, request: Request) -> str:
+    if not app.make("sessions").revoke(_field(request, "handle")):
+        raise ValueError("That session is over already.")
+    return "The session is ended; its browser is logged out at its next request."
+
+
+def _end_user(app: Any, request: Request) -> str:
+    user = _field(request, "user")
+    count = app.make("sessions").logout_everywhere(user)
+    return f"{count} session(s) of user {user} are ended."
+
+
+def _forget_key(app: Any, request: Request) -> str:
+    key = _field(request, "key")
+    if not app.make("cache").forget(key):
+        raise ValueError(f"{key!r} is not in the cache.")
+    return f"{key!r} is forgotten."
+
+
+def _release_lock(app: Any, request: Request) -> str:
+    name = _field(request, "name")
+    app.make("cache").lock(name).force_release()
+    return f"Lock {name!r} is free."
+
+
+def _verify(app: Any, request: Request) -> str:
+    id = app.make("queue").push(VerifyTrail())
+    return f"A worker verifies the trail: job {id}."
+
+
+ACTIONS: dict[str, Action] = {
+    "pause": Action("Pause", _pause),
+    "resume": Action("Resume", _resume),
+    "restart": Action("Restart workers", _restart),
+    "cancel-job": Action("Cancel", _cancel_job, "The job is removed, or told to stop if it runs."),
+    "cancel-batch": Action("Cancel", _cancel_batch, "What has not run of the batch never will."),
+    "retry": Action("Try again", _retry),
+    "retry-group": Action("Try all again", _retry_group),
+    "forget": Action("Forget", _forget, "The failed jobs and their tracebacks are deleted."),
+    "forget-group": Action("Forget all", _forget_group, "All failures of this kind are deleted."),
+    "run-task": Action("Run now", _run_task),
+    "pause-task": Action("Pause", _pause_task),
+    "resume-task": Action("Resume", _resume_task),
+    "end-session": Action("End", _end_session, "Whoever uses this session is logged out."),
+    "end-user": Action("End all", _end_user, "Every device of this user is logged out."),
+    "forget-key": Action("Forget", _forget_key, "The value is computed or fetched anew."),
+    "release-lock": Action(
+        "Release",
+        _release_lock,
+        "Its holder may still be at work: two may then do what only one should.",
+    ),
+    "verify": Action("Verify now", _verify),
+}

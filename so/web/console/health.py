@@ -1,0 +1,252 @@
+"""The traffic lights: what is in order, what is not, and what to do about it.
+
+Each light asks its own question and survives the others' failure: with the database away that is
+what the page says. What costs more than a few rows is asked again after a while only.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from so.errors import DatabaseError, IntegrityError, SixOrbitError
+from so.web.console import queues
+from so.web.console.history import active_sessions
+from so.web.console.pages.cache import key_text, own_rows
+from so.web.console.pages.database import last_backup
+from so.web.console.parts import seconds, size
+
+ORDER = ("ok", "warn", "bad")
+STUCK_SECONDS = 300  # a job that waits longer waits for somebody
+TIGHT, FULL = 0.10, 0.03  # of the disk that is free
+SEALS = 20  # newest ones that are verified, every so often
+VERIFY_SECONDS = 20.0
+FOREVER = 365 * 86_400  # seconds ahead: the end of a lock that has none
+
+
+@dataclass(frozen=True)
+class Light:
+    """One state: where to look, how bad it is, and what to do."""
+
+    name: str
+    path: str
+    state: str
+    text: str
+
+
+_verified: WeakKeyDictionary[Any, tuple[float, Light]] = WeakKeyDictionary()
+
+
+def lights(app: Any) -> list[Light]:
+    """All of them."""
+    checks: tuple[tuple[str, str, Callable[[Any], Light]], ...] = (
+        ("Web", "/requests", _web),
+        ("Queue", "/queue", _queue),
+        ("Workers", "/workers", _workers),
+        ("Failed jobs", "/failed", _failed),
+        ("Schedule", "/schedule", _schedule),
+        ("Cache", "/cache", _cache),
+        ("Sessions", "/sessions", _sessions),
+        ("Audit", "/audit", _audit),
+        ("Database", "/database", _database),
+        ("Disk", "/database", _disk),
+    )
+    return [_asked(app, name, path, check) for name, path, check in checks]
+
+
+def _asked(app: Any, name: str, path: str, check: Callable[[Any], Light]) -> Light:
+    try:
+        return check(app)
+    except (SixOrbitError, OSError) as error:
+        return Light(name, path, "bad", f"cannot be asked: {error}")
+
+
+def worst(found: Iterable[Light]) -> str:
+    """The worst state among *found*."""
+    return max((light.state for light in found), key=ORDER.index, default="ok")
+
+
+def figures(app: Any) -> dict[str, tuple[Any, str]]:
+    """The numbers of the moment, and the list behind each."""
+    try:
+        states = queues.states(app)
+        return {
+            "Jobs waiting": (sum(state["pending"] for state in states), "/queue"),
+            "Done in the last hour": (sum(state["done_last_hour"] for state in states), "/queue"),
+            "Failed in the last hour": (sum(s["failed_last_hour"] for s in states), "/failed"),
+            "Active sessions": (active_sessions(app), "/sessions"),
+        }
+    except DatabaseError:
+        return {}
+
+
+def _web(app: Any) -> Light:
+    rows = app.make("db").table("console_requests")
+    now = int(app.clock.time())
+    newest = rows.where("status", ">=", 500).order_by_desc("id").limit(1).first()
+    if newest is not None and now - int(newest["at"]) < 900:
+        text = f"{newest['method']} {newest['route']} failed {seconds(now - int(newest['at']))} ago"
+        return Light(
+            "Web", "/requests", "warn", f"{text}: {newest['exception'] or newest['status']}"
+        )
+    return Light("Web", "/requests", "ok", "no request failed in the last 15 minutes")
+
+
+def _queue(app: Any) -> Light:
+    states = queues.states(app)
+    stuck = [s for s in states if s["oldest_seconds"] > STUCK_SECONDS and not s["paused"]]
+    if stuck:
+        worst_ = max(stuck, key=lambda s: int(s["oldest_seconds"]))
+        return Light(
+            "Queue",
+            f"/queue/{worst_['name']}",
+            "bad",
+            f"queue {worst_['name']} is stuck: its oldest job has waited "
+            f"{seconds(worst_['oldest_seconds'])}; start workers for it "
+            f"(`sixorbit queue:work --queue={worst_['name']}`), or more of them",
+        )
+    resting = [state["name"] for state in states if state["paused"]]
+    if resting:
+        return Light("Queue", "/queue", "warn", f"{', '.join(resting)} rests until it is resumed")
+    waiting = sum(state["pending"] for state in states)
+    return Light("Queue", "/queue", "ok", f"{waiting:,} waiting, none for long")
+
+
+def _workers(app: Any) -> Light:
+    queue = app.make("queue")
+    workers = queue.control.workers()
+    silent = [worker for worker in workers if not worker.alive]
+    if silent:
+        gone = silent[-1]
+        ago = seconds(app.clock.time() - gone.beat_at.timestamp())
+        return Light(
+            "Workers",
+            "/workers",
+            "bad",
+            f"worker {gone.host}:{gone.pid} was killed or hangs, silent for {ago}: see the log of "
+            "its service (`journalctl -u 'sixorbit-worker@*'`); its jobs are begun again",
+        )
+    if not workers:
+        waiting = sum(state["pending"] for state in queues.states(app))
+        state = "bad" if waiting else "warn"
+        text = f"no worker runs and {waiting:,} jobs wait: start `sixorbit queue:work`"
+        return Light("Workers", "/workers", state, text)
+    count = sum(worker.processes for worker in workers)
+    return Light("Workers", "/workers", "ok", f"{count} processes of {len(workers)} workers")
+
+
+def _failed(app: Any) -> Light:
+    conn = app.make("queue").source.connection()
+    newest = conn.table("failed_jobs").order_by_desc("id").limit(1).first()
+    if newest is None:
+        return Light("Failed jobs", "/failed", "ok", "none")
+    at = newest["failed_at"]
+    when = at if isinstance(at, datetime) else datetime.fromisoformat(str(at))
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    ago = app.clock.time() - when.timestamp()
+    job = newest["job"] or "a job"
+    text = f"{job} failed {seconds(max(ago, 0))} ago: read why, mend it, try it again"
+    return Light("Failed jobs", "/failed", "bad" if ago < 3600 else "warn", text)
+
+
+def _schedule(app: Any) -> Light:
+    from so.web.console.jobs import tasks
+
+    found = tasks(app)
+    if not found:
+        return Light("Schedule", "/schedule", "ok", "nothing recurs")
+    conn = app.make("queue").source.connection()
+    newest = conn.table("queue_schedule_runs").where_in("task", list(found)).max("run_at")
+    now = app.clock.now()
+    due = min(filter(None, (task.next_run(now) for task in found.values())), default=None)
+    often = None if due is None else (due - now).total_seconds()
+    silent = app.clock.time() - int(newest) if newest else None
+    if silent is None or (often is not None and silent > 86_400 + often):
+        text = "nothing was begun for a day: start `schedule:work`, its unit or its cron line"
+        return Light("Schedule", "/schedule", "warn", text)
+    return Light("Schedule", "/schedule", "ok", f"last begun {seconds(max(silent, 0))} ago")
+
+
+def _cache(app: Any) -> Light:
+    now = int(app.clock.time())
+    left = (
+        own_rows(app, "cache_locks").where("expiration", ">", now + FOREVER).limit(3).pluck("key")
+    )
+    if left:
+        names = ", ".join(key_text(key).partition(":")[2] for key in left)
+        return Light(
+            "Cache",
+            "/cache",
+            "bad",
+            f"lock {names} is held without an end: if its holder is gone, release it",
+        )
+    stats = app.make("cache").stats()
+    return Light("Cache", "/cache", "ok", f"{stats['entries']:,} entries, {size(stats['bytes'])}")
+
+
+def _sessions(app: Any) -> Light:
+    return Light("Sessions", "/sessions", "ok", f"{active_sessions(app):,} in the last 15 minutes")
+
+
+def _audit(app: Any) -> Light:
+    kept = _verified.get(app)
+    if kept is None or time.monotonic() - kept[0] > VERIFY_SECONDS:
+        kept = _verified[app] = (time.monotonic(), _verified_now(app))
+    return kept[1]
+
+
+def _verified_now(app: Any) -> Light:
+    db = app.make("db")
+    marks = (
+        db.table("activity_log")
+        .where("log_name", "audit")
+        .where_in("event", ["verified", "tampered"])
+    )
+    newest = marks.order_by_desc("id").limit(1).first()
+    bad = "the trail was changed by another hand: keep a copy, run `sixorbit activity:verify`"
+    if newest is not None and newest["event"] == "tampered":
+        return Light("Audit", "/audit", "bad", f"{bad} ({newest['description']})")
+    last = db.table("activity_seals").max("seal_no")
+    if last is None:
+        return Light("Audit", "/audit", "warn", "the trail is not sealed: set AUDIT_KEY")
+    try:
+        report = app.make("activity").verify(between=(max(1, int(last) - SEALS + 1), int(last)))
+    except IntegrityError as error:
+        return Light("Audit", "/audit", "warn", f"cannot be verified: {error}")
+    if report.fault_count:
+        return Light("Audit", "/audit", "bad", f"{bad} ({report.summary})")
+    when = "" if newest is None else f", all of it last on {str(newest['created_at'])[:16]}"
+    return Light("Audit", "/audit", "ok", f"the newest {SEALS} seals are whole{when}")
+
+
+def _database(app: Any) -> Light:
+    app.make("db").connection().scalar("select 1")
+    backup = last_backup(app)
+    if backup is None:
+        return Light(
+            "Database",
+            "/database",
+            "warn",
+            "answers; no backup was ever written: `sixorbit backup`",
+        )
+    age = time.time() - backup
+    if age > 2 * 86_400:
+        return Light(
+            "Database", "/database", "warn", f"answers; the last backup is {seconds(age)} old"
+        )
+    return Light("Database", "/database", "ok", f"answers; the last backup is {seconds(age)} old")
+
+
+def _disk(app: Any) -> Light:
+    place = app.storage_path()
+    usage = shutil.disk_usage(place)
+    free = usage.free / usage.total if usage.total else 1.0
+    text = f"{size(usage.free)} of {size(usage.total)} are free at {place}"
+    if free < FULL:
+        return Light("Disk", "/database", "bad", f"{text}: make room, or writing stops")
+    return Light("Disk", "/database", "warn" if free < TIGHT else "ok", text)

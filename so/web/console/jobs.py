@@ -1,0 +1,80 @@
+"""What takes longer than a page may: done by a worker, with progress on the job's page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from so.application.running import current_application
+from so.support.current import current
+from so.systems.queue import Job
+
+AT_ONCE = 100
+
+
+class RetryFailures(Job):
+    """Tries failed jobs again: those of one fingerprint, or all."""
+
+    tries = 1
+    timeout = 3600
+
+    def __init__(self, fingerprint: str | None = None) -> None:
+        self.fingerprint = fingerprint
+
+    def handle(self) -> None:
+        """Move them back a hundred at a time, telling how far it is."""
+        queue = current("queue")
+        rows = queue.source.connection().table("failed_jobs").order_by("id")
+        if self.fingerprint is not None:
+            rows = rows.where("fingerprint", self.fingerprint)
+        total, done, last = rows.clone().count(), 0, 0
+        while ids := rows.clone().where("id", ">", last).limit(AT_ONCE).pluck("id"):
+            last = ids[-1]
+            queue.failed_jobs.retry_all(group=self.fingerprint, ids=(ids[0], last))
+            done += len(ids)
+            self.progress(done, max(total, done))
+
+
+class VerifyTrail(Job):
+    """Looks through the whole activity log; fails where somebody changed it."""
+
+    tries = 1
+    timeout = 4 * 3600
+
+    def handle(self) -> None:
+        """Verify; the error of this job is what the console shows."""
+        report = current("activity").verify()
+        if report.fault_count:
+            raise RuntimeError(report.summary)
+
+
+class RunTask(Job):
+    """Runs one task of the schedule now, whatever its time."""
+
+    tries = 1
+    timeout = 3600
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def handle(self) -> None:
+        """Run it; what a command printed is in the error when it failed."""
+        app = current_application()
+        task = tasks(app).get(self.key)
+        if task is None:
+            raise RuntimeError(f"there is no scheduled task {self.key!r} any more")
+        if task.kind == "job":
+            job = task.work if isinstance(task.work, Job) else task.work()
+            current("queue").push(job, task.queue_name)
+        elif task.kind == "call":
+            task.work()
+        else:
+            commands = app.make("commands")
+            code = commands.call(task.work)
+            if code:
+                raise RuntimeError(f"{task.work} ended with {code}:\n{commands.output()}")
+
+
+def tasks(app: Any) -> dict[str, Any]:
+    """The tasks of the schedule by their keys, as the application's module defines them."""
+    found: dict[str, Any] = app.make("schedule").keyed()
+    return found

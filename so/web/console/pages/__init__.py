@@ -1,0 +1,1 @@
+"""The pages: each a module with TITLE, `data(app, request)` and `draw(data, view)`."""

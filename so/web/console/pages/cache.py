@@ -1,0 +1,130 @@
+"""Cache: what it holds, a key looked at, locks that somebody holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from so.http.request import Request
+from so.settings.cache import CacheSettings
+from so.support.markup import Markup, h, join
+from so.web.console.parts import facts, filters, moment, section, size, table
+from so.web.console.reading import HOW_MANY, as_json, masked
+
+TITLE = "Cache"
+SAMPLE = 1000  # keys that are grouped
+
+
+def data(app: Any, request: Request) -> dict[str, Any]:
+    """Figures, groups of keys, one key, locks; all of this application's prefix alone."""
+    cache, key = app.make("cache"), request.query("key")
+    found: dict[str, Any] = {"stats": cache.stats(), "filter": {"key": key}, "value": None}
+    if key:
+        missing = object()
+        value = cache.get(str(key), missing)
+        here = value is not missing
+        found["value"] = {
+            "key": key,
+            "found": here,
+            "value": _shown(value) if here else None,
+            "ttl": cache.ttl(str(key)),
+        }
+    return {**found, "groups": _groups(app), "locks": _locks(app)}
+
+
+def _shown(value: Any) -> Any:
+    try:
+        return masked(value)
+    except Exception:
+        return repr(value)[:2000]
+
+
+def own_rows(app: Any, table: str) -> Any:
+    """The rows of this application's prefix in `cache` or `cache_locks`."""
+    settings = app.settings(CacheSettings)
+    db = app.make("db")
+    source = db.source(settings.connection if settings.connection in db.configured() else None)
+    rows = source.connection().table(table)
+    return rows.where("key", ">=", f"{settings.prefix}:").where("key", "<", f"{settings.prefix};")
+
+
+def _groups(app: Any) -> list[dict[str, Any]]:
+    """The first part of the newest names, and how often it comes."""
+    start = len(app.settings(CacheSettings).prefix) + 1
+    names = [key_text(key)[start:] for key in own_rows(app, "cache").limit(SAMPLE).pluck("key")]
+    counts = Counter(name.partition(":")[0].partition(".")[0] for name in names)
+    return [{"group": group, "keys": count} for group, count in counts.most_common(30)]
+
+
+def key_text(key: object) -> str:
+    """A key as text: MySQL keeps it in bytes, so that no collation makes two keys one."""
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
+
+
+def _locks(app: Any) -> list[dict[str, Any]]:
+    start, now = len(app.settings(CacheSettings).prefix) + 1, int(app.clock.time())
+    rows = own_rows(app, "cache_locks").where("expiration", ">", now).limit(HOW_MANY).get()
+    return [
+        {
+            "name": key_text(row["key"])[start:],
+            "owner": row["owner"],
+            "expiration": row["expiration"],
+            "token": row["token"],
+        }
+        for row in rows
+    ]
+
+
+def draw(data: dict[str, Any], view: Any) -> Markup:
+    """Figures, a search, groups, locks."""
+    stats = data["stats"]
+    reads = stats["hits"] + stats["misses"]
+    figures = facts(
+        {
+            "Entries": stats["entries"],
+            "Size": size(stats["bytes"]),
+            "Hits": f"{100 * stats['hits'] / reads:.0f} %" if reads else "–",
+            "Reads": reads,
+        }
+    )
+    parts = [section("What it holds", figures, id="stats"), section("A key", *_value(data, view))]
+    parts.append(
+        section(
+            "Groups of keys",
+            table(
+                "Groups of keys",
+                [("Begins with", "group"), ("Keys of the sample", "keys")],
+                data["groups"],
+            ),
+            id="groups",
+        )
+    )
+    locks = table(
+        "Locks",
+        [
+            ("Lock", "name"),
+            ("Owner", "owner"),
+            ("Ends", lambda r: moment(min(r["expiration"], 253402300799))),
+            ("Taken", "token"),
+            ("", lambda r: view.button("Release", "release-lock", name=r["name"])),
+        ],
+        data["locks"],
+    )
+    return join([*parts, section("Locks", locks, id="locks")])
+
+
+def _value(data: dict[str, Any], view: Any) -> list[Any]:
+    search = filters(view.url("/cache"), [("key", "Its name", None)], data["filter"])
+    value = data["value"]
+    if value is None:
+        return [search]
+    if not value["found"]:
+        return [search, h("p", f"{value['key']!r} is not in the cache.", class_="soft")]
+    forget = h("div", view.button("Forget", "forget-key", key=value["key"]), class_="row")
+    ttl = "forever" if value["ttl"] is None else f"{value['ttl']} s"
+    return [
+        search,
+        facts({"Key": value["key"], "Stays": ttl}),
+        h("pre", as_json(value["value"]), tabindex="0"),
+        forget,
+    ]

@@ -1,0 +1,100 @@
+"""Database: tables with their size, pending migrations, connections, the last backup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from so.db.migrations import Migrator
+from so.errors import DatabaseError
+from so.http.request import Request
+from so.settings.backup import BackupSettings
+from so.support.markup import Markup, join
+from so.web.console.parts import facts, moment, section, size, table
+
+TITLE = "Database"
+
+
+def data(app: Any, request: Request) -> dict[str, Any]:
+    """All of it without counting a row: sizes as the server or the file tells them."""
+    db = app.make("db").connection()
+    folder = app.base_path(app.config.get("database.migrations", "database/migrations"))
+    return {
+        "engine": db.dialect.name,
+        "version": db.scalar(
+            "select sqlite_version()" if db.dialect.name == "sqlite" else "select version()"
+        ),
+        "tables": _sqlite(db) if db.dialect.name == "sqlite" else _server(db),
+        "pending": [str(getattr(one, "name", one)) for one in Migrator(db, folder).pending()],
+        "server": {} if db.dialect.name == "sqlite" else _status(db),
+        "last_backup": last_backup(app),
+    }
+
+
+def _sqlite(db: Any) -> list[dict[str, Any]]:
+    """Rows as the highest key says, which costs one look each; bytes of the whole file alone."""
+    names = db.table("sqlite_master").where("type", "table").order_by("name").pluck("name")
+    found = []
+    for name in names:
+        try:
+            rows = db.table(name).max("rowid")
+        except DatabaseError:  # one without a rowid
+            rows = None
+        found.append({"name": name, "rows": rows, "bytes": None})
+    pages = int(db.scalar("pragma page_count")) * int(db.scalar("pragma page_size"))
+    return [*found, {"name": "the whole file", "rows": None, "bytes": pages}]
+
+
+def _server(db: Any) -> list[dict[str, Any]]:
+    rows = db.select(
+        "select table_name as name, table_rows as amount, data_length + index_length as bytes"
+        " from information_schema.tables where table_schema = database() order by bytes desc"
+    )
+    return [
+        {"name": row["name"], "rows": row["amount"], "bytes": int(row["bytes"] or 0)}
+        for row in rows
+    ]
+
+
+def _status(db: Any) -> dict[str, Any]:
+    wanted = (
+        "Threads_connected",
+        "Max_used_connections",
+        "Slow_queries",
+        "wsrep_cluster_status",
+        "wsrep_cluster_size",
+        "wsrep_ready",
+    )
+    names = ", ".join("?" * len(wanted))
+    rows = db.select(f"show global status where variable_name in ({names})", wanted)
+    return {str(row["Variable_name"]): row["Value"] for row in rows if row["Value"] != ""}
+
+
+def last_backup(app: Any) -> float | None:
+    """When the newest backup was written, in seconds since the epoch."""
+    folder = Path(app.base_path(app.settings(BackupSettings).path))
+    return max((file.stat().st_mtime for file in folder.glob("[!.]*.backup.tar.gz")), default=None)
+
+
+def draw(data: dict[str, Any], view: Any) -> Markup:
+    """Facts above, tables below."""
+    about = facts(
+        {
+            "Engine": f"{data['engine']} {data['version']}",
+            "Pending migrations": data["pending"] or "none",
+            "Last backup": moment(data["last_backup"])
+            if data["last_backup"]
+            else "never: run `sixorbit backup`",
+            **data["server"],
+        }
+    )
+    tables = table(
+        "Tables",
+        [
+            ("Table", "name"),
+            ("Rows, about", "rows"),
+            ("Size", lambda r: size(r["bytes"])),
+        ],
+        data["tables"],
+    )
+    return join([section("State", about, id="state"), section("Tables", tables, id="tables")])

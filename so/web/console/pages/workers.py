@@ -1,0 +1,64 @@
+"""Workers: whether they are alive, and what each is at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from so.http.request import Request
+from so.support.markup import Markup, h, join
+from so.web.console.parts import light, link, moment, seconds, section, table
+
+TITLE = "Workers"
+
+
+def data(app: Any, request: Request) -> dict[str, Any]:
+    """Each worker with the jobs under way."""
+    now = app.clock.time()
+    workers = [worker.to_dict() for worker in app.make("queue").control.workers()]
+    return {
+        "workers": [{**one, "silent_seconds": now - one["beat_at"].timestamp()} for one in workers]
+    }
+
+
+def draw(data: dict[str, Any], view: Any) -> Markup:
+    """A line each, and what it is doing below."""
+
+    def current(row: Any) -> Any:
+        return [
+            h(
+                "p",
+                link(job.get("job", "?"), view.url(f"/jobs/{job.get('id', '')}")),
+                " of ",
+                job.get("queue"),
+                " ",
+                h("span", seconds(job.get("seconds")), class_="soft"),
+            )
+            for job in row["current"]
+        ] or "idle"
+
+    workers = table(
+        "Workers",
+        [
+            ("Worker", lambda r: f"{r['host']}:{r['pid']}"),
+            ("State", lambda r: light("ok", r["state"]) if r["alive"] else light("bad", "silent")),
+            ("Heartbeat", lambda r: f"{seconds(r['silent_seconds'])} ago"),
+            ("Queues", "queues"),
+            ("Processes", "processes"),
+            ("At work", current),
+            ("Done", "done"),
+            ("Failed", "failed"),
+            ("Since", lambda r: moment(r["started_at"])),
+        ],
+        data["workers"],
+    )
+    return join(
+        [
+            section("Workers", workers, id="workers"),
+            h(
+                "p",
+                "A job that hangs is stopped at its timeout; its failure shows the stack.",
+                class_="soft",
+            ),
+            h("div", view.button("Restart workers", "restart"), class_="row"),
+        ]
+    )

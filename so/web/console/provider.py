@@ -1,0 +1,54 @@
+"""Brings the console into an application: its routes, its watch over requests, its history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from so.container import ServiceProvider
+from so.settings.console import ConsoleSettings
+
+
+class ConsoleProvider(ServiceProvider):
+    """Registered in `app.providers`; removable."""
+
+    def register(self) -> None:
+        """Nothing is made before somebody needs it."""
+
+    def boot(self) -> None:
+        """Join the router, the error handler and the queue as soon as each is there."""
+        settings = self.app.settings(ConsoleSettings)
+        if not settings.enabled:
+            return
+        import so.web.console.jobs  # noqa: F401 - a worker knows a job by its class being there
+
+        for name, join in (
+            ("router", self._add_routes),
+            ("errors", self._hear_errors),
+            ("queue", self._keep_history),
+        ):
+            if self.app.resolved(name):
+                join(self.app.make(name))
+            else:
+                self.app.resolving(name, lambda made, app, join=join: join(made))
+
+    def _add_routes(self, routes: Any) -> None:
+        from so.web.console.site import PAGES, Site
+        from so.web.console.watch import WatchRequests
+
+        settings = self.app.settings(ConsoleSettings)
+        site = Site(self.app)
+        with routes.group(prefix=settings.path, middleware=list(settings.middleware)):
+            for path, name in PAGES.items():
+                routes.get(path or "/", site.show(name)).name(f"console.{name}{path.count('{')}")
+            routes.post("/do/{action}", site.act).name("console.do")
+        routes.global_middleware([*routes.registry.globals, WatchRequests(self.app, settings)])
+
+    def _hear_errors(self, errors: Any) -> None:
+        from so.web.console.watch import note_exception
+
+        errors.reportable(Exception, note_exception)
+
+    def _keep_history(self, queue: Any) -> None:
+        from so.web.console.history import History
+
+        queue.looping(History(self.app, self.app.settings(ConsoleSettings)).note)

@@ -1,0 +1,194 @@
+"""A request's way to a page or an action of the console.
+
+A page is a module with TITLE, `data(app, request)` and `draw(data, view)`: what `?format=json`
+answers and what a person sees are the same data. An action is a POST; one that cannot be undone is
+asked for once more, and each is written to the log `console`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from so.errors import NotFoundException, SixOrbitError, ValidationException
+from so.http.request import Request
+from so.http.response import JsonResponse, RedirectResponse, Response
+from so.settings.app import AppSettings
+from so.settings.console import ConsoleSettings
+from so.support.markup import Markup, h
+from so.support.scope import current_scope
+from so.web.console.access import OPERATE, VIEW, Access
+from so.web.console.actions import ACTIONS, Action
+from so.web.console.frame import Frame, document, policy
+
+PAGES = {
+    "": "overview", "/queue": "queue", "/queue/{queue}": "queue", "/jobs/{id}": "job",
+    "/failed": "failed", "/failed/{fingerprint}": "failures", "/batches": "batches",
+    "/workers": "workers", "/schedule": "schedule", "/sessions": "sessions", "/cache": "cache",
+    "/audit": "audit", "/notifications": "notifications", "/database": "database",
+    "/requests": "requests",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class View:
+    """What drawing a page needs besides its data."""
+
+    prefix: str
+    may_operate: bool
+    token: str
+    query: dict[str, Any]
+
+    def url(self, path: str = "") -> str:
+        """A page's address."""
+        return f"{self.prefix}{path}"
+
+    def button(self, label: str, action: str, *, kind: str = "", **fields: object) -> Markup:
+        """A form of one button; nothing for somebody who may only look."""
+        if not self.may_operate:
+            return Markup("")
+        return h(
+            "form",
+            self.hidden(**fields),
+            h("button", label, class_=f"{kind or ('danger' if ACTIONS[action].asks else '')}"),
+            method="post",
+            action=self.act(action),
+        )
+
+    def act(self, action: str) -> str:
+        """The address of an action."""
+        return self.url(f"/do/{action}")
+
+    def hidden(self, **fields: object) -> list[Markup]:
+        """Fields that nobody sees, the token against foreign forms among them."""
+        given = {"_token": self.token, **fields}
+        return [h("input", type="hidden", name=n, value=str(v)) for n, v in given.items()]
+
+
+class Site:
+    """The console of one application."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._settings = app.settings(ConsoleSettings)
+        self._access = Access(app, self._settings)
+
+    def show(self, name: str) -> Any:
+        """The action behind the page *name*."""
+
+        def show(request: Request) -> Response:
+            self._access.require(VIEW, request)
+            page = import_module(f"so.web.console.pages.{name}")
+            data = page.data(self._app, request)
+            if request.query("format") == "json":
+                return _private(JsonResponse(data))
+            title = page.title(data) if hasattr(page, "title") else page.TITLE
+            return self._page(request, title, page.draw(data, self._view(request)))
+
+        return show
+
+    def act(self, request: Request, action: str) -> Response:
+        """Do what was asked, or ask first; then back to where it was asked."""
+        found = ACTIONS.get(action)
+        if found is None:
+            raise NotFoundException(f"The console has no action {action!r}.")
+        self._access.require(VIEW, request)
+        self._access.require(OPERATE, request)
+        given = {k: v for k, v in request.post().items() if k not in ("_token", "_back", "sure")}
+        if found.asks and request.post("sure") != "yes":
+            return self._ask(request, action, found, given)
+        try:
+            done = found.work(self._app, request)
+        except (SixOrbitError, ValueError) as error:
+            if isinstance(error, ValidationException):
+                error = ValueError(error.first_error())
+            return self._back(request, "bad", str(error), 422)
+        self._note(action, given, done)
+        return self._back(request, "ok", done, 200)
+
+    def _ask(self, request: Request, action: str, found: Action, given: dict[str, Any]) -> Response:
+        view = self._view(request)
+        fields = [
+            h("input", type="hidden", name=name, value=str(value))
+            for name, values in given.items()
+            for value in (values if isinstance(values, list) else [values])
+        ]
+        back = self._where_from(request)
+        body = [
+            h("p", found.asks),
+            h(
+                "form",
+                view.hidden(sure="yes", _back=back),
+                fields,
+                h(
+                    "p",
+                    [
+                        h("button", found.label, class_="danger"),
+                        " ",
+                        h("a", "No, go back", href=back),
+                    ],
+                ),
+                method="post",
+                action=view.act(action),
+                class_="card",
+            ),
+        ]
+        return self._page(request, f"{found.label}?", document(body))
+
+    def _note(self, action: str, given: dict[str, Any], done: str) -> None:
+        entry = self._app.make("activity").entry("console").event(action)
+        entry.with_properties({"given": given}).log(done)
+
+    def _back(self, request: Request, kind: str, text: str, status: int) -> Response:
+        if request.query("format") == "json" or request.expects_json():
+            return JsonResponse({"ok": kind == "ok", "message": text}, status)
+        answer: RedirectResponse = RedirectResponse(self._where_from(request), 303)
+        return answer.with_("console", [kind, text])
+
+    def _where_from(self, request: Request) -> str:
+        """The page of the console on which the action was asked for; never another place."""
+        prefix = self._prefix(request)
+        given = str(request.post("_back") or request.header("Referer") or "")
+        path = given.removeprefix(f"{request.scheme}://{request.http_host}")
+        inside = path == prefix or path.startswith((f"{prefix}/", f"{prefix}?"))
+        is_page = inside and "/do/" not in path and not any(c in path for c in "\\\r\n\t")
+        return path if is_page else prefix or "/"
+
+    def _page(self, request: Request, title: str, body: object) -> Response:
+        nonce = secrets.token_urlsafe(16)
+        session = _session()
+        noted = session.pull("console") if session is not None else None
+        frame = Frame(
+            brand=self._app.settings(AppSettings).name,
+            prefix=self._prefix(request),
+            home=request.root(),
+            refresh_seconds=self._settings.refresh_seconds,
+        )
+        path = request.path().removeprefix(self._settings.path.strip("/"))
+        text = frame.draw(
+            title, body, path=path, nonce=nonce, notes=[tuple(noted)] if noted else []
+        )
+        return _private(Response.html(text).header("Content-Security-Policy", policy(nonce)))
+
+    def _view(self, request: Request) -> View:
+        return View(
+            self._prefix(request),
+            self._access.allows(OPERATE, request),
+            "" if (session := _session()) is None else session.token(),
+            dict(request.query()),
+        )
+
+    def _prefix(self, request: Request) -> str:
+        script = str(request.environ.get("SCRIPT_NAME") or "")
+        return f"{script}/{self._settings.path.strip('/')}".rstrip("/")
+
+
+def _session() -> Any:
+    scope = current_scope()
+    return None if scope is None else scope.session
+
+
+def _private(response: Response) -> Response:
+    return response.header("Cache-Control", "no-store")
