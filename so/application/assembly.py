@@ -351,6 +351,7 @@ def make_sessions(app: App) -> Any:
         _source(app, settings.connection) if settings.driver == "database" else None,
         lifetime_minutes=settings.lifetime,
         absolute_lifetime_minutes=settings.absolute_lifetime,
+        guest_lifetime_minutes=settings.guest_lifetime,
         touch_seconds=settings.touch_seconds,
         grace_seconds=settings.grace_seconds,
         max_bytes=settings.max_bytes,
@@ -408,6 +409,13 @@ def make_csrf_settings(app: App) -> Any:
 
     settings = app.settings(SessionSettings)
     return CsrfSettings(settings.csrf_except, settings.trusted_origins)
+
+
+def make_header_settings(app: App) -> Any:
+    """How long browsers stay with HTTPS."""
+    from so.edge.headers import HeaderSettings
+
+    return HeaderSettings(app.settings(HttpLimits).hsts_seconds)
 
 
 def make_context_settings(app: App) -> Any:
@@ -556,6 +564,7 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "csrf_settings": make_csrf_settings,
     "doors": logins.make_doors,
     "context_settings": make_context_settings,
+    "header_settings": make_header_settings,
     "queue": make_queue,
     "schedule": make_schedule,
     "activity": make_activity,
@@ -599,6 +608,7 @@ CLASSES = {
     "so.edge.csrf.CsrfSettings": "csrf_settings",
     "so.edge.authenticate.Doors": "doors",
     "so.edge.context.ContextSettings": "context_settings",
+    "so.edge.headers.HeaderSettings": "header_settings",
     "so.systems.queue.queue.Queue": "queue",
     "so.systems.activity.log.ActivityLog": "activity",
     "so.systems.notifications.service.Notifications": "notifications",

@@ -21,7 +21,7 @@ ALIASES: dict[str, str] = {
 
 GROUPS: dict[str, list[str]] = {
     "web": ["headers", "session", "csrf"],
-    "api": ["throttle:60,1"],
+    "api": ["headers", "throttle:60,1"],
 }
 
 PRIORITY: list[str] = [

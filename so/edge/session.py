@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from so.edge.cookies import CookieSettings
 from so.http.request import Request
 from so.http.response import Response
-from so.support.scope import current_scope
+from so.support.scope import Scope, current_scope
 from so.systems.auth import Auth, Authentication
 from so.systems.sessions import Session, Sessions
 
@@ -50,10 +50,12 @@ class StartSession:
         )
         scope.session, scope.data[AUTH] = session, auth
         response = next(request)
-        self._finish(request, response, session, auth)
+        self._finish(request, response, session, auth, scope)
         return response
 
-    def _finish(self, request: Request, response: Response, session: Session, auth: Auth) -> None:
+    def _finish(
+        self, request: Request, response: Response, session: Session, auth: Auth, scope: Scope
+    ) -> None:
         auth.finish()
         if is_page(request, response):
             session.note_page(request.full_url())
@@ -62,6 +64,9 @@ class StartSession:
         has_news |= self._send_remember(request, response, auth)
         if has_news or session.is_stored:
             keep_private(response)
+        session.sent()
+        if response.is_streamed:
+            scope.on_exit(session.save)  # what the body has put by then
 
     def _send_session(self, request: Request, response: Response, session: Session) -> bool:
         cookies = self._cookies

@@ -7,13 +7,15 @@ import time
 from urllib.parse import quote, unquote
 
 from so.http.dates import http_date
-from so.http.headers import readable
+from so.http.headers import Headers, readable
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")
 # Cookie octets, less % which begins our escapes.
 _PLAIN = "!#$&'()*+-./:<=>?@[]^_`{|}~"
+_PRIVATE = {"private", "no-store"}
 _SAME_SITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
+LONGEST = 4096  # bytes of name and value
 _LONGEST_SECONDS = 400 * 86400  # what browsers cut every cookie's life to
 
 
@@ -49,7 +51,7 @@ def cookie_header(
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"{name!r} is not a cookie name: use letters, digits, - and _")
     _check_prefix(name, path, domain, secure)
-    parts = [f"{name}={quote(value, safe=_PLAIN, errors='replace')}"]
+    parts = [_pair(name, quote(value, safe=_PLAIN, errors="replace"))]
     if minutes:
         # Max-Age would be enough for browsers of this century; Expires serves the others.
         seconds = max(0, min(round(minutes * 60), _LONGEST_SECONDS))
@@ -65,6 +67,24 @@ def cookie_header(
     if samesite:
         parts.append(f"SameSite={_same_site(name, samesite, secure)}")
     return "; ".join(parts)
+
+
+def _pair(name: str, value: str) -> str:
+    size = len(name) + len(value)
+    if size > LONGEST:
+        raise ValueError(
+            f"the cookie {name!r} has {size} bytes as it is sent, {LONGEST} at most: browsers drop "
+            "a longer one without a word. Keep the value in the session"
+        )
+    return f"{name}={value}"
+
+
+def keep_to_one(headers: Headers) -> None:
+    """A response that sets cookies is for one visitor: no shared cache may hand it to others."""
+    asked = str(headers.get("Cache-Control") or "").lower()
+    said = {part.partition("=")[0].strip() for part in asked.split(",")}
+    if said & {"public", "s-maxage"} or (said & {"max-age", "immutable"} and not said & _PRIVATE):
+        headers.set("Cache-Control", "no-store, private")
 
 
 def _attribute(attribute: str, text: str) -> str:

@@ -20,6 +20,7 @@ from so.errors import (
     UriTooLongException,
 )
 from so.http.body import check_length
+from so.http.cookies import keep_to_one
 from so.http.middleware import Layer, Make, Stage, pipeline
 from so.http.request import OVERRIDES, Request
 from so.http.request_base import Environ
@@ -188,6 +189,8 @@ class Kernel:
             response = self._sound(request, response)
         if type(response).prepare is not Response.prepare or response.chunks is not None:
             response = self._prepared(request, response)
+        if "Set-Cookie" in response.headers:
+            keep_to_one(response.headers)
         return response
 
     def _guard(self, environ: Environ) -> None:

@@ -59,6 +59,9 @@ class HttpLimits(Settings, topic="http"):
     )
     disks: Any = part(Disks)
     default_disk: str = text("local", "STORAGE_DISK", "the disk of store(folder)")
+    hsts_seconds: int = whole(
+        31_536_000, "HTTP_HSTS_SECONDS", "browsers that came by HTTPS come by nothing else; 0: off"
+    )
     trust_request_id: bool = switch(
         False, None, "whether a request's own X-Request-Id is taken over"
     )

@@ -23,6 +23,9 @@ class SessionSettings(Settings, topic="session"):
     lifetime: float = number(
         120, "SESSION_LIFETIME", "minutes without a request until a session is over"
     )
+    guest_lifetime: float = number(
+        0, "SESSION_GUEST_LIFETIME", "the same where nobody is logged in; 0: as for users"
+    )
     expire_on_close: bool = switch(
         False, "SESSION_EXPIRE_ON_CLOSE", "true: the cookie ends with the browser"
     )

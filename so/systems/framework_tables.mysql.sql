@@ -316,7 +316,8 @@ create table if not exists sessions (
     remembered_until bigint not null default 0,    -- unix seconds; the row is kept until then
     primary key (id),
     key sessions_user_id_index (user_id),
-    key sessions_last_activity_index (last_activity)
+    key sessions_last_activity_index (last_activity),
+    key sessions_remembered_until_index (remembered_until, last_activity)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
 
 -- added: where a session went whose id was changed, for requests that were under way

@@ -301,6 +301,7 @@ create table if not exists sessions (
 );
 create index if not exists sessions_user_id_index on sessions (user_id);
 create index if not exists sessions_last_activity_index on sessions (last_activity);
+create index if not exists sessions_remembered_until_index on sessions (remembered_until, last_activity);
 
 -- added: where a session went whose id was changed, for requests that were under way
 create table if not exists session_moves (

@@ -7,16 +7,9 @@ Cookies and middleware are in so/edge/session.py, logging in is in so/systems/au
 from so.systems.sessions.masks import mask, unmask
 from so.systems.sessions.service import Cipher, Device, Devices, Sessions, clean_user_agent
 from so.systems.sessions.session import Limits, Session, id_of
-from so.systems.sessions.stores import (
-    ArrayStore,
-    DatabaseStore,
-    Move,
-    SessionStore,
-    StoredSession,
-)
+from so.systems.sessions.stores import DatabaseStore, Move, StoredSession
 
 __all__ = [
-    "ArrayStore",
     "Cipher",
     "DatabaseStore",
     "Device",
@@ -24,7 +17,6 @@ __all__ = [
     "Limits",
     "Move",
     "Session",
-    "SessionStore",
     "Sessions",
     "StoredSession",
     "clean_user_agent",

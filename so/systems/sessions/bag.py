@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
+from so.errors import SessionError
 from so.support.codec import Codec, default_codec
 
 Data = dict[str, Any]
@@ -41,6 +42,7 @@ class Bag:
         self._passing: dict[str, str] = dict(marks) if isinstance(marks, dict) else {}
         # Set by `now()`: shown in this request and never stored.
         self._momentary: set[str] = set()
+        self.closed: str | None = None  # why nothing may be changed any more
 
     # --- reading ---
 
@@ -73,7 +75,7 @@ class Bag:
 
     def put(self, key: str, value: Any) -> None:
         """Set the dotted *key*; raises CodecError for what cannot be stored."""
-        key = text_of_key(key)
+        key = self._changeable(key)
         change = _setting(key, self._stored_form(value))
         self._keep_for_good(key)
         _set(self._data, key, value)
@@ -83,7 +85,7 @@ class Bag:
 
     def add(self, key: str, by: int | float) -> Any:
         """Add *by* to the number at *key* (0 if there is none) → the sum."""
-        key = text_of_key(key)
+        key = self._changeable(key)
         here = _find(self._data, key)
         if here is not _MISSING and (isinstance(here, bool) or not isinstance(here, (int, float))):
             raise TypeError(f"cannot add to session key {key!r}: it holds a {type(here).__name__}")
@@ -95,7 +97,7 @@ class Bag:
 
     def push(self, key: str, value: Any) -> None:
         """Put *value* at the end of the list at *key*, which is begun if there is none."""
-        key = text_of_key(key)
+        key = self._changeable(key)
         change = _pushing(key, self._stored_form(value))
         self._keep_for_good(key)
         change(self._data)
@@ -104,7 +106,7 @@ class Bag:
 
     def forget(self, key: str) -> None:
         """Remove the dotted *key*, if it is there."""
-        key = text_of_key(key)
+        key = self._changeable(key)
         if not self.has_key(key):
             return
         self._keep_for_good(key)
@@ -114,6 +116,7 @@ class Bag:
 
     def clear(self) -> None:
         """Remove everything, the book-keeping included."""
+        self._changeable("")
         self._changes.append(Data.clear)
         self._data.clear()
         self._passing.clear()
@@ -124,7 +127,7 @@ class Bag:
 
     def flash(self, key: str, value: Any) -> None:
         """Set *key* for this request and the next one."""
-        key = text_of_key(key)
+        key = self._changeable(key)
         self.put(key, value)
         self._changes.append(_flashing({key: secrets.token_hex(4)}))
 
@@ -220,6 +223,12 @@ class Bag:
             mark = self._passing.pop(name, None)
             if mark is not None:
                 self._changes.append(_unflashing(name, mark))
+
+    def _changeable(self, key: str) -> str:
+        """*key* as it is stored; raises SessionError if nothing may be changed any more."""
+        if self.closed is not None:
+            raise SessionError(self.closed)
+        return text_of_key(key)
 
     def _stored_form(self, value: Any) -> Callable[[], Any]:
         """Gives a fresh copy of *value* at each call, as it will come back from the store."""

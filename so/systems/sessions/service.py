@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +18,7 @@ from so.support.codec import Codec, default_codec
 from so.support.scope import current_scope
 from so.support.signing import Signer
 from so.systems.sessions.session import MOVE_NOTICE_SECONDS, Limits, Session
-from so.systems.sessions.stores import ArrayStore, DatabaseStore, SessionStore, StoredSession
+from so.systems.sessions.stores import DatabaseStore, StoredSession
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 HANDLE_DIGITS = 24
 CLEANUP_PAUSE_SECONDS = 0.01
 _HANDLE = re.compile(rf"[0-9a-f]{{{HANDLE_DIGITS}}}")
+_OWN_TABLES = re.compile(r"\b(?:exists|on) (?:sessions|session_moves)\b")
 _NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -69,12 +74,40 @@ class Device:
         }
 
 
-class Devices(list[Device]):
-    """A list of sessions; `count()` without an argument says how many."""
+class Devices(Sequence[Device]):
+    """A list of sessions that is fetched when it is looked into; `count()` fetches none."""
+
+    def __init__(self, fetch: Callable[[], list[Device]], count: Callable[[], int] | None = None):
+        self._fetch, self._count = fetch, count
+        self._devices: list[Device] | None = None
+
+    def to_list(self) -> list[Device]:
+        """The sessions."""
+        if self._devices is None:
+            self._devices = self._fetch()
+        return self._devices
 
     def count(self, *value: Any) -> int:
         """How many there are (or, as for any list, how many equal *value*)."""
-        return super().count(*value) if value else len(self)
+        if value:
+            return self.to_list().count(*value)
+        if self._devices is None and self._count is not None:
+            return self._count()
+        return len(self)
+
+    def __len__(self) -> int:
+        return len(self.to_list())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.to_list()[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (Devices, list)) and self.to_list() == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.to_list())
 
 
 class Sessions:
@@ -89,21 +122,22 @@ class Sessions:
         touch_seconds: int = SessionSettings.touch_seconds,
         grace_seconds: int = SessionSettings.grace_seconds,
         max_bytes: int = SessionSettings.max_bytes,
+        guest_lifetime_minutes: float = SessionSettings.guest_lifetime,
         clock: Clock | None = None,
         signer: Signer | None = None,
-        store: SessionStore | None = None,
+        store: DatabaseStore | None = None,
         codec: Codec = default_codec,
         encrypt: bool = SessionSettings.encrypt,
         cipher: Cipher | None = None,
         key_of: Callable[[Any], str] | None = None,
         on_ended: Callable[[str, int], object] = lambda user_id, count: None,
     ) -> None:
-        """Without *db*, sessions live in this process's memory.
+        """Without *db*, sessions live as long as this process.
 
-        *absolute_lifetime_minutes* 0 sets no limit. With a *signer*, rows altered in the
-        database are dropped. *encrypt* needs a *cipher* and raises ConfigError without one.
-        *key_of(user)* is what the column `user_id` holds of a model; *on_ended(user_id, count)*
-        hears of sessions that were ended from outside.
+        *absolute_lifetime_minutes* 0 sets no limit; *guest_lifetime_minutes* 0 is that of users.
+        With a *signer*, rows altered in the database are dropped. *encrypt* needs a *cipher* and
+        raises ConfigError without one. *key_of(user)* is what the column `user_id` holds of a
+        model; *on_ended(user_id, count)* hears of sessions that were ended from outside.
         """
         if encrypt and cipher is None:
             raise ConfigError(
@@ -115,16 +149,18 @@ class Sessions:
                 f"session.lifetime is {lifetime_minutes} minutes: set SESSION_LIFETIME above 0"
             )
         idle = int(lifetime_minutes * 60)
+        guests = min(idle, int(guest_lifetime_minutes * 60) or idle)
         self.limits = Limits(
             idle_seconds=idle,
+            guest_seconds=guests,
             absolute_seconds=max(0, int(absolute_lifetime_minutes * 60)),
             # Noting activity too rarely would end sessions early that are in use.
-            touch_seconds=min(touch_seconds, idle // 10),
+            touch_seconds=min(touch_seconds, idle // 10, guests // 10),
             grace_seconds=grace_seconds,
             max_bytes=max_bytes,
         )
         self.clock = clock or Clock()
-        self._store = store or (ArrayStore() if db is None else DatabaseStore(db))
+        self._store = store or (_of_this_process() if db is None else DatabaseStore(db))
         self._signer, self._codec = signer, codec
         self._cipher = cipher if encrypt else None
         self._key, self._on_ended = key_of or _key, on_ended
@@ -156,16 +192,20 @@ class Sessions:
         now, idle = self.clock.time(), self.limits.idle_seconds
         rows = self._store.for_user(self._key(user))
         alive = [r for r in rows if now - r.last_activity < idle or r.remembered_until > now]
-        return self._devices(alive)
+        shown = self._shown(alive, self._current_id())
+        return Devices(lambda: shown)
 
     def active(self, minutes: float = 120) -> Devices:
-        """The sessions used within the last *minutes*; `.count()` says how many."""
-        moment = int(self.clock.time() - minutes * 60)
-        return self._devices(self._store.active_since(moment))
-
-    def _devices(self, rows: list[StoredSession]) -> Devices:
-        now, here = self.clock.time(), self._current_id()
+        """The sessions used within the last *minutes*; `.count()` says how many, by a COUNT."""
+        moment, here = int(self.clock.time() - minutes * 60), self._current_id()
         return Devices(
+            lambda: self._shown(self._store.active_since(moment), here),
+            lambda: self._store.count_active_since(moment),
+        )
+
+    def _shown(self, rows: list[StoredSession], here: str | None) -> list[Device]:
+        now = self.clock.time()
+        return [
             Device(
                 handle=row.id[:HANDLE_DIGITS],
                 user_id=row.user_id,
@@ -177,7 +217,7 @@ class Sessions:
                 remembered=row.remembered_until > now,
             )
             for row in rows
-        )
+        ]
 
     # --- ending ---
 
@@ -232,18 +272,46 @@ class Sessions:
         goes on. Remembered devices keep their row until they are forgotten. A session past its
         absolute lifetime is refused, so it is soon idle as well and goes then.
         """
-        now = int(self.clock.time())
+        now, store = int(self.clock.time()), self._store
         idle_since = now - self.limits.idle_seconds
+        removed = self._all(lambda: store.delete_idle(idle_since, batch))
+        removed += self._all(lambda: store.delete_forgotten(now, idle_since, batch))
+        if self.limits.guest_seconds < self.limits.idle_seconds:
+            guests = now - self.limits.guest_seconds
+            removed += self._all(lambda: store.delete_idle(guests, batch, guests_since=idle_since))
+        self._all(lambda: store.forget_moves(now - MOVE_NOTICE_SECONDS, batch))
+        return removed
+
+    def _all(self, remove: Callable[[], int]) -> int:
+        """Repeat *remove* until it finds nothing, with time for others in between; the sum."""
         removed = 0
-        while ids := self._store.expired(idle_since, now, batch):
-            gone = self._store.delete_expired(ids, idle_since)
+        while gone := remove():
             removed += gone
-            if len(ids) < batch or gone == 0:
-                break
-            self.clock.sleep(CLEANUP_PAUSE_SECONDS)
-        while self._store.forget_moves(now - MOVE_NOTICE_SECONDS, batch) == batch:
             self.clock.sleep(CLEANUP_PAUSE_SECONDS)
         return removed
+
+
+def _of_this_process() -> DatabaseStore:
+    """Rows in an SQLite file that goes with this process."""
+    from so.db.manager import Database
+    from so.db.schema import framework_sql
+    from so.db.sqltext import statements
+
+    folder, pid = tempfile.mkdtemp(prefix="so-sessions-"), os.getpid()
+    path = os.path.join(folder, "sessions.sqlite")
+    db = Database({"default": {"driver": "sqlite", "database": path, "synchronous": "off"}})
+    for statement in statements(framework_sql("sqlite"), "sqlite"):
+        if _OWN_TABLES.search(statement):
+            db.connection().unprepared(statement)
+
+    def remove() -> None:
+        if os.getpid() == pid:
+            db.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    store = DatabaseStore(db)
+    weakref.finalize(store, remove)
+    return store
 
 
 def clean_user_agent(given: str | bytes | None) -> str | None:

@@ -25,13 +25,18 @@ from so.support.ids import token as new_secret
 from so.support.signing import Signer
 from so.systems.sessions.bag import LOGIN, PREVIOUS, TOKEN, Bag, Data, text_of_key
 from so.systems.sessions.masks import fits, mask
-from so.systems.sessions.stores import Move, SessionStore, StoredSession
+from so.systems.sessions.stores import DatabaseStore, Move, StoredSession
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 OPTIMISTIC_TRIES = 3
 MAC_PURPOSE = "session"
 # A request that began before its session got a new id may still be running this long after.
 MOVE_NOTICE_SECONDS = 300
+
+TOO_LATE = (
+    "the response is on its way, with the cookies it has: begin or end the session, or put into a "
+    "new one, before the action returns"
+)
 
 logger = logging.getLogger("so.sessions")
 
@@ -41,6 +46,7 @@ class Limits:
     """How long sessions last and how much they hold; all of it decided by the application."""
 
     idle_seconds: int
+    guest_seconds: int  # idle, where nobody is logged in
     absolute_seconds: int  # 0: no limit
     touch_seconds: int
     grace_seconds: int
@@ -57,7 +63,7 @@ class Session:
 
     def __init__(
         self,
-        store: SessionStore,
+        store: DatabaseStore,
         secret: str | None,
         limits: Limits,
         clock: Clock,
@@ -81,7 +87,7 @@ class Session:
         self._grace: int | None = None  # None: the id stays
         self._pending: dict[str, Any] = {}
         # Muted: what happens to this session stays in this request. Lost: it was ended meanwhile.
-        self._is_muted = self._is_lost = self._is_renewed = False
+        self._is_muted = self._is_lost = self._is_renewed = self._is_sent = False
 
     # --- values ---
 
@@ -222,6 +228,7 @@ class Session:
         With `destroy=False` the old id goes on leading here for the seconds of grace, so that
         requests under way keep their session, and forms on the screen stay valid.
         """
+        self._before_it_is_sent()
         self._load()
         grace = 0 if destroy else self._limits.grace_seconds
         self._grace = grace if self._grace is None else min(grace, self._grace)
@@ -232,6 +239,7 @@ class Session:
 
     def invalidate(self) -> None:
         """End this session: its row goes, and what is put from now on is in a new one."""
+        self._before_it_is_sent()
         self._load()
         if self._row is not None:
             self._doomed.append(self._row.id)
@@ -277,14 +285,15 @@ class Session:
         remembered_until: int = 0,
         since: int | None = None,
     ) -> None:
-        """Log `identity['id']` in: a new id and token, the values kept.
+        """Log `identity['id']` in: a new id and token; a guest's values are kept, another user's
+        are not.
 
         *series* ties the row to a remember-me cookie, which is worth nothing without it. The
         absolute lifetime counts from *since*, the moment the password was last given (now).
         """
         begun = int(self._clock.time()) if since is None else since
         self.regenerate()
-        self._values.put(LOGIN, dict(identity))
+        self.update_identity(identity)
         if not self.has_token():
             self.regenerate_token()
         self._pending = {
@@ -294,7 +303,13 @@ class Session:
         }
 
     def update_identity(self, identity: Mapping[str, Any]) -> None:
-        """Change what `identity()` gives without a new login."""
+        """Change what `identity()` gives without a new login.
+
+        Where that is another user from now on, he finds nothing of the one before.
+        """
+        before = (self.identity() or {}).get("id")
+        if before is not None and str(before) != str(identity.get("id")):
+            self._values.clear()
         self._values.put(LOGIN, dict(identity))
 
     def sign_out(self) -> None:
@@ -338,7 +353,21 @@ class Session:
         self._load()
         if self._bag is None:
             raise SessionError("the session could not be opened")
+        if self._is_sent and self._row is None:
+            self._bag.closed = TOO_LATE
         return self._bag
+
+    def sent(self) -> None:
+        """The head of the response is on its way, and with it the last cookie.
+
+        What a streamed body puts from now on is saved if there is a session; beginning or ending
+        one, or changing its id, raises SessionError.
+        """
+        self._is_sent = True
+
+    def _before_it_is_sent(self) -> None:
+        if self._is_sent:
+            raise SessionError(TOO_LATE)
 
     def _load(self) -> None:
         if self._bag is not None:
@@ -370,7 +399,8 @@ class Session:
 
     def _is_over(self, row: StoredSession) -> bool:
         now, limits = self._clock.time(), self._limits
-        if now - row.last_activity >= limits.idle_seconds:
+        idle = limits.guest_seconds if row.user_id is None else limits.idle_seconds
+        if now - row.last_activity >= idle:
             return True
         return 0 < limits.absolute_seconds <= now - row.created_at and row.created_at > 0
 
@@ -429,16 +459,17 @@ class Session:
                     self._store.delete(move.new_id)
         self._doomed.clear()
 
-    def _insert(self, bag: Bag) -> None:
+    def _insert(self, bag: Bag, over: str | None = None) -> None:
+        """A new row of the values of *bag*, or of its changes laid *over* others'."""
         if not bag.is_changed:
             return
         if not self.has_token():
             self.regenerate_token()
         now = int(self._clock.time())
         empty = StoredSession(id_of(self._own_secret()), None, None, None, "", now, -1, now)
-        made = self._made_from(empty, *self._merged(bag))
+        made = self._made_from(empty, *self._merged(bag, over))
         self._store.insert(made)
-        self._stored(made, bag, None)
+        self._stored(made, bag, over)
 
     def _update(self, bag: Bag, row: StoredSession) -> None:
         text, data = self._merged(bag)
@@ -460,6 +491,7 @@ class Session:
 
     def _replace(self, bag: Bag, row: StoredSession, text: str, data: Data | None) -> None:
         newer: str | None = None
+        login = self._pending
         for _ in range(OPTIMISTIC_TRIES):
             made = self._made_from(row, text, data)
             if self._store.replace(row, made, self._move(row.id)):
@@ -467,12 +499,27 @@ class Session:
                 return
             found = self._found_again(row.id)
             if found is None:
+                self._begin_apart(bag, row, login)
                 return
             row, newer = found, self._plain_text(found)
             text, data = self._merged(bag, newer)
-        self._replace_locked(bag, row.id)
+        if not self._replaced_locked(bag, row.id):
+            self._begin_apart(bag, row, login)
 
-    def _replace_locked(self, bag: Bag, id: str) -> None:
+    def _begin_apart(self, bag: Bag, row: StoredSession, login: dict[str, Any]) -> None:
+        """A login holds even if its guest's session went elsewhere, as a double click does it.
+
+        Whoever gave a password here gets a session of its own: with the guest's values if another
+        login took them along, with nothing of a session that was ended.
+        """
+        if not login:
+            return
+        text = "{}" if self._is_lost or row.user_id is not None else self._plain_text(row)
+        self._is_muted = self._is_lost = False
+        self._row, self._bag, self._grace, self._pending = None, bag, None, login
+        self._insert(bag, text)
+
+    def _replaced_locked(self, bag: Bag, id: str) -> bool:
         """The same with the row held, after others have been quicker too often."""
         newer = ""
 
@@ -484,8 +531,9 @@ class Session:
         made = self._store.replace_locked(id, make, self._move(id))
         if made is None:
             self._lose()
-        else:
-            self._stored(made, bag, newer)
+            return False
+        self._stored(made, bag, newer)
+        return True
 
     def _found_again(self, id: str) -> StoredSession | None:
         """The row as somebody else has left it; None, with nothing more to save, if it is gone."""

@@ -1,4 +1,4 @@
-"""Where session rows are kept: the table `sessions`, or memory for tests.
+"""Where session rows are kept: the table `sessions`.
 
 A store knows rows by the SHA-256 of the cookie's secret and nothing of what is in them. Every
 write is one conditional statement: it says what it expects to find, and answers whether it
@@ -7,10 +7,9 @@ found it. Deciding what to do when it did not is the session's business.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from so.errors import ConcurrencyError
 
@@ -47,70 +46,6 @@ class Move:
     new_id: str
     readable_until: int
     created_at: int
-
-
-class SessionStore(Protocol):
-    """What a session needs of the place it is kept in."""
-
-    def read(self, id: str) -> StoredSession | None:
-        """The row called *id*."""
-        ...
-
-    def insert(self, row: StoredSession) -> None:
-        """Add a row."""
-        ...
-
-    def replace(self, old: StoredSession, new: StoredSession, move: Move | None) -> bool:
-        """Put *new* in the place of *old*, if that still has its version, and note *move*."""
-        ...
-
-    def replace_locked(
-        self, id: str, make: Callable[[StoredSession], StoredSession], move: Move | None
-    ) -> StoredSession | None:
-        """Put `make(row)` in the place of row *id* while nobody else may; None without a row."""
-        ...
-
-    def touch(self, row: StoredSession) -> bool:
-        """Write last_activity, ip_address and user_agent of *row*; False if it is gone."""
-        ...
-
-    def delete(self, id: str) -> bool:
-        """Remove a row; False if it was not there."""
-        ...
-
-    def delete_for_user(
-        self, user_id: str, *, series: str | None = None, keep: str | None = None
-    ) -> int:
-        """Remove the user's rows, all but *keep*, or only those of a remember-me *series*."""
-        ...
-
-    def for_user(self, user_id: str) -> list[StoredSession]:
-        """The user's rows, last active first, with empty payloads."""
-        ...
-
-    def active_since(self, moment: int) -> list[StoredSession]:
-        """Every row active after *moment*, last active first, with empty payloads."""
-        ...
-
-    def with_prefix(self, prefix: str) -> list[StoredSession]:
-        """The rows whose ids begin with *prefix* (hex digits), with empty payloads."""
-        ...
-
-    def moved(self, old_id: str) -> Move | None:
-        """Where the session called *old_id* went, following it to its last known place."""
-        ...
-
-    def expired(self, idle_since: int, now: int, limit: int) -> list[str]:
-        """Up to *limit* ids of rows idle since then and not remembered any more."""
-        ...
-
-    def delete_expired(self, ids: list[str], idle_since: int) -> int:
-        """Remove those of *ids* that are still idle since then."""
-        ...
-
-    def forget_moves(self, before: int, limit: int) -> int:
-        """Remove up to *limit* moves noted before that moment."""
-        ...
 
 
 _LISTED = (
@@ -233,6 +168,11 @@ class DatabaseStore:
         """Every row active after *moment*, last active first, with empty payloads."""
         return self._list("last_activity > ? order by last_activity desc, id", moment)
 
+    def count_active_since(self, moment: int) -> int:
+        """How many rows were active after *moment*."""
+        sql = "select count(*) from sessions where last_activity > ?"
+        return int(self._db.connection().select_tuples(sql, (moment,), use_read=False)[0][0])
+
     def with_prefix(self, prefix: str) -> list[StoredSession]:
         """The rows whose ids begin with *prefix* (hex digits), with empty payloads."""
         # `g` comes after every hex digit: a range of the primary key, where LIKE may not use it.
@@ -255,21 +195,37 @@ class DatabaseStore:
         )
         return Move(*rows[0]) if rows else None
 
-    def expired(self, idle_since: int, now: int, limit: int) -> list[str]:
-        """Up to *limit* ids of rows idle since then and not remembered any more."""
+    def delete_idle(self, until: int, limit: int, *, guests_since: int | None = None) -> int:
+        """Remove up to *limit* rows idle at *until* that no device is remembered by.
+
+        With *guests_since*, only those of guests that were active from then on.
+        """
+        condition, values = "remembered_until = 0 and last_activity <= ?", [until]
+        if guests_since is not None:
+            condition += " and last_activity >= ? and user_id is null"
+            values.append(guests_since)
+        return self._delete_listed(condition, values, until, limit)
+
+    def delete_forgotten(self, now: int, idle_since: int, limit: int) -> int:
+        """Remove up to *limit* idle rows whose device is remembered no longer."""
+        condition = "remembered_until > 0 and remembered_until <= ? and last_activity <= ?"
+        return self._delete_listed(condition, [now, idle_since], idle_since, limit)
+
+    def _delete_listed(self, condition: str, values: list[int], idle_since: int, limit: int) -> int:
         rows = self._db.connection().select_tuples(
-            "select id from sessions where last_activity <= ? and remembered_until <= ? limit ?",
-            (idle_since, now, limit),
+            f"select id from sessions where {condition} limit ?",  # noqa: S608  # ours alone
+            (*values, limit),
             use_read=False,
         )
+        if not rows:
+            return 0
         # By key and in key order: two cleanups, and requests, then lock rows the same way round.
-        return sorted(row[0] for row in rows)
-
-    def delete_expired(self, ids: list[str], idle_since: int) -> int:
-        """Remove those of *ids* that are still idle since then."""
-        marks = ", ".join("?" * len(ids))
-        sql = f"delete from sessions where id in ({marks}) and last_activity <= ?"  # noqa: S608  # marks only
-        return self._write(sql, (*ids, idle_since))
+        # Conditional again: somebody may have come back since.
+        marks = ", ".join("?" * len(rows))
+        return self._write(
+            f"delete from sessions where id in ({marks}) and last_activity <= ?",  # noqa: S608  # marks only
+            (*sorted(row[0] for row in rows), idle_since),
+        )
 
     def forget_moves(self, before: int, limit: int) -> int:
         """Remove up to *limit* moves noted before that moment."""
@@ -285,123 +241,6 @@ class DatabaseStore:
             f"delete from session_moves where old_id in ({marks})",  # noqa: S608  # marks only
             sorted(row[0] for row in rows),
         )
-
-
-class ArrayStore:
-    """Rows in this process's memory, for tests: gone with the process, shared with no other."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, StoredSession] = {}
-        self._moves: dict[str, Move] = {}
-        self._lock = threading.RLock()
-
-    def read(self, id: str) -> StoredSession | None:
-        """The row called *id*."""
-        with self._lock:
-            row = self._rows.get(id)
-            return None if row is None else replace(row)
-
-    def insert(self, row: StoredSession) -> None:
-        """Add a row."""
-        with self._lock:
-            self._rows[row.id] = replace(row)
-
-    def replace(self, old: StoredSession, new: StoredSession, move: Move | None) -> bool:
-        """Put *new* in the place of *old*, if that still has its version, and note *move*."""
-        with self._lock:
-            here = self._rows.get(old.id)
-            if here is None or here.version != old.version:
-                return False
-            del self._rows[old.id]
-            self._rows[new.id] = replace(new)
-            if move is not None:
-                self._moves[move.old_id] = move
-            return True
-
-    def replace_locked(
-        self, id: str, make: Callable[[StoredSession], StoredSession], move: Move | None
-    ) -> StoredSession | None:
-        """Put `make(row)` in the place of row *id* while nobody else may; None without a row."""
-        with self._lock:
-            here = self.read(id)
-            if here is None:
-                return None
-            made = make(here)
-            self.replace(here, made, move)
-            return made
-
-    def touch(self, row: StoredSession) -> bool:
-        """Write last_activity, ip_address and user_agent of *row*; False if it is gone."""
-        with self._lock:
-            here = self._rows.get(row.id)
-            if here is None:
-                return False
-            here.last_activity = row.last_activity
-            here.ip_address, here.user_agent = row.ip_address, row.user_agent
-            return True
-
-    def delete(self, id: str) -> bool:
-        """Remove a row; False if it was not there."""
-        with self._lock:
-            return self._rows.pop(id, None) is not None
-
-    def delete_for_user(
-        self, user_id: str, *, series: str | None = None, keep: str | None = None
-    ) -> int:
-        """Remove the user's rows, all but *keep*, or only those of a remember-me *series*."""
-        with self._lock:
-            gone = [
-                row.id
-                for row in self._rows.values()
-                if row.user_id == user_id
-                and row.id != keep
-                and series in (None, row.remember_series)
-            ]
-            for id in gone:
-                del self._rows[id]
-            return len(gone)
-
-    def for_user(self, user_id: str) -> list[StoredSession]:
-        """The user's rows, last active first, with empty payloads."""
-        return self._list(lambda row: row.user_id == user_id)
-
-    def active_since(self, moment: int) -> list[StoredSession]:
-        """Every row active after *moment*, last active first, with empty payloads."""
-        return self._list(lambda row: row.last_activity > moment)
-
-    def with_prefix(self, prefix: str) -> list[StoredSession]:
-        """The rows whose ids begin with *prefix* (hex digits), with empty payloads."""
-        return self._list(lambda row: row.id.startswith(prefix))
-
-    def _list(self, fits: Callable[[StoredSession], bool]) -> list[StoredSession]:
-        with self._lock:
-            found = [replace(row, payload="") for row in self._rows.values() if fits(row)]
-        return sorted(found, key=lambda row: (-row.last_activity, row.id))
-
-    def moved(self, old_id: str) -> Move | None:
-        """Where the session called *old_id* went, following it to its last known place."""
-        return _followed(self._moves.get, old_id)
-
-    def expired(self, idle_since: int, now: int, limit: int) -> list[str]:
-        """Up to *limit* ids of rows idle since then and not remembered any more."""
-        found = self._list(
-            lambda row: row.last_activity <= idle_since and row.remembered_until <= now
-        )
-        return [row.id for row in found[:limit]]
-
-    def delete_expired(self, ids: list[str], idle_since: int) -> int:
-        """Remove those of *ids* that are still idle since then."""
-        with self._lock:
-            rows = [self._rows[id] for id in ids if id in self._rows]
-            return sum(self.delete(row.id) for row in rows if row.last_activity <= idle_since)
-
-    def forget_moves(self, before: int, limit: int) -> int:
-        """Remove up to *limit* moves noted before that moment."""
-        with self._lock:
-            old = [id for id, move in self._moves.items() if move.created_at < before][:limit]
-            for id in old:
-                del self._moves[id]
-            return len(old)
 
 
 def _followed(look_up: Callable[[str], Move | None], old_id: str) -> Move | None:

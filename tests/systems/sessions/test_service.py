@@ -210,13 +210,14 @@ def test_cleaning_up_spares_a_session_that_comes_back_to_life_in_between(
     returning = sessions.open(cookie)
     returning.put("x", 1)
     clock.travel(MINUTE)
-    delete = sessions._store.delete_expired
+    write = sessions._store._write
 
-    def delete_after_the_save(ids: list[str], idle_since: int) -> int:
-        returning.save()
-        return delete(ids, idle_since)
+    def delete_after_the_save(sql: str, values: object) -> int:
+        if sql.startswith("delete from sessions where id in"):
+            returning.save()
+        return write(sql, values)
 
-    monkeypatch.setattr(sessions._store, "delete_expired", delete_after_the_save)
+    monkeypatch.setattr(sessions._store, "_write", delete_after_the_save)
 
     assert sessions.cleanup() == 0
     assert is_alive(sessions, cookie)
