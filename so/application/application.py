@@ -19,7 +19,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from so import __version__
-from so.application import assembly
+from so.application import assembly, homes
 from so.application.running import defaults, running
 from so.application.settings import settings_of
 from so.config import Env
@@ -101,7 +101,7 @@ class Application(Container):
 
     def install_tables(self, connection: str | None = None) -> None:
         """Create the framework's tables where the systems keep theirs; harmless when they exist."""
-        assembly.install_tables(self, connection)
+        homes.install(self, connection)
 
     # --- settings, paths and facts ---
 

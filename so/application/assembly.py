@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from so.application import logins
+from so.application import homes, logins
 from so.application.running import current_application, running
 from so.errors import ConfigError
 from so.settings.activity import ActivitySettings
@@ -121,31 +121,11 @@ def make_db(app: App) -> Any:
         app.clock,
         folder=app.base_path(),
         redact=settings.get("redact"),
+        homes={t: name for t, name in homes.homes(app).items() if name != settings["default"]},
     )
     if app.is_debug():
         database.listen(_note_query)
     return database
-
-
-def _source(app: App, name: str | None) -> Any:
-    """The connection that a system is configured to use; the default one where none is."""
-    known = app.config.get("database.connections", ())
-    return app.make("db").source(name if name in known else None)
-
-
-def install_tables(app: App, connection: str | None = None) -> None:
-    """Create the framework's tables where the systems keep theirs; harmless when they exist."""
-    from so.db import schema
-
-    db = app.make("db")
-    if connection:
-        schema.install(db.connection(connection))
-        return
-    schema.install(db.connection())
-    for topic in (CacheSettings, SessionSettings, QueueSettings):
-        own = _source(app, app.settings(topic).connection).connection()
-        if own is not db.connection():
-            schema.install(own)
 
 
 def make_job_codec(app: App) -> Codec:
@@ -297,7 +277,7 @@ def make_caches(app: App) -> Any:
     from so.systems import cache
 
     settings = app.settings(CacheSettings)
-    source = _source(app, settings.connection)
+    source = app.make("db").source(homes.cache_home(app))
     locks = cache.DatabaseLocks(source, app.clock)
 
     def build(store: Any, shared: bool = True) -> Callable[[], Any]:
@@ -335,7 +315,7 @@ def make_limiter(app: App) -> Any:
     from so.systems.cache.limits import DatabaseCounters, RateLimiter, SteadyCounters
 
     settings = app.settings(CacheSettings)
-    counters = DatabaseCounters(_source(app, settings.connection), app.clock)
+    counters = DatabaseCounters(app.make("db").source(homes.cache_home(app)), app.clock)
     return RateLimiter(SteadyCounters(counters, app.clock), settings.prefix)
 
 
@@ -348,7 +328,7 @@ def make_sessions(app: App) -> Any:
 
     settings = app.settings(SessionSettings)
     return Sessions(
-        _source(app, settings.connection) if settings.driver == "database" else None,
+        app.make("db").source(homes.session_home(app)) if settings.driver == "database" else None,
         lifetime_minutes=settings.lifetime,
         absolute_lifetime_minutes=settings.absolute_lifetime,
         guest_lifetime_minutes=settings.guest_lifetime,
@@ -434,7 +414,7 @@ def make_queue(app: App) -> Any:
 
     settings = app.settings(QueueSettings)
     queue = Queue(
-        _source(app, settings.connection),
+        app.make("db").source(homes.queue_home(app)),
         clock=app.clock,
         default=settings.default,
         default_queue=settings.queue,

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 from weakref import WeakSet
 
+from so.application import homes
 from so.errors import ConfigError
 from so.settings.app import AppSettings
 from so.settings.auth import AuthSettings
@@ -70,7 +71,7 @@ def make_authentication(app: App) -> Any:
         hasher=app.make("hasher"),
         throttle=app.make("login_throttle"),
         remember=auth.RememberTokens(
-            _session_source(app, sessions.connection),
+            app.make("db").source(homes.session_home(app)),
             lifetime_days=settings.remember_days,
             grace_seconds=settings.remember_grace_seconds,
             clock=app.clock,
@@ -108,12 +109,6 @@ def sessions_ended(app: App, user_id: str, count: int) -> None:
     except ConfigError:  # an application without users of its own may have sessions all the same
         user = None
     authentication.events.fire("ended", user, sessions=count)
-
-
-def _session_source(app: App, name: str | None) -> Any:
-    """The connection of sessions; the default one where none is set."""
-    known = app.config.get("database.connections", ())
-    return app.make("db").source(name if name in known else None)
 
 
 def make_login_throttle(app: App) -> Any:

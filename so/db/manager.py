@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,6 +55,12 @@ def _free_locks() -> None:
 os.register_at_fork(after_in_child=_free_locks)
 
 
+_NAME = re.compile(r'^\s*["`]?(\w+)')
+_FIRST_TABLE = re.compile(
+    r"\b(?:from|into|update|truncate(?:\s+table)?)\s+[\"`]?(\w+)", re.IGNORECASE
+)
+
+
 class _Opened(dict[str | None, Connection]):
     """One thread's connections; under None, the default one."""
 
@@ -77,12 +84,14 @@ class Database:
         *,
         folder: Path | str | None = None,
         redact: Iterable[str] | None = None,
+        homes: Mapping[str, str] | None = None,
     ) -> None:
         """*connections* as in config/database.py; nothing is checked or opened before use.
 
         *folder*: where relative paths of SQLite files start. *redact*: columns whose bindings are
         masked wherever statements are shown; None leaves the list of so/db/options.py. Without
-        *default* it is the connection of that name, or the only one there is.
+        *default* it is the connection of that name, or the only one there is. *homes*: table →
+        connection, for tables that live elsewhere; a query on one goes there by itself.
         """
         self._configs: dict[str, Mapping[str, Any] | str] = dict(connections)
         self._folder = None if folder is None else Path(folder)
@@ -90,6 +99,7 @@ class Database:
         only = next(iter(connections)) if len(connections) == 1 else "default"
         self._default: str = default or only
         self.clock = clock or Clock()
+        self._homes = dict(homes or {})
         self._hooks = Hooks()
         self._pool = Pool()
         self._dialects: dict[str, Dialect] = {}
@@ -168,6 +178,19 @@ class Database:
     def source(self, name: str | None = None) -> ConnectionSource:
         """A source that always gives connection *name*: what a system is handed."""
         return self if name is None else _Named(self, name)
+
+    def home(self, text: str, is_sql: bool = True) -> Connection:
+        """The connection on which the table lives that *text*, SQL or a name, is about.
+
+        Plain SQL is about the first table it reads or writes. It is the default connection unless
+        the table has a home of its own, and within `using_connection()`.
+        """
+        here = self.connection()
+        if not self._homes or here.name != self._default:
+            return here
+        found = (_FIRST_TABLE if is_sql else _NAME).search(text)
+        elsewhere = self._homes.get(found.group(1)) if found else None
+        return here if elsewhere is None else self.connection(elsewhere)
 
     def add_connection(self, name: str, config: Mapping[str, Any] | str) -> None:
         """Configure one more connection, or another configuration under a known name."""
@@ -253,10 +276,12 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- querying, on the default connection
+    # --- querying, on the default connection or where a table lives
 
     def table(self, name: Any, as_: str | None = None, connection: str | None = None) -> Query:
-        """A new query on *name*."""
+        """A new query on *name*, on *connection* or where that table lives."""
+        if connection is None and isinstance(name, str):
+            return self.home(name, is_sql=False).table(name, as_)
         return self.connection(connection).table(name, as_)
 
     def query(self) -> Query:
@@ -271,42 +296,42 @@ class Database:
 
     def select(self, sql: str, bindings: Any = (), use_read: bool = True) -> Collection[Row]:
         """See Connection.select()."""
-        return self.connection().select(sql, bindings, use_read)
+        return self.home(sql).select(sql, bindings, use_read)
 
     def select_one(self, sql: str, bindings: Any = (), use_read: bool = True) -> Row | None:
         """See Connection.select_one()."""
-        return self.connection().select_one(sql, bindings, use_read)
+        return self.home(sql).select_one(sql, bindings, use_read)
 
     def select_tuples(self, sql: str, bindings: Any = (), use_read: bool = True) -> Tuples:
         """See Connection.select_tuples()."""
-        return self.connection().select_tuples(sql, bindings, use_read)
+        return self.home(sql).select_tuples(sql, bindings, use_read)
 
     def scalar(self, sql: str, bindings: Any = (), use_read: bool = True) -> Any:
         """See Connection.scalar()."""
-        return self.connection().scalar(sql, bindings, use_read)
+        return self.home(sql).scalar(sql, bindings, use_read)
 
     def cursor(self, sql: str, bindings: Any = (), use_read: bool = True) -> Iterator[Row]:
         """See Connection.cursor()."""
-        return self.connection().cursor(sql, bindings, use_read)
+        return self.home(sql).cursor(sql, bindings, use_read)
 
     def insert(self, sql: str, bindings: Any = ()) -> bool:
         """See Connection.insert()."""
-        return self.connection().insert(sql, bindings)
+        return self.home(sql).insert(sql, bindings)
 
     def insert_get_id(self, sql: str, bindings: Any = ()) -> int:
         """See Connection.insert_get_id()."""
-        return self.connection().insert_get_id(sql, bindings)
+        return self.home(sql).insert_get_id(sql, bindings)
 
     def affecting_statement(self, sql: str, bindings: Any = ()) -> int:
         """See Connection.affecting_statement()."""
-        return self.connection().affecting_statement(sql, bindings)
+        return self.home(sql).affecting_statement(sql, bindings)
 
     update = affecting_statement
     delete = affecting_statement
 
     def statement(self, sql: str, bindings: Any = ()) -> bool:
         """See Connection.statement()."""
-        return self.connection().statement(sql, bindings)
+        return self.home(sql).statement(sql, bindings)
 
     def unprepared(self, sql: str) -> bool:
         """See Connection.unprepared()."""
@@ -314,7 +339,7 @@ class Database:
 
     def run(self, sql: str, bindings: Any = ()) -> Outcome:
         """See Connection.run()."""
-        return self.connection().run(sql, bindings)
+        return self.home(sql).run(sql, bindings)
 
     # --- transactions, on the default connection
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Protocol
 
-from so.db.connection import Connection
 from so.db.query import Query
 
 PIECE: Final = 500
@@ -22,10 +21,10 @@ _INTEGERS = range(-(2**63), 2**63)
 
 
 class Named(Protocol):
-    """What gives connections by name: a Database."""
+    """What gives queries on tables by the name of their connection: a Database."""
 
-    def connection(self, name: str | None = None) -> Connection:
-        """The connection *name* of this thread."""
+    def table(self, name: Any, as_: str | None = None, connection: str | None = None) -> Query:
+        """A query on the table *name*."""
 
 
 class DatabasePresence:
@@ -61,7 +60,7 @@ class DatabasePresence:
 
     def _rows(self, target: Any) -> Query:
         """The rows of *target* that count."""
-        query = self._db.connection(target.connection).table(target.table)
+        query = self._db.table(target.table, connection=target.connection)
         if target.ignored is not None:
             query = query.where(target.id_column, "!=", target.ignored)
         for where in target.wheres:

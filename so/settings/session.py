@@ -18,7 +18,7 @@ class SessionSettings(Settings, topic="session"):
         of=("database", "array"),
     )
     connection: str | None = text(
-        None, "SESSION_CONNECTION", "of config/database.py; empty: the default one"
+        None, "SESSION_CONNECTION", "of config/database.py; empty: that of the cache"
     )
     lifetime: float = number(
         120, "SESSION_LIFETIME", "minutes without a request until a session is over"

@@ -233,3 +233,24 @@ def test_a_stream_that_cannot_start_is_a_lock_timeout(old_style):
         with pytest.raises(LockTimeoutError):
             reader.select("select * from t")
         writer.roll_back()
+
+
+def test_a_table_with_a_home_of_its_own_is_queried_there(tmp_path):
+    database = Database(
+        {"main": str(tmp_path / "a.sqlite"), "own": str(tmp_path / "b.sqlite")},
+        "main",
+        homes={"notes": "own"},
+    )
+    for name in ("main", "own"):
+        database.connection(name).statement("create table notes (id integer, text varchar(9))")
+    database.connection("own").table("notes").insert({"id": 1, "text": "there"})
+
+    assert database.table("notes").value("text") == "there"
+    assert database.table("notes as n", connection="main").count() == 0
+    assert database.select("select text from notes where id = 1")[0].text == "there"
+    assert database.affecting_statement("Update notes set text = 'from main'") == 1
+    assert database.statement("insert into notes values (2, 'into main')")
+    assert database.table("notes").count() == 2
+    assert database.using_connection("own", lambda: database.table("notes").count()) == 2
+    assert database.connection("main").table("notes").count() == 0
+    database.close()

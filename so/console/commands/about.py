@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import so
+from so.application import homes
 from so.console.command import Command
-from so.errors import CommandError, SixOrbitError
+from so.errors import CommandError, ConfigError, SixOrbitError
 from so.settings.activity import ActivitySettings
 from so.settings.app import AppSettings
 from so.settings.cache import CacheSettings
@@ -26,6 +27,7 @@ from so.settings.queue import QueueSettings
 from so.settings.session import SessionSettings
 
 if TYPE_CHECKING:
+    from so.db.connection import Connection
     from so.db.schema import Fault
 
 LARGEST_SKEW = 2.0  # seconds between this clock and the database's
@@ -176,12 +178,17 @@ class Check(Command):
     def _database(self) -> Iterator[str]:
         from so.db.schema import check
 
-        for name in dict.fromkeys([None, self.app.settings(CacheSettings).connection]):
-            connection = self.app.make("db").connection(name)
+        for connection in self._places():
             yield from self._tables(connection.name, check(connection))
             skew = abs(connection.database_time() - time.time())
             if skew > LARGEST_SKEW:
                 yield f"the clock of database {connection.name} differs by {skew:.1f} seconds"
+
+    def _places(self) -> list[Connection]:
+        try:
+            return homes.connections(self.app)
+        except ConfigError:  # named already
+            return [self.app.make("db").connection()]
 
     def _tables(self, name: str, faults: list[Fault]) -> Iterator[str]:
         missing = [fault.table for fault in faults if fault.kind == "table"]
@@ -213,20 +220,13 @@ class Check(Command):
         activity = now - timedelta(days=self.app.settings(ActivitySettings).prune_days) - late
         notified = now - timedelta(days=self.app.settings(NotificationSettings).prune_days) - late
         idle = int((now - late).timestamp()) - int(60 * sessions.lifetime)
-        cache = self.app.settings(CacheSettings).connection
-        for connection, table, column, before, command in (
-            (None, "activity_log", "created_at", activity, "activity:prune"),
-            (None, "notifications", "read_at", notified, "notification:cleanup"),
-            (
-                sessions.connection,
-                "sessions",
-                "last_activity",
-                idle,
-                "session:cleanup",
-            ),
-            (cache, "cache", "expiration", int((now - late).timestamp()), "cache:gc"),
+        for table, column, before, command in (
+            ("activity_log", "created_at", activity, "activity:prune"),
+            ("notifications", "read_at", notified, "notification:cleanup"),
+            ("sessions", "last_activity", idle, "session:cleanup"),
+            ("cache", "expiration", int((now - late).timestamp()), "cache:gc"),
         ):
-            rows = self.app.make("db").table(table, connection=connection)
+            rows = self.app.make("db").table(table)
             if rows.where(column, "<", before).exists():
                 yield f"{table} holds rows that are long over: run `{command}` by a timer"
         failed = self.app.make("db").table("failed_jobs").select("id").limit(MANY_FAILED_JOBS + 1)

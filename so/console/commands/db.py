@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from so.application import homes
 from so.console.command import Command
 from so.db import schema
 from so.db.connection import Connection
@@ -21,22 +22,19 @@ from so.errors import CommandError
 class DbInstall(Command):
     """Creates the framework's tables where they are missing."""
 
-    signature = "db:install {--connection= : Default: the default one, and cache on SQLite}"
+    signature = "db:install {--connection= : Default: every one that holds tables of the framework}"
     description = "Create the framework tables; harmless when they exist"
 
-    def handle(self, database: Database) -> int:
+    def handle(self) -> int:
         """Install and print what was created."""
-        result = {}
-        for connection in _chosen(database, self.option("connection")):
-            result[connection.name] = done = schema.install(connection)
-            if not self.wants_json:
-                for text in done:
-                    self.line(f"  {connection.name}: created {text}")
-                self.info(
-                    f"{connection.name}: {'installed' if done else 'everything was there already'}"
-                )
+        result = homes.install(self.app, self.option("connection"))
         if self.wants_json:
             self.json(result)
+            return 0
+        for name, done in result.items():
+            for text in done:
+                self.line(f"  {name}: created {text}")
+            self.info(f"{name}: {'installed' if done else 'everything was there already'}")
         return 0
 
 
@@ -56,13 +54,13 @@ class DbSchema(Command):
 class DbCheck(Command):
     """Compares live databases with what the framework needs."""
 
-    signature = "db:check {--connection= : Default: the default one, and cache on SQLite}"
+    signature = "db:check {--connection= : Default: every one that holds tables of the framework}"
     description = "Name each missing table, column, index and wrong collation"
 
     def handle(self, database: Database) -> int:
         """Print each fault; 1 if there is one. Money in text is named, but is no fault."""
-        found = {}
-        for connection in _chosen(database, self.option("connection")):
+        found, name = {}, self.option("connection")
+        for connection in [database.connection(name)] if name else homes.connections(self.app):
             money = schema.money_in_text(connection, _decimals(database, connection))
             found[connection.name] = [*schema.check(connection), *money]
         if self.wants_json:
@@ -143,19 +141,6 @@ def _decimals(database: Database, connection: Connection) -> Iterator[tuple[str,
         for column, cast in model.casts.items():
             if cast is Decimal or str(cast).strip().lower().partition(":")[0] == "decimal":
                 yield connection.prefix + model.table, column, str(cast)
-
-
-def _chosen(database: Database, name: str | None) -> list[Connection]:
-    """The connection called *name*, or those the framework's systems use by default."""
-    if name:
-        return [database.connection(name)]
-    default = database.connection()
-    found = [default]
-    if default.dialect.name == "sqlite" and "cache" in database.configured():
-        cache = database.connection("cache")
-        if cache.config["database"] != default.config["database"]:
-            found.append(cache)
-    return found
 
 
 def _seeder(folder: Path, name: str) -> type[Any]:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
-from so.errors import DatabaseError
 from so.support.clock import Clock
 from so.systems.cache.entry import after, checked_prefix, stored_key
 from so.systems.cache.sharing import Outage, clock_of, key_of, retried, swept, waited
@@ -297,7 +296,7 @@ class SteadyCounters:
         self.clock = shared.clock
         self._shared = shared
         self._local = MemoryCounters(clock)
-        self._outage = Outage("limits", "this process counts alone", (DatabaseError, OSError))
+        self._outage = Outage("limits", "this process counts alone")
 
     def _ask(self, work: Callable[[Counters], T]) -> T:
         return self._outage.spared(lambda: work(self._shared), lambda: work(self._local))

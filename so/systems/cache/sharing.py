@@ -11,10 +11,18 @@ from typing import TypeVar
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
-from so.errors import ConcurrencyError
+from so.errors import (
+    ConcurrencyError,
+    LostConnectionError,
+    QueryError,
+    ReadOnlyError,
+    StatementTimeoutError,
+)
 from so.support.clock import Clock
 
 T = TypeVar("T")
+_AWAY = (LostConnectionError, ConcurrencyError, ReadOnlyError, StatementTimeoutError)
+_BROKEN = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
 _log = logging.getLogger("so.cache")
 ATTEMPTS = 8  # of one statement that another one got in the way of
 COMPARE_SECONDS = 60  # between two looks at the database's clock
@@ -78,15 +86,28 @@ def swept(db: ConnectionSource, table: str, until: int, batch: int) -> int:
     return gone
 
 
+def is_away(error: Exception) -> bool:
+    """True if *error* says that the database cannot be reached, read or written to.
+
+    Not for a missing table or a value that does not fit: those are for people to mend.
+    """
+    if isinstance(error, (OSError, *_AWAY)):
+        return True
+    if isinstance(error, QueryError) and not error.sql:
+        return True  # there is no connection
+    name = str(getattr(getattr(error, "cause", None), "sqlite_errorname", ""))
+    return name.startswith(_BROKEN)
+
+
 class Outage:
     """Spares callers a database that cannot be reached: not each of them waits to find that out.
 
     After a failure nobody asks for RETRY_SECONDS; a warning is logged once in WARN_SECONDS.
     """
 
-    def __init__(self, what: str, meanwhile: str, errors: tuple[type[Exception], ...]) -> None:
+    def __init__(self, what: str, meanwhile: str) -> None:
         """*what* cannot be reached, and what happens *meanwhile*, for the log."""
-        self._what, self._meanwhile, self._errors = what, meanwhile, errors
+        self._what, self._meanwhile = what, meanwhile
         self._until = self._quiet_until = -float("inf")
 
     def spared(self, work: Callable[[], T], instead: Callable[[], T]) -> T:
@@ -96,7 +117,9 @@ class Outage:
             return instead()
         try:
             return work()
-        except self._errors as error:
+        except (QueryError, OSError) as error:
+            if not is_away(error):
+                raise
             self._note(error)
             return instead()
 
