@@ -15,7 +15,7 @@ _sqlite = {
     "foreign_keys": env.bool("DB_FOREIGN_KEYS", True),  # SQLite itself would ignore them
     "transaction_mode": env("DB_TRANSACTION_MODE", "immediate"),  # immediate, deferred, exclusive
     "pragmas": {},  # more of them, by name: {"cache_size": -64000}
-    "timezone": env("DB_TIMEZONE", "+00:00"),  # in which datetimes are stored
+    "timezone": env("DB_TIMEZONE", "+00:00"),  # in which datetimes are stored; SQLite: UTC alone
 }
 
 _mysql = {

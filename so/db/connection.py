@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from so.db.dialects import Dialect, Outcome, Tuples
 from so.db.errortext import bound
 from so.db.execution import Call, refresh_all
-from so.db.options import options
+from so.db.options import options, zone_of
 from so.db.pool import Pool
 from so.db.rows import Collection, Row
 from so.db.sqltext import is_read
@@ -58,6 +58,7 @@ class Connection(Transactions):
         )
         self.clock = clock or Clock()
         self.prefix: str = self._dialect.config["prefix"]
+        self.zone = zone_of(str(self._dialect.config["timezone"]))
         self.max_statement_bytes: int | None = self._dialect.config.get("max_statement_bytes")
         self._grammar: Grammar | None = None
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 from so.db.connection import Connection, make_dialect
 from so.db.dialects import Dialect, Outcome, Tuples
 from so.db.execution import refresh_all
-from so.db.options import options
+from so.db.options import check_zone, options
 from so.db.pool import Pool
 from so.db.rows import Collection, Row
 from so.db.watching import Hooks, QueryExecuted, SlowLimit
@@ -86,7 +86,8 @@ class Database:
         redact: Iterable[str] | None = None,
         homes: Mapping[str, str] | None = None,
     ) -> None:
-        """*connections* as in config/database.py; nothing is checked or opened before use.
+        """*connections* as in config/database.py; nothing is opened before use, and of the
+        settings only time zones are checked.
 
         *folder*: where relative paths of SQLite files start. *redact*: columns whose bindings are
         masked wherever statements are shown; None leaves the list of so/db/options.py. Without
@@ -94,6 +95,9 @@ class Database:
         connection, for tables that live elsewhere; a query on one goes there by itself.
         """
         self._configs: dict[str, Mapping[str, Any] | str] = dict(connections)
+        for name, config in self._configs.items():
+            if not isinstance(config, str) and config.get("timezone"):
+                check_zone(str(config.get("driver", "sqlite")), config["timezone"], name)
         self._folder = None if folder is None else Path(folder)
         self._redact = None if redact is None else list(redact)
         only = next(iter(connections)) if len(connections) == 1 else "default"

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.schema import framework_sql, only_one
 from so.db.sqltext import statements, verb
-from so.db.values import datetime_text
 from so.errors import DatabaseError, MigrationError, SchemaError
 from so.support.near import nearest
 
@@ -174,7 +173,7 @@ class Migrator:
             self._execute(path, 0, "up")
             self._connection.insert(
                 "insert into migrations (migration, batch, applied_at) values (?, ?, ?)",
-                [name, batch, datetime_text(self._connection.clock.now())],
+                [name, batch, self._connection.clock.now()],
             )
         return True
 

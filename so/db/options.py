@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
@@ -97,6 +97,7 @@ def options(config: Mapping[str, Any] | str, name: str = "default") -> dict[str,
             raise ConfigError(_unknown("setting", str(key), known, name))
     full = {**known, **{k: v for k, v in given.items() if v is not None or known[k] is None}}
     full["redact"] = frozenset(column.lower() for column in full["redact"])
+    check_zone(driver, full["timezone"], name)
     return _sqlite(full, name) if driver == "sqlite" else _mysql(full, name)
 
 
@@ -217,19 +218,42 @@ def _host_and_port(text: str, port: int) -> tuple[str, int]:
     return host, int(match.group(2) or match.group(4) or port)
 
 
+def check_zone(driver: str, text: Any, name: str) -> None:
+    """Refuse a zone in which a stored time would not say which moment it is.
+
+    SQLite keeps times as texts without a zone, and its own clock is in UTC. In a zone with summer
+    time an hour of each autumn comes twice.
+    """
+    zone = zone_of(str(text))
+    offsets = {zone.utcoffset(datetime(1970 + n // 4, 1 + n % 4 * 3, 1)) for n in range(400)}  # noqa: DTZ001
+    mend = "store times in UTC (+00:00) and show them in the zone of whoever looks"
+    if len(offsets) > 1:
+        raise ConfigError(
+            f"timezone of connection {name!r} is {text!r}, whose clocks are put back each year or "
+            f"were in the past, so that one stored time may be two moments: {mend}, or name an "
+            "offset such as +01:00"
+        )
+    if driver == "sqlite" and offsets != {timedelta(0)}:
+        raise ConfigError(
+            f"timezone of connection {name!r} is {text!r}, but SQLite keeps texts that name no "
+            f"zone: {mend}"
+        )
+
+
 def zone_of(text: str) -> tzinfo:
     """The zone that a `timezone` setting names: `+02:00`, `UTC` or an IANA name."""
     if text.upper() in ("UTC", "Z", "+00:00", "-00:00"):
         return UTC
-    match = re.fullmatch(r"([+-])(\d\d):(\d\d)", text)
+    match = re.fullmatch(r"([+-])(0\d|1[0-3]):([0-5]\d)|([+])(14):(00)", text)
     if match:
-        offset = timedelta(hours=int(match.group(2)), minutes=int(match.group(3)))
-        return timezone(-offset if match.group(1) == "-" else offset)
+        sign, hours, minutes = (part for part in match.groups() if part is not None)
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        return timezone(-offset if sign == "-" else offset)
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
         return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConfigError(
             f"unknown database timezone {text!r}: write an offset such as +00:00, or install tzdata"
         ) from None

@@ -26,10 +26,15 @@ PLAIN: Final = frozenset((int, str, type(None), bytes, bool))
 
 
 def datetime_text(value: datetime, zone: tzinfo = UTC) -> str:
-    """`YYYY-MM-DD HH:MM:SS.ffffff` in *zone*; a datetime without a zone is taken to be in it."""
-    if value.tzinfo is not None:
-        value = value.astimezone(zone)
+    """`YYYY-MM-DD HH:MM:SS.ffffff` in *zone*; a datetime without a zone counts as UTC."""
+    if value.tzinfo is not None or zone is not UTC:
+        value = in_zone(value, zone)
     return value.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def in_zone(value: datetime, zone: tzinfo) -> datetime:
+    """The same moment in *zone*; a datetime without a zone counts as UTC, here and in casts."""
+    return (value.replace(tzinfo=UTC) if value.tzinfo is None else value).astimezone(zone)
 
 
 def time_text(value: time) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any, Self
 
 from so.db import clauses as c
@@ -11,6 +11,7 @@ from so.db.expressions import Expression, bindable
 from so.db.query.conditions import Conditions, checked_boolean
 from so.db.query.core import MISSING
 from so.db.query.twins import twin
+from so.db.values import in_zone
 from so.errors import InvalidArgumentError
 from so.support.clock import Clock
 
@@ -71,7 +72,7 @@ class MoreConditions(Conditions):
         if value is None:
             return self._compare_null(column, operator, boolean)
         if not isinstance(value, Expression):
-            value = _date_value(part, value)
+            value = _date_value(part, value, self._zone())
         return self._add(c.DatePart(boolean, part, column, operator, value))
 
     # --- now and today --------------------------------------------------------------------------
@@ -134,6 +135,11 @@ class MoreConditions(Conditions):
         clock: Clock = getattr(self.runner, "clock", None) or _REAL_TIME
         return clock.now()
 
+    def _zone(self) -> tzinfo:
+        """The zone in which the connection stores points in time."""
+        zone: tzinfo = getattr(self.runner, "zone", UTC)
+        return zone
+
     def _against_now(self, columns: Any, operator: str, boolean: str) -> Self:
         now, boolean = self._now(), checked_boolean(boolean)
         for column in columns if isinstance(columns, (list, tuple)) else [columns]:
@@ -141,7 +147,7 @@ class MoreConditions(Conditions):
         return self
 
     def _against_today(self, columns: Any, operator: str, boolean: str) -> Self:
-        today = self._now().date()
+        today = self._now().astimezone(self._zone()).date()
         for column in columns if isinstance(columns, (list, tuple)) else [columns]:
             self._date_part("date", column, operator, today, boolean)
         return self
@@ -264,13 +270,12 @@ def escaped_pattern(text: str) -> str:
     return start + middle + end
 
 
-def _date_value(part: str, value: Any) -> Any:
+def _date_value(part: str, value: Any, zone: tzinfo) -> Any:
     """*value* in the form in which the engines give that part of a date."""
     if isinstance(value, (list, tuple)) and value:
         value = value[0]
     if isinstance(value, datetime):
-        moment = value.astimezone(UTC) if value.tzinfo else value
-        return moment.strftime(_FORMATS[part])
+        return in_zone(value, zone).strftime(_FORMATS[part])
     if isinstance(value, (date, time)):
         return value.strftime(_FORMATS[part])
     value = bindable(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from typing import Any
 
 from so.db.connection import Connection
@@ -399,15 +399,15 @@ class Verifier:
     def _backlog_since(self, oldest: str | None, newest: Seal | None) -> None:
         sealed_at = str(newest.sealed_at) if newest is not None else ""
         # An entry may carry an earlier time than it was written at, so both must be old.
-        limit = self._ago(self._backlog)
-        if oldest is not None and oldest < limit and sealed_at < limit:
+        limit, here = self._ago(self._backlog), self._ago(self._backlog, self._connection.zone)
+        if oldest is not None and oldest < here and sealed_at < limit:
             text = f"{self.report.unsealed} rows are not sealed, the oldest from {oldest}: "
             self.report.stale.append(text + _BACKLOG)
         elif self._heartbeat is not None and "" < sealed_at < self._ago(2 * self._heartbeat):
             self.report.stale.append(f"the newest seal is from {sealed_at}: {_BACKLOG}")
 
-    def _ago(self, seconds: float) -> str:
-        return datetime_text(self._clock.now() - timedelta(seconds=seconds))
+    def _ago(self, seconds: float, zone: tzinfo = UTC) -> str:
+        return datetime_text(self._clock.now() - timedelta(seconds=seconds), zone)
 
     # --- by counting
 
