@@ -320,6 +320,7 @@ class Connection(Transactions):
         """Roll back what is open and close the sessions; the next statement opens new ones."""
         self._unwind(0)
         self._discard()
+        self._dialect.closed()
 
     disconnect = close
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from so.db.sqltext import SQLITE_TOKEN
@@ -17,6 +18,7 @@ from so.support.masking import MASK
 ALWAYS: Final = frozenset(("payload",))
 LONGEST_VALUE: Final = 200
 LONGEST_TEXT: Final = 10_000
+LONGEST_KEPT: Final = 20_000
 
 _BEFORE: Final = re.compile(
     r"""[`"\[]?(\w+)[`"\]]?\s*(?:=|<=>|<>|!=|<=?|>=?|\bis(?:\s+not)?|(?:\bnot\s+)?\blike(?:\s+binary)?
@@ -90,7 +92,7 @@ def secret_positions(sql: str, bindings: Any, redact: Collection[str]) -> dict[A
     if not redact or not bindings:
         return {}
     named = isinstance(bindings, Mapping)
-    columns = placeholder_columns(sql)
+    columns = placeholder_columns(sql) if len(sql) <= LONGEST_KEPT else _columns_of(sql)
     found: dict[Any, Any] = {}
     for position, (mark, column) in enumerate(columns):
         key = mark[1:] if named else position
@@ -104,8 +106,16 @@ def _is_secret(name: str | None, redact: Collection[str]) -> bool:
     return name is not None and (name.lower() in redact or name.lower() in ALWAYS)
 
 
+@lru_cache(maxsize=2048)
 def placeholder_columns(sql: str) -> list[tuple[str, str | None]]:
-    """Each placeholder of *sql* with the column it is compared with or written to, if seen."""
+    """Each placeholder of *sql* with the column it is compared with or written to, if seen.
+
+    The same text comes again and again, and listeners ask about each statement.
+    """
+    return _columns_of(sql)
+
+
+def _columns_of(sql: str) -> list[tuple[str, str | None]]:
     inserted = _inserted_columns(sql)
     found: list[tuple[str, str | None]] = []
     values_from = inserted[0] if inserted else len(sql)

@@ -127,6 +127,9 @@ class Dialect(Protocol):
         """Whether the server closed the connection over *error*, although it is about one statement
         alone."""
 
+    def closed(self) -> None:
+        """Hear that a connection was closed on purpose."""
+
     def begin_statements(self, mode: str | None, isolation: str | None) -> Sequence[str]:
         """What starts an outermost transaction."""
 

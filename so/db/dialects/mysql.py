@@ -379,7 +379,8 @@ class MySQLDialect:
         if "mariadb" not in str(cnx.server_info).lower() and "TIME_TRUNCATE" not in modes:
             # MariaDB cuts microseconds off for a column without them, MySQL would round.
             modes = ",".join(filter(None, (modes, "TIME_TRUNCATE_FRACTIONAL")))
-        session.command(f"set time_zone = '{_checked_zone(config)}', sql_mode = '{modes}'")
+        more = ", innodb_snapshot_isolation = 0" if _has_strict_snapshots(cnx) else ""
+        session.command(f"set time_zone = '{_checked_zone(config)}', sql_mode = '{modes}'{more}")
         if config["isolation"]:
             session.command(f"set session transaction isolation level {config['isolation']}")
 
@@ -427,6 +428,9 @@ class MySQLDialect:
         """True when the server closed the connection over an error that is nobody's loss."""
         return getattr(error, "errno", None) in _ENDS_SESSION
 
+    def closed(self) -> None:
+        """Nothing: the server knows which database is which."""
+
     def begin_statements(self, mode: str | None, isolation: str | None) -> Sequence[str]:
         """`start transaction`, with its isolation level and `read only` where asked for."""
         begin = "start transaction"
@@ -469,6 +473,13 @@ def _refuse_unfit(session: MySQLSession, role: str) -> None:
             raise mysql.connector.OperationalError("this cluster node is not ready", errno=1047)
     if role == "write" and found.get("read_only") == "ON":
         raise mysql.connector.OperationalError("this server is read-only", errno=1836)
+
+
+def _has_strict_snapshots(cnx: Any) -> bool:
+    """True for MariaDB from 11.6.2, where a locking read of a row that is newer than the snapshot
+    is an error by default. Who lost the race for a unique key could not read the winner's row."""
+    found = re.search(r"(\d+)\.(\d+)\.(\d+)-MariaDB", str(cnx.server_info), re.IGNORECASE)
+    return found is not None and tuple(map(int, found.groups())) >= (11, 6, 2)
 
 
 def _checked_zone(config: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ misspelt column is an error and not a string.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sqlite3
@@ -18,6 +19,7 @@ from datetime import tzinfo
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from pathlib import Path
 from random import uniform
+from threading import get_ident
 from typing import Any, Final
 
 from so.db import errortext
@@ -50,6 +52,17 @@ FILE_MODE: Final = 0o640  # of a new file, before the umask
 EXACT: Final = Context(prec=200, traps=[InvalidOperation, Inexact])
 
 
+LOOKED_AFTER: Final = 0.05  # seconds between two looks whether the file is still there, for reads
+
+
+class FileGone(sqlite3.OperationalError):
+    """The file that a handle has open is not the one at its path any more."""
+
+
+class FileClosed(sqlite3.OperationalError):
+    """A file that is there and cannot be opened; the text says what helps."""
+
+
 class SQLiteSession:
     """One handle, for the thread that opened it."""
 
@@ -57,8 +70,12 @@ class SQLiteSession:
     interleaves = True
     __slots__ = (
         "_handle",
+        "_identity",
+        "_looked_at",
+        "_path",
         "_patience_ms",
         "_texts",
+        "_thread",
         "_zone",
         "holds_database",
         "host",
@@ -77,6 +94,10 @@ class SQLiteSession:
         patience_ms: int,
     ) -> None:
         self._handle = handle
+        self._thread = get_ident()
+        self._path = os.path.abspath(host)  # whatever folder becomes the current one
+        self._identity = None if host.startswith("file:") else identity_of(self._path)
+        self._looked_at = 0.0 if self._identity else math.inf
         self._patience_ms = patience_ms
         self._texts = texts
         self._zone = zone
@@ -86,7 +107,21 @@ class SQLiteSession:
         self.watcher: Callable[[], Callable[[str], object] | None] | None = None
         self.opened_at = self.used_at = time.monotonic()
 
+    def _look(self) -> None:
+        """Raise FileGone when the file was deleted or another one put in its place."""
+        self._looked_at = time.monotonic()
+        if identity_of(self._path) != self._identity:
+            raise FileGone(GONE.format(path=self._path))
+
+    def _look_before_a_write(self) -> None:
+        if self._identity and not self._handle.in_transaction:
+            self._look()
+
     def _execute(self, sql: str, bindings: Any) -> sqlite3.Cursor:
+        if get_ident() != self._thread:
+            raise _owned_by_another(self.host)
+        if time.monotonic() - self._looked_at > LOOKED_AFTER:
+            self._look()
         text = self._texts.get(sql) or self._text(sql)
         if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
             bindings = self._bound(bindings)
@@ -95,6 +130,10 @@ class SQLiteSession:
     def rows(self, sql: str, bindings: Any) -> Tuples:
         """The rows of a query."""
         # The body of _execute once more: this is the hottest line of the room.
+        if get_ident() != self._thread:
+            raise _owned_by_another(self.host)
+        if time.monotonic() - self._looked_at > LOOKED_AFTER:
+            self._look()
         text = self._texts.get(sql) or self._text(sql)
         if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
             bindings = self._bound(bindings)
@@ -107,6 +146,7 @@ class SQLiteSession:
 
     def affect(self, sql: str, bindings: Any) -> int:
         """How many rows a statement matched."""
+        self._look_before_a_write()
         cursor = self._execute(sql, bindings)
         if cursor.description is not None:
             cursor.fetchall()
@@ -116,6 +156,9 @@ class SQLiteSession:
     def insert_id(self, sql: str, bindings: Any) -> int:
         """The rowid that an insert was given."""
         # As above: half of what a dispatch or a save costs is on this side of the driver.
+        if get_ident() != self._thread:
+            raise _owned_by_another(self.host)
+        self._look_before_a_write()
         text = self._texts.get(sql) or self._text(sql)
         if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
             bindings = self._bound(bindings)
@@ -126,6 +169,7 @@ class SQLiteSession:
 
     def run(self, sql: str, bindings: Any) -> Outcome:
         """Everything about one statement."""
+        self._look_before_a_write()
         cursor = self._execute(sql, bindings)
         if cursor.description is None:
             return Outcome(max(cursor.rowcount, 0), cursor.lastrowid or 0, [])
@@ -134,11 +178,15 @@ class SQLiteSession:
 
     def unprepared(self, sql: str, bindings: Any) -> bool:
         """Run *sql* to the letter."""
+        self._look_before_a_write()
         self._handle.execute(sql).fetchall()
         return True
 
     def command(self, sql: str) -> None:
         """Run a fixed text without bindings or rows."""
+        if get_ident() != self._thread:
+            raise _owned_by_another(self.host)
+        self._look_before_a_write()
         self._handle.execute(sql)
 
     def stream(
@@ -162,11 +210,9 @@ class SQLiteSession:
         return self._handle.in_transaction
 
     def close(self) -> None:
-        """Close the handle; from another thread, let it go."""
-        try:
+        """Close the handle; never raises."""
+        with suppress(sqlite3.Error):
             self._handle.close()
-        except sqlite3.Error:
-            del self._handle
 
     def abandon(self) -> None:
         """Keep the handle of the parent process untouched and unclosed for ever.
@@ -230,6 +276,7 @@ class SQLiteDialect:
         self.lock_wait_seconds = config["busy_timeout"] / 1000
         self._zone = zone_of(config["timezone"])
         self._texts: dict[str, str] = {}
+        self._identity: tuple[int, int] | None = None
         self._mode = _begin_mode(config["transaction_mode"])
         self._begin = (f"begin {self._mode}",)
 
@@ -241,17 +288,24 @@ class SQLiteDialect:
         """There is only one."""
 
     def open(self, role: str, host: str) -> SQLiteSession:
-        """A handle with all pragmas set."""
+        """A handle with all pragmas set; not on a file that took the place of the one before."""
+        known = self._identity  # read once: another thread may be closing its connection
+        if known is not None and identity_of(host) != known:
+            raise FileGone(GONE.format(path=host))
         deadline = time.monotonic() + self.lock_wait_seconds
         while True:
             handle = self._connect(host)
             try:
                 self._prepare(handle)
+                self._identity = identity_of(host)
                 return SQLiteSession(
                     handle, host, self._texts, self._zone, self.config["busy_timeout"]
                 )
             except BaseException as error:
                 handle.close()
+                code = getattr(error, "sqlite_errorname", "")
+                if code.startswith("SQLITE_CANTOPEN"):
+                    raise FileClosed(self._explained(error, code)) from error
                 # Two that switch a new file to WAL at once: SQLite waits for neither.
                 if not _is_busy(error) or time.monotonic() > deadline:
                     raise
@@ -271,6 +325,8 @@ class SQLiteDialect:
             isolation_level=None,
             cached_statements=512,
             uri=is_uri,
+            # Ours, which `_check` does: a handle whose thread has ended must be closed by another.
+            check_same_thread=False,
         )
 
     def _prepare(self, handle: sqlite3.Connection) -> None:
@@ -293,6 +349,8 @@ class SQLiteDialect:
             "foreign_keys": int(config["foreign_keys"]),
             "journal_mode": config["journal_mode"],
             "synchronous": config["synchronous"],
+            # A long read keeps the WAL from being reset; what it grew to is given back afterwards.
+            "journal_size_limit": 8_388_608,
         }
         return {**pragmas, **config["pragmas"]}
 
@@ -300,22 +358,34 @@ class SQLiteDialect:
         self, error: BaseException, sql: str, bindings: Any, connection: str
     ) -> QueryError:
         """The driver's *error* as one of ours."""
-        if isinstance(error, sqlite3.ProgrammingError) and "thread" in str(error):
-            raise ConnectionOwnerError(
-                f"connection {connection!r} was used from another thread than the one that opened "
-                "it: ask the Database for a connection in each thread"
-            ) from error
         code = getattr(error, "sqlite_errorname", None) or ""
-        problem = _class_of(code)(
+        text = self._explained(error, code)
+        is_lost = isinstance(error, FileGone | FileClosed)
+        kind = LostConnectionError if is_lost else _class_of(code)
+        problem = kind(
             sql,
             bindings,
             connection,
             error,
-            errortext.describe(str(error), connection, sql, bindings, self.config["redact"]),
+            errortext.describe(text, connection, sql, bindings, self.config["redact"]),
         )
         if isinstance(problem, UniqueConstraintError | NotNullError):
             _name_columns(problem, str(error))
         return problem
+
+    def _explained(self, error: BaseException, code: str) -> str:
+        """The text of *error*, and what helps where a file is there but its folder is closed."""
+        path = str(self.config["database"])
+        if not code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) or not Path(path).exists():
+            return str(error)
+        return (
+            f"{error}: SQLite keeps -wal and -shm files beside {path!r}; let this user write to it "
+            f"and to its folder, or read a copy that nobody changes as 'file:{path}?immutable=1'"
+        )
+
+    def closed(self) -> None:
+        """From now on another file at the path is as good."""
+        self._identity = None
 
     def add_details(self, problem: QueryError, session: Session) -> None:
         """Nothing: SQLite's messages say it all."""
@@ -419,6 +489,28 @@ _CLASSES: Final[tuple[tuple[str, type[QueryError]], ...]] = (
     ("SQLITE_INTERRUPT", StatementTimeoutError),
     ("SQLITE_CANTOPEN", LostConnectionError),
 )
+
+
+GONE: Final = (
+    "the database file {path!r} was deleted or replaced while it was open, so that what is written "
+    "would be lost: put it back, or restart what uses it"
+)
+
+
+def identity_of(path: str) -> tuple[int, int] | None:
+    """Which file is at *path*; None for a URI, a database in memory, or nothing."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _owned_by_another(host: str) -> ConnectionOwnerError:
+    return ConnectionOwnerError(
+        f"a connection to {host!r} was used from another thread than the one that opened it: ask "
+        "the Database for a connection in each thread"
+    )
 
 
 def _make_private(path: str) -> None:
