@@ -112,9 +112,34 @@ def snapshot(queue: Queue, jobs: int) -> None:
     first, last = sorted(took[:tenth]), sorted(took[-tenth:])
     show(f"open snapshot: first tenth of {jobs:,} claims, p95", first[int(tenth * 0.95)], "us")
     show("open snapshot: last tenth, p95", last[int(tenth * 0.95)], "us")
+    if report.dialect.name == "mysql":
+        reading(queue, report)
     report.roll_back(0)
     report.close()
     worker.leave()
+
+
+def reading(queue: Queue, report: Connection) -> None:
+    """Pages that a poll asks for, of a queue whose jobs are done, and of one that sorts before."""
+    neighbour = Worker(queue, WorkerOptions(queues=["alpha"]))
+    worker = Worker(queue)
+    queue.bulk(Stamp(0.0) for _ in range(50))
+    for name, asking, count in (
+        ("a full claim", worker, 50),
+        ("an empty poll", worker, 20),
+        ("a poll of a neighbour", neighbour, 20),
+    ):
+        before = pages(report)
+        for _ in range(count):
+            asking.take()
+        show(f"open snapshot: {name}", (pages(report) - before) / count, "pages")
+    for each in (worker, neighbour):
+        each.leave()
+
+
+def pages(conn: Connection) -> int:
+    sql = "show global status like 'Innodb_buffer_pool_read_requests'"
+    return int(conn.select_tuples(sql)[0][1])
 
 
 class Workers:

@@ -36,12 +36,9 @@ class Front:
         self._marks: dict[str, Row] = {}
         self._again: dict[str, float] = {}
 
-    def find(self, conn: Any, queue: str, count: int, now: int, lock: str = "") -> list[Row]:
-        """The first jobs of *queue* due at *now*: up to *count* pairs of id and available_at.
-
-        *lock* goes to the end of the statement.
-        """
-        limit = f"{int(count)}{lock}"
+    def find(self, conn: Any, queue: str, count: int, now: int) -> list[Row]:
+        """The first jobs of *queue* due at *now*: up to *count* pairs of id and available_at."""
+        limit = str(int(count))
         mark = self._marks.get(queue)
         rows: list[Row] = []
         if mark is not None:

@@ -34,7 +34,7 @@ from so.settings.queue import QueueSettings
 from so.support.scope import Scope, entered
 from so.systems.queue.job import Job, blueprint_of
 from so.systems.queue.payload import Payload, backoff_seconds, seconds_of
-from so.systems.queue.sqltools import read
+from so.systems.queue.sqltools import Retry, read
 from so.systems.queue.store import Reserved
 
 if TYPE_CHECKING:
@@ -256,9 +256,10 @@ class Limits:
 class Runner:
     """Runs claimed jobs, one at a time."""
 
-    def __init__(self, queue: Queue, conn: Any, limits: Limits) -> None:
+    def __init__(self, queue: Queue, conn: Any, limits: Limits, retry: Retry | None = None) -> None:
         """*conn* is the worker's own connection, *limits* hold where a job says nothing."""
         self.queue = queue
+        self.retry = retry or Retry()
         self.conn = conn
         self.limits = limits
         self.inside = False
@@ -333,9 +334,12 @@ class Runner:
         if tries > 0 and row.runs > tries:
             reason = f"{name} has been attempted too many times"
             return Outcome("failed", exception=MaxAttemptsExceeded(reason))
-        if row.batch_id and self.queue.batches.is_cancelled(self.conn, row.batch_id):
+        if row.batch_id and self._is_cancelled(row.batch_id):
             return Outcome("cancelled", reason="its batch was cancelled")
         return None
+
+    def _is_cancelled(self, batch_id: str) -> bool:
+        return self.retry(self.conn, lambda: self.queue.batches.is_cancelled(self.conn, batch_id))
 
     def _too_many_crashes(self, row: Reserved, payload: Payload) -> WorkerLost | None:
         limit = self.max_crashes(payload)
@@ -383,7 +387,7 @@ class Runner:
             job = payload.make(self.queue.codec, self.queue.registry)
             job._run = run
             if row.lock_key and job.unique_until_start:
-                self.queue.settler.unlock(self.conn, row)
+                self.queue.settler.unlock(self.conn, row, self.retry)
             self.queue.emit("before", payload, row, job)
             if run.ending is None:  # else a hook has deleted, released or failed it
                 self._guarded(job, run)
@@ -555,7 +559,7 @@ def _in_transaction(queue: Queue, conn: Any, job: Job, run: Run) -> Any:
             return _transaction(queue, conn, job, run)
         except LostConnectionError:
             # Perhaps the commit arrived and only its answer was lost: the row tells.
-            if row is None or queue.store.exists(run.conn, row.id):
+            if row is None or _is_there(queue, run.conn, row):
                 raise
             run.completed = True
             return None
@@ -566,6 +570,10 @@ def _in_transaction(queue: Queue, conn: Any, job: Job, run: Run) -> Any:
             job = run.payload.make(queue.codec, queue.registry)
             job._run = run
     return None
+
+
+def _is_there(queue: Queue, conn: Any, row: Reserved) -> bool:
+    return Retry()(conn, lambda: queue.store.exists(conn, row.id))
 
 
 def _transaction(queue: Queue, conn: Any, job: Job, run: Run) -> Any:

@@ -16,7 +16,7 @@ from so.errors import InvalidPayloadError
 from so.systems.queue.batches import links_of
 from so.systems.queue.payload import Payload, is_key, member, plain
 from so.systems.queue.running import LeaseLost, Outcome
-from so.systems.queue.sqltools import OUTAGES, Retry, read
+from so.systems.queue.sqltools import Retry, is_outage, read
 from so.systems.queue.store import Reserved, Stored
 from so.systems.queue.wording import fingerprint, one_line, storable, trace_of
 
@@ -49,10 +49,8 @@ class Settler:
             return False
         try:
             return self._write(conn, row, outcome, retry)
-        except OUTAGES:
-            raise
         except Exception as error:
-            if outcome.kind == "failed":
+            if outcome.kind == "failed" or is_outage(error):
                 raise
             outcome.kind, outcome.exception = "failed", error
             return self._write(conn, row, outcome, retry)
@@ -168,7 +166,7 @@ class Settler:
         for text in payloads:
             self._insert_member(conn, plain(text), queue, ofBatch=batch_id)
 
-    def unlock(self, conn: Any, row: Reserved) -> None:
+    def unlock(self, conn: Any, row: Reserved, retry: Retry) -> None:
         """Give up the unique lock of a job that keeps it only until it starts."""
 
         def work() -> None:
@@ -176,7 +174,7 @@ class Settler:
                 self.queue.locks.drop_unique(conn, row.lock_key or "", row.uuid or "")
                 self.queue.store.forget_lock(conn, row)
 
-        Retry()(conn, work)
+        retry(conn, work)
         row.lock_key = None
 
     # --- it goes back ---
@@ -224,9 +222,9 @@ class Settler:
         work = partial(self._fail, conn, row, payload, exception)
         try:
             return self._once(conn, row, retry, work)
-        except OUTAGES:
-            raise
-        except Exception:
+        except Exception as error:
+            if is_outage(error):
+                raise
             log.exception("queue: job %s fails without the jobs that are to follow it", row.id)
             return self._once(conn, row, retry, partial(work, alone=True))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from so.systems.queue.front import Front
@@ -21,6 +22,8 @@ _COLUMNS = (
     "id, queue, payload, attempts, crashes, exceptions, uuid, worker_id, lock_key, batch_id, "
     "created_at, cancelled_at, available_at"
 )
+# As they will be: a row that is reserved already was left by a worker that died.
+_COLUMNS_TO_CLAIM = "jobs." + _COLUMNS.replace("crashes", "crashes + (reserved_at is not null)")
 # Bytes, because SQLite keeps what is no text in a column of text, and its driver then refuses the
 # whole row: nothing behind it would ever be claimed.
 _COLUMNS_SQLITE = (
@@ -36,6 +39,8 @@ _INSERT_FEW = "insert into jobs (queue, payload, attempts, available_at, created
 _ROW = "(?, ?, 0, ?, ?, ?, ?, ?)"
 _INSERT_ONE = _INSERT + _ROW
 _GALERA_WINDOW = 64
+# Candidates looked at beyond those wanted, when others are claiming at the same moment.
+_SPARE = (8, 256)
 CLUSTER_TRIES = 5
 
 
@@ -87,6 +92,7 @@ class Store:
         """Whether to claim at random among the foremost: on a cluster that is written on
         several nodes, where two claims of the same row end in a certification failure."""
         self._front = Front()
+        self._spare = 0
         self._columns = _COLUMNS if dialect == "mysql" else _COLUMNS_SQLITE
         self._reserved = _from_mysql if dialect == "mysql" else _from_sqlite
         self._bulk: dict[int, str] = {1: _INSERT_ONE}
@@ -153,18 +159,31 @@ class Store:
         """Reserve up to *count* due jobs of *queue* under the name *claim*, for *lease* seconds."""
         if self.dialect == "sqlite":
             return self._claim_sqlite(conn, queue, count, claim, now, lease)
-        for _ in range(CLUSTER_TRIES if self.randomise else 1):
-            ids = self._pick(conn, queue, count, now)
+        if self.randomise:
+            return self._claim_at_random(conn, queue, count, claim, now, lease)
+        rows = self._pick(conn, queue, count, now)
+        if rows:
+            self._reserve(conn, [row.id for row in rows], claim, now, lease)
+        for row in rows:
+            row.attempts += 1
+            row.worker, row.lease_until = claim, now + lease
+        return rows
+
+    def _claim_at_random(
+        self, conn: Any, queue: str, count: int, claim: str, now: int, lease: int
+    ) -> list[Reserved]:
+        for _ in range(CLUSTER_TRIES):
+            found = self._front.find(conn, queue, max(count, _GALERA_WINDOW), now)
+            ids = sorted(row[0] for row in random.sample(found, min(count, len(found))))
             if not ids:
                 return []
-            rows = self._reserve(conn, ids, claim, now, lease)
+            self._reserve(conn, ids, claim, now, lease)
+            rows = self.held(conn, claim, ids)
             if rows:
                 return rows
         return []
 
-    def _reserve(
-        self, conn: Any, ids: list[int], claim: str, now: int, lease: int
-    ) -> list[Reserved]:
+    def _reserve(self, conn: Any, ids: list[int], claim: str, now: int, lease: int) -> None:
         conn.run(
             # crashes first: MySQL assigns from left to right, and reserved_at still tells here
             "update jobs set crashes = crashes + (reserved_at is not null), "  # noqa: S608 - question marks only
@@ -172,7 +191,6 @@ class Store:
             f"where id in ({marks(len(ids))}) and available_at <= ?",
             (now, now + lease, claim, *ids, now),
         )
-        return self.held(conn, claim, ids)
 
     def _claim_sqlite(
         self, conn: Any, queue: str, count: int, claim: str, now: int, lease: int
@@ -190,14 +208,36 @@ class Store:
         rows = conn.run(sql, (now, now + lease, claim, queue, now)).rows
         return [self._reserved(row) for row in (rows if len(rows) < 2 else sorted(rows))]
 
-    def _pick(self, conn: Any, queue: str, count: int, now: int) -> list[int]:
-        """Ids from the index alone, locked unless somebody else has them."""
-        if self.randomise:
-            rows = self._front.find(conn, queue, max(count, _GALERA_WINDOW), now)
-            rows = random.sample(rows, min(count, len(rows)))
-        else:
-            rows = self._front.find(conn, queue, count, now, " for update skip locked")
-        return sorted(row[0] for row in rows)
+    def _pick(self, conn: Any, queue: str, count: int, now: int) -> list[Reserved]:
+        """The foremost jobs that nobody else has, locked.
+
+        Found by a plain read: one that locks would ask for the newest state of each dead entry
+        behind the last one due, thousands of pages while a snapshot is open.
+        """
+        while True:
+            window = count + self._spare
+            foremost = [row[0] for row in self._front.find(conn, queue, window, now)]
+            rows = self._lock(conn, foremost[:count], count, now)
+            if len(rows) == min(count, len(foremost)):
+                self._spare //= 2
+            else:
+                self._spare = min(max(_SPARE[0], 2 * self._spare), _SPARE[1])
+                rows += self._lock(conn, foremost[count:], count - len(rows), now)
+            # Where others hold all of these, there may be more behind them.
+            if rows or len(foremost) < window or window >= count + _SPARE[1]:
+                return sorted(rows, key=attrgetter("id"))
+
+    def _lock(self, conn: Any, ids: list[int], count: int, now: int) -> list[Reserved]:
+        """Up to *count* of *ids* that nobody else has; in the order of ids it locks no more."""
+        if not ids:
+            return []
+        rows = conn.run(
+            f"select {_COLUMNS_TO_CLAIM} from jobs force index (primary) "  # noqa: S608 - question marks and an int
+            f"where id in ({marks(len(ids))}) and available_at <= ? "
+            f"order by id limit {int(count)} for update skip locked",
+            (*ids, now),
+        ).rows
+        return [self._reserved(row) for row in rows]
 
     def look_from_front(self) -> None:
         """Expect jobs that were committed late before the foremost one found last time."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 _HEADER = 64
 _FIXED = struct.Struct("=QQIIddQQ")
 _NAME_BYTES = 160
+_CLAIM = _FIXED.size + _NAME_BYTES
 _RECORD = 256
 _PER_SLOT = 4
 IDLE, BUSY = 1, 2
@@ -35,6 +36,8 @@ class Doing:
     failed: int
     queue: str
     name: str
+    claim: int = 0
+    """The number of the group of jobs it has claimed, and has not ended yet; 0 is none."""
 
     def is_same_run(self, other: Doing | None) -> bool:
         """Whether both are of the same run of the same job."""
@@ -88,6 +91,7 @@ class Board:
             failed,
             queue,
             name,
+            int.from_bytes(before[_CLAIM : _CLAIM + 8], "little"),
         )
 
     def clear(self, slot: int, pid: int) -> None:
@@ -157,6 +161,11 @@ class Seat:
             done,
             failed,
         )
+
+    def write_claim(self, number: int) -> None:
+        """Say which group of jobs this child holds, whatever it does with them; 0 is none."""
+        start = self._place + _CLAIM
+        self._memory[start : start + 8] = number.to_bytes(8, "little")
 
     def write_name(self, queue: str, name: str) -> None:
         """Say which class of job it is, and of which queue."""

@@ -48,6 +48,7 @@ class Child:
         out = None if crew.options.quiet else to_stdout
         self.worker = Worker(crew.queue, crew.options, out=out, keeps_leases=False)
         self.worker.on_job = self._begin
+        self.worker.on_claim = self._seat.write_claim
         self.worker.on_return = self._check_descriptors
         self.worker.after_job = self._after
         self.worker.is_paused = lambda: self._seat.paused

@@ -33,7 +33,7 @@ from so.systems.queue.control import BEAT_SECONDS
 from so.systems.queue.payload import Payload
 from so.systems.queue.queue import Queue
 from so.systems.queue.running import FAILED_SECONDS, Outcome, Runner
-from so.systems.queue.sqltools import OUTAGES, Retry
+from so.systems.queue.sqltools import Retry, is_outage
 from so.systems.queue.store import Reserved
 from so.systems.queue.waking import Watch
 from so.systems.queue.wording import one_line
@@ -263,12 +263,16 @@ class Crew:
             name = process.data.get("name")
             if name is None or process.killed:
                 continue
-            held = store.held_by(conn, self.options.queues, f"{name}/", now, lease)
-            ids = {row.id for row in held}
             doing = self.board.of(process.slot, process.pid)
-            if doing is not None and doing.is_busy:
-                # Known even when its lease ran out while the database was away.
-                ids.add(doing.job_id)
+            if doing is None:
+                continue
+            # Only what the child says it has: a row that came back with a failover is nobody's,
+            # and the job under way counts even if its lease ran out while the database was away.
+            ids = {doing.job_id} if doing.is_busy and doing.job_id else set()
+            if doing.claim:
+                claim = f"{name}/{doing.claim}/"
+                held = store.held_by(conn, self.options.queues, claim, now, lease)
+                ids.update(row.id for row in held)
             if ids:
                 store.extend(conn, sorted(ids), f"{name}/", now + lease)
 
@@ -393,9 +397,9 @@ class Crew:
                 ran = doing is not None and doing.is_busy and doing.job_id == row.id
                 try:
                     self._settle(conn, row, what if ran else "dismissed", text)
-                except OUTAGES:
-                    raise
-                except Exception:
+                except Exception as error:
+                    if is_outage(error):
+                        raise
                     # Its lease ends by itself; the others must not wait for that.
                     log.exception("queue: cannot write down what became of job %s", row.id)
             self._unfinished.pop(0)

@@ -12,14 +12,17 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from so.errors import DatabaseError
 from so.systems.queue.sqltools import Retry
+from so.systems.queue.store import Reserved
 
 if TYPE_CHECKING:
     from so.systems.worker.loop import Worker
 
 log = logging.getLogger("so.queue")
 LONG_SECONDS = 0.025
+PAUSE_SECONDS = 0.5
+TRY_SECONDS = 2.0
+"""Seconds for one try; what cannot be written down until then is tried again."""
 
 
 class Leftovers:
@@ -29,6 +32,7 @@ class Leftovers:
         """*keeps_leases* where nobody else renews them."""
         self._worker = worker
         self.keeps_leases = keeps_leases
+        self.try_seconds = TRY_SECONDS
         self._busy = threading.Event()
         self._ended = False
         self._thread: threading.Thread | None = None
@@ -65,8 +69,9 @@ class Leftovers:
             time.sleep(LONG_SECONDS)
             try:
                 self._attend()
-            except DatabaseError as error:
+            except Exception as error:
                 log.warning("queue: could not look after what is left over: %s", error)
+                time.sleep(PAUSE_SECONDS)
         if self._conn is not None:
             self._conn.close()
 
@@ -79,34 +84,57 @@ class Leftovers:
         if worker.current is not None and now - worker.current_since >= LONG_SECONDS:
             self._rescue()
         if self.keeps_leases and now - self._renewed_at >= worker.options.lease_seconds / 3:
-            self._renewed_at = now
             self._renew()
+            self._renewed_at = now
 
     def _rescue(self) -> None:
         worker = self._worker
         with worker.lock:
             if worker.current is None:
                 return
-            waiting, ended = list(worker.waiting), worker.finished
+            waiting, ended, number = list(worker.waiting), worker.finished, worker.sequence
             worker.waiting.clear()
             worker.finished = []
+            worker.leaving = [*waiting, *ended]
         worker.lines.flush()
+        try:
+            self._write_down(waiting, ended)
+        finally:
+            self._take_back(waiting, ended)
+        if number == worker.sequence:
+            worker.on_claim(0)
+
+    def _write_down(self, waiting: list[Reserved], ended: list[Reserved]) -> None:
+        """Remove and give back; both lists lose what is written down."""
+        worker = self._worker
         if not waiting and not ended:
             return
-        conn, retry = self._connection(), Retry()
-        by_claim: dict[str, list[Any]] = {}
-        for row in ended:
-            by_claim.setdefault(row.worker, []).append(row)
-        for rows in by_claim.values():
+        conn, retry = self._connection(), Retry(self.try_seconds, outlasts=True)
+        while ended:
+            rows = [row for row in ended if row.worker == ended[0].worker]
             retry(conn, partial(worker.store.delete_many, conn, rows))
-        worker.queue.settler.give_back(conn, waiting, retry)
-        if waiting:
+            ended[:] = [row for row in ended if row not in rows]
+        had_waiting = bool(waiting)
+        while waiting:
+            # To be looked at anew before it is started, should this fail with its answer lost.
+            waiting[-1].lease_until = 0
+            worker.queue.settler.give_back(conn, waiting[-1:], retry)
+            waiting.pop()
+        if had_waiting:
             worker.queue.wake()
+
+    def _take_back(self, waiting: list[Reserved], ended: list[Reserved]) -> None:
+        """Keep what could not be written down: the worker sees to it, or the next look does."""
+        worker = self._worker
+        with worker.lock:
+            worker.leaving = []
+            worker.waiting.extendleft(reversed(waiting))
+            worker.finished = ended + worker.finished
 
     def _renew(self) -> None:
         worker = self._worker
         with worker.lock:
-            held = [*worker.waiting, *worker.finished]
+            held = [*worker.waiting, *worker.finished, *worker.leaving]
             if worker.current is not None:
                 held.append(worker.current)
         if held:

@@ -7,13 +7,15 @@ surviving crashes and killing what hangs is the crew's business.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import os
 import resource
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import attrgetter
 from threading import Lock
@@ -23,7 +25,7 @@ from so.errors import DatabaseError
 from so.support.ids import short_id
 from so.systems.queue.queue import Queue
 from so.systems.queue.running import HOPELESS, Outcome, Runner
-from so.systems.queue.sqltools import Retry
+from so.systems.queue.sqltools import PATIENCE, Retry
 from so.systems.queue.store import Reserved
 from so.systems.queue.wording import one_line
 from so.systems.worker.leftovers import Leftovers
@@ -35,6 +37,8 @@ LOOK_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 60.0
 SKEW_SECONDS = 1.0
 METRICS_SECONDS = 5.0
+HOLD_BACK_SECONDS = 3.0
+"""After an outage as long as a lease: what others could not write down meanwhile comes first."""
 _OUTCOMES = {
     "done": ("DONE", "done"),
     "released": ("RELEASED", "released"),
@@ -71,13 +75,16 @@ class Worker:
         self.conn = queue.worker_connection()
         self.store = queue.store
         self.store.look_for_cluster(self.conn)
-        self.retry = Retry(on_retry=self._on_retry)
-        self.runner = Runner(queue, self.conn, self.options.limits)
+        # What has ended is known to nobody else: it is written down however long that takes.
+        self.retry = Retry(math.inf, self._on_retry, outlasts=True)
+        self.runner = Runner(queue, self.conn, self.options.limits, self.retry)
         self.runner.on_start = self._on_start
         self.lines = Lines(queue.clock, as_json=self.options.as_json, out=out)
         self.lock = Lock()
         self.waiting: deque[Reserved] = deque()
         self.finished: list[Reserved] = []
+        self.leaving: list[Reserved] = []
+        """What the thread of the leftovers is about to write down."""
         self.current: Reserved | None = None
         self.current_since = 0.0
         self.done = 0
@@ -85,11 +92,12 @@ class Worker:
         self.stopping = False
         self.is_paused: Callable[[], bool] = lambda: False
         self.on_job: Callable[[Reserved, Any, float | None], None] | None = None
+        self.on_claim: Callable[[int], None] = lambda number: None
         self.on_return: Callable[[], None] | None = None
         self.after_job: Callable[[Outcome], None] | None = None
         self.on_look: Callable[[], None] | None = None
         self.wait: Callable[[], None] = lambda: queue.clock.sleep(self.options.sleep_seconds)
-        self._sequence = 0
+        self.sequence = 0
         self._pace = self.options.prefetch_seconds
         self._group = 1
         self._started = time.monotonic()
@@ -99,6 +107,9 @@ class Worker:
         self._generation: int | None = None
         self._metrics_at = time.monotonic()
         self._kept_at = time.monotonic()
+        self._heard_at = time.monotonic()
+        self._orphans_at = time.monotonic()
+        self._held_back_until = 0.0
         # A database in memory has one connection and no second process to wait for.
         self.is_alone = self.conn is queue.source.connection()
         self.leftovers = None if self.is_alone else Leftovers(self, keeps_leases)
@@ -141,7 +152,7 @@ class Worker:
         try:
             while not self.is_over():
                 if not self.waiting and not self._fetch():
-                    if self.options.once or (self.options.stop_when_empty and not self.is_paused()):
+                    if self._ends_when_empty():
                         break
                     self._idle()
                     continue
@@ -153,9 +164,16 @@ class Worker:
             self.leave()
         return 0
 
+    def _ends_when_empty(self) -> bool:
+        options = self.options
+        if self._holds_back():
+            return False
+        return options.once or (options.stop_when_empty and not self.is_paused())
+
     def stop(self) -> None:
         """End after the job that runs."""
         self.stopping = True
+        self.retry.patience = PATIENCE
 
     def is_over(self) -> bool:
         """Whether it is time to end."""
@@ -189,7 +207,7 @@ class Worker:
 
     def _fetch(self) -> bool:
         self.look()
-        if self.is_paused():
+        if self.is_paused() or self._holds_back():
             self.settle_finished()
             return False
         self.queue.loop()
@@ -204,9 +222,26 @@ class Worker:
         with self.lock:
             if not self.waiting:
                 return None  # they were given back while the last job took its time
-            self.current = self.waiting.popleft()
+            row = self.current = self.waiting.popleft()
             self.current_since = time.monotonic()
-            return self.current
+        if row.lease_until > self.queue.clock.time() or self._is_still_mine(row):
+            return row
+        self.current = None
+        return None
+
+    def _is_still_mine(self, row: Reserved) -> bool:
+        """Whether a job that has waited for longer than its lease may be started here."""
+        until = int(self.queue.clock.time()) + self.options.lease_seconds
+
+        def work() -> bool:
+            self.store.extend(self.conn, [row.id], row.worker, until)
+            return self.store.is_held(self.conn, row)
+
+        row.lease_until = until
+        return self.retry(self.conn, work)
+
+    def _holds_back(self) -> bool:
+        return time.monotonic() < self._held_back_until
 
     def _wanted(self) -> int:
         options = self.options
@@ -245,21 +280,28 @@ class Worker:
             if rows:
                 self._last = queue
                 return rows
+            if self._holds_back():
+                break
         return []
 
     def _claim_from(self, queue: str, count: int) -> list[Reserved]:
         """Remove what has ended and reserve what comes next, in one transaction."""
-        self._sequence += 1
-        claim = f"{self.name}/{self._sequence}/"
-        ended = self._take_finished()
-        now, lease = int(self.queue.clock.time()), self.options.lease_seconds
+        self.sequence += 1
+        claim = f"{self.name}/{self.sequence}/"
+        lease, began = self.options.lease_seconds, time.monotonic()
 
         def work() -> tuple[list[Reserved], int]:
+            now = int(self.queue.clock.time())
             if self.retry.lost:
                 # An earlier try may have been committed with only its answer lost.
                 kept = self.store.held_by(self.conn, [queue], claim, now, lease)
                 if kept:
                     return kept, len(ended)
+            if self.retry.tries and self._was_long_silent(began):
+                # Everybody's leases have run out: nothing is claimed before their holders, back
+                # like this one, have written down what has ended and renewed what has not.
+                self._held_back_until = time.monotonic() + HOLD_BACK_SECONDS
+                return [], self._delete(ended)
             if self.store.dialect == "sqlite" and not ended:
                 return self.store.claim(self.conn, queue, count, claim, now, lease), 0
             with self.conn.transaction():
@@ -267,14 +309,19 @@ class Worker:
                 rows = self.store.claim(self.conn, queue, count, claim, now, lease)
             return rows, gone
 
-        try:
-            rows, gone = self.retry(self.conn, work)
-        except BaseException:
-            with self.lock:
-                self.finished = ended + self.finished
-            raise
+        self.on_claim(self.sequence)
+        with self._taken_finished() as ended:
+            patience = math.inf if ended else PATIENCE
+            rows, gone = self.retry(self.conn, work, patience=patience)
+        self._heard_at = time.monotonic()
         self._note_lost(ended, gone)
+        if not rows:
+            self.on_claim(0)
         return rows
+
+    def _was_long_silent(self, began: float) -> bool:
+        since = self._heard_at if self.retry.away else began
+        return time.monotonic() - since >= self.options.lease_seconds / 2
 
     def open_queues(self) -> list[str]:
         """The queues to take jobs from: those that do not rest."""
@@ -286,10 +333,17 @@ class Worker:
 
     # --- ending jobs ---
 
-    def _take_finished(self) -> list[Reserved]:
+    @contextlib.contextmanager
+    def _taken_finished(self) -> Iterator[list[Reserved]]:
+        """What has ended, to be written down in the block; it is kept if that fails."""
         with self.lock:
             ended, self.finished = self.finished, []
-        return ended
+        try:
+            yield ended
+        except BaseException:
+            with self.lock:
+                self.finished = ended + self.finished
+            raise
 
     def _delete(self, ended: list[Reserved]) -> int:
         return sum(
@@ -299,13 +353,12 @@ class Worker:
 
     def settle_finished(self) -> None:
         """Remove the jobs whose handlers have returned."""
-        ended = self._take_finished()
-        if ended:
-            gone = self.retry(self.conn, lambda: self._delete(ended))
-            self._note_lost(ended, gone)
+        with self._taken_finished() as ended:
+            gone = self.retry(self.conn, lambda: self._delete(ended)) if ended else 0
+        self._note_lost(ended, gone)
 
     def _note_lost(self, ended: list[Reserved], gone: int) -> None:
-        if gone < len(ended) and not self.retry.lost:
+        if gone < len(ended) and not self.retry.tries:
             ids = ", ".join(str(row.id) for row in ended)
             log.warning(
                 "queue: lease_lost: %s of the jobs %s had been taken over by another worker",
@@ -423,9 +476,28 @@ class Worker:
             if self.on_look is not None:
                 self.on_look()
             self._rested = self.queue.control.paused(self.conn)
+            if now - self._orphans_at >= self.options.lease_seconds / 3:
+                self._orphans_at = now
+                self.give_back_orphans()
         except DatabaseError as error:
             log.warning("queue: cannot look for pauses: %s", error)
         self._tidy()
+
+    def give_back_orphans(self) -> None:
+        """Give back rows that bear this worker's name and are none of its jobs.
+
+        They come back where a failover or a restore has lost what was committed.
+        """
+        with self.lock:
+            mine = [*self.waiting, *self.finished, *self.leaving]
+            known = {row.id for row in mine}
+        now, lease = int(self.queue.clock.time()), self.options.lease_seconds
+        held = self.store.held_by(self.conn, self.options.queues, f"{self.name}/", now, lease)
+        orphans = [row for row in held if row.id not in known]
+        if orphans:
+            ids = ", ".join(str(row.id) for row in orphans)
+            log.warning("queue: the jobs %s came back after they had ended here: given back", ids)
+            self.queue.settler.give_back(self.conn, orphans, self.retry)
 
     def _tidy(self, force: bool = False) -> None:
         """Now and then: counters into the table, old rows out of others."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from so.errors import (
+    DeadlockError,
+    LockTimeoutError,
+    LostConnectionError,
+    QueryError,
+    ReadOnlyError,
+    StatementTimeoutError,
+)
 from so.support.clock import Clock
 from so.systems.queue import Job, JobEvent, Queue
-from so.systems.worker import Worker
-from tests.systems.queue.jobs import DIARY, Note
+from so.systems.worker import Worker, WorkerOptions
+from tests.systems.queue.jobs import DIARY, Fails, Note
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -133,3 +144,256 @@ def test_a_before_hook_keeps_a_job_that_runs_at_once_from_running(queue: Queue) 
 
     assert queue.dispatch_sync(Note("a")) is None
     assert DIARY == []
+
+
+# --- what was not written down: leases, switchovers, commits that were lost ---------------------
+
+
+class Refuses:
+    """Raises an error at the next *times* statements that hold a word, as a database might."""
+
+    def __init__(self, word: str, error: Callable[[], Exception], times: int = 3) -> None:
+        self.word, self.error, self.times = word, error, times
+
+    def __call__(self, sql: str, bindings: Any, connection: Any) -> None:
+        if self.times and self.word in sql:
+            self.times -= 1
+            raise self.error()
+
+
+def disk_full() -> Exception:
+    cause = sqlite3.OperationalError("database or disk is full")
+    cause.sqlite_errorname = "SQLITE_FULL"  # type: ignore[misc]  # as the driver sets it
+    return QueryError(cause=cause)
+
+
+def table_full() -> Exception:
+    cause = OSError("The table 'jobs' is full")
+    cause.errno = 1114
+    return QueryError(cause=cause)
+
+
+OUTAGES: dict[str, Callable[[], Exception]] = {
+    "deadlock": lambda: DeadlockError(message="deadlock"),
+    "busy": lambda: LockTimeoutError(message="database is locked"),
+    "lost": lambda: LostConnectionError(message="gone away"),
+    "read-only": lambda: ReadOnlyError(message="the server is read-only"),
+    "too slow": lambda: StatementTimeoutError(message="too slow"),
+    "disk full": disk_full,
+    "table full": table_full,
+}
+
+
+class Once(Fails):
+    """Fails at its only attempt."""
+
+    tries = 1
+
+
+@pytest.mark.parametrize("why", list(OUTAGES))
+@pytest.mark.parametrize(
+    ("make", "left"),
+    [(lambda: Note("a"), (0, 0)), (Once, (0, 1)), (Fails, (1, 0))],
+    ids=["done", "failed", "retried"],
+)
+def test_an_end_is_written_however_long_the_database_refuses_it(
+    queue: Queue, worker: Worker, make: Callable[[], Job], left: tuple[int, int], why: str
+) -> None:
+    queue.push(make())
+    (row,) = worker._claim(1)
+    fault = Refuses(" jobs", OUTAGES[why])
+    worker.conn.before_executing(fault)
+
+    worker._process(row)
+    worker.settle_finished()
+
+    assert fault.times == 0
+    assert (queue.size(), queue.failed_jobs.count()) == left
+    assert len(DIARY) == (2 if isinstance(make(), Once) else 1)
+    assert queue.reserved_size() == 0
+
+
+@pytest.mark.parametrize("why", list(OUTAGES))
+def test_a_claim_waits_for_a_database_that_refuses_it(
+    queue: Queue, worker: Worker, why: str
+) -> None:
+    queue.push(Note("a"))
+    worker.conn.before_executing(Refuses("update jobs", OUTAGES[why]))
+
+    assert worker.run_one()
+
+    assert DIARY == ["a"]
+    assert queue.size() == 0
+
+
+def test_what_could_not_be_written_down_at_all_is_kept_for_the_next_time(
+    queue: Queue, worker: Worker
+) -> None:
+    queue.push(Note("a"))
+    (row,) = worker._claim(1)
+    worker._process(row)
+    fault = Refuses("delete from jobs", lambda: QueryError(message="no such table"), 2)
+    worker.conn.before_executing(fault)
+
+    for write in (worker.settle_finished, lambda: worker._claim(1)):
+        with pytest.raises(QueryError):
+            write()
+        assert worker.finished == [row]
+    worker.settle_finished()
+
+    assert queue.size() == 0
+    assert DIARY == ["a"]
+
+
+@pytest.mark.parametrize("why", ["read-only", "lost", "disk full", "nonsense"])
+def test_a_group_that_cannot_be_given_back_is_neither_lost_nor_run_twice(
+    queue: Queue, worker: Worker, why: str
+) -> None:
+    if worker.leftovers is None:
+        pytest.skip("one connection: nothing is claimed ahead")
+    leftovers = worker.leftovers
+    queue.bulk(Note(n) for n in range(6))
+    rows = worker._claim(6)
+    worker._process(rows[0])
+    worker.waiting.extend(rows[1:])
+    worker.current = worker.waiting.popleft()
+    errors = {**OUTAGES, "nonsense": lambda: QueryError(message="no such table")}
+    fault = Refuses("update jobs set reserved_at = null", errors[why], 10**9)
+    leftovers._connection().before_executing(fault)
+    leftovers.try_seconds = 0.05
+
+    with pytest.raises(QueryError):
+        leftovers._rescue()
+
+    assert [row.id for row in worker.waiting] == [row.id for row in rows[2:]]
+    assert worker.finished == worker.leaving == []
+    fault.times = 0
+    leftovers._rescue()
+    assert not worker.waiting
+    worker._process(worker.current)
+    worker.run_all()
+    assert sorted(DIARY) == list(range(6))
+    assert queue.size() == 0
+    leftovers._connection().close()
+
+
+def test_a_job_that_waited_longer_than_its_lease_is_started_only_if_it_is_still_ours(
+    queue: Queue, worker: Worker, clock: Clock
+) -> None:
+    queue.bulk(Note(n) for n in range(3))
+    worker.waiting.extend(worker._claim(3))
+    clock.travel(30)
+    other = Worker(queue, WorkerOptions())
+    taken = other._claim(1)
+    assert [row.id for row in taken] == [worker.waiting[0].id]
+
+    mine = [row for row in (worker._next() for _ in range(3)) if row is not None]
+
+    assert len(mine) == 2
+    assert taken[0].id not in [row.id for row in mine]
+    assert other._claim(3) == []  # for they were renewed before they start
+    for each in (worker, other):
+        each.store.delete_many(each.conn, mine if each is worker else taken)
+    other.leave()
+    if not other.is_alone:
+        other.conn.close()
+
+
+def test_a_row_that_comes_back_with_a_failover_is_given_back_by_the_worker_it_names(
+    queue: Queue, worker: Worker, db: Any, clock: Clock
+) -> None:
+    queue.push(Note("a"))
+    (row,) = worker._claim(1)
+    kept = dict(db.connection().select_one("select * from jobs"))
+    worker._process(row)
+    worker.settle_finished()
+    db.table("jobs").insert(kept)  # as a restore does, or a failover that has lost the commit
+    queue.push(Note("b"))
+    (ours,) = worker._claim(1)
+    worker.waiting.append(ours)
+
+    worker.give_back_orphans()
+
+    back = db.connection().select_one("select * from jobs where id = ?", [kept["id"]])
+    assert (back["worker_id"], back["reserved_at"], back["attempts"]) == (None, None, 0)
+    assert worker.store.is_held(worker.conn, ours)
+    worker.waiting.clear()
+    worker._process(ours)
+    worker.run_all()
+    assert DIARY == ["a", "b", "a"]
+    assert queue.size() == 0
+
+
+def test_after_an_outage_as_long_as_a_lease_nobody_claims_before_the_ends_are_written(
+    queue: Queue, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.bulk(Note(n) for n in range(2))
+    (row,) = worker._claim(1)
+    worker._process(row)
+    worker._heard_at -= worker.options.lease_seconds
+    worker.conn.before_executing(Refuses(" jobs", OUTAGES["lost"], 1))
+
+    assert worker._claim(1) == []
+
+    assert queue.size() == 1  # what has ended is gone
+    assert not worker._ends_when_empty()
+    assert worker._claim_from("default", 1)
+    monkeypatch.setattr("so.systems.worker.loop.HOLD_BACK_SECONDS", 0.0)
+    worker._heard_at -= worker.options.lease_seconds
+    queue.push(Note(3))
+    worker.conn.before_executing(Refuses(" jobs", OUTAGES["deadlock"], 1))
+    assert worker._claim(1)  # a conflict is no outage
+
+
+# --- what is done costs nothing any more ----------------------------------------------------------
+
+
+def pages(conn: Any) -> int:
+    sql = "show global status like 'Innodb_buffer_pool_read_requests'"
+    return int(conn.select_tuples(sql)[0][1])
+
+
+@pytest.mark.parametrize("name", ["default", "alpha", "zulu"])
+def test_under_an_open_snapshot_a_poll_that_finds_too_little_reads_few_pages(
+    queue: Queue, worker: Worker, db: Any, engine: str, name: str
+) -> None:
+    if engine == "sqlite":
+        pytest.skip("InnoDB only: it keeps the index entries of finished jobs for the snapshot")
+    queue.bulk(Note(n) for n in range(5000))
+    with closing(db.connection().separate()) as report:
+        report.begin_transaction(mode="read")
+        report.select_tuples("select count(*) from jobs")
+        while rows := worker._claim(500):
+            worker.store.delete_many(worker.conn, rows)
+        asking = Worker(queue, WorkerOptions(queues=[name]))
+        for due in (0, 1):
+            queue.bulk([Note("due")] * due, name)
+            before = pages(report)
+            assert len(asking._claim(64)) == due
+            # A locking read asks for three to six pages for each of the 5000.
+            assert pages(report) - before < 1500
+        asking.leave()
+        asking.conn.close()
+        report.roll_back(0)
+
+
+def test_jobs_that_others_are_claiming_are_passed_over_in_their_order(
+    queue: Queue, db: Any, engine: str
+) -> None:
+    if engine == "sqlite":
+        pytest.skip("one writer at a time: nobody claims at the same moment")
+    queue.bulk(Note(n) for n in range(40))
+    workers = [Worker(queue, WorkerOptions()) for _ in range(12)]
+    found: list[int] = []
+    try:
+        for number, each in enumerate(workers):
+            each.conn.begin_transaction()
+            rows = each.store.claim(each.conn, "default", 2, f"w{number}/", 2_000_000_000, 15)
+            found += [row.id for row in rows]
+    finally:
+        for each in workers:
+            each.conn.roll_back(0)
+            each.conn.close()
+
+    assert found == sorted(found)
+    assert len(set(found)) == 24
