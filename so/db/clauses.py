@@ -214,6 +214,18 @@ class Like(Node):
         self.escape = escape
 
 
+class Binary(Node):
+    """column equals (or not) a text, byte by byte."""
+
+    __slots__ = ("column", "negated", "value")
+
+    def __init__(self, boolean: str, column: Column, value: Any, negated: bool) -> None:
+        self.boolean = boolean
+        self.column = column
+        self.value = value
+        self.negated = negated
+
+
 class JsonTest(Node):
     """A JSON column (not) contains or overlaps a value, or has a key; kind says which."""
 

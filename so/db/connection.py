@@ -123,8 +123,9 @@ class Connection(Transactions):
 
         Outside a transaction the rows come over a session of their own, so that this connection
         may be used in the loop; it is closed at the end of the iterator. Inside a transaction they
-        come over the transaction's session: as they are stepped through on SQLite, all at once on
-        MySQL, whose protocol cannot do two things at a time.
+        come over the transaction's session, all at once: the protocol of MySQL cannot do two
+        things at a time, and SQLite would show the loop what its own body inserts. There they are
+        kept in a temporary file.
         """
         if self._level > 0 or self._pretended is not None:
             names, rows = self._perform("fetch_or_stream", sql, bindings, use_read, is_read(sql))

@@ -17,6 +17,7 @@ from so.db.dialects import Dialect, Outcome, Session
 from so.db.errortext import redacted
 from so.db.pool import Pool
 from so.db.sessions import Sessions, all_alive
+from so.db.spool import spooled
 from so.db.sqltext import is_ordinary
 from so.db.watching import Hooks, LoggedQuery, QueryExecuted, SlowLimit
 from so.errors import (
@@ -387,9 +388,10 @@ def _begin(session: Session, call: Call) -> None:
 
 
 def _fetch_or_stream(session: Session, call: Call) -> Any:
-    """Rows as they are stepped through where the loop's body may use the same session."""
+    """Rows that nothing changes which the loop's body does over the same session."""
     if session.interleaves:
-        return session.stream(call.sql, call.bindings, 500)
+        names, rows = session.stream(call.sql, call.bindings, 500)
+        return names, spooled(rows)
     return session.fetch(call.sql, call.bindings)
 
 

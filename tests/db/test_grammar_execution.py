@@ -39,14 +39,12 @@ def executed(dialect, table="t"):
         ),
         (
             lambda q: q.where_json_contains("o->l", 1),
-            'select * from "t" where iif(json_type("o", \'$."l"\') is null, null,'
-            ' exists (select 1 from json_each("o", \'$."l"\') where "json_each"."value" is ?))',
-            "select * from `t` where json_contains(`o`, ?, '$.\"l\"')",
+            'select * from "t" where json_holds("o", \'["l"]\', ?)',
+            "select * from `t` where json_contains(json_extract(`o`, '$.\"l\"'), ?)",
         ),
         (
             lambda q: q.where_json_overlaps("o->l", [1]),
-            'select * from "t" where iif(json_type("o", \'$."l"\') is null, null,'
-            ' exists (select 1 from json_each("o", \'$."l"\') where "json_each"."value" in (?)))',
+            'select * from "t" where json_meets("o", \'["l"]\', ?)',
             "select * from `t` where json_overlaps(json_extract(`o`, '$.\"l\"'), ?)",
         ),
         (

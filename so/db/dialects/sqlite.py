@@ -22,7 +22,7 @@ from random import uniform
 from threading import get_ident
 from typing import Any, Final
 
-from so.db import errortext
+from so.db import errortext, jsontext
 from so.db.dialects import Outcome, Session, Tuples, keep_for_ever
 from so.db.options import zone_of
 from so.db.sqltext import backtick_names, ends_transaction, is_ordinary
@@ -338,6 +338,8 @@ class SQLiteDialect:
         handle.create_aggregate("decimal_sum", 1, DecimalSum)  # type: ignore[arg-type]
         handle.create_function("decimal_add", 2, _decimal_add, deterministic=True)
         handle.create_function("decimal_compare", 2, _decimal_compare, deterministic=True)
+        for name, (count, fn) in jsontext.FUNCTIONS.items():
+            handle.create_function(name, count, fn, deterministic=True)
         handle.create_function("regexp", 2, _regexp, deterministic=True)
 
     def _pragmas(self) -> dict[str, Any]:

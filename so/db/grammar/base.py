@@ -46,6 +46,11 @@ class Grammar(Conditions):
     max_placeholders: ClassVar[int] = 30_000
     operators: ClassVar[frozenset[str]] = frozenset()
 
+    @property
+    def ignores_too_much(self) -> bool:
+        """Does an insert that ignores rows also let in what a plain one refuses?"""
+        return False
+
     # --- select ---------------------------------------------------------------------------------
 
     def compile_select(self, tree: c.Select) -> tuple[str, Bindings]:
@@ -310,6 +315,12 @@ class Grammar(Conditions):
     def ignoring(self, sql: str) -> str:
         """*sql*, an insert, so that it skips the rows a key forbids."""
         raise unsupported("inserting while ignoring errors")
+
+    def compile_insert_or_ignore_returning(
+        self, table: Any, rows: list[Row], unique_by: list[str], returning: list[Any]
+    ) -> tuple[str, Bindings]:
+        """An insert that skips the rows a key forbids and gives those that went in."""
+        raise unsupported("insert or ignore with returning")
 
     def compile_insert_using(
         self, table: Any, columns: list[str], query: c.Sub, *, ignore: bool = False

@@ -10,6 +10,7 @@ from so.db import clauses as c
 from so.db.grammar.names import Bindings, Names, unsupported
 from so.db.sqltext import SQLITE_TOKEN, enclosed
 
+_EQUALS = {"=": "=", "!=": "!=", "<>": "!=", "<=>": "<=>", "is": "<=>"}
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2}):(\d\d)")
 
 
@@ -35,6 +36,7 @@ class Conditions(Names):
             c.RawCondition: self.raw_condition,
             c.DatePart: self.date_part,
             c.Like: self.like,
+            c.Binary: self.binary,
             c.JsonTest: self.json_test,
             c.JsonLength: self.json_length,
             c.JsonBoolean: self.json_boolean,
@@ -144,6 +146,14 @@ class Conditions(Names):
         word = "not like" if node.negated else "like"
         return f"{self.column(node.column, bindings)} {word} {self.value(node.value, bindings)}"
 
+    def binary(self, node: c.Binary, bindings: Bindings) -> str:
+        """column = ?, byte by byte."""
+        raise unsupported("binary comparisons")
+
+    def vector_distance(self, column: str) -> str:
+        """The cosine distance between a column's vector and one given as JSON."""
+        raise unsupported("vector distances")
+
     def full_text(self, node: c.FullText, bindings: Bindings) -> str:
         """A full-text search."""
         raise unsupported("fulltext search operations")
@@ -179,7 +189,14 @@ class Conditions(Names):
     def json_boolean(self, node: c.JsonBoolean, bindings: Bindings) -> str:
         """A JSON true or false, compared."""
         column = self.json_boolean_selector(node.column)
-        return f"{column} {node.operator} {'true' if node.value else 'false'}"
+        word = "true" if node.value else "false"
+        if not self.literal and node.operator in _EQUALS:
+            return f"{self.json_word(node.column)} {_EQUALS[node.operator]} '{word}'"
+        return f"{column} {node.operator} {word}"
+
+    def json_word(self, name: str) -> str:
+        """`column->path` as a text that is 'true' or 'false' for the truth values alone."""
+        return self.json_boolean_selector(name)
 
     def json_boolean_selector(self, name: str) -> str:
         """`column->path` as a value to compare with true or false."""

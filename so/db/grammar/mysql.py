@@ -25,6 +25,11 @@ class MySQLGrammar(Grammar):
     max_placeholders: ClassVar[int] = 60_000
     operators: ClassVar[frozenset[str]] = frozenset({"sounds like"})
 
+    @property
+    def ignores_too_much(self) -> bool:
+        """`insert ignore` turns the errors of strict mode into warnings."""
+        return not self.literal
+
     def no_limit(self) -> str:
         """MySQL wants a limit before an offset; this is its largest."""
         return " limit 18446744073709551615"
@@ -85,8 +90,30 @@ class MySQLGrammar(Grammar):
     def like(self, node: c.Like, bindings: Bindings) -> str:
         """like, or like binary to mind the case"""
         word = "not like" if node.negated else "like"
-        word += " binary" if node.case_sensitive else ""
+        if node.case_sensitive and self.literal:
+            word += " binary"
+        sql = f"{self.column(node.column, bindings)} {word} {self.value(node.value, bindings)}"
+        # Not `binary`, which compares bytes: `_` would be half an é.
+        return f"{sql} collate utf8mb4_bin" if node.case_sensitive and not self.literal else sql
+
+    def binary(self, node: c.Binary, bindings: Bindings) -> str:
+        """column = binary ?"""
+        word = "!= binary" if node.negated else "= binary"
         return f"{self.column(node.column, bindings)} {word} {self.value(node.value, bindings)}"
+
+    def vector_distance(self, column: str) -> str:
+        """MariaDB's function, which MySQL lacks."""
+        if self.literal:
+            raise unsupported("vector distances")
+        return f"vec_distance_cosine({column}, vec_fromtext(?))"
+
+    def within_text(self, text: str) -> str:
+        """In a literal of MySQL a backslash is written twice."""
+        return text.replace("\\", "\\\\").replace("'", "''")
+
+    def json_word(self, name: str) -> str:
+        """MariaDB compares a JSON true as the number 1, MySQL does not: both as text."""
+        return f"cast({self.json_boolean_selector(name)} as char)"
 
     def full_text(self, node: c.FullText, bindings: Bindings) -> str:
         """match (…) against (? in … mode)"""
@@ -111,7 +138,11 @@ class MySQLGrammar(Grammar):
     def json_contains(self, node: c.JsonTest, bindings: Bindings) -> str:
         """json_contains(column, ?, path)"""
         field, path = self.json_parts(node.column)
-        return f"json_contains({field}, {self._json_value(node.value, bindings)}{path})"
+        value = self._json_value(node.value, bindings)
+        if path and not self.literal:
+            # Given the path, MariaDB says "no" where nothing is there, MySQL and SQLite NULL.
+            return f"json_contains(json_extract({field}{path}), {value})"
+        return f"json_contains({field}, {value}{path})"
 
     def json_overlaps(self, node: c.JsonTest, bindings: Bindings) -> str:
         """json_overlaps(column, ?, path)"""
@@ -151,6 +182,15 @@ class MySQLGrammar(Grammar):
     def ignoring(self, sql: str) -> str:
         """insert ignore"""
         return sql.replace("insert", "insert ignore", 1)
+
+    def compile_insert_or_ignore_returning(
+        self, table: Any, rows: list[Row], unique_by: list[str], returning: list[Any]
+    ) -> tuple[str, Bindings]:
+        """insert … returning, which MariaDB has; that rows are skipped is the caller's affair."""
+        if self.literal:
+            return super().compile_insert_or_ignore_returning(table, rows, unique_by, returning)
+        sql, bindings = self.compile_insert(table, rows)
+        return f"{sql} returning {self.columns(returning, bindings)}", bindings
 
     def compile_upsert(
         self, table: Any, rows: list[Row], unique_by: list[str], update: Mapping[str, Any]
@@ -217,6 +257,17 @@ class MariaDBGrammar(MySQLGrammar):
     def with_timeout(self, sql: str, seconds: int) -> str:
         """set statement … for"""
         return f"SET STATEMENT max_statement_time={seconds} FOR {sql}"
+
+    def vector_distance(self, column: str) -> str:
+        """vec_distance_cosine(column, vec_fromtext(?))"""
+        return f"vec_distance_cosine({column}, vec_fromtext(?))"
+
+    def compile_insert_or_ignore_returning(
+        self, table: Any, rows: list[Row], unique_by: list[str], returning: list[Any]
+    ) -> tuple[str, Bindings]:
+        """insert ignore … returning"""
+        sql, bindings = self.compile_insert(table, rows)
+        return f"{self.ignoring(sql)} returning {self.columns(returning, bindings)}", bindings
 
     def join_lateral(self, kind: str, table: str) -> str:
         """MariaDB has none."""

@@ -164,16 +164,35 @@ class Names:
 
     def json_steps(self, path: str) -> list[str]:
         """`a->b[0]` step by step: `."a"`, `."b"`, `[0]`; quotes doubled for the literal."""
-        check_name(path)
-        steps: list[str] = []
-        for segment in _QUOTE_IN_PATH.sub("''", path).split("->"):
-            indexes = _JSON_INDEXES.search(segment)
-            key = segment[: indexes.start()] if indexes else segment
-            if key or not indexes:
-                steps.append(f'."{key}"')
-            if indexes:
-                steps.extend(_JSON_INDEX.findall(indexes.group()))
-        return steps
+        if self.literal:
+            path = _QUOTE_IN_PATH.sub("''", path)
+            return [_step(key, is_key, key) for key, is_key in json_keys(path)]
+        return [
+            _step(key, is_key, self.within_text(key.replace("\\", "\\\\").replace('"', '\\"')))
+            for key, is_key in json_keys(path)
+        ]
+
+    def within_text(self, text: str) -> str:
+        """*text* as it stands between the quotes of a string literal."""
+        return text.replace("'", "''")
+
+
+def json_keys(path: str) -> list[tuple[str, bool]]:
+    """`a->b[0]` as `("a", True), ("b", True), ("[0]", False)`: is it a key or an index?"""
+    check_name(path)
+    found: list[tuple[str, bool]] = []
+    for segment in path.split("->"):
+        indexes = _JSON_INDEXES.search(segment)
+        key = segment[: indexes.start()] if indexes else segment
+        if key or not indexes:
+            found.append((key, True))
+        if indexes:
+            found.extend((index, False) for index in _JSON_INDEX.findall(indexes.group()))
+    return found
+
+
+def _step(step: str, is_key: bool, escaped: str) -> str:
+    return f'."{escaped}"' if is_key else step
 
 
 def unsupported(what: str) -> UnsupportedError:

@@ -12,7 +12,7 @@ from so.db import clauses as c
 from so.db.expressions import Expression, bindable, json_scalar, json_text
 from so.db.grammar.base import Row
 from so.db.grammar.money import MoneyGrammar
-from so.db.grammar.names import AS, Bindings
+from so.db.grammar.names import AS, Bindings, json_keys
 
 _PARTS = {
     "date": "%Y-%m-%d",
@@ -23,7 +23,9 @@ _PARTS = {
 }
 _SCALE = re.compile(r"(?:decimal|numeric)\s*\(\s*\d+\s*,\s*(\d+)\s*\)")
 _WIDE = Context(prec=100, rounding=ROUND_HALF_UP)
-_GLOB = str.maketrans({"*": "[*]", "?": "[?]", "%": "*", "_": "?"})
+_GLOB = {"*": "[*]", "?": "[?]", "[": "[[]", "%": "*", "_": "?"}
+_PATTERN = re.compile(r"\\(.)|(.)", re.DOTALL)
+_ODD_KEY = re.compile(r"[\"\\]")
 
 
 class SQLiteGrammar(MoneyGrammar):
@@ -99,22 +101,55 @@ class SQLiteGrammar(MoneyGrammar):
         """like ignores the case of ASCII letters; glob minds all case."""
         if not node.case_sensitive:
             sql = super().like(node, bindings)
-            return sql + r" escape '\'" if node.escape and not self.literal else sql
+            return sql if self.literal else sql + r" escape '\'"
         word = "not glob" if node.negated else "glob"
         pattern = node.value
         if isinstance(pattern, str):
-            pattern = pattern.translate(_GLOB)
+            pattern = _glob(pattern)
         return f"{self.column(node.column, bindings)} {word} {self.value(pattern, bindings)}"
 
     # --- JSON -----------------------------------------------------------------------------------
 
+    def binary(self, node: c.Binary, bindings: Bindings) -> str:
+        """column = ? collate binary"""
+        word = "!=" if node.negated else "="
+        value = self.value(node.value, bindings)
+        return f"{self.column(node.column, bindings)} {word} {value} collate binary"
+
     def json_selector(self, name: str) -> str:
         """json_extract(column, path)"""
+        place = self._place(name)
+        return (
+            f"json_extract({place}, '$')"
+            if place.startswith("json_part(")
+            else (f"json_extract({place})")
+        )
+
+    def _place(self, name: str | Expression) -> str:
+        """`column->path` as arguments; a key that SQLite's paths cannot write is looked up."""
         field, path = self.json_parts(name)
-        return f"json_extract({field}{path})"
+        way = str(name).partition("->")[2]
+        if self.literal or not path or not _ODD_KEY.search(way):
+            return field + path
+        return f"json_part({field}, {self._steps(way)})"
+
+    def _steps(self, way: str) -> str:
+        """`a->b[0]` as the literal '["a", "b", 0]'."""
+        keys = [key if is_key else _index(key) for key, is_key in json_keys(way)] if way else []
+        return _text(json_text(keys))
+
+    def json_word(self, name: str) -> str:
+        """json_type(column, path)"""
+        return f"json_type({self._place(name)})"
+
+    def json_boolean(self, node: c.JsonBoolean, bindings: Bindings) -> str:
+        """A JSON true or false, compared."""
+        return super().json_boolean(node, bindings).replace(" <=> ", " is ")
 
     def json_contains(self, node: c.JsonTest, bindings: Bindings) -> str:
         """Some element is the value; of a list, each of its elements is there."""
+        if not self.literal:
+            return self._json_asked("json_holds", node, bindings)
         field, path = self.json_parts(node.column)
         wanted = node.value if isinstance(node.value, (list, tuple)) else [node.value]
         each = [
@@ -124,39 +159,53 @@ class SQLiteGrammar(MoneyGrammar):
         ]
         if not each:
             return f"(json_type({field}{path}) is not null)"
-        sql = each[0] if len(each) == 1 else f"({' and '.join(each)})"
-        return self._unknown_if_absent(field + path, sql)
+        return each[0] if len(each) == 1 else f"({' and '.join(each)})"
 
-    def _unknown_if_absent(self, place: str, sql: str) -> str:
-        """*sql*, but NULL where there is no array to look into, as MySQL has it."""
-        return sql if self.literal else f"iif(json_type({place}) is null, null, {sql})"
+    def _json_asked(self, function: str, node: c.JsonTest, bindings: Bindings) -> str:
+        """Asked of our own function, which decides as MariaDB and MySQL do."""
+        field, _, way = str(node.column).partition("->")
+        value = node.value if isinstance(node.value, Expression) else json_text(node.value)
+        steps = self._steps(way)
+        return f"{function}({self.wrap(field)}, {steps}, {self.value(value, bindings)})"
 
     def json_overlaps(self, node: c.JsonTest, bindings: Bindings) -> str:
         """Some element is one of the values."""
+        if not self.literal:
+            return self._json_asked("json_meets", node, bindings)
         field, path = self.json_parts(node.column)
         wanted = node.value if isinstance(node.value, (list, tuple)) else [node.value]
         some = self.values([_element(one) for one in wanted], bindings)
-        sql = (
+        return (
             f'exists (select 1 from json_each({field}{path}) where "json_each"."value" in ({some}))'
         )
-        return self._unknown_if_absent(field + path, sql)
 
     def json_contains_key(self, node: c.JsonTest, bindings: Bindings) -> str:
         """json_type(column, path) is not null"""
-        field, path = self.json_parts(node.column)
-        return f"json_type({field}{path}) is not null"
+        return f"json_type({self._place(node.column)}) is not null"
 
     def json_length(self, node: c.JsonLength, bindings: Bindings) -> str:
-        """json_array_length(column, path) = ?"""
-        field, path = self.json_parts(node.column)
-        value = self.value(node.value, bindings)
-        return f"json_array_length({field}{path}) {node.operator} {value}"
+        """json_array_length(column, path) = ?; of an object the number of its keys."""
+        place = self._place(node.column)
+        length = f"json_array_length({place})"
+        if not self.literal:
+            count = f"(select count(*) from json_each({place}))"
+            length = f"iif(json_type({place}) is null, null, {count})"
+        return f"{length} {node.operator} {self.value(node.value, bindings)}"
 
     # --- writing --------------------------------------------------------------------------------
 
     def ignoring(self, sql: str) -> str:
         """insert or ignore"""
         return sql.replace("insert", "insert or ignore", 1)
+
+    def compile_insert_or_ignore_returning(
+        self, table: Any, rows: list[Row], unique_by: list[str], returning: list[Any]
+    ) -> tuple[str, Bindings]:
+        """insert … on conflict do nothing returning …"""
+        sql, bindings = self.compile_insert(table, rows)
+        keys = f" ({self.columns(unique_by, bindings)})" if unique_by else ""
+        columns = self.columns(returning, bindings)
+        return f"{sql} on conflict{keys} do nothing returning {columns}", bindings
 
     def compile_upsert(
         self, table: Any, rows: list[Row], unique_by: list[str], update: Mapping[str, Any]
@@ -228,11 +277,19 @@ class SQLiteGrammar(MoneyGrammar):
     def _json_set(self, column: str, changes: dict[str, Any], bindings: Bindings) -> str:
         """Each path set to its value, as MySQL does it."""
         name = self.wrap(column)
+        sql = f"ifnull({name}, '{{}}')"
         pairs = [
             f", {self.json_path(path)}, {self._json_value(value, bindings)}"
             for path, value in changes.items()
+            if not _ODD_KEY.search(path)
         ]
-        return f"{name} = json_set(ifnull({name}, '{{}}'){''.join(pairs)})"
+        if pairs:
+            sql = f"json_set({sql}{''.join(pairs)})"
+        for path, value in changes.items():
+            if _ODD_KEY.search(path):
+                bindings.append(json_text(value))
+                sql = f"json_put({sql}, {self._steps(path)}, ?)"
+        return f"{name} = {sql}"
 
     def _json_value(self, value: Any, bindings: Bindings) -> str:
         if isinstance(value, bool):
@@ -280,6 +337,24 @@ def _rounded(number: Decimal, places: int) -> Decimal:
 def _element(value: Any) -> Any:
     """A value as json_each shows it."""
     return value if isinstance(value, Expression) else bindable(value)
+
+
+def _index(step: str) -> Any:
+    """`[2]` as a number; `[last]` and the like stay text, which no array has as a key."""
+    digits = step[1:-1]
+    return int(digits) if digits.isascii() and digits.isdigit() else step
+
+
+def _glob(pattern: str) -> str:
+    """A pattern of like as one of glob; a backslash makes the next character literal."""
+    return _PATTERN.sub(_globbed, pattern)
+
+
+def _globbed(found: re.Match[str]) -> str:
+    escaped, char = found.groups()
+    if escaped is None:
+        return _GLOB.get(char, char)
+    return f"[{escaped}]" if escaped in "*?[" else escaped
 
 
 def _put(target: dict[str, Any], path: list[str], value: Any) -> None:

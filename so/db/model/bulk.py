@@ -68,6 +68,15 @@ class BulkQuery(MakingQuery):
         add = super(BulkQuery, type(self)).insert_or_ignore
         return int(self._add_rows("insert_or_ignore", values, add))
 
+    def insert_or_ignore_returning(
+        self, values: Any, returning: Any = ("*",), unique_by: Any = None
+    ) -> Any:
+        """Insert the rows that no key forbids; the models of those that went in."""
+        add = super(BulkQuery, type(self)).insert_or_ignore_returning
+        return self._add_rows(
+            "insert_or_ignore", values, lambda query, rows: add(query, rows, returning, unique_by)
+        )
+
     def _add_rows(self, kind: str, values: Any, add: Callable[[Any, Any], Any]) -> Any:
         rows = values if isinstance(values, Mapping) else list(values or ())
         if rows and self._guaranteed():

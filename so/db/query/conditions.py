@@ -108,10 +108,10 @@ class Conditions(QueryCore):
     def _compare(self, column: c.Column, operator: str, value: Any, boolean: str) -> Self:
         if value is None:
             return self._compare_null(column, operator, boolean)
-        if operator == "<=>" and not is_queryable(value):
-            return self._add(c.NullSafe(boolean, column, self._bound(value)))
         if isinstance(value, bool) and "->" in _name_of(column):
             return self._compare_json_boolean(column, operator, value, boolean)
+        if operator == "<=>" and not is_queryable(value):
+            return self._add(c.NullSafe(boolean, column, self._bound(value)))
         return self._add(self._comparison(column, operator, value, boolean))
 
     def _comparison(self, column: c.Column, operator: str, value: Any, boolean: str) -> c.Node:
@@ -262,6 +262,8 @@ class Conditions(QueryCore):
 
     def where_null_safe_equals(self, column: Any, value: Any, boolean: str = "and") -> Self:
         """The column equals *value*, where None equals NULL."""
+        if isinstance(value, bool) and "->" in _name_of(column):
+            return self.where(column, "<=>", value, boolean)
         node = c.NullSafe(checked_boolean(boolean), self._column(column), self._bound(value))
         return self._add(node)
 
@@ -278,12 +280,25 @@ class Conditions(QueryCore):
     def where_in(self, column: Any, values: Any, boolean: str = "and", not_: bool = False) -> Self:
         """The column is one of *values*: a list, a query, or a callable that fills one."""
         boolean, column = checked_boolean(boolean), self._column(column)
+        if "->" in _name_of(column) and not is_queryable(values):
+            values = [_only(one) for one in listed(values)]
+            if any(isinstance(one, bool) for one in values):
+                return self._in_json(column, values, boolean + " not" * not_)
         if type(values) is list and PLAIN.issuperset(map(type, values)):
             return self._add(c.In(boolean, column, list(values), not_, plain=True))
         if is_queryable(values):
             return self._add(c.InQuery(boolean, column, self._sub(values), not_))
         found = [self._bound(_only(one)) for one in listed(values)]
         return self._add(c.In(boolean, column, found, not_))
+
+    def _in_json(self, column: c.Column, values: list[Any], boolean: str) -> Self:
+        """A list with truth values in it, which no list of the engine can hold."""
+
+        def inner(query: Conditions) -> None:
+            for value in values:
+                query.where(column, "=", value, "or")
+
+        return self.where_nested(inner, boolean)
 
     or_where_in = twin(where_in, boolean="or")
     where_not_in = twin(where_in, not_=True)

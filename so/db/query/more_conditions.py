@@ -165,6 +165,7 @@ class MoreConditions(Conditions):
     ) -> Self:
         """The column matches a pattern in which % is any text and _ any character.
 
+        A backslash before one of them, or before itself, makes it an ordinary character.
         With *escape* only a % at its start or end is a wildcard: for what a user typed.
         """
         pattern = self._bound(value)
@@ -178,6 +179,19 @@ class MoreConditions(Conditions):
     or_where_like = twin(where_like, boolean="or")
     where_not_like = twin(where_like, not_=True)
     or_where_not_like = twin(where_like, boolean="or", not_=True)
+
+    def where_binary(
+        self, column: Any, value: Any, boolean: str = "and", not_: bool = False
+    ) -> Self:
+        """The column equals *value* byte by byte, whatever its collation takes for equal."""
+        boolean, column = checked_boolean(boolean), self._column(column)
+        if value is None:
+            return self._add(c.IsNull(boolean, column, not_))
+        return self._add(c.Binary(boolean, column, self._bound(value), not_))
+
+    or_where_binary = twin(where_binary, boolean="or")
+    where_not_binary = twin(where_binary, not_=True)
+    or_where_not_binary = twin(where_binary, boolean="or", not_=True)
 
     def where_full_text(
         self,

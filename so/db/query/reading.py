@@ -8,13 +8,14 @@ from typing import Any, Self
 
 from so.db import clauses as c
 from so.db.expressions import Expression
-from so.db.query.shape import Shape, column_names, drop_bindings
+from so.db.query.shape import column_names, drop_bindings
 from so.db.query.twins import twin
+from so.db.query.vectors import Vectors
 from so.db.rows import Collection, Row
 from so.errors import InvalidArgumentError, MultipleRecordsFoundError, RecordNotFoundError
 
 
-class Reading(Shape):
+class Reading(Vectors):
     """get, first, find, value, pluck, count, sum, exists, …"""
 
     # --- running --------------------------------------------------------------------------------

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from so.db import clauses as c
 from so.db.expressions import PLAIN
 from so.db.query.core import call_with, is_queryable
+from so.db.query.shape import column_names
 from so.db.query.twins import twin
 from so.db.query.walking import Walking
 from so.db.values import in_parts
-from so.errors import InvalidArgumentError, RecordNotFoundError
+from so.errors import (
+    InvalidArgumentError,
+    NotNullError,
+    RecordNotFoundError,
+    UniqueConstraintError,
+)
 
 Row = Mapping[str, Any]
+
+_SHOWN = 50
+"""Rows inserted with one look at the warnings; servers show no more than 64 of them."""
+_DUPLICATE = 1062
+
+
+class _LetIn(Exception):
+    """The engine ignored more than a key, so that rows went in that it should have refused."""
 
 
 class Writing(Walking):
@@ -47,11 +62,85 @@ class Writing(Walking):
 
     def insert_or_ignore(self, values: Any) -> int:
         """Insert the rows that no key forbids; how many went in."""
-        count = 0
+        add = self._add_allowed if self.grammar.ignores_too_much else self._add_ignoring
+        return sum(add(rows) for rows in self._batches(values))
+
+    def _add_ignoring(self, rows: list[Row]) -> int:
+        sql, bindings = self.grammar.compile_insert_or_ignore(self._target(), rows)
+        return _count(self.runner.affecting_statement(sql, bindings))
+
+    def _add_allowed(self, rows: list[Row]) -> int:
+        """MySQL's `ignore` would let in what strict mode forbids: cut texts, 0 for NULL.
+
+        So the rows go in without it, at first. If a key refuses one they go in parts, each of
+        them checked by the engine's warnings, and undone if it did more than leave rows out.
+        """
+
+        def together() -> int:
+            sql, bindings = self.grammar.compile_insert(self._target(), rows)
+            return _count(self.runner.affecting_statement(sql, bindings))
+
+        def in_parts() -> int:
+            parts = [rows[at : at + _SHOWN] for at in range(0, len(rows), _SHOWN)]
+            return sum(self._add_watched(part) for part in parts)
+
+        count: int | None = self._unless_refused(together)
+        if count is not None or len(rows) == 1:
+            return count or 0
+        return int(self.runner.transaction(in_parts))
+
+    def _add_watched(self, rows: list[Row]) -> int:
+        def ignoring() -> int:
+            count = self._add_ignoring(rows)
+            if any(row["Code"] != _DUPLICATE for row in self.runner.select("show warnings", ())):
+                raise _LetIn
+            return count
+
+        try:
+            return int(self.runner.transaction(ignoring))
+        except _LetIn:
+            return sum(self._add_allowed([row]) for row in rows)
+
+    def _unless_refused(self, add: Callable[[], Any]) -> Any:
+        """What *add* gives, or None if a key or a NOT NULL refuses a row."""
+        try:
+            return add()
+        except (UniqueConstraintError, NotNullError):
+            return None
+
+    def insert_or_ignore_returning(
+        self, values: Any, returning: Any = ("*",), unique_by: Any = None
+    ) -> Any:
+        """Insert the rows that no key forbids; those that went in, as they stand in the table.
+
+        On SQLite *unique_by* names the columns of the one key that may forbid a row. MariaDB
+        looks at all keys; MySQL cannot give rows back.
+        """
+        keys, columns = column_names(unique_by), column_names(returning) or ["*"]
+        found: list[Any] = []
+
+        def add(rows: list[Row]) -> Any:
+            sql, bindings = self.grammar.compile_insert_or_ignore_returning(
+                self._target(), rows, keys, columns
+            )
+            return self.runner.select(sql, bindings, False)
+
         for rows in self._batches(values):
-            sql, bindings = self.grammar.compile_insert_or_ignore(self._target(), rows)
-            count += _count(self.runner.affecting_statement(sql, bindings))
-        return count
+            found.extend(self._returned(rows, add))
+        return self._hydrate(found)
+
+    def _returned(self, rows: list[Row], add: Callable[[list[Row]], Any]) -> list[Any]:
+        if not self.grammar.ignores_too_much:
+            return list(add(rows))
+        added = self._unless_refused(partial(add, rows))
+        if added is not None or len(rows) == 1:
+            return list(added or ())
+
+        def one_by_one() -> list[Any]:
+            return [given for row in rows for given in self._returned([row], add)]
+
+        found: list[Any] = self.runner.transaction(one_by_one)
+        return found
 
     def insert_using(self, columns: Iterable[str], query: Any) -> int:
         """Insert what a sub-query gives; how many rows went in."""

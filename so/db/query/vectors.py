@@ -1,0 +1,79 @@
+"""Vectors: rows by the distance of a column's vector from another (MariaDB 11.7 and later)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Self
+from weakref import WeakKeyDictionary
+
+from so.db import clauses as c
+from so.db.expressions import json_text
+from so.db.query.conditions import checked_boolean
+from so.db.query.shape import Shape
+from so.db.query.twins import twin
+from so.errors import UnsupportedError
+
+_VERSION = re.compile(r"(\d+)\.(\d+).*mariadb", re.IGNORECASE)
+_NEEDED = (11, 7)
+_known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+class Vectors(Shape):
+    """The methods for vectors; UnsupportedError where the engine has none."""
+
+    def where_vector_similar_to(
+        self,
+        column: Any,
+        vector: Iterable[float],
+        min_similarity: float = 0.6,
+        order: bool = True,
+    ) -> Self:
+        """The column's vector is at least so similar (1.0: the same); the nearest first."""
+        self.where_vector_distance_less_than(column, vector, 1 - min_similarity)
+        return self.order_by_vector_distance(column, vector) if order else self
+
+    def where_vector_distance_less_than(
+        self, column: Any, vector: Iterable[float], max_distance: float, boolean: str = "and"
+    ) -> Self:
+        """The cosine distance of the column's vector from *vector* is at most *max_distance*."""
+        sql, bindings = self._distance(column, vector)
+        node = c.RawCondition(
+            checked_boolean(boolean), f"{sql} <= ?", [*bindings, float(max_distance)]
+        )
+        return self._add(node)
+
+    or_where_vector_distance_less_than = twin(where_vector_distance_less_than, boolean="or")
+
+    def order_by_vector_distance(self, column: Any, vector: Iterable[float]) -> Self:
+        """The rows whose vector is nearest to *vector* first."""
+        return self._order(c.RawSql(*self._distance(column, vector)))
+
+    def select_vector_distance(
+        self, column: Any, vector: Iterable[float], as_: str | None = None
+    ) -> Self:
+        """Select the cosine distance from *vector*, as `<column>_distance` unless named."""
+        sql, bindings = self._distance(column, vector)
+        default = f"{column.rpartition('.')[2]}_distance" if isinstance(column, str) else "distance"
+        name = self.grammar.wrap(as_ or default)
+        self._select_list().append(c.RawSql(f"{sql} as {name}", bindings))
+        return self
+
+    def _distance(self, column: Any, vector: Iterable[float]) -> tuple[str, list[Any]]:
+        if not self.grammar.literal:
+            self._need_vectors()
+        sql = self.grammar.vector_distance(self.grammar.wrap(column))
+        return sql, [json_text(list(vector))]
+
+    def _need_vectors(self) -> None:
+        """Ask the server once whether it knows vectors."""
+        dialect = self.runner.dialect
+        if dialect not in _known:
+            version = self.runner.scalar("select version()") if dialect.name == "mysql" else ""
+            found = _VERSION.match(str(version))
+            _known[dialect] = found is not None and tuple(map(int, found.groups())) >= _NEEDED
+        if not _known[dialect]:
+            raise UnsupportedError(
+                "This database engine does not support vector distances: they need MariaDB 11.7 "
+                f"or later, and connection {self.runner.name!r} has another one."
+            )
