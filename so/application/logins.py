@@ -337,7 +337,7 @@ class Post:
         notification = ResetPassword(reset_url(self._app, token), int(minutes))
         # A mail server takes its time; whether there was a mail must not show in it.
         notification.queued = self._app.settings(MailSettings).driver == "smtp"
-        self._app.make("notifications").send(user, notification)
+        current("notifications").send(user, notification)
 
     def verify(self, user: Any, address: str, token: str) -> None:
         """To *address*: the link that confirms it."""
@@ -366,7 +366,10 @@ def verify_url(app: App, token: str) -> str:
 
 
 def _url(app: App, page: str, token: str) -> str:
-    return str(app.make("router").url_to(page.replace("{token}", quote(token, safe=""))))
+    # By the address of a request whoever asks for a link could have it point to a host of his own.
+    if app.is_production() and not app.settings(AppSettings).url:
+        raise ConfigError("APP_URL is not set: links in mails need the address of the application")
+    return str(app.make("router").urls.to(page.replace("{token}", quote(token, safe=""))))
 
 
 # --- events ---

@@ -15,8 +15,8 @@ from so.console.commands import COMMANDS
 from so.console.output import Output
 from so.console.signature import Signature
 
-# They run until they are stopped, or need a file; the rest is called with these words.
-NOT_CALLED = {"queue:work", "backup", "restore"}
+# They run until they are stopped, or need a file, or users; the rest is called with these words.
+NOT_CALLED = {"user:list", "user:sessions", "queue:work", "backup", "restore"}
 WORDS = {"queue:monitor": ["default"], "config:show": ["app"]}
 
 

@@ -135,4 +135,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Print or write systemd units with the paths of this installation",
     ),
     "token:prune": ("token", "TokenPrune", "Delete expired access tokens"),
+    "user:create": ("user", "UserCreate", "Create a user"),
+    "user:list": ("user", "UserList", "List users with roles, locks and last logins"),
+    "user:lock": ("user", "UserLock", "Keep a user out, at once and everywhere"),
+    "user:password": ("user", "UserPassword", "Set the password of a user"),
+    "user:reset-link": (
+        "user",
+        "UserResetLink",
+        "Print a link by which a user sets a new password",
+    ),
+    "user:role": ("user", "UserRole", "Give roles to a user, or take them"),
+    "user:sessions": ("user", "UserSessions", "List the sessions of a user, or end them"),
+    "user:unlock": ("user", "UserUnlock", "Let a locked user in again"),
 }

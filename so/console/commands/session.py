@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from so.console.command import Command
-from so.systems.auth import Authentication
+from so.systems.auth import Accounts, Authentication
 from so.systems.sessions import Device, Sessions
 
 
@@ -15,9 +15,10 @@ class SessionCleanup(Command):
     signature = "session:cleanup"
     description = "Remove expired sessions"
 
-    def handle(self, sessions: Sessions, authentication: Authentication) -> int:
+    def handle(self, sessions: Sessions, authentication: Authentication, accounts: Accounts) -> int:
         """Remove what is over and print the counts."""
         count = sessions.cleanup()
+        accounts.prune()
         tokens = authentication.remember
         forgotten = tokens.prune() if tokens is not None else 0
         if self.wants_json:

@@ -149,6 +149,9 @@ def _context(scope: Scope, mask: Masker) -> dict[str, Any]:
         agent = request.user_agent()
         url = _without_secrets(request.url(), mask)
         found |= {"ip": request.ip(), "url": url, "user_agent": agent and agent[:500]}
+    behind = scope.data.get("impersonator")  # who acts as the user of this request
+    if behind is not None:
+        found["impersonator"] = f"{behind.type_alias}:{behind.get_key()}"
     for name in ("job", "command"):
         if name in scope.data:
             found[name] = scope.data[name]

@@ -269,7 +269,7 @@ class Authentication:
 
     def refuse_upwards(self, impersonator: Any, user: Any) -> None:
         """Raise AuthorizationException unless *impersonator* may act as *user*."""
-        if not self.may_impersonate(impersonator, user):
+        if not self.is_admitted(user) or not self.may_impersonate(impersonator, user):
             raise AuthorizationException("You may not act as this user.")
 
     # --- devices ---

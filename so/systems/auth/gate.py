@@ -53,6 +53,9 @@ class Decision:
         return self.allowed
 
 
+DENIED = Decision(False)
+
+
 class Gate:
     """The abilities of one application, asked for one user."""
 
@@ -154,9 +157,10 @@ class Gate:
             found = self._decided(user, ability, arguments)
         for hear in self._after:
             if user is not None or _admits_guests(hear):
-                said = _decision(hear(user, ability, found or Decision(False), *arguments))
+                so_far = DENIED if found is None else found
+                said = _decision(hear(user, ability, so_far, *arguments))
                 found = said if found is None else found
-        return found or Decision(False)
+        return DENIED if found is None else found
 
     def _decided(self, user: Any, ability: str, arguments: tuple[Any, ...]) -> Decision | None:
         """What the check of *ability* says, or the user's roles; None where nothing is said."""
@@ -165,8 +169,9 @@ class Gate:
             held = getattr(user, "has_permission", None)
             return Decision(True) if callable(held) and held(ability) else None
         if user is None and not _admits_guests(check):
-            return Decision(False)
-        return _decision(check(user, *arguments)) or Decision(False)
+            return DENIED
+        found = _decision(check(user, *arguments))
+        return DENIED if found is None else found
 
     def _check(
         self, ability: str, arguments: tuple[Any, ...]

@@ -45,6 +45,7 @@ class LoginSession(Protocol):
     def sign_out(self) -> None: ...
     def save(self) -> None: ...
     def regenerate(self) -> None: ...
+    def flush(self) -> None: ...
     def has_series(self, user_id: Any, series: str) -> bool: ...
     def join_series(self, user_id: Any, series: str) -> bool: ...
     def end_series(self, user_id: Any, series: str) -> None: ...
@@ -355,6 +356,7 @@ class Auth:
         self._service.refuse_upwards(own, user)
         by = {key: value for key, value in (self._stored() or {}).items() if key != "series"}
         self._forget_device()
+        session.flush()
         session.sign_in({**self._identity(user, "impersonation"), "by": by})
         self._settle(user)
         self._keep_impersonator(own)
@@ -373,6 +375,7 @@ class Auth:
         if own is None or session is None:
             return None
         by = (self._stored() or {})["by"]
+        session.flush()
         session.sign_in({**by, "mark": self._service.password_mark(own), "confirmed": None})
         self._settle(own)
         self._keep_impersonator(None)

@@ -121,15 +121,20 @@ class ModelUsers:
 
     def password_of(self, user: Any) -> str | None:
         """The stored hash, or None for a user who cannot log in with a password."""
-        # The stored one: a new password that has not been saved yet counts for nothing.
-        stored = getattr(user, "get_original", None)
-        value = stored(self._password) if callable(stored) else getattr(user, self._password, None)
+        value = self._stored(user)
         return value if isinstance(value, str) and value else None
+
+    def _stored(self, user: Any) -> Any:
+        """What the column holds: a new password that has not been saved yet counts for nothing."""
+        stored = getattr(user, "get_original", None)
+        return stored(self._password) if callable(stored) else getattr(user, self._password, None)
 
     def replace_password(self, user: Any, old: str | None, new: str) -> bool:
         """Store the hash *new* if it still is *old*; False if somebody was first."""
         key_name = getattr(self.model, "primary_key", "id")
-        found = self.model.where({key_name: self.key_of(user), self._password: old})
+        # No password is None or an empty text, as the application has it.
+        before = self._stored(user) if old is None else old
+        found = self.model.where({key_name: self.key_of(user), self._password: before})
         if found.update({self._password: new}) != 1:
             return False
         setattr(user, self._password, new)
