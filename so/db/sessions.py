@@ -99,8 +99,8 @@ class Sessions:
 
     def _note_traces(self, session: Session) -> None:
         """See to it that what plain SQL changes in *session* ends with the current scope."""
-        if not session.tainted:
-            session.tainted = True
+        session.tainted = True
+        if self._tainting is None:  # else it ends with the scope that was the first
             self._tainting = self._attend()
 
     # --- opening and closing

@@ -81,6 +81,18 @@ def test_whatever_method_began_it(items, way):
     assert ids(items) == ([1, 2] if way == "cursor" else [2])  # a cursor has a session of its own
 
 
+def test_a_session_that_was_changed_outside_of_scopes_is_watched_as_well(items, engine):
+    items.statement("pragma cache_size = 100" if engine == "sqlite" else "set @x = 1")
+    with in_scope():
+        items.statement("begin")
+        items.insert("insert into items values (1, 1)")
+
+    with in_scope():
+        items.insert("insert into items values (2, 1)")
+
+    assert ids(items) == [2]
+
+
 def test_a_plain_transaction_that_was_committed_stays(items):
     with in_scope():
         items.statement("begin")
