@@ -92,30 +92,34 @@ def secret_positions(sql: str, bindings: Any, redact: Collection[str]) -> dict[A
     if not redact or not bindings:
         return {}
     named = isinstance(bindings, Mapping)
-    columns = placeholder_columns(sql) if len(sql) <= LONGEST_KEPT else _columns_of(sql)
+    look = _secret_marks if len(sql) <= LONGEST_KEPT else _secret_marks.__wrapped__
     found: dict[Any, Any] = {}
-    for position, (mark, column) in enumerate(columns):
+    for position, mark in look(sql, frozenset(redact)):
         key = mark[1:] if named else position
-        hidden = _is_secret(column, redact) or (named and _is_secret(mark[1:], redact))
-        if hidden and (key in bindings if named else position < len(bindings)):
+        if key in bindings if named else position < len(bindings):
             found[key] = bindings[key]
     return found
+
+
+@lru_cache(maxsize=2048)
+def _secret_marks(sql: str, redact: frozenset[str]) -> list[tuple[int, str]]:
+    """The placeholders of *sql* whose values nobody is to see, with their positions.
+
+    The same text comes again and again, and listeners ask about each statement.
+    """
+    return [
+        (position, mark)
+        for position, (mark, column) in enumerate(placeholder_columns(sql))
+        if _is_secret(column, redact) or _is_secret(mark[1:], redact)
+    ]
 
 
 def _is_secret(name: str | None, redact: Collection[str]) -> bool:
     return name is not None and (name.lower() in redact or name.lower() in ALWAYS)
 
 
-@lru_cache(maxsize=2048)
 def placeholder_columns(sql: str) -> list[tuple[str, str | None]]:
-    """Each placeholder of *sql* with the column it is compared with or written to, if seen.
-
-    The same text comes again and again, and listeners ask about each statement.
-    """
-    return _columns_of(sql)
-
-
-def _columns_of(sql: str) -> list[tuple[str, str | None]]:
+    """Each placeholder of *sql* with the column it is compared with or written to, if seen."""
     inserted = _inserted_columns(sql)
     found: list[tuple[str, str | None]] = []
     values_from = inserted[0] if inserted else len(sql)

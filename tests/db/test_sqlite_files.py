@@ -219,11 +219,11 @@ def test_a_connection_is_still_its_threads_own(path, use):
 
 
 def test_a_text_is_read_once_however_often_listeners_ask(database):
-    errortext.placeholder_columns.cache_clear()
+    errortext._secret_marks.cache_clear()
     database.connection().listen(lambda event: None)
 
     for number in range(20, 40):
         database.insert("insert into items (id, v) values (?, ?)", [number, "x"])
 
-    found = errortext.placeholder_columns.cache_info()
+    found = errortext._secret_marks.cache_info()
     assert (found.misses, found.hits) == (1, 19)
