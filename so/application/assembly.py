@@ -411,6 +411,7 @@ def make_context_settings(app: App) -> Any:
 def make_queue(app: App) -> Any:
     """The queue, with the application's container for what its jobs ask for."""
     from so.systems.queue import Queue
+    from so.systems.queue.carrying import captured
 
     settings = app.settings(QueueSettings)
     queue = Queue(
@@ -423,6 +424,7 @@ def make_queue(app: App) -> Any:
         caller=app.make("db") if settings.connection else None,
         limiter=lambda name: app.make("limiter").limiter(name),
         after_commit=settings.after_commit,
+        capture=lambda: captured(lambda: _causer(app)),
         wake_folder=str(app.base_path(settings.wake_path)),
         timezone=settings.timezone,
     )

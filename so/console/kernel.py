@@ -26,7 +26,14 @@ from so.errors import (
     UsageError,
 )
 from so.support.near import nearest
-from so.support.scope import Scope, entered
+from so.support.scope import (
+    UNSET,
+    Scope,
+    batch_said,
+    causer_said,
+    current_scope,
+    entered,
+)  # fmt: skip
 from so.support.signatures import class_of, parameters
 
 if TYPE_CHECKING:
@@ -185,8 +192,7 @@ class Kernel:
             output.error("Command cancelled.")
             return FAILURE
         self.app.boot(anyhow=command.names_faults)
-        scope = Scope("command")
-        scope.causer = f"system:{cls.parsed_signature().name}"
+        scope = _scope(cls.parsed_signature().name)
         with entered(scope):
             return _exit_code(self.app.call(command.handle, _asked_by_name(command)))
 
@@ -392,3 +398,17 @@ def _output_for(settings: Mapping[str, Any], **kwargs: Any) -> Output:
         kwargs["ansi"] = False
     verbosity = QUIET if settings.get("quiet") else settings.get("verbosity", NORMAL)
     return Output(verbosity=verbosity, **kwargs)
+
+
+def _scope(command: str) -> Scope:
+    """The scope of a command; what a request or a job runs is done by whoever that works for."""
+    outer, scope = current_scope(), Scope("command")
+    who, scope.batch = causer_said(), batch_said()
+    if outer is not None and outer.kind in ("request", "job", "command"):
+        scope.request_id = outer.request_id
+        who = outer.user if who is UNSET else who
+    scope.data["command"] = command
+    is_said = who is not UNSET and who is not None
+    by_outer = outer is not None and who == f"system:{outer.data.get('command')}"
+    scope.causer = who if is_said and not by_outer else f"system:{command}"
+    return scope

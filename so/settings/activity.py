@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from so.support.settings import Settings, choice, listed, number, switch, text, whole
+from so.support.settings import Settings, choice, listed, number, switch, table, text, whole
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,9 @@ class ActivitySettings(Settings, topic="activity"):
     enabled: bool = switch(True, "ACTIVITY_LOG_ENABLED", "false: nothing is logged, anywhere")
     default_log: str = text("default", "ACTIVITY_DEFAULT_LOG", "the log of entries that name none")
     prune_days: int = whole(365, "ACTIVITY_PRUNE_DAYS", "days; of activity:prune without --days")
+    retention: Mapping[str, int] = table(
+        {}, None, "days by log, such as {'api': 30}: of activity:prune without --days and --log"
+    )
     integrity: str | None = choice(
         None,
         "ACTIVITY_INTEGRITY",
@@ -40,13 +44,11 @@ class ActivitySettings(Settings, topic="activity"):
         86_400, None, "activity:seal seals nothing, to show life, after this"
     )
     personal: tuple[str, ...] = listed(
-        (
-            "name", "email", "phone", "mobile", "fax", "address", "street", "city", "zip",
-            "postal", "birth", "tax_id", "passport", "iban",
-        ),
+        ("name", "email", "phone", "mobile", "fax", "tax_id", "passport", "iban"),
         None,
-        "columns whose values activity:erase also looks for in rows the person caused",
-    )  # fmt: skip
+        "words in the names of columns that say who somebody is: activity:erase takes such values "
+        "of a person out of rows about others as well",
+    )
     mask: tuple[str, ...] = listed(
         (),
         None,

@@ -94,6 +94,31 @@ class Scope:
 _current: ContextVar[Scope | None] = ContextVar("so_scope", default=None)
 
 
+# Who acts and in which batch, for a block of code, with the scope that the block was entered in: a
+# job or command that runs inside it has its own. A script has no scope, and blocks all the same.
+_Said = tuple["Scope | None", Any]
+causer_of_block: ContextVar[_Said | None] = ContextVar("so_causer", default=None)
+batch_of_block: ContextVar[_Said | None] = ContextVar("so_batch", default=None)
+
+
+def causer_said() -> Any:
+    """Who acts, as the block or the scope says; UNSET where nobody said (then it is the user)."""
+    block, scope = causer_of_block.get(), _current.get()
+    if block is not None and block[0] is scope:
+        return block[1]
+    if scope is not None and (scope.causer is not UNSET or scope.user is not None):
+        return scope.causer
+    return UNSET if block is None else block[1]
+
+
+def batch_said() -> str | None:
+    """The batch that changes belong to, as the block or the scope says."""
+    block, scope = batch_of_block.get(), _current.get()
+    if block is not None and (block[0] is scope or scope is None or scope.batch is None):
+        return str(block[1])
+    return scope.batch if scope is not None else None
+
+
 def current_scope() -> Scope | None:
     """The scope this code runs in; None outside any request, job or command."""
     return _current.get()

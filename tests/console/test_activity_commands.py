@@ -180,3 +180,29 @@ def test_prune_keeps_the_days_of_the_settings(kernel):
     assert "4 activity rows" in run(kernel, "activity:prune", "--dry-run")[1]
     assert "4 activity rows" in run(kernel, "activity:prune")[1]
     assert run(kernel, "activity:verify")[0] == 0
+
+
+def test_hold_and_rules_from_the_command_line(kernel, tmp_path):
+    assert run(kernel, "activity:hold", "user:1", "--reason=lawsuit")[0] == 0
+    assert "lawsuit" in run(kernel, "activity:hold")[1]
+    assert run(kernel, "activity:hold", "user:1")[0] == 1
+    with make(tmp_path, retention={"books": 10}) as app:
+        app.clock.travel(20 * 86_400)
+        other = Kernel(app)
+        output = run(other, "activity:prune")[1]
+        assert "3 activity rows of books older than 10 days deleted." in output
+        assert "0 activity rows of all other logs older than 365 days deleted." in output
+        assert run(other, "activity:hold", "user:1", "--release", "--reason=over")[0] == 0
+        assert "1 activity rows" in run(other, "activity:prune", "--days=10", "--log=books")[1]
+
+
+def test_erase_lists_first(kernel):
+    log = kernel.app.make("activity")
+    log.entry("x").by("user:9").with_property("contact_name", "user:9").log("x")
+
+    code, output = run(kernel, "activity:erase", "user:9", "--dry-run")
+
+    assert (code, output) == (
+        0,
+        "row 5, properties.contact_name: user:9\nrow 5, causer_label: user:9\n",
+    )

@@ -29,6 +29,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "ActivityExport",
         "Write the trail as CSV, JSON or JSON lines",
     ),
+    "activity:hold": (
+        "activity",
+        "ActivityHold",
+        "Keep what concerns a record or person from pruning and erasure",
+    ),
     "activity:prune": (
         "activity",
         "ActivityPrune",

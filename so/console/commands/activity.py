@@ -37,7 +37,13 @@ class ActivityAnchor(Command):
 class ActivityErase(Command):
     """For a person who wants to be forgotten."""
 
-    signature = "activity:erase {person : TYPE:ID, such as user:42} {--force : Do not ask}"
+    signature = (
+        "activity:erase {person : TYPE:ID, such as user:42}"
+        " {--basis= : The legal basis, for the certificate}"
+        " {--free-text : Also words in texts of rows about others: look with --dry-run first}"
+        " {--dry-run : List what would go from rows about others, erase nothing}"
+        " {--force : Do not ask}"
+    )
     description = "Take a person's values out of the trail, which still verifies"
 
     def handle(self) -> int:
@@ -45,12 +51,18 @@ class ActivityErase(Command):
         from so.systems.activity.exporting import reference
 
         kind, id = reference(self.argument("person"))
+        log, personal = self.app.make("activity"), self.app.settings(ActivitySettings).personal
+        free_text = bool(self.option("free-text"))
+        if self.option("dry-run"):
+            for found in log.mentions(kind, id, personal, free_text=free_text):
+                self.line(f"row {found.row}, {found.place}: {found.text}")
+            return 0
         question = f"Erase every personal value of {kind}:{id} from the trail, for good?"
         if not self.option("force") and not self.confirm(question):
             self.warn("Nothing was erased.")
             return 1
-        personal = list(self.app.settings(ActivitySettings).personal)
-        count = self.app.make("activity").erase(kind, id, personal)
+        basis = self.option("basis")
+        count = log.erase(kind, id, personal, free_text=free_text, basis=basis)
         self.info(f"The values of {kind}:{id} were erased from {count} activity rows.")
         return 0
 
@@ -86,23 +98,67 @@ class ActivityExport(Command):
         return 0
 
 
+class ActivityHold(Command):
+    """For a lawsuit or an inspection; who asked for it, and why, is in the trail."""
+
+    signature = (
+        "activity:hold {record? : TYPE:ID, such as user:42; without it, what is on hold}"
+        " {--reason= : What for} {--release : End the hold}"
+    )
+    description = "Keep what concerns a record or person from pruning and erasure"
+
+    def handle(self) -> int:
+        """Hold, release, or list."""
+        from so.systems.activity.exporting import reference
+
+        log, record = self.app.make("activity"), self.argument("record")
+        if record is None:
+            rows = [(f"{kind}:{id}", reason) for (kind, id), reason in log.held().items()]
+            self.table(("record", "reason"), rows)
+            return 0
+        kind, id = reference(record)
+        if self.option("release"):
+            log.release(kind, id, self.option("reason") or "")
+        else:
+            log.hold(kind, id, self.option("reason") or "")
+        self.info(f"{record} is {'released' if self.option('release') else 'on hold'}.")
+        return 0
+
+
 class ActivityPrune(Command):
     """Run by a timer every night."""
 
     signature = (
-        "activity:prune {--days=@activity.prune_days : Keep this many days}"
+        "activity:prune {--days= : Keep this many days; without it, the days of the settings}"
         " {--log= : Only this log} {--dry-run : Count, delete nothing}"
     )
     description = "Delete activity log rows older than so many days"
 
     def handle(self) -> int:
-        """Delete in batches and print the count."""
-        days = whole_days(self.option("days"), "days")
-        dry = bool(self.option("dry-run"))
-        count = self.app.make("activity").prune(days, log=self.option("log"), dry_run=dry)
-        verb = "would be deleted" if dry else "deleted"
-        self.info(f"{count} activity rows older than {days} days {verb}.")
+        """Delete in batches and print the counts."""
+        settings = self.app.settings(ActivitySettings)
+        log, name, dry = self.app.make("activity"), self.option("log"), bool(self.option("dry-run"))
+        given = self.option("days")
+        if given is None and name is None and settings.retention:
+            rest = settings.prune_days
+            counts = log.prune_by_rules(settings.retention, rest, dry_run=dry)
+            for log_name, count in counts.items():
+                self._tell(count, settings.retention.get(log_name, rest), dry, log_name)
+            return 0
+        days = whole_days(self._days(settings, name) if given is None else given, "days")
+        self._tell(log.prune(days, log=name, dry_run=dry), days, dry)
         return 0
+
+    @staticmethod
+    def _days(settings: ActivitySettings, name: str | None) -> int:
+        return settings.retention.get(name, settings.prune_days) if name else settings.prune_days
+
+    def _tell(self, count: int, days: int, dry: bool, log_name: str | None = None) -> None:
+        where = (
+            "" if log_name is None else f" of {'all other logs' if log_name == '*' else log_name}"
+        )
+        verb = "would be deleted" if dry else "deleted"
+        self.info(f"{count} activity rows{where} older than {days} days {verb}.")
 
 
 class ActivitySeal(Command):

@@ -59,6 +59,11 @@ class ModelMeta(type):
         if parents:
             _types.setdefault(cls.type_alias, []).append(weakref.ref(cls))
         put("_plan", Plan(cls))
+        if parents:
+            cls._defined()
+
+    def _defined(cls) -> None:
+        """Called when a model class is ready; a mixin that refuses one raises here."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
         is_version = name == "lock_version" and value is True

@@ -9,65 +9,69 @@ from typing import Any
 
 from so.support.current import current
 from so.support.ids import uuid
-from so.support.scope import UNSET, current_scope
+from so.support.scope import (
+    UNSET,
+    batch_of_block,
+    batch_said,
+    causer_of_block,
+    causer_said,
+    current_scope,
+)  # fmt: skip
 
-_causer: ContextVar[Any] = ContextVar("so_activity_causer", default=UNSET)
-_batch: ContextVar[str | None] = ContextVar("so_activity_batch", default=None)
 _silent: ContextVar[bool] = ContextVar("so_activity_silent", default=False)
 _unaudited: ContextVar[bool] = ContextVar("so_activity_unaudited", default=False)
 
 
 @contextmanager
 def causer(who: Any) -> Iterator[Any]:
-    """Let *who* (a model, 'system:x' or None for nobody) cause what is logged in the block."""
-    token = _causer.set(who)
+    """Let *who* (a model, 'system:x' or None for nobody) cause what is logged in the block.
+
+    Jobs dispatched in it carry it on.
+    """
     scope = current_scope()
     before = scope.causer if scope is not None else UNSET
+    token = causer_of_block.set((scope, who))
     if scope is not None:
-        scope.causer = who  # jobs dispatched here carry it on
+        scope.causer = who
     try:
         yield who
     finally:
-        _causer.reset(token)
+        causer_of_block.reset(token)
         if scope is not None:
             scope.causer = before
 
 
 def current_causer() -> Any:
     """Who is acting: the block's causer, the scope's, the scope's user; None for nobody."""
-    who = _causer.get()
+    who, scope = causer_said(), current_scope()
     if who is not UNSET:
         return who
-    scope = current_scope()
-    if scope is None:
-        return None
-    return scope.user if scope.causer is UNSET else scope.causer
+    return scope.user if scope is not None else None
 
 
 @contextmanager
 def activity_batch() -> Iterator[str]:
-    """Give the rows written in the block one batch id; inside another batch, the outer one's."""
+    """Give the rows written in the block one batch id; inside another batch, the outer one's.
+
+    Jobs dispatched in it belong to it as well.
+    """
     found = current_batch()
     if found is not None:
         yield found
         return
-    made = uuid()
-    token = _batch.set(made)
-    scope = current_scope()
+    made, scope = uuid(), current_scope()
+    token = batch_of_block.set((scope, made))
     if scope is not None:
-        scope.batch = made  # jobs dispatched here belong to it as well
+        scope.batch = made
     try:
         yield made
     finally:
-        _batch.reset(token)
+        batch_of_block.reset(token)
         if scope is not None:
             scope.batch = None
 
 
-def current_batch() -> str | None:
-    """The batch id rows are written with; None outside a batch."""
-    scope = current_scope()
-    return _batch.get() or (scope.batch if scope is not None else None)
+current_batch = batch_said
 
 
 @contextmanager

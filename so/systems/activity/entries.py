@@ -84,17 +84,25 @@ def _is_overridden(cls: Any, name: str) -> bool:
     return getattr(cls, name) is not getattr(LogsActivity, name)
 
 
-def as_stored(model: Any, event: str, after: dict[str, Any]) -> dict[str, Any]:
-    """What the database made of the values: all of a new row, and what an expression came to."""
+def as_stored(
+    model: Any, event: str, before: Mapping[str, Any], after: dict[str, Any]
+) -> dict[str, Any]:
+    """What the database made of the values: all of a new row, and what it may have converted."""
     names: list[str] = []
     if event != "created":
-        names = [name for name, value in after.items() if isinstance(value, Expression)]
+        casts = model._plan.casts
+        names = [
+            name
+            for name, value in after.items()
+            if isinstance(value, Expression)
+            or not (value is None or name in casts or type(value) is type(before.get(name)))
+        ]
         if not names:
             return after
     key = model._attributes.get(model.primary_key)
     query = model._connection().table(model.table).where(model.primary_key, key).use_write()
     row = query.first(names or None)
-    return after if row is None else filled(after, row)
+    return after if row is None else {**after, **filled(after, row)}
 
 
 def filled(given: Iterable[str], row: Mapping[str, Any]) -> dict[str, Any]:

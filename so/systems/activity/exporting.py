@@ -12,6 +12,7 @@ from typing import Any
 
 from so.db.connection import Connection
 from so.errors import ActivityError
+from so.systems.activity.stored import log_table
 
 COLUMNS = (
     "id", "created_at", "log_name", "event", "description", "subject_type", "subject_id",
@@ -28,7 +29,7 @@ def export(
     """The rows that match, oldest first, as pieces of text; memory does not grow with them."""
     if format not in FORMATS:
         raise ActivityError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}")
-    sql = f"select {', '.join(COLUMNS)} from activity_log where {where} order by id"  # noqa: S608
+    sql = f"select {', '.join(COLUMNS)} from {log_table(connection)} where {where} order by id"  # noqa: S608
     _, found = connection.stream(sql, bindings)
     yield from {"csv": _csv, "json": _json, "jsonl": _jsonl}[format](found)
 
@@ -138,19 +139,19 @@ def stats(connection: Connection) -> dict[str, Any]:
     for title, column in (("logs", "log_name"), ("events", "event"), ("subjects", "subject_type")):
         found = connection.select_tuples(
             f"select {column}, count(*), sum({size}), min(created_at), max(created_at) "  # noqa: S608
-            f"from activity_log group by {column} order by count(*) desc, {column}"
+            f"from {log_table(connection)} group by {column} order by count(*) desc, {column}"
         )
         groups[title] = [
             {"name": name, "rows": rows, "bytes": int(size_ or 0), "first": first, "last": last}
             for name, rows, size_, first, last in map(_cells, found)
         ]
-    one = connection.scalar
+    log, seals = connection.table("activity_log"), connection.table("activity_seals")
     return {
-        "rows": one("select count(*) from activity_log"),
+        "rows": log.count(),
         **groups,
-        "unsealed": one("select count(*) from activity_log where seal_no is null"),
-        "refused": one("select count(*) from activity_log where seal_no = 0"),
-        "seals": one("select count(*) from activity_seals"),
-        "pruned_seals": one("select count(*) from activity_seals where pruned_at is not null"),
-        "erased": one("select count(*) from activity_erasures"),
+        "unsealed": log.clone().where_null("seal_no").count(),
+        "refused": log.clone().where("seal_no", 0).count(),
+        "seals": seals.count(),
+        "pruned_seals": seals.clone().where_not_null("pruned_at").count(),
+        "erased": connection.table("activity_erasures").count(),
     }

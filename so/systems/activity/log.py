@@ -40,6 +40,7 @@ from so.systems.activity.rows import (
 from so.systems.activity.stored import log_table
 
 if TYPE_CHECKING:
+    from so.systems.activity.erasing import Mention
     from so.systems.activity.report import Report
     from so.systems.activity.sealing import Sealer
 
@@ -252,20 +253,75 @@ class ActivityLog:
     def prune(
         self, days: int, *, log: str | None = None, dry_run: bool = False, batch: int = 1000
     ) -> int:
-        """Delete rows older than *days*, *batch* at a time while others write; how many.
+        """Delete rows older than *days*, at most *batch* at a time while others write; how many.
 
         Raises ActivityError, and deletes nothing, unless *days* is a whole number from 1. Sealed
-        rows leave tombstones and a certificate; IntegrityError at one that was tampered with.
+        rows leave tombstones and a certificate; one that was tampered with stays, and is an
+        IntegrityError once the others are gone. Nothing is done while another server prunes.
         """
-        from so.systems.activity import pruning
+        from so.systems.activity.pruning import Rule, prune
 
-        return pruning.prune(self, days, name=log, dry_run=dry_run, batch=batch)
+        return prune(self, Rule(days, log), dry_run=dry_run, batch=batch)
 
-    def erase(self, kind: str, id: str, personal: Iterable[str] | None = None) -> int:
-        """Take the values of the person *kind*:*id* out of the trail; how many rows changed."""
+    def prune_by_rules(
+        self, retention: Mapping[str, int], rest: int, *, dry_run: bool = False
+    ) -> dict[str, int]:
+        """As `prune()`, each log by its own days and all others by *rest*; how many of each log.
+
+        The others stand under `*`.
+        """
+        from so.systems.activity.pruning import prune, rules
+
+        return {
+            rule.name or "*": prune(self, rule, dry_run=dry_run) for rule in rules(retention, rest)
+        }
+
+    def hold(self, kind: str, id: str, reason: str) -> None:
+        """Keep every row about or by *kind*:*id* from being pruned or erased."""
+        from so.systems.activity import holding
+
+        holding.hold(self, kind, id, reason)
+
+    def release(self, kind: str, id: str, reason: str) -> None:
+        """End the hold of *kind*:*id*."""
+        from so.systems.activity import holding
+
+        holding.release(self, kind, id, reason)
+
+    def held(self) -> dict[tuple[str, str], str]:
+        """What is on hold, by type and id, and why."""
+        from so.systems.activity import holding
+
+        return holding.held(self)
+
+    def erase(
+        self,
+        kind: str,
+        id: str,
+        personal: Iterable[str] | None = None,
+        *,
+        free_text: bool = False,
+        basis: str | None = None,
+    ) -> int:
+        """Take the values of the person *kind*:*id* out of the trail; how many rows changed.
+
+        Rows about others lose whole values under names that contain a word of *personal*; with
+        *free_text* also words in longer texts: look at `mentions()` first. *basis* is the legal
+        one, for the certificate.
+        """
         from so.systems.activity import erasing
 
-        return erasing.erase(self, kind, id, erasing.PERSONAL if personal is None else personal)
+        words = ActivitySettings.personal if personal is None else personal
+        return erasing.erase(self, kind, id, words, free_text=free_text, basis=basis)
+
+    def mentions(
+        self, kind: str, id: str, personal: Iterable[str] | None = None, *, free_text: bool = False
+    ) -> Iterator[Mention]:
+        """What `erase()` would take out of rows about others, row by row; nothing is changed."""
+        from so.systems.activity import erasing
+
+        words = ActivitySettings.personal if personal is None else personal
+        return erasing.mentions(self, kind, id, words, free_text=free_text)
 
     def export(self, format: str = "csv", **selection: str | None) -> Iterator[str]:
         """The trail as text, piece by piece; that it was exported is logged."""
@@ -273,7 +329,10 @@ class ActivityLog:
 
         where, bindings = exporting.conditions(**selection)
         given = {name: value for name, value in selection.items() if value}
-        last = self.db.connection().scalar("select max(id) from activity_log", use_read=False)
+        last = self.db.connection().scalar(
+            f"select max(id) from {log_table(self.db.connection())}",  # noqa: S608  # a name
+            use_read=False,
+        )
         where, bindings = f"{where} and id <= ?", [*bindings, last or 0]
         pieces = exporting.export(self.db.connection(), format, where, bindings)
         if self.is_on:

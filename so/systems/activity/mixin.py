@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from so.support.current import current
-from so.systems.activity import timeline
+from so.systems.activity import naming, timeline
 from so.systems.activity.bulk import Bulk
 from so.systems.activity.context import is_unaudited
 from so.systems.activity.entries import Entries, as_stored
@@ -70,6 +70,10 @@ class LogsActivity:
 
     # --- hooks of the model ---
 
+    @classmethod
+    def _defined(cls) -> None:
+        naming.know(cls)
+
     def _written(self, event: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         super()._written(event, before, after)  # type: ignore[misc]
         if event not in self.log_events or is_unaudited():
@@ -80,7 +84,7 @@ class LogsActivity:
         model: Any = self
         try:
             rows = Entries(type(self), log, event)
-            rows.add(model, before, as_stored(model, event, after))
+            rows.add(model, before, as_stored(model, event, before, after))
             log.write_safely(model._connection(), rows.made)
         except Exception as error:
             log.failed(f"{event} of {model!r}", error)

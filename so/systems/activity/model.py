@@ -8,6 +8,7 @@ from typing import Any
 
 from so.db.model import Model
 from so.errors import RelationError
+from so.systems.activity.naming import audited
 
 
 class Activity(Model):
@@ -81,7 +82,7 @@ def _model(alias: str | None, key: str | None) -> Any:
     if alias is None or key is None:
         return None
     with contextlib.suppress(RelationError, LookupError, ValueError):
-        found = Model.for_alias(alias)
+        found = audited(alias) or Model.for_alias(alias)
         # A class of today may not be able to hold a key of yesterday: then the model is gone.
         return found.resolve_route_binding(key)
     return None

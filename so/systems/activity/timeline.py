@@ -1,24 +1,38 @@
-"""The time machine: what a model was, worked out from its trail."""
+"""The time machine: what a model was, worked out from its trail and from its row of today.
+
+An entry says what some columns were before and after it. What a column was at any moment follows
+from the last entry before that names it, else from the first one after, else (for columns that the
+trail would have told of) from the row as it is. Where none of that tells, because a column is
+masked, erased, not logged, or was changed past the log, the answer leaves the column out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 from so.errors import ActivityError
+from so.support.current import current
 from so.support.masking import MASK
 from so.systems.activity.model import Activity
 from so.systems.activity.rows import ERASED
+from so.systems.activity.tracking import Tracking, tracking
 
+EVENTS = ("created", "updated", "deleted", "restored", "force_deleted")
 ENDS = ("deleted", "force_deleted")
-UNKNOWN = (MASK, ERASED)  # what the trail does not hold
+_NOWHERE = object()
 
 
 @dataclass(frozen=True)
 class Version:
-    """One state: its number from 1, when and by whom it came about, and every value then."""
+    """One state: its number from 1, when and by whom it came about, and every value then.
+
+    `unknown` names the columns whose value then nobody can tell.
+    """
 
     number: int
     at: datetime
@@ -26,60 +40,187 @@ class Version:
     causer: str | None
     attributes: Mapping[str, Any]
     activity_id: int
+    unknown: tuple[str, ...] = ()
+
+
+class History:
+    """The trail of one model, read once: every question is answered from it."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self._tracked: Tracking = tracking(type(model), current("activity").mask)
+        self._rows = [
+            row
+            for row in Activity.on(model._connection())
+            .for_subject(model)
+            .where_in("event", EVENTS)
+            .order_by("id")
+            .get()
+            if "attributes" in row.properties or "old" in row.properties
+        ]
+        self.live: dict[str, Any] | None = model._row_query().use_write()._raw_row(None)
+
+    def samples(self) -> dict[str, Any]:
+        """For each column a value of the type that the database gives for it."""
+        found = dict(self.live or {})
+        connection, casts = self.model._connection(), self.model._plan.casts
+        if connection.dialect.name == "mysql":
+            sql = (
+                "select column_name, data_type from information_schema.columns "
+                "where table_schema = database() and table_name = ?"
+            )
+            for name, kind in connection.select_tuples(sql, [connection.prefix + self.model.table]):
+                if found.get(name) is None and name not in casts:
+                    found[name] = _SAMPLES.get(str(kind))
+        return found
+
+    def versions(self) -> list[Version]:
+        """Every state, oldest first; a deletion is one, with the last values."""
+        return list(self._states())
+
+    def _states(self) -> Iterator[Version]:
+        later = self._first_told_after()
+        state: dict[str, Any] = {}
+        for number, row in enumerate(self._rows, 1):
+            told = row.properties.get("attributes") or {}
+            if row.event in ENDS:
+                told = row.properties.get("old") or {}
+            state = {**state, **told}
+            yield self._version(number, row, state, later[number - 1])
+
+    def _version(self, number: int, row: Any, state: dict[str, Any], later: Any) -> Version:
+        known = {**self._from_today(later), **later, **state}
+        unknown = [name for name, value in known.items() if value in (MASK, ERASED)]
+        unknown += [name for name in self.live or () if name not in known]
+        by = row.causer_label
+        return Version(number, row.created_at, row.event, by, known, row.id, tuple(unknown))
+
+    def _first_told_after(self) -> list[dict[str, Any]]:
+        """For each entry, what the entries after it say that columns were before them."""
+        found: list[dict[str, Any]] = []
+        later: dict[str, Any] = {}
+        for row in reversed(self._rows):
+            found.append(later)
+            later = {**later, **(row.properties.get("old") or {})}
+        return found[::-1]
+
+    def _from_today(self, later: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of today of the columns that the trail never told of, and would have."""
+        told = self._ever_told()
+        live = self._told_live()
+        return {name: value for name, value in live.items() if name not in told}
+
+    def _ever_told(self) -> set[str]:
+        """The columns that an entry names; what was empty when the row was made is not in its."""
+        return {
+            name
+            for row in self._rows
+            for side in ("attributes", "old")
+            for name in (row.properties.get(side) or {})
+        }
+
+    def _told_live(self) -> dict[str, Any]:
+        """The row of today as the trail would tell it, if it tells of every change."""
+        if self.live is None or not {"created", "updated"} <= {*self.model.log_events}:
+            return {}
+        probe = type(self.model)().set_raw_attributes(self.live, sync=True)
+        return self._tracked.told(probe, self.live)
+
+    # --- a moment
+
+    def at(self, moment: datetime) -> Any:
+        """The model at *moment*, unsaved; None before it was made and after its end."""
+        checked(moment)
+        versions = self.versions()
+        before = [version for version in versions if version.at <= moment]
+        if not before:
+            return self._before_the_trail(moment, versions)
+        version = before[-1]
+        if version.event in ENDS:
+            return None
+        if version is versions[-1]:
+            return self._today(version)
+        return _as_model(self.model, version.attributes, self.samples())
+
+    def _today(self, version: Version) -> Any:
+        """The last state, which the table must agree with: what does not is not known."""
+        if self.live is None:
+            raise ActivityError(
+                f"cannot tell what {self.model!r} was then: its row is gone, and the trail does "
+                "not say since when; it was deleted past the log"
+            )
+        live, row = self._told_live(), self.live
+        agreed = {
+            name: value
+            for name, value in version.attributes.items()
+            if name not in live or live[name] == value or _is_same(row.get(name), value)
+        }
+        return _as_model(self.model, agreed, self.samples())
+
+    def _before_the_trail(self, moment: datetime, versions: list[Version]) -> Any:
+        first = self._rows[0] if self._rows else None
+        if first is not None and first.event == "created":
+            return None
+        born = self._born()
+        if born is not None and moment < born:
+            return None
+        if born is None or (first is None and self.live is None):
+            raise ActivityError(f"cannot tell what {self.model!r} was then: its trail begins later")
+        known = self._from_today({})
+        for row in reversed(self._rows):
+            known.update(row.properties.get("old") or {})
+        return _as_model(self.model, known, self.samples())
+
+    def _born(self) -> datetime | None:
+        """When the row was made, if it says so."""
+        column = self.model._plan.created_at
+        if column is None or self.live is None or self.live.get(column) is None:
+            return None
+        found = type(self.model)().set_raw_attributes(self.live, sync=True).get_attribute(column)
+        return found if isinstance(found, datetime) and found.tzinfo is not None else None
+
+    # --- one version
+
+    def find(self, which: Any) -> Version:
+        """The version of that number, or in force at that moment; ActivityError if none is."""
+        known = self.versions()
+        if isinstance(which, Version):
+            return which
+        if isinstance(which, datetime):
+            before = [version for version in known if version.at <= checked(which)]
+            if before:
+                return before[-1]
+        elif isinstance(which, int) and not isinstance(which, bool) and 1 <= which <= len(known):
+            return known[which - 1]
+        raise ActivityError(f"{self.model!r} has no version {which!r}: it has {len(known)}, from 1")
+
+    def told_since(self, version: Version) -> set[str]:
+        """The columns that entries after *version* told of."""
+        return {
+            name
+            for row in self._rows
+            if row.id > version.activity_id
+            for name in (row.properties.get("attributes") or {})
+        }
 
 
 def versions(model: Any) -> list[Version]:
     """Every state of *model*, oldest first; deleting it is the last state, with its last values."""
-    rows = Activity.on(model._connection()).for_subject(model)
-    state: dict[str, Any] = {}
-    found: list[Version] = []
-    for row in rows.order_by("created_at").order_by("id").get():
-        properties = row.properties
-        if "attributes" not in properties and "old" not in properties:
-            continue
-        if not found and row.event != "created":
-            state.update(properties.get("old") or {})
-        state = {**state, **(properties.get("attributes") or {})}
-        found.append(
-            Version(
-                len(found) + 1, row.created_at, row.event or "", row.causer_label, state, row.id
-            )
-        )
-    return found
+    return History(model).versions()
 
 
 def as_of(model: Any, moment: datetime) -> Any:
-    """*model* as it was at *moment*, unsaved; None before it was made and after its end."""
-    known = [version for version in versions(model) if version.at <= moment]
-    if not known or known[-1].event in ENDS:
-        return None
-    return _model(model, known[-1].attributes)
+    """*model* as it was at *moment*, unsaved; None before it was made and after its end.
 
-
-def _model(model: Any, attributes: Mapping[str, Any]) -> Any:
-    old = type(model)()
-    for name, value in attributes.items():
-        if value not in UNKNOWN and "." not in name:
-            old.set_attribute(name, value)
-    return old
-
-
-def _find(model: Any, which: Any) -> Version:
-    known = versions(model)
-    if isinstance(which, Version):
-        return which
-    if isinstance(which, datetime):
-        before = [version for version in known if version.at <= which]
-        if before:
-            return before[-1]
-    elif isinstance(which, int) and not isinstance(which, bool) and 1 <= which <= len(known):
-        return known[which - 1]
-    raise ActivityError(f"{model!r} has no version {which!r}: it has {len(known)}, from 1")
+    ActivityError for a moment without a zone, and where the trail cannot tell.
+    """
+    return History(model).at(moment)
 
 
 def diff(model: Any, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
     """What differs between two versions: column → (in a, in b)."""
-    first, second = _find(model, a).attributes, _find(model, b).attributes
+    history = History(model)
+    first, second = history.find(a).attributes, history.find(b).attributes
     names = dict.fromkeys([*first, *second])
     return {
         name: (first.get(name), second.get(name))
@@ -89,25 +230,81 @@ def diff(model: Any, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def revert_to(model: Any, which: Any) -> bool:
-    """Save the values of a version again; ActivityError if one of them was masked."""
-    version = _find(model, which)
-    now = versions(model)[-1].attributes
-    changed = {
-        name: value
-        for name, value in version.attributes.items()
-        if "." not in name and name != model.primary_key and now.get(name) != value
-    }
-    masked = [name for name, value in version.attributes.items() if value in UNKNOWN]
-    touched = [name for name in masked if name in changed or _changed_since(model, name, version)]
+    """Save the values of a version again; ActivityError if one of them is not in the trail.
+
+    Changes of *model* that were not saved are lost.
+    """
+    history = History(model)
+    version = history.find(which)
+    if history.live is None:
+        raise ActivityError(f"cannot revert {model!r}: its row is gone")
+    touched = history.told_since(version).intersection(version.unknown)
     if touched:
         raise ActivityError(
-            f"cannot revert {', '.join(touched)}: the trail does not hold masked or erased values"
+            f"cannot revert {', '.join(sorted(touched))}: the trail does not hold masked or erased "
+            "values"
         )
-    for name, value in changed.items():
-        model.set_attribute(name, value)
+    model.refresh()
+    samples = history.samples()
+    live = history._told_live() or history.live
+    for name, value in version.attributes.items():
+        if _is_column(model, name, version) and live.get(name, _NOWHERE) != value:
+            model.set_attribute(name, _like(samples.get(name), value))
     return bool(model.save())
 
 
-def _changed_since(model: Any, name: str, version: Version) -> bool:
-    rows = Activity.on(model._connection()).for_subject(model).where("id", ">", version.activity_id)
-    return any(name in (row.properties.get("attributes") or {}) for row in rows.get())
+def _is_column(model: Any, name: str, version: Version) -> bool:
+    return "." not in name and name != model.primary_key and name not in version.unknown
+
+
+def checked(moment: datetime) -> datetime:
+    """*moment*, which must say its zone; ActivityError if it does not."""
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise ActivityError(
+            f"{moment!r} is no moment: give a datetime with a zone, such as "
+            "datetime(2026, 4, 1, tzinfo=UTC) or app().clock.now()"
+        )
+    return moment
+
+
+def _as_model(model: Any, values: Mapping[str, Any], samples: Mapping[str, Any]) -> Any:
+    old = type(model)()
+    for name, value in values.items():
+        if value not in (MASK, ERASED) and "." not in name:
+            old.set_attribute(name, _like(samples.get(name), value))
+    return old
+
+
+def _is_same(live: Any, value: Any) -> bool:
+    """Is *value* what the database has, written another way (`10` in a column of two places)?"""
+    try:
+        if isinstance(live, (int, float, Decimal)) and isinstance(value, (int, float, str)):
+            return Decimal(str(live)) == Decimal(str(value))
+        return bool(_like(live, value) == live)
+    except (ValueError, ArithmeticError):
+        return False
+
+
+def _like(live: Any, value: Any) -> Any:
+    """*value*, which went through JSON, as the type that the column has today."""
+    if isinstance(value, dict) and set(value) == {"$b64"}:
+        return base64.b64decode(value["$b64"])
+    if isinstance(value, str):
+        for kind, read in _READ.items():
+            if type(live) is kind:
+                return read(value)
+    return value
+
+
+_READ: dict[type, Any] = {
+    Decimal: Decimal,
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+    time: time.fromisoformat,
+}
+_SAMPLES: dict[str, Any] = {
+    "decimal": Decimal(0),
+    "datetime": datetime(1970, 1, 1, tzinfo=UTC),
+    "timestamp": datetime(1970, 1, 1, tzinfo=UTC),
+    "date": date.min,
+}

@@ -6,13 +6,14 @@ attribute of the class is replaced (the model then has another plan) or the log 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from so.errors import ActivityError
 from so.support.masking import MASK, Masker
-from so.systems.activity.rows import concealed
+from so.systems.activity.rows import concealed, written
 
 PLAIN = frozenset((int, str, float, bool))
 BORN = ("created", "restored")  # back to life: all of it, as when it was made
@@ -65,6 +66,12 @@ class Tracking:
             found["attributes"] = attributes
         if old is not None:
             found["old"] = old
+        return found
+
+    def told(self, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The tracked columns among *values*, as the trail would hold them."""
+        plain = {n: v for n, v in self._plain(model, values).items() if "." not in n}
+        found: dict[str, Any] = json.loads(written(plain))
         return found
 
     def _plain(self, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:

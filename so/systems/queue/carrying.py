@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from so.support.scope import UNSET, Scope, current_scope
+from so.support.scope import UNSET, Scope, batch_said, causer_said, current_scope
 
 
-def captured() -> Mapping[str, Any]:
-    """Request id, activity batch and causer of the scope this code runs in."""
-    scope = current_scope()
-    if scope is None:
-        return {}
-    found: dict[str, Any] = {"request_id": scope.request_id}
-    if scope.batch is not None:
-        found["batch"] = scope.batch
-    causer = scope.user if scope.causer is UNSET else scope.causer
-    if causer is not None or scope.causer is None:
+def captured(user: Callable[[], Any] | None = None) -> Mapping[str, Any]:
+    """Request id, activity batch and causer of the code that dispatches.
+
+    *user* finds who is logged in where nobody said who acts; without it, whom the scope knows.
+    """
+    scope, batch, causer = current_scope(), batch_said(), causer_said()
+    found: dict[str, Any] = {} if scope is None else {"request_id": scope.request_id}
+    if batch is not None:
+        found["batch"] = batch
+    if causer is not UNSET:
         found["causer"] = causer
+    else:
+        who = user() if user is not None else scope and scope.user
+        if who is not None:
+            found["causer"] = who
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from so.db.model import Model, SoftDeletes, relation
 from so.support.current import replaced
-from so.systems.activity import ActivityLog, LogsActivity
+from so.systems.activity import ActivityLog, LogsActivity, without_activity
 
 TABLES = {
     "people": "{id}, name varchar(100), email varchar(100), password varchar(100),"
@@ -105,3 +105,9 @@ def _is_as_installed(connection):
         and "general_ci" not in found
         and "`seal_no` bigint" in found
     )
+
+
+@pytest.fixture
+def ada(log):
+    with without_activity():
+        return Person.create(name="Ada", email="ada@x.example", salary="10.00", is_active=True)

@@ -19,12 +19,6 @@ from so.systems.activity import (
 from tests.systems.activity.conftest import Document, Person, Tag
 
 
-@pytest.fixture
-def ada(log):
-    with without_activity():
-        return Person.create(name="Ada", email="ada@x.example", salary="10.00", is_active=True)
-
-
 def trail():
     return Activity.order_by("id").get()
 

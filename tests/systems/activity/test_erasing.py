@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from so.db.model import Model
 from so.errors import ActivityError
 from so.support.current import replaced
-from so.systems.activity import Activity, ActivityLog
+from so.systems.activity import Activity, ActivityLog, LogsActivity, causer
 from tests.systems.activity.conftest import Person
 
 SECRETS = ("Ada Lovelace", "ada@example.org", "10.1.2.3", "Firefox/999", "7777.77")
@@ -39,7 +40,7 @@ def everything(db):
 
 
 def test_t26_erased_values_are_gone_and_the_trail_verifies(trail, db):
-    assert trail.erase("person", str(trail.ada.id)) == 3
+    assert trail.erase("person", str(trail.ada.id), free_text=True) == 3
 
     report = trail.verify()
     assert (report.exit_code, report.erased) == (0, 3)
@@ -57,14 +58,14 @@ def test_t26_erased_values_are_not_in_the_file_either(trail, db, db_config):
     db.connection().unprepared("delete from people")
     assert b"ada@example.org" in b"".join(f.read_bytes() for f in file.parent.glob(file.name + "*"))
 
-    trail.erase("person", str(trail.ada.id))
+    trail.erase("person", str(trail.ada.id), free_text=True)
 
     raw = b"".join(f.read_bytes() for f in file.parent.glob(file.name + "*"))
     assert not [text for text in SECRETS if text.encode() in raw]
 
 
 def test_what_happened_stays_readable(trail):
-    trail.erase("person", str(trail.ada.id))
+    trail.erase("person", str(trail.ada.id), free_text=True, basis="Art. 17 GDPR")
 
     changed = Activity.for_event("updated").first()
     assert changed.changes() == {"email": ("[erased]", "[erased]")}
@@ -74,7 +75,94 @@ def test_what_happened_stays_readable(trail):
     assert approved.context == {"job": "J"}
     assert (approved.subject_label, approved.causer_label) == ("Bob Babbage", None)
     certificate = Activity.for_event("erased").first()
-    assert certificate.properties == {"person": f"person:{trail.ada.id}"}
+    assert certificate.properties == {
+        "person": f"person:{trail.ada.id}", "rows": 3, "basis": "Art. 17 GDPR", "free_text": True
+    }  # fmt: skip
+
+
+class Parcel(LogsActivity, Model):
+    table = "documents"
+    type_alias = "erase_parcel"
+    timestamps = False
+    guarded = []
+
+
+@pytest.fixture
+def ann(trail):
+    """A clerk whose name and city are words that others use as well."""
+    ann = Person.create(name="Ann", email="ann@x.example", settings={"city": "Berlin"})
+    with causer(ann):
+        parcel = Parcel.create(title="deliver to Berlin")
+        parcel.update(title="Annual discount approved by Ann")
+        Person.create(name="Ann", email="other@x.example")
+        trail.entry("x").on(parcel).with_properties(
+            {
+                "status": "Annual", "city": "Berlin", "contact_name": "Ann", "name": "Ann Other",
+                "mail": {"reply_email": "ann@x.example"}, "text": "Ann, Annual, ann@x.example",
+            }
+        ).log("approved by Ann")  # fmt: skip
+    trail.ann, trail.parcel = ann, parcel
+    return trail
+
+
+def by_ann():
+    ann = Person.where("email", "ann@x.example").value("id")
+    return Activity.where({"causer_type": "person", "causer_id": str(ann)}).order_by("id").get()
+
+
+def test_only_whole_values_under_names_of_a_person_go_from_rows_about_others(ann):
+    ann.erase("person", str(ann.ann.id))
+
+    created, updated, other, by_hand = by_ann()
+    assert created.properties["attributes"]["title"] == "deliver to Berlin"
+    assert updated.properties["attributes"]["title"] == "Annual discount approved by Ann"
+    assert other.properties["attributes"]["name"] == "Ann"
+    assert by_hand.properties == {
+        "status": "Annual", "city": "Berlin", "contact_name": "[erased]", "name": "Ann Other",
+        "mail": {"reply_email": "[erased]"}, "text": "Ann, Annual, ann@x.example",
+    }  # fmt: skip
+    assert by_hand.description == "approved by Ann"
+    assert {row.causer_label for row in by_ann()} == {None}
+    assert ann.parcel.as_of(ann.clock.now()).title == "Annual discount approved by Ann"
+    assert ann.verify().is_clean
+
+
+def test_free_text_goes_by_whole_words_and_only_on_request(ann):
+    listed = {(m.place, m.text) for m in ann.mentions("person", str(ann.ann.id), free_text=True)}
+    assert ("description", "approved by Ann") in listed
+    assert ("properties.text", "Ann, Annual, ann@x.example") in listed
+    assert all(text != "Annual" for _, text in listed)
+    assert by_ann()[0].causer_label == "Ann"  # nothing was done
+
+    ann.erase("person", str(ann.ann.id), free_text=True)
+
+    by_hand = by_ann()[3]
+    assert by_hand.properties["text"] == "[erased], Annual, [erased]"
+    assert by_hand.properties["status"] == "Annual"
+    assert by_hand.description == "approved by [erased]"
+    assert by_ann()[1].properties["attributes"]["title"] == "Annual discount approved by [erased]"
+    assert ann.verify().is_clean
+
+
+def test_a_person_on_hold_is_not_erased_and_not_pruned(ann, clock):
+    key = str(ann.ann.id)
+    ann.hold("person", key, "lawsuit 7/2026")
+    assert ann.held() == {("person", key): "lawsuit 7/2026"}
+
+    with pytest.raises(ActivityError, match=r"on hold \(lawsuit 7/2026\)"):
+        ann.erase("person", key)
+    with pytest.raises(ActivityError, match="needs a reason"):
+        ann.hold("person", key, " ")
+    clock.travel(40 * 86_400)
+    ann.prune(30)
+    assert len(by_ann()) == 4
+
+    ann.release("person", key, "settled")
+    assert ann.held() == {}
+    assert ann.erase("person", key) == 5
+    assert ann.verify().is_clean
+    with pytest.raises(ActivityError, match="not on hold"):
+        ann.release("person", key, "again")
 
 
 def test_the_time_machine_knows_what_it_no_longer_holds(trail):

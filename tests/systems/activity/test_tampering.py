@@ -503,18 +503,58 @@ def test_a_row_put_back_into_a_pruned_seal_is_found(trail, db, clock):
     assert "inserted" in {fault.kind for fault in trail.verify().faults}
 
 
-def test_evidence_is_neither_pruned_nor_erased(trail, db, clock):
+def test_evidence_is_neither_pruned_nor_erased_and_stops_nothing_else(trail, db, clock):
     db.connection().unprepared("update activity_log set description = 'x' where id = 7")
-    clock.travel(timedelta(days=40))
+    clock.travel(40 * 86_400)
 
-    with pytest.raises(IntegrityError, match="row 7 is not what was written"):
+    with pytest.raises(IntegrityError, match="row 7 is not what was written.*16 others were"):
         trail.prune(30)
+    assert Activity.in_log("books").pluck("id") == [7]
+    assert {fault.row for fault in trail.verify().faults} == {7}
     with pytest.raises(IntegrityError, match="row 7 is not what was written"):
         trail.erase("system", "test")
     with pytest.raises(IntegrityError, match="without AUDIT_KEY"):
         make(db, clock, None).prune(30)
     with pytest.raises(IntegrityError, match="without AUDIT_KEY"):
         make(db, clock, None).erase("system", "test")
+
+
+def test_a_certificate_of_pruning_says_how_much_and_which(trail, clock):
+    clock.travel(40 * 86_400)
+    trail.prune(30)
+
+    told = Activity.for_event("pruned").first().properties
+    assert (told["rows"], told["ids"], told["seals"]) == (17, [1, 17], [1, 4])
+
+
+def test_each_log_is_kept_as_long_as_its_rule_says(trail, clock):
+    for name in ("api", "books", None):
+        trail.entry(name).log("x")
+    clock.travel(40 * 86_400)
+
+    rules = {"api": 30, "books": 3650}
+    assert trail.prune_by_rules(rules, 35, dry_run=True) == {"api": 1, "books": 0, "*": 1}
+    assert trail.prune_by_rules(rules, 35) == {"api": 1, "books": 0, "*": 1}
+    assert Activity.in_log("books").count() == 18
+    assert trail.verify().is_clean
+
+
+@pytest.mark.parametrize("days", [0, -1, True, 1.5, "30", None, 10**20])
+def test_days_that_are_none_delete_nothing(trail, days):
+    with pytest.raises(ActivityError, match="days"):
+        trail.prune(days)
+    assert Activity.in_log("books").count() == 17
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+def test_one_server_prunes_at_a_time(trail, db, clock):
+    from so.systems.activity.sealing import lock
+
+    clock.travel(40 * 86_400)
+    with db.connection().separate() as other, lock(other, "prune") as is_ours:
+        assert is_ours
+        assert trail.prune(30) == 0
+    assert trail.prune(30) == 17
 
 
 # --- odd data ------------------------------------------------------------------------------------

@@ -1,0 +1,164 @@
+"""Who did it, and in which batch, from a request to the last command that its jobs run."""
+
+from __future__ import annotations
+
+import pytest
+
+from so import DB, Command, Job, LogsActivity, Model, activity_batch, causer, dispatch
+from so.application import Application
+from so.support.scope import Scope, current_scope, entered
+from so.systems.activity import Activity
+
+SETTINGS = {
+    "app": {"name": "Test", "env": "testing", "key": "0" * 64, "providers": [], "routes": []},
+    "database": {
+        "default": "main",
+        "connections": {"main": {"driver": "sqlite", "database": "storage/main.sqlite"}},
+    },
+}
+
+
+class Thing(LogsActivity, Model):
+    table = "causer_things"
+    timestamps = False
+    guarded = []
+
+
+class Clerk(Model):
+    table = "causer_clerks"
+    type_alias = "causer_clerk"
+    timestamps = False
+    guarded = []
+
+
+class Work(Job):
+    def __init__(self, name="job", then=()):
+        self.name, self.then = name, list(then)
+
+    def handle(self):
+        Thing.create(name=self.name)
+        if self.then:
+            dispatch(Work(self.then[0], self.then[1:]))
+        else:
+            from so import app
+
+            app("console").call(["causer:thing"])
+
+
+class MakeThing(Command):
+    signature = "causer:thing"
+    description = "Make a thing"
+
+    def handle(self):
+        Thing.create(name="command")
+
+
+@pytest.fixture
+def app(tmp_path):
+    (tmp_path / "storage").mkdir()
+    with Application(tmp_path, config=SETTINGS) as app:
+        app.install_tables()
+        DB.statement("create table causer_things (id integer primary key, name text)")
+        DB.statement("create table causer_clerks (id integer primary key, name text)")
+        from so.console.kernel import Kernel
+
+        kernel = Kernel(app)
+        kernel.register(MakeThing)
+        app.instance("console", kernel)
+        yield app
+
+
+def work(app):
+    from so.systems.worker.single import Worker
+
+    worker = Worker(app.make("queue"))
+    while worker.run_one():
+        pass
+
+
+def told():
+    return [
+        (row.subject.name, row.causer_label, row.batch_uuid)
+        for row in Activity.for_event("created").order_by("id").get()
+    ]
+
+
+def test_a_script_without_a_scope_carries_causer_and_batch_to_the_last_command(app):
+    clerk = Clerk.create(name="Ada")
+    assert current_scope() is None
+
+    with causer(clerk), activity_batch() as batch:
+        dispatch(Work("first", ["second"]))
+    work(app)
+
+    assert told() == [("first", "Ada", batch), ("second", "Ada", batch), ("command", "Ada", batch)]
+
+
+def test_a_request_whose_handler_asks_nobody_carries_who_is_logged_in(app, monkeypatch):
+    clerk = Clerk.create(name="Ada")
+
+    class Door:
+        def user(self):
+            return clerk
+
+    monkeypatch.setattr("so.application.assembly.auth_here", lambda app: Door())
+    scope = Scope("request")
+    scope.request = Request()
+    with entered(scope):
+        dispatch(Work("first"))
+    work(app)
+
+    assert [(name, who) for name, who, _ in told()] == [("first", "Ada"), ("command", "Ada")]
+
+
+class Request:
+    def user_agent(self):
+        return "x"
+
+    def ip(self):
+        return "::1"
+
+    def url(self):
+        return "/orders?token=geheim&page=2"
+
+
+def test_each_job_has_its_own_and_none_leaks_into_the_next(app):
+    clerks = [Clerk.create(name=f"C{n}") for n in range(5)]
+    for clerk in clerks:
+        with causer(clerk):
+            dispatch(Work(clerk.name))
+    dispatch(Work("sixth"))
+
+    with causer("system:worker"):
+        work(app)
+
+    found = {name: who for name, who, _ in told() if name != "command"}
+    assert found == {**{f"C{n}": f"C{n}" for n in range(5)}, "sixth": "system:worker"}
+
+
+def test_a_command_by_itself_is_the_system_and_one_in_a_block_is_the_block(app):
+    app.make("console").call(["causer:thing"])
+    with causer(Clerk.create(name="Ada")):
+        app.make("console").call(["causer:thing"])
+
+    assert [who for _, who, _ in told()] == ["system:causer:thing", "Ada"]
+
+
+def test_nobody_is_carried_as_nobody(app):
+    scope = Scope("job")
+    scope.causer = "system:outer"
+    with entered(scope), causer(None):
+        dispatch(Work("first"))
+    work(app)
+
+    assert told()[0][1] is None
+
+
+def test_the_context_holds_no_secret_of_the_address(app):
+    scope = Scope("request")
+    scope.request = Request()
+    scope.causer = None
+    with entered(scope):
+        Thing.create(name="x")
+
+    assert Activity.first().context["url"] == "/orders?token=***&page=2"

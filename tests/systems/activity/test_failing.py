@@ -1,0 +1,211 @@
+"""What an entry that cannot be made does to the change, and what names and prefixes do to it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from so.db.manager import Database
+from so.db.model import Model
+from so.errors import ActivityError, ConfigError, DeadlockError
+from so.support.current import replaced
+from so.systems.activity import Activity, ActivityLog, LogsActivity
+from tests.conftest import install
+from tests.systems.activity.conftest import Person, Tag
+
+
+class Telling(Person):
+    def get_description_for_event(self, event):
+        raise TypeError("broken")
+
+
+class Adding(Person):
+    def get_additional_log_properties(self, event):
+        return {"thing": object()}
+
+
+def with_policy(db, clock, policy):
+    return replaced("activity", ActivityLog(db, clock=clock, failure=policy))
+
+
+WORKS = {
+    "description": lambda: Telling.create(name="x"),
+    "properties": lambda: Adding.create(name="x"),
+    "bulk": lambda: Adding.insert([{"name": "x"}]),
+    "bulk update": lambda: Adding.where("name", "Ada").update(name="x"),
+}
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_exception_stops_the_change_and_names_the_mend(log, ada, work):
+    with pytest.raises(ActivityError):
+        WORKS[work]()
+
+    assert Person.where("name", "x").count() == 0
+
+
+@pytest.mark.parametrize("work", WORKS)
+@pytest.mark.parametrize("policy", ["log", "silent"])
+def test_log_and_silent_let_the_change_pass(log, db, clock, ada, work, policy, caplog):
+    with with_policy(db, clock, policy), caplog.at_level(logging.ERROR, "so.activity"):
+        before = Activity.count()
+        WORKS[work]()
+
+        assert Person.where("name", "x").count() == 1
+        assert Activity.count() == before
+    assert bool(caplog.records) == (policy == "log")
+
+
+def test_a_value_that_json_cannot_hold_is_named(log):
+    with pytest.raises(ActivityError, match=r"^a\.b\.0 of the properties is a object"):
+        log.entry().with_properties({"a": {"b": [object()]}}).log("x")
+
+
+def test_a_cast_that_cannot_read_its_column_is_named(log, db, ada):
+    db.connection().unprepared("update people set settings = '{broken'")
+
+    with pytest.raises(ActivityError, match=r"Person\.settings holds"):
+        Person.find(ada.id).delete()
+    assert Person.count() == 1
+
+
+@pytest.mark.parametrize("policy", ["exception", "log", "silent"])
+def test_a_deadlock_passes_through_untouched(log, db, clock, monkeypatch, policy):
+    def dead(*_):
+        raise DeadlockError("insert", (), "default", None, "deadlock")
+
+    with with_policy(db, clock, policy) as activity:
+        monkeypatch.setattr(activity, "write", dead)
+        with pytest.raises(DeadlockError):
+            Person.create(name="x")
+        with pytest.raises(DeadlockError):
+            activity.entry().log("x")
+
+
+@pytest.mark.parametrize("policy", ["log", "silent"])
+def test_without_the_table_the_change_passes_where_it_may(log, db, clock, policy):
+    with with_policy(db, clock, policy) as activity:
+        activity._columns = ("no_such_column",)
+        activity._values = "(?)"
+        Person.create(name="x")
+        with db.transaction():
+            Person.create(name="y")
+
+    assert Person.where_in("name", ["x", "y"]).count() == 2
+
+
+def test_an_unknown_policy_is_refused(db):
+    with pytest.raises(ConfigError, match="use one of exception, log, silent"):
+        ActivityLog(db, failure="ignore")
+
+
+# --- two classes of one name
+
+MODULE = """
+from so.db.model import Model
+from so.systems.activity import LogsActivity
+class Bill(LogsActivity, Model):
+    table = {table!r}
+"""
+
+
+def defined(module, table):
+    names = {"__name__": module}
+    exec(MODULE.format(table=table), names)
+    return names["Bill"]
+
+
+def test_a_second_audited_class_of_one_name_is_refused_naming_both_modules():
+    first = defined("app.sales", "sales_bills")
+
+    with pytest.raises(ActivityError, match=r"app\.purchase\.Bill and app\.sales\.Bill"):
+        defined("app.purchase", "purchase_bills")
+    assert first is not None
+
+
+def test_a_class_may_be_defined_again_once_the_first_is_gone_or_in_its_own_module():
+    kept = [defined("app.one", "a")]
+    kept.append(defined("app.one", "b"))
+    kept.clear()
+
+    assert defined("app.two", "c").table == "c"
+
+
+# --- masks
+
+
+class Guarded(LogsActivity, Model):
+    table = "people"
+    type_alias = "guarded"
+    guarded = []
+    hidden = ["password", "name"]
+
+    def get_description_for_event(self, event):
+        return f"{event}: {self.name} with {self.password}"
+
+    def get_additional_log_properties(self, event):
+        return {"note": f"was given {self.password}"}
+
+
+def test_what_is_masked_shows_nowhere_in_the_row(log, db):
+    person = Guarded.create(name="Geheim Name", password="hunter22", email="a@example.com")
+    person.update(password="second-secret")
+    Guarded.where("id", person.id).update(password="third-secret")
+    log.entry().on(person).by(person).with_properties(
+        {"password": "hunter22", "deep": {"Authorization": "Bearer abcdefghijkl"}, "n": "hunter22"}
+    ).log("reset :subject.password to :properties.password, hunter22, :subject.name")
+
+    for row in db.connection().table("activity_log").get():
+        text = " ".join(str(value) for value in dict(row).values())
+        for secret in ("hunter22", "second-secret", "third-secret", "Geheim", "abcdefghijkl"):
+            assert secret not in text
+        assert "***" in text
+    assert Activity.first().subject_label == "a@example.com"
+
+
+def test_settings_add_to_the_one_list_of_secret_names(db, clock):
+    log = ActivityLog(db, clock=clock, mask=["shoe_size"])
+
+    row = (
+        log.entry()
+        .with_properties(
+            {"Shoe-Size": 44, "pwd": "x1y2", "Cookie": "c00kie", "credentials": ["a1b2"], "ok": 1}
+        )
+        .log("x")
+    )
+
+    assert row.properties == {
+        "Shoe-Size": "***", "pwd": "***", "Cookie": "***", "credentials": "***", "ok": 1
+    }  # fmt: skip
+
+
+# --- a prefix
+
+
+def test_a_prefix_is_honoured_by_every_statement_of_the_room(db_config, clock):
+    if db_config["driver"] != "sqlite":
+        pytest.skip("the tables of the test server have no prefix")
+    config = {**db_config, "database": ":memory:", "prefix": "erp_"}
+    with Database({"default": config}, clock=clock) as db:
+        plain = db.connection()
+        install(plain)
+        for (name,) in plain.select_tuples(
+            "select name from sqlite_master where type = 'table' and name like 'activity%'"
+        ):
+            plain.unprepared(f"alter table {name} rename to erp_{name}")
+        plain.unprepared("create table erp_tags (id integer primary key, name text)")
+
+        log = ActivityLog(db, clock=clock, keys=["k" * 32], seal_delay_seconds=None)
+        with replaced("activity", log):
+            for n in range(3):
+                log.entry("api").by("user:1").log(f"entry {n}")
+            log.sealer.seal()
+            assert log.verify().is_clean
+            assert log.erase("user", "1") == 3
+            assert len(list(log.export("jsonl"))) >= 3
+            clock.travel(40 * 86_400)
+            assert log.prune(30, log="api") == 3
+            assert log.verify().is_clean
+            assert log.stats()["seals"] >= 1
+            assert Tag is not None
