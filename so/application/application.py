@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from so import __version__
 from so.application import assembly, homes
+from so.application.dangers import refuse_dangers
 from so.application.running import defaults, running
 from so.application.settings import settings_of
 from so.config import Env
@@ -292,7 +293,12 @@ class Application(Container):
         """Boot, and make what every request needs; the WSGI callable.
 
         A server does so before it forks: its workers share all that, and nobody waits for it.
+        Raises ConfigError for settings that no production may start with, all of them at once.
         """
+        refuse_dangers(self)
+        return self._prepared()
+
+    def _prepared(self) -> Callable[..., Iterable[bytes]]:
         self.boot()
         self._wsgi = self.make("kernel")
         return self._wsgi
@@ -301,7 +307,7 @@ class Application(Container):
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one WSGI request."""
-        wsgi = self._wsgi or self.ready()
+        wsgi = self._wsgi or self._prepared()
         if running.get() is not self:
             running.set(self)
         return wsgi(environ, start_response)

@@ -15,6 +15,13 @@ from functools import lru_cache
 from so.errors import BadSignature, ConfigError
 
 MINIMUM_KEY_BYTES = 16
+FEWEST_BYTES = 8  # different ones in a key that somebody may have made by chance
+# What people write where a key should stand, alone or in a row.
+_PLACEHOLDERS = (
+    "changeme", "changethis", "somerandomstring", "random", "string", "secret", "password", "your",
+    "application", "production", "example", "default", "insecure", "sixorbit", "framework", "token",
+    "test", "key", "app", "my", "the", "please", "replace", "dev",
+)  # fmt: skip
 
 
 class Signer:
@@ -51,6 +58,38 @@ class Signer:
         raise BadSignature(
             f"the signature does not fit: the {purpose or 'signed'} token was altered"
         )
+
+
+def weakness(key: str) -> str | None:
+    """Why nobody should sign with *key*, in words that follow its name; None if it will do."""
+    try:
+        raw = _key_bytes(key)
+    except ConfigError as error:
+        return f"cannot be used ({error})"
+    if len(set(raw)) < FEWEST_BYTES or _repeats(raw):
+        return "is uniform, so that it can be guessed"
+    if _is_known(key) or _is_known(raw.decode("latin-1")):
+        return "is a placeholder that others know"
+    steps = sum(after - before in (1, -1) for before, after in zip(raw, raw[1:], strict=False))
+    return (
+        "is a row of letters or digits, so that it can be guessed" if steps * 2 > len(raw) else None
+    )
+
+
+def _repeats(raw: bytes) -> bool:
+    """True if *raw* is one short piece over and over."""
+    return any(
+        raw == (raw[:size] * (len(raw) // size + 1))[: len(raw)]
+        for size in range(1, len(raw) // 2 + 1)
+    )
+
+
+def _is_known(text: str) -> bool:
+    """True if *text* is made of what people write for want of a key."""
+    left = "".join(c for c in text.lower() if c.isalpha())
+    for word in _PLACEHOLDERS:
+        left = left.replace(word, "")
+    return not left and any(c.isalpha() for c in text)
 
 
 def _key_bytes(key: str | bytes) -> bytes:

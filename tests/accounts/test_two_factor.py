@@ -349,3 +349,19 @@ def test_whose_role_demands_one_is_sent_to_set_it_up(guarded, ada, where: str):
 
 def test_the_clock_of_the_tests_stands(erp):
     assert erp.clock.time() == NOW
+
+
+def test_check_names_secrets_that_are_not_encrypted(erp, ada):
+    import io
+
+    from so.console import Kernel
+    from so.console.output import Output
+
+    def said() -> str:
+        out = io.StringIO()
+        Kernel(erp).run(["check"], Output(out, out))
+        return out.getvalue()
+
+    assert "signed, not encrypted" not in said()
+    enrolled(erp, ada)
+    assert "signed, not encrypted" in said()

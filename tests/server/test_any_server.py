@@ -15,7 +15,7 @@ from tests.server.processes import ROOT, Server, free_port, wait_until
 pytestmark = pytest.mark.xdist_group("any server")
 
 FILES = {
-    "config/app.py": 'config = {"env": "production", "key": "k" * 40}\n',
+    "config/app.py": 'config = {"env": "production", "key": "Zk3vQp9mXr7sLd2wTg5h"}\n',
     "app/__init__.py": "",
     "numbers.txt": "".join(f"{number:07} " for number in range(50_000)),
     "app/routes.py": """from pathlib import Path

@@ -31,7 +31,7 @@ Router.post("/echo", echo)
 @pytest.fixture
 def folder(tmp_path):
     for name, text in {
-        "config/app.py": 'config = {"env": "production", "key": "k" * 40}\n',
+        "config/app.py": 'config = {"env": "production", "key": "Zk3vQp9mXr7sLd2wTg5h"}\n',
         "app/__init__.py": "",
         "app/routes.py": ROUTES,
         ".env": "GREETING=first\n",

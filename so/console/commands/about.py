@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import so
 from so.application import homes
+from so.application.dangers import dangers
+from so.application.logins import cipher_of
 from so.console.command import Command
 from so.errors import CommandError, ConfigError, SixOrbitError
 from so.settings.activity import ActivitySettings
@@ -80,11 +82,15 @@ class Check(Command):
         if user:
             return self._as(str(user))
         faults = list(dict.fromkeys(self._faults()))  # one cause may stop several checks
+        notes = list(self._notes())
         if self.wants_json:
-            self.json({"ok": not faults, "faults": faults})
+            more = {"notes": notes} if notes else {}
+            self.json({"ok": not faults, "faults": faults, **more})
         else:
             for fault in faults:
                 self.error(f"✗ {fault}")
+            for note in notes:
+                self.warn(f"! {note}")
             if not faults:
                 self.success("Everything is in order.")
         return 1 if faults else 0
@@ -150,16 +156,28 @@ class Check(Command):
                 self.app.make(room)
             except (SixOrbitError, ValueError, TypeError) as error:
                 yield str(error)
-        if self.app.is_production():
-            if self.app.is_debug():
-                yield "APP_DEBUG is on in production: error pages show code to everybody"
-            if self.app.settings(SessionSettings).secure is not True:
-                yield "SESSION_SECURE_COOKIE is not true in production: set it, and serve HTTPS"
+        yield from dangers(self.app)
+        if self.app.is_production() and self.app.settings(SessionSettings).secure is not True:
+            yield "SESSION_SECURE_COOKIE is not true in production: set it, and serve HTTPS"
 
     def _mail(self) -> Iterator[str]:
         mail = self.app.settings(MailSettings)
         if mail.driver == "smtp" and mail.username and mail.encryption == "none":
             yield "MAIL_PASSWORD is sent in clear: set MAIL_ENCRYPTION to starttls or tls"
+
+    def _notes(self) -> Iterator[str]:
+        """What is no fault, but good to know."""
+        if self._incomplete or cipher_of(self.app) is not None:
+            return
+        try:
+            rows = self.app.make("db").table("user_security")
+            if rows.where("two_factor_secret", "like", "sig:%").exists():
+                yield (
+                    "the secrets of second factors are signed, not encrypted: bind a `cipher` with "
+                    "encrypt(text) and decrypt(text) if others can read the database"
+                )
+        except SixOrbitError:
+            return  # the database has a fault of its own, which is named
 
     def _keys(self) -> Iterator[str]:
         try:

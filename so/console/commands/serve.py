@@ -49,11 +49,11 @@ class Serve(Command):
 
     def handle(self) -> int:
         """Serve; the exit code of the server."""
+        self.app.ready()
         if self.option("simple"):
             return self._serve_simple()
         from so.server import serve
 
-        self.app.ready()
         return serve(
             self.app,
             self._text("host"),

@@ -1,0 +1,45 @@
+"""What no production may start with: settings that open the application to anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from so.errors import ConfigError
+from so.settings.app import AppSettings
+from so.settings.server import ServerSettings
+from so.settings.session import SessionSettings
+from so.support.signing import weakness
+
+App = Any
+
+
+def dangers(app: App) -> list[str]:
+    """Every danger in the settings of *app*, in words; none outside of production."""
+    return list(_dangers(app)) if app.is_production() else []
+
+
+def refuse_dangers(app: App) -> None:
+    """Raise ConfigError that names them all."""
+    found = dangers(app)
+    if found:
+        raise ConfigError("production refuses to start:\n- " + "\n- ".join(found))
+
+
+def _dangers(app: App) -> Iterator[str]:
+    settings = app.settings(AppSettings)
+    if not settings.key:
+        yield "APP_KEY is not set: run `sixorbit key:generate`"
+    elif (why := weakness(settings.key)) is not None:
+        yield f"APP_KEY {why}: run `sixorbit key:generate --rotate`"
+    for key in settings.previous_keys:
+        if (why := weakness(key)) is not None:
+            yield f"a key of APP_PREVIOUS_KEYS {why}: what it signed is still accepted; take it out"
+    if app.is_debug():
+        yield "APP_DEBUG is on in production: error pages show code to everybody"
+    if app.settings(SessionSettings).secure is False and _is_https(app, settings.url):
+        yield "SESSION_SECURE_COOKIE is false over HTTPS: plain HTTP would carry the cookies"
+
+
+def _is_https(app: App, url: str | None) -> bool:
+    return str(url or "").startswith("https:") or bool(app.settings(ServerSettings).cert)
