@@ -162,7 +162,8 @@ def test_a_folder_without_settings_has_those_of_the_framework(folder):
         assert config("session.lifetime") == 7
         assert config("app.name") == "Mine"
         assert config("app.providers") == []
-        assert config("database") is None
+        assert config("database.default") == "sqlite"
+        assert list(config("database.connections")) == ["sqlite", "mysql", "mariadb", "cache"]
 
 
 def test_a_connection_of_another_driver_replaces_the_configured_one(folder):

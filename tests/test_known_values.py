@@ -113,6 +113,10 @@ WORDS = [
     ("MAIL_DRIVER", "mail.driver", {
         "SMTP": "smtp", "Log": "log", "": "log", "sendmail": REFUSED, "null": REFUSED,
     }),
+    ("DB_CONNECTION", "database.default", {
+        "SQLite": "sqlite", "MySQL": "mysql", "mariadb": "mariadb", "": "sqlite",
+        "sqlte": REFUSED, "pgsql": REFUSED, "null": REFUSED,
+    }),
     ("SERVER_PAGES", "server.pages", {
         "Off": "off", "EVERYONE": "everyone", "": "loopback", "all": REFUSED, "no": REFUSED,
     }),
@@ -140,6 +144,47 @@ def test_the_same_holds_for_what_code_gives(said, variable, key, table):
     topic, _, name = key.partition(".")
     for spelling, meaning in table.items():
         assert said(key, given={topic: {name: spelling.strip("'")}}) == meaning, spelling
+
+
+IN_A_CONNECTION = [
+    ("DB_STRICT", "mysql", "strict", {"off": False, "No": False, "on": True, "junk": REFUSED}),
+    ("DB_SSL_VERIFY_CERT", "mysql", "ssl_verify_cert", {"yes": True, "requird": REFUSED}),
+    ("DB_SSL_VERIFY_IDENTITY", "mysql", "ssl_verify_identity", {"1": True, "verify": REFUSED}),
+    ("DB_SSL_DISABLED", "mysql", "ssl_disabled", {"off": False, "": False, "junk": REFUSED}),
+    ("DB_STICKY", "mysql", "sticky", {"off": False, "junk": REFUSED}),
+    ("DB_CHARSET", "mysql", "charset", {"UTF8MB4": "utf8mb4", "latin1": REFUSED}),
+    ("DB_ISOLATION", "mysql", "isolation", {
+        "READ-COMMITTED": "read committed", "Repeatable_Read": "repeatable read",
+        "": None, "null": None, "snapshot": REFUSED,
+    }),
+    ("DB_FOREIGN_KEYS", "sqlite", "foreign_keys", {"off": False, "ON": True, "junk": REFUSED}),
+    ("DB_JOURNAL_MODE", "sqlite", "journal_mode", {"WAL": "wal", "": "wal", "wall": REFUSED}),
+    ("DB_SYNCHRONOUS", "sqlite", "synchronous", {"FULL": "full", "2": "full", "fast": REFUSED}),
+    ("DB_TRANSACTION_MODE", "sqlite", "transaction_mode", {
+        "Immediate": "immediate", "IMMEDIATE ": "immediate", "eager": REFUSED, "defered": REFUSED,
+    }),
+    ("DB_BUSY_TIMEOUT", "sqlite", "busy_timeout", {"50": 50, "2_0": REFUSED, "soon": REFUSED}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variable", "driver", "name", "table"), IN_A_CONNECTION, ids=str)
+def test_connections_are_read_alike(said, variable, driver, name, table):
+    key = f"database.connections.{driver}.{name}"
+    for spelling, meaning in table.items():
+        assert said(key, f"{variable}={spelling}") == meaning, spelling
+
+    key = f"database.connections.own.{name}"
+    for spelling, meaning in table.items():
+        own = {"driver": driver.upper(), "database": "x", name: spelling}
+        given = {"default": "own", "connections": {"own": own}}
+        assert said(key, given={"database": given}) == meaning, spelling
+
+
+def test_a_misspelt_setting_of_a_connection_is_refused_at_the_start(tmp_path):
+    own = {"driver": "mysql", "hots": "x"}
+
+    with pytest.raises(ConfigError, match="'hots' of connection 'own': did you mean 'host'"):
+        Application(tmp_path, {"database": {"connections": {"own": own}}}).boot()
 
 
 def test_what_env_makes_of_null_in_a_file_of_the_application_means_the_same(tmp_path):

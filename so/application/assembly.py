@@ -19,6 +19,7 @@ from so.settings.app import AppSettings
 from so.settings.auth import AuthSettings
 from so.settings.cache import DRIVERS as CACHES
 from so.settings.cache import CacheSettings
+from so.settings.database import DatabaseSettings
 from so.settings.http import HttpLimits
 from so.settings.mail import MailSettings
 from so.settings.notifications import CHANNELS, NotificationSettings
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 App = Any
 
 MOST_QUERIES = 200  # of one request, kept for its debug page
-SQLITE = {"sqlite": {"driver": "sqlite", "database": "storage/database.sqlite"}}
 
 
 def make_logger(app: App) -> logging.Logger:
@@ -86,10 +86,12 @@ def _key(app: App) -> str:
 
 
 def refuse_unknown(app: App) -> None:
-    """ConfigError for a cache or a channel that is chosen and that nobody made known.
+    """ConfigError for a connection, cache or channel that is chosen and that nobody made known.
 
     The names in question are those that a provider may add; others were refused before.
     """
+    homes.homes(app)
+    homes.queue_home(app)
     cache = app.settings(CacheSettings).default
     if cache not in CACHES:
         app.make("caches").check(cache)
@@ -110,18 +112,18 @@ def make_db(app: App) -> Any:
     from so.db.manager import Database
     from so.db.model import Model
 
-    settings = {"connections": SQLITE, "default": "sqlite", **app.config.get("database", {})}
+    settings = app.settings(DatabaseSettings)
     pagination.resolve_page_using(_page_of_request)
     Model.resolve_observers_using(_make_observer)
-    for connection in settings["connections"].values():
+    for connection in settings.connections.values():
         _make_folder(app.base_path(), connection)
     database = Database(
-        settings["connections"],
-        settings["default"],
+        settings.connections,
+        settings.default,
         app.clock,
         folder=app.base_path(),
-        redact=settings.get("redact"),
-        homes={t: name for t, name in homes.homes(app).items() if name != settings["default"]},
+        redact=settings.redact,
+        homes={t: name for t, name in homes.homes(app).items() if name != settings.default},
     )
     if app.is_debug():
         database.listen(_note_query)
@@ -204,7 +206,7 @@ def make_errors(app: App) -> Any:
 
 
 def _passwords(app: App) -> list[Any]:
-    connections = app.config.get("database.connections", {}).values()
+    connections = app.settings(DatabaseSettings).connections.values()
     return [c.get("password") for c in connections if isinstance(c, Mapping)]
 
 

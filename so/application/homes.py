@@ -10,7 +10,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from so.errors import ConfigError
 from so.settings.cache import CacheSettings
+from so.settings.database import DatabaseSettings
 from so.settings.queue import QueueSettings
 from so.settings.session import SessionSettings
 
@@ -46,7 +48,15 @@ def homes(app: Application) -> dict[str, str]:
 
 
 def _known(app: Application, name: str | None) -> str | None:
-    return name if name in app.config.get("database.connections", ()) else None
+    known = app.settings(DatabaseSettings).connections
+    if name is None or name in known:
+        return name
+    if name != CacheSettings.connection:
+        raise ConfigError(
+            f"the connection {name!r} of cache, session or queue is not configured: use one of "
+            f"{', '.join(sorted(known))}, see config/database.py"
+        )
+    return None  # an application that names its connections need not have one for the cache
 
 
 def connections(app: Application) -> list[Connection]:

@@ -18,6 +18,7 @@ TOPICS = {
     "backup": "BackupSettings",
     "cache": "CacheSettings",
     "console": "ConsoleSettings",
+    "database": "DatabaseSettings",
     "docs": "DocsSettings",
     "http": "HttpLimits",
     "logging": "LogSettings",

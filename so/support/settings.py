@@ -52,6 +52,7 @@ class Settings:
     """
 
     topic: ClassVar[str] = ""
+    _told: ClassVar[dict[str, Told]]
     others: ClassVar[bool] = False
     """Whether an application may have settings of its own beside these."""
 
@@ -72,8 +73,10 @@ class Settings:
     @classmethod
     def told(cls) -> dict[str, Told]:
         """What is said of each setting, by its name."""
-        found = {each.name: each.metadata.get("told") for each in fields(cls)}  # type: ignore[arg-type]
-        return {name: told for name, told in found.items() if told is not None}
+        if "_told" not in vars(cls):
+            found = {each.name: each.metadata.get("told") for each in fields(cls)}  # type: ignore[arg-type]
+            cls._told = {name: told for name, told in found.items() if told is not None}
+        return cls._told
 
     @classmethod
     def from_config(
@@ -120,8 +123,11 @@ class Settings:
             raise ConfigError(f"config {cls.topic}.{name} is unknown: {mend}")
 
     @classmethod
-    def checked(cls, name: str, value: Any) -> Any:
-        """*value* as the setting *name* understands it; raises ConfigError if it does not."""
+    def checked(cls, name: str, value: Any, topic: str | None = None) -> Any:
+        """*value* as the setting *name* understands it; raises ConfigError if it does not.
+
+        *topic* is where it was given, if not under that of the class.
+        """
         each = cls.told()[name]
         if value is None:
             return cls.default_of(name) if each.nothing is _DEFAULT else each.nothing
@@ -131,7 +137,7 @@ class Settings:
         try:
             return each.read(value)
         except ValueError as error:
-            what = f"config {cls.topic}.{cls.key_of(name)}"
+            what = f"config {topic or cls.topic}.{cls.key_of(name)}"
             if each.variable:
                 what = f"{each.variable} ({what})"
             shown = "not right" if each.is_secret else repr(value)
@@ -311,9 +317,7 @@ def _spellings(of: Iterable[str], also: Mapping[str, str]) -> dict[str, str]:
 
 
 def _named(value: Any, spellings: Mapping[str, str]) -> str:
-    if _folded(value) in spellings or nearest(_folded(value), spellings, 0.7):
-        return _chosen(value, spellings)
-    return str(value).strip()
+    return spellings.get(_folded(value)) or str(value).strip()
 
 
 def _chosen(value: Any, spellings: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from so.console.output import Output
 from so.console.signature import Signature
 
 # They run until they are stopped, or need a file, or users; the rest is called with these words.
-NOT_CALLED = {"user:list", "user:sessions", "queue:work", "backup", "restore"}
+NOT_CALLED = {"user:list", "user:sessions", "queue:work", "restore"}
 WORDS = {"queue:monitor": ["default"], "config:show": ["app"]}
 
 

@@ -105,10 +105,9 @@ def test_any_other_value_is_refused_with_the_key_its_variable_and_the_choices(gi
     assert "low, high, off" in told
 
 
-def test_a_name_of_the_applications_own_is_kept_but_a_misspelt_one_is_not():
+def test_a_name_of_the_applications_own_is_kept_as_it_is():
+    assert Kitchen.from_config({"driver": " GAS "}).driver == "gas"
     assert Kitchen.from_config({"driver": "Induction"}).driver == "Induction"
-    with pytest.raises(ConfigError, match="did you mean null"):
-        Kitchen.from_config({"driver": "nul"})
 
 
 @pytest.mark.parametrize("given", ["2_0", "x", "1.5", 1.5, True, 0, -1, "٣", "1e3"])

@@ -23,6 +23,7 @@ from so.errors import CommandError, ConfigError, SixOrbitError
 from so.settings.activity import ActivitySettings
 from so.settings.app import AppSettings
 from so.settings.cache import CacheSettings
+from so.settings.database import DatabaseSettings
 from so.settings.mail import MailSettings
 from so.settings.notifications import NotificationSettings
 from so.settings.queue import QueueSettings
@@ -54,7 +55,7 @@ class About(Command):
             "framework": self.app.version(),
             "python": platform.python_version(),
             "sqlite": sqlite3.sqlite_version,
-            "database": self.app.config.get("database.default"),
+            "database": settings(DatabaseSettings).default,
             "cache": settings(CacheSettings).default,
             "queue": settings(QueueSettings).default,
             "sessions": settings(SessionSettings).driver,
@@ -221,9 +222,7 @@ class Check(Command):
     def _migrations(self) -> Iterator[str]:
         from so.db.migrations import Migrator
 
-        folder = self.app.base_path(
-            self.app.config.get("database.migrations", "database/migrations")
-        )
+        folder = self.app.base_path(self.app.settings(DatabaseSettings).migrations)
         pending = Migrator(self.app.make("db").connection(), folder).pending()
         if pending:
             names = ", ".join(str(getattr(one, "name", one)) for one in pending)

@@ -14,7 +14,9 @@ from so.errors import ReleaseError, UsageError
 from so.release import dumps
 from so.release.backup import PARTS, Installation, Restoration, keep_newest, write_backup
 from so.release.sealed import Sealed
+from so.settings.app import AppSettings
 from so.settings.backup import BackupSettings
+from so.settings.database import DatabaseSettings
 
 if TYPE_CHECKING:
     from so.application import Application
@@ -61,7 +63,7 @@ class Backup(Command):
         names = self.option("connection") or used_connections(self.app)
         return Installation(
             base=self.app.base_path(),
-            name=str(self.app.config.get("app.name")),
+            name=self.app.settings(AppSettings).name,
             connections=_apart(database.connection(name) for name in names),
             kept=self._kept(),
             version=self.app.version(),
@@ -156,8 +158,8 @@ def used_connections(app: Application) -> list[str]:
     """The connections that the application and the systems use, the default one first."""
     topics = ("cache", "session", "queue")
     named = [app.config.get(f"{topic}.connection") for topic in topics]
-    default = str(app.config.get("database.default"))
-    known = app.config.get("database.connections", {})
+    default = app.settings(DatabaseSettings).default
+    known = app.settings(DatabaseSettings).connections
     return list(dict.fromkeys([default, *(str(one) for one in named if one in known)]))
 
 

@@ -9,6 +9,7 @@ from so.console.command import Command
 from so.db.manager import Database
 from so.db.migrations import Migrator
 from so.errors import CommandError
+from so.settings.database import DatabaseSettings
 
 _LONGEST_STATEMENT_SECONDS = 86_400
 """An `alter table` of a large table says nothing for hours."""
@@ -57,9 +58,7 @@ class _Migrate(Command):
 
     def migrator(self, database: Database) -> Migrator:
         """For the connection and folder in question."""
-        folder = self.app.base_path(
-            self.app.config.get("database.migrations", "database/migrations")
-        )
+        folder = self.app.base_path(self.app.settings(DatabaseSettings).migrations)
         connection = database.connection(self.option("connection"))
         if connection.dialect.name == "mysql":
             connection = connection.separate(read_timeout=_LONGEST_STATEMENT_SECONDS)
@@ -188,9 +187,7 @@ class MakeMigration(Command):
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", str(self.argument("name"))).lower()
         if not re.fullmatch(r"\w+", name):
             raise CommandError(f"{name!r} cannot be in a file name: use letters, digits and _")
-        folder = Path(
-            self.app.base_path(self.app.config.get("database.migrations", "database/migrations"))
-        )
+        folder = Path(self.app.base_path(self.app.settings(DatabaseSettings).migrations))
         folder.mkdir(parents=True, exist_ok=True)
         now = self.app.make("clock").now()
         stem = f"{now:%Y_%m_%d_%H%M%S}_{name}"
