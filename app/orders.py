@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -11,20 +12,30 @@ from app.notifications import OrderShipped, StockIsLow
 from so import DB, HttpException, ValidationException, app, notify
 from so.support import ids
 
+Items = Iterable[Mapping[str, Any]] | Mapping[Any, Mapping[str, Any]]
 
-def place_order(
-    customer: Customer, items: Iterable[Mapping[str, Any]], user: User | None = None
-) -> Order:
+
+@dataclass
+class Wanted:
+    """How many of a product, and by which items."""
+
+    quantity: int = 0
+    items: list[Any] = field(default_factory=list)
+
+
+def place_order(customer: Customer, items: Items, user: User | None = None) -> Order:
     """A new order of *items*, each `{"product_id": …, "quantity": …}`, at today's prices.
 
-    Raises ValidationException, and changes nothing, if an item does not exist or is out of stock.
+    Raises ValidationException, and changes nothing, if an item does not exist or is out of stock;
+    it names the item by its key in *items*, which may be a dict.
     """
-    wanted = _merged(items)
-    return DB.transaction(lambda: _place(customer, wanted, user), attempts=3)
+    lines = _lines(items)
+    return DB.transaction(lambda: _place(customer, lines, user), attempts=3)
 
 
-def _place(customer: Customer, wanted: Mapping[int, int], user: User | None) -> Order:
-    products = _locked(wanted)
+def _place(customer: Customer, lines: Mapping[int, Wanted], user: User | None) -> Order:
+    products = _locked(lines)
+    wanted = {key: line.quantity for key, line in lines.items()}
     if sum(products[key].price * quantity for key, quantity in wanted.items()) > LARGEST_AMOUNT:
         raise ValidationException({"items": "The order is too large."})
     order = Order.create(
@@ -59,25 +70,29 @@ def ship(order: Order, user: User) -> None:
     order.refresh()
 
 
-def _merged(items: Iterable[Mapping[str, Any]]) -> dict[int, int]:
-    wanted: dict[int, int] = {}
-    for item in items:
-        key = int(item["product_id"])
-        wanted[key] = wanted.get(key, 0) + int(item["quantity"])
-    return wanted
+def _lines(items: Items) -> dict[int, Wanted]:
+    """What is wanted of each product, and the keys of the items that say so."""
+    found: dict[int, Wanted] = {}
+    for key, item in items.items() if isinstance(items, Mapping) else enumerate(items):
+        line = found.setdefault(int(item["product_id"]), Wanted())
+        line.quantity += int(item["quantity"])
+        line.items.append(key)
+    return found
 
 
-def _locked(wanted: Mapping[int, int]) -> dict[int, Product]:
+def _locked(lines: Mapping[int, Wanted]) -> dict[int, Product]:
     """The products, locked in the order of their keys so that two orders never wait in a circle."""
-    rows = Product.where_in("id", sorted(wanted)).order_by("id").lock_for_update().get()
+    rows = Product.where_in("id", sorted(lines)).order_by("id").lock_for_update().get()
     products = {product.id: product for product in rows}
     errors = {}
-    for index, (key, quantity) in enumerate(wanted.items()):
+    for key, line in lines.items():
         product = products.get(key)
-        if product is None or not product.is_active:
-            errors[f"items.{index}.product_id"] = "This product is not for sale."
-        elif product.stock < quantity:
-            errors[f"items.{index}.quantity"] = f"Only {product.stock} of {product.name} are left."
+        for item in line.items:
+            if product is None or not product.is_active:
+                errors[f"items.{item}.product_id"] = "This product is not for sale."
+            elif product.stock < line.quantity:
+                told = f"Only {product.stock} of {product.name} are left."
+                errors[f"items.{item}.quantity"] = told
     if errors:
         raise ValidationException(errors)
     return products

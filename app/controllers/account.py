@@ -4,33 +4,30 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from app.pages import button, card, facts, field, form, page, table
-from so import Request, Response, ValidationException, auth, h, redirect, sessions
+from app.pages import button, card, facts, page, table
+from so import Request, Response, ValidationException, auth, redirect, sessions
+from so.web.forms import form
+
+LOGIN = {"email": "required|email", "password": "required|string"}
 
 
 def login_form() -> Response:
+    f = form("/login", rules=LOGIN)
     return page(
         "Log in",
         card(
-            form(
-                "/login",
-                field("email", "E-mail", kind="email", required=True, autocomplete="username"),
-                field(
-                    "password",
-                    "Password",
-                    kind="password",
-                    required=True,
-                    autocomplete="current-password",
-                ),
-                h("label", h("input", type="checkbox", name="remember", value="1"), " Remember me"),
+            f(
+                f.text("email", "E-mail", kind="email", autocomplete="username"),
+                f.text("password", "Password", kind="password", autocomplete="current-password"),
+                f.checkbox("remember", "Remember me"),
                 send="Log in",
-            )  # fmt: skip
+            )
         ),
     )
 
 
 def login(request: Request) -> Response:
-    given = request.validate({"email": "required|email", "password": "required|string"})
+    given = request.validate(LOGIN)
     given["email"] = given["email"].lower()
     if not auth().attempt(given, remember=request.boolean("remember")):
         raise ValidationException({"email": "These credentials do not match our records."})

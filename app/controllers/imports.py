@@ -5,10 +5,12 @@ from __future__ import annotations
 from app.importing import COLUMNS
 from app.jobs import ImportOrders
 from app.models import OrderImport
-from app.pages import card, facts, field, form, link, page, table, tag
+from app.pages import card, facts, link, page, table, tag
 from so import Request, Response, UploadedFile, app, auth, dispatch, h, redirect
+from so.web.forms import form
 
 LARGEST_KB = 262_144  # kilobytes of one file
+RULES = {"file": f"required|file|max:{LARGEST_KB}"}
 UNFINISHED = ("waiting", "running")
 
 
@@ -30,18 +32,15 @@ def index() -> Response:
         for j in jobs
     ]  # fmt: skip
     heads = ["File", "Status", "Lines", "Imported", "Repeated", "Rejected"]
-    upload = form(
-        "/imports",
-        field("file", "CSV file", kind="file", accept=".csv,text/csv", required=True),
-        h("p", f"The first line names the columns: {', '.join(COLUMNS)}.", class_="soft"),
-        send="Import",
-        files=True,
-    )
+    f = form("/imports", rules=RULES)
+    hint = f"The first line names the columns: {', '.join(COLUMNS)}."
+    file = f.file("file", "CSV file", hint=hint, accept=".csv,text/csv")
+    upload = f(file, send="Import")
     return page("Imports", card(upload), card(table(heads, rows, numbers=(2, 3, 4, 5))))
 
 
 def store(request: Request) -> Response:
-    given = request.validate({"file": f"required|file|max:{LARGEST_KB}"})
+    given = request.validate(RULES)
     job = start(given["file"], auth().id())
     return redirect(f"/imports/{job.id}")
 

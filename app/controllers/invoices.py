@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from app import invoices as rules
 from app.models import Invoice, User
-from app.pages import card, facts, field, form, link, money, page, pager, table, tag
+from app.pages import card, facts, link, money, page, pager, table, tag
 from so import Gate, Request, Response, auth, h, redirect
+from so.web.forms import form
+
+NOTE = {"note": "nullable|string|max:500"}
 
 
 def index(request: Request) -> Response:
@@ -48,14 +51,15 @@ def show(invoice: Invoice) -> Response:
 def _steps(invoice: Invoice):
     here = f"/invoices/{invoice.id}"
     if invoice.status == "draft" and Gate.allows("submit-invoices"):
-        return card(form(f"{here}/submit", send="Submit for approval"))
+        return card(form(f"{here}/submit")(send="Submit for approval"))
     mine = invoice.owner_id == auth().id()
     if invoice.status == "submitted" and Gate.allows("decide-invoices") and not mine:
+        yes, no = (form(f"{here}/{word}", rules=NOTE) for word in ("approve", "reject"))
         return card(
             h(
                 "div",
-                form(f"{here}/approve", field("note", "Note"), send="Approve"),
-                form(f"{here}/reject", field("note", "Reason"), send="Reject"),
+                yes(yes.text("note", "Note"), send="Approve"),
+                no(no.text("note", "Reason"), send="Reject"),
                 class_="row",
             )
         )
@@ -79,7 +83,7 @@ def reject(request: Request, invoice: Invoice) -> Response:
 
 def note_of(request: Request) -> str | None:
     """What whoever decides has to say about it."""
-    return request.validate({"note": "nullable|string|max:500"}).get("note") or None
+    return request.validate(NOTE).get("note") or None
 
 
 def _back(invoice: Invoice, text: str) -> Response:

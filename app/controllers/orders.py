@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.catalogue import catalogue
 from app.invoices import invoice_for
 from app.models import Customer, Order
 from app.orders import place_order
 from app.orders import ship as ship_order
-from app.pages import button, card, facts, field, form, link, money, page, pager, select, table, tag
-from so import Gate, Request, Response, auth, h, redirect
+from app.pages import button, card, facts, link, money, page, pager, table, tag
+from so import Gate, Request, Response, auth, h, redirect, validate
+from so.web.forms import form
 
 LINES = 5  # lines of the form
 RULES = {
@@ -17,6 +20,9 @@ RULES = {
     "items.*.product_id": "required|integer",
     "items.*.quantity": "required|integer|min:1|max:1000000",
 }
+
+MESSAGES = {"items.required": "Fill at least one line."}
+NAMES = {"customer_id": "customer", "items.*.product_id": "product", "items.*.quantity": "quantity"}
 
 
 def index(request: Request) -> Response:
@@ -59,42 +65,39 @@ def show(order: Order) -> Response:
     )
 
 
-def create(request: Request) -> Response:
+def create() -> Response:
     customers = Customer.order_by("name").limit(500).get()
     products = [("", "–"), *((p["id"], f"{p['name']} ({p['stock']})") for p in catalogue())]
-    lines = [
-        h(
-            "div",
-            select(f"items[{at}][product_id]", "Product", products),
-            field(f"items[{at}][quantity]", "Quantity", kind="number", min=1),
-            class_="row",
-        )
-        for at in range(LINES)
-    ]
     choices = [(c.id, f"{c.name} ({c.number})") for c in customers]
-    return page(
-        "New order",
-        card(
-            form("/orders", select("customer_id", "Customer", choices), lines, send="Place order")
-        ),
+    f = form("/orders", rules=RULES)
+    lines = f.rows(
+        "items",
+        lambda row: [
+            row.select("product_id", "Product", products),
+            row.number("quantity", "Quantity"),
+        ],
+        count=LINES,
     )
+    customer = f.select("customer_id", "Customer", choices)
+    return page("New order", card(f(customer, lines, send="Place order")))
 
 
 def store(request: Request) -> Response:
-    _leave_out_empty_lines(request)
-    given = request.validate(RULES)
+    items = _filled_lines(request.input("items"))
+    given = validate({**request.all(), "items": items}, RULES, MESSAGES, NAMES)
     customer = Customer.find_or_fail(given["customer_id"])
     order = place_order(customer, given["items"], auth().user())
     return redirect(f"/orders/{order.id}").with_("note", "The order was placed.")
 
 
-def _leave_out_empty_lines(request: Request) -> None:
-    """The form has more lines than most orders; what is no list is for the rules to refuse."""
-    rows = request.input("items")
-    rows = list(rows.values()) if isinstance(rows, dict) else rows
-    if isinstance(rows, list):
-        filled = [row for row in rows if isinstance(row, dict) and row.get("product_id")]
-        request.merge({"items": filled})
+def _filled_lines(rows: Any) -> Any:
+    """The lines in which somebody wrote something, under their keys in the form, which has more
+    than most orders; what is no list is for the rules to refuse.
+    """
+    if not isinstance(rows, (dict, list)):
+        return rows
+    pairs = rows.items() if isinstance(rows, dict) else enumerate(rows)
+    return {str(key): row for key, row in pairs if isinstance(row, dict) and any(row.values())}
 
 
 def ship(order: Order) -> Response:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from app.catalogue import catalogue
 from app.models import Product
-from app.pages import card, facts, field, form, link, money, page, table, tag
-from so import Activity, Gate, Request, Response, h, redirect
+from app.pages import card, facts, link, money, page, table, tag
+from so import Activity, Gate, Markup, Request, Response, h, redirect
+from so.web.forms import form
 
 RULES = {
     "name": "required|string|max:191",
@@ -14,6 +15,9 @@ RULES = {
     "stock": "required|integer|min:0|max:1000000000",
     "reorder_level": "required|integer|min:0|max:1000000000",
 }
+
+NAMES = {"sku": "SKU", "reorder_level": '"order again at"'}
+NEW_RULES = {"sku": "required|string|max:64|unique:products,sku", **RULES}
 
 
 def index(request: Request) -> Response:
@@ -63,21 +67,24 @@ def _changes(row: Activity) -> str:
 
 
 def create() -> Response:
-    return page("New product", card(_form("/products", Product(stock=0, reorder_level=10))))
+    blank = Product(stock=0, reorder_level=10)
+    return page("New product", card(_form("/products", blank, "POST", NEW_RULES)))
 
 
 def store(request: Request) -> Response:
-    given = request.validate({"sku": "required|string|max:64|unique:products,sku", **RULES})
+    given = request.validate(NEW_RULES, attributes=NAMES)
     product = Product.create(given)
     return redirect(f"/products/{product.id}").with_("note", "The product was created.")
 
 
 def edit(product: Product) -> Response:
-    return page(f"Edit {product.name}", card(_form(f"/products/{product.id}", product, "PUT")))
+    return page(
+        f"Edit {product.name}", card(_form(f"/products/{product.id}", product, "PUT", RULES))
+    )
 
 
 def update(request: Request, product: Product) -> Response:
-    given = request.validate({**RULES, "lock_version": "nullable|integer"})
+    given = request.validate({**RULES, "lock_version": "nullable|integer"}, attributes=NAMES)
     seen = given.pop("lock_version", None)
     if seen is not None and int(seen) != product.lock_version:
         # Their stock would come back with what was typed into the old form.
@@ -87,24 +94,16 @@ def update(request: Request, product: Product) -> Response:
     return redirect(f"/products/{product.id}").with_("note", "The product was saved.")
 
 
-def _form(url: str, product: Product, method: str = "POST"):
-    return form(
-        url,
-        field("sku", "SKU", product.sku, required=True) if method == "POST" else None,
-        field("name", "Name", product.name, required=True),
-        field("category", "Category", product.category, required=True),
-        field("price", "Price", product.price, inputmode="decimal", required=True),
-        field("stock", "Stock", product.stock, kind="number", min=0, required=True),
-        field("reorder_level", "Order again at", product.reorder_level, kind="number", min=0),
-        h(
-            "label",
-            h("input", type="checkbox", name="is_active", value="1", checked=product.is_active),
-            " For sale",
-        )
-        if method == "PUT"
-        else None,
-        h("input", type="hidden", name="lock_version", value=product.lock_version)
-        if method == "PUT"
-        else None,
-        method=method,
+def _form(url: str, product: Product, method: str, rules: dict[str, str]) -> Markup:
+    f = form(url, method, rules, product)
+    is_new = method == "POST"
+    return f(
+        f.text("sku", "SKU") if is_new else None,
+        f.text("name", "Name"),
+        f.text("category", "Category"),
+        f.money("price", "Price"),
+        f.number("stock", "Stock"),
+        f.number("reorder_level", "Order again at"),
+        None if is_new else f.checkbox("is_active", "For sale"),
+        None if is_new else f.hidden("lock_version"),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from app.jobs import GenerateMonthlyReport
 from app.models import Report
-from app.pages import card, facts, field, form, link, money, page, table, tag
+from app.pages import card, facts, link, money, page, table, tag
 from so import Request, Response, abort_unless, auth, dispatch, redirect
+from so.web.forms import form
 
 RULES = {"month": "required|date_format:Y-m|after:1999-12|before:2100-01"}
 
@@ -24,7 +25,8 @@ def index() -> Response:
         (link(r.month, f"/reports/{r.month}"), tag(r.status), r.orders, money(r.revenue))
         for r in reports
     ]
-    make = form("/reports", field("month", "Month", kind="month", required=True), send="Generate")
+    f = form("/reports", rules=RULES)
+    make = f(f.text("month", "Month", kind="month"), send="Generate")
     listing = table(["Month", "Status", "Orders", "Revenue"], rows, numbers=(2, 3))
     return page("Reports", card(make), card(listing))
 

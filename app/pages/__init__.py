@@ -1,9 +1,6 @@
 """What the pages look like: one frame, and a few parts that every page is made of."""
 
 from app.pages.layout import page
-from app.pages.parts import button, card, facts, field, form, link, money, pager, select, table, tag
+from app.pages.parts import button, card, facts, here, link, money, pager, table, tag
 
-__all__ = [
-    "button", "card", "facts", "field", "form", "link", "money", "page", "pager", "select",
-    "table", "tag",
-]  # fmt: skip
+__all__ = ["button", "card", "facts", "here", "link", "money", "page", "pager", "table", "tag"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from so import Gate, Markup, Response, auth, config, csrf_field, h, session
+from app.pages.parts import button, link
+from so import Gate, Markup, Response, auth, config, h, session
 from so.support.markup import join
 
 STYLE = """
@@ -38,7 +39,15 @@ display:inline-block}button.plain{background:none;color:var(--accent)}
 button.danger{background:none;color:var(--bad);border-color:var(--bad)}
 @media(prefers-color-scheme:dark){button:not(.plain):not(.danger),.button{color:#0d151c}}
 .row{display:flex;gap:.8rem;flex-wrap:wrap;align-items:end}.row form{margin:0}
-.error{color:var(--bad);font-size:.88rem}.note{border-left:4px solid var(--good);
+.right form{margin:0}.field{margin:0 0 .7rem}.field p{margin:.2rem 0 0}.hint{color:var(--soft);
+font-size:.88rem}.check input{margin-right:.3rem}.error{color:var(--bad);font-size:.88rem}
+.error span{display:block}[aria-invalid]{border-color:var(--bad);outline:1px solid var(--bad)}
+.errors{border:1px solid var(--bad);border-radius:8px;padding:.6rem 1rem;margin:0 0 1rem}
+.errors p{margin:0 0 .3rem;font-weight:600}.errors ul{margin:0;padding-left:1.2rem}
+.errors,.errors a{color:var(--bad)}fieldset.line{display:flex;flex-wrap:wrap;gap:0 .8rem;
+border:0;border-top:1px solid var(--line);margin:0;padding:.4rem 0;min-width:0}
+fieldset.line legend{padding:0;color:var(--soft);font-size:.86rem;font-weight:600}
+fieldset.line .field{flex:1 1 12rem;min-width:0}.note{border-left:4px solid var(--good);
 background:var(--card);padding:.6rem 1rem;margin:0 0 1rem}.note.bad{border-color:var(--bad)}
 .tag{border:1px solid currentcolor;border-radius:99px;padding:0 .55rem;font-size:.82rem}
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}.soft{color:var(--soft)}
@@ -76,27 +85,18 @@ def page(title: str, *parts: Any, refresh: int | None = None, status: int = 200)
 
 def _header() -> Markup:
     user = auth().user()
-    brand = h("b", h("a", config("app.name"), href="/"))
+    brand = h("b", link(config("app.name"), "/"))
     if user is None:
-        return h("header", brand, h("div", h("a", "Guides", href="/docs"), class_="right"))
+        return h("header", brand, h("div", link("Guides", "/docs"), class_="right"))
     links = [
-        h("a", text, href=url)
-        for text, url, ability in MENU
-        if ability is None or Gate.allows(ability)
+        link(text, url) for text, url, ability in MENU if ability is None or Gate.allows(ability)
     ]
     unread = user.unread_count()
     right = h(
         "div",
-        h("a", f"Inbox ({unread})" if unread else "Inbox", href="/notifications"),
-        h("a", user.name, href="/account"),
-        h(
-            "form",
-            csrf_field(),
-            h("button", "Log out", class_="plain"),
-            method="post",
-            action="/logout",
-            style="margin:0",
-        ),
+        link(f"Inbox ({unread})" if unread else "Inbox", "/notifications"),
+        link(user.name, "/account"),
+        button("Log out", "/logout"),
         class_="right",
     )
     return h("header", brand, h("nav", links), right)

@@ -15,6 +15,7 @@ from so.support.scope import current_scope
 
 OLD_INPUT = "_old_input"
 ERRORS = "errors"
+REFUSED = "_refused"  # the path that the form was sent to
 _SECRET_FIELD = re.compile(r"passw(?:or)?d|secret|^_token$|card_?number|^cvv$", re.IGNORECASE)
 
 
@@ -23,6 +24,14 @@ def current_input() -> dict[str, Any]:
     scope = current_scope()
     request = None if scope is None else scope.request
     return {} if request is None else dict(request.input())
+
+
+def flash_input(data: Mapping[str, Any]) -> None:
+    """Keep *data* for `old()`, without secrets, and where the form was sent to."""
+    flash(OLD_INPUT, without_secrets(data))
+    scope = current_scope()
+    if scope is not None and scope.request is not None:
+        flash(REFUSED, f"{scope.request.script_name()}{scope.request.uri()}")
 
 
 def flash(key: str, value: Any) -> None:

@@ -6,6 +6,7 @@ getter; a body that breaks the rules of its own format is a 400, one over a limi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -271,17 +272,16 @@ class RequestInput(RequestBase):
         value = self.input(key)
         try:
             if isinstance(value, str) and len(value) < 40:
-                return int(value.strip()) if "_" not in value else default
+                return int(value.strip()) if _is_number_of_ours(value) else default
             return int(value) if isinstance(value, (int, float)) else default
         except (ValueError, OverflowError):
             return default
 
     def float(self, key: str, default: float = 0.0) -> float:
         """The input as a finite number; *default* if it is none."""
-        try:
-            return float(str(self.decimal(key, Decimal(repr(default)))))
-        except OverflowError:
-            return default
+        exact = self.decimal(key)
+        found = math.inf if exact is None else float(exact)
+        return found if math.isfinite(found) else default
 
     def decimal(self, key: str, default: Any = None) -> Any:
         """The input as an exact Decimal; *default* if it is no finite number."""
@@ -290,7 +290,7 @@ class RequestInput(RequestBase):
             return default
         try:
             text = str(value).strip()
-            number = Decimal(text) if len(text) <= 100 and "_" not in text else None
+            number = Decimal(text) if len(text) <= 100 and _is_number_of_ours(text) else None
         except InvalidOperation:
             return default
         # An exponent of thousands would make the digits of a sum explode.
@@ -373,6 +373,11 @@ def _moment(text: str, fmt: str | None) -> datetime | None:
         return datetime.strptime(text, fmt) if fmt else datetime.fromisoformat(text)  # noqa: DTZ007
     except ValueError:
         return None
+
+
+def _is_number_of_ours(text: str) -> bool:
+    """False for digits of other scripts and for `2_0`, which Python alone takes for numbers."""
+    return text.isascii() and "_" not in text
 
 
 def _spread(keys: tuple[Any, ...]) -> list[str]:

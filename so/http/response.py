@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from so.http.conditions import is_unmodified
 from so.http.cookies import cookie_header
 from so.http.dates import http_date
-from so.http.flash import ERRORS, OLD_INPUT, current_input, flash, kept_errors, without_secrets
+from so.http.flash import ERRORS, current_input, flash, flash_input, kept_errors
 from so.http.headers import Headers, Items
 from so.http.locations import header_text
 from so.support.codec import dumps
@@ -261,7 +261,7 @@ class RedirectResponse(Response):
 
     def with_input(self, data: Mapping[str, Any] | None = None) -> Self:
         """Flash the request's input (or *data*) for `old()`; passwords never."""
-        flash(OLD_INPUT, without_secrets(current_input() if data is None else data))
+        flash_input(current_input() if data is None else data)
         return self
 
     def only_input(self, *keys: str) -> Self:

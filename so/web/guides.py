@@ -59,6 +59,7 @@ class Guide:
     slug: str
     source: str
     prefix: str
+    mount: str = ""
 
     @cached_property
     def document(self) -> Document:
@@ -91,7 +92,11 @@ class Guide:
         return found
 
     def _link(self, url: str) -> str:
-        """Links from file to file, as a reader of the repository follows them, to our pages."""
+        """Links from file to file, as a reader of the repository follows them, to our pages; those
+        to a path of the application go below its prefix.
+        """
+        if url.startswith("/") and not url.startswith("//"):
+            return self.mount + url
         found = re.fullmatch(r"(?:\./)?([a-z0-9-]+)\.md(#.*)?", url)
         return f"{self.prefix}/{found[1]}{found[2] or ''}" if found else url
 
@@ -99,11 +104,16 @@ class Guide:
 class Guides:
     """All guides of a folder."""
 
-    def __init__(self, folder: Path, order: Iterable[str] = (), prefix: str = "/docs") -> None:
-        """The `*.md` files of *folder*, those of *order* first; pages stand under *prefix*."""
+    def __init__(
+        self, folder: Path, order: Iterable[str] = (), prefix: str = "/docs", mount: str = ""
+    ) -> None:
+        """The `*.md` files of *folder*, those of *order* first; pages stand under *prefix*.
+
+        *mount* is the prefix of the application, and a part of that.
+        """
         self.folder = folder
         self.order = list(order)
-        self.prefix = prefix
+        self.prefix, self.mount = prefix, mount
         self._lock = threading.Lock()
         self._seen: tuple[tuple[str, int, int], ...] | None = None
         self._guides: dict[str, Guide] = {}
@@ -117,7 +127,7 @@ class Guides:
         if found is None:
             if len(self._mounted) >= MOST_MOUNTS:
                 self._mounted.clear()
-            found = Guides(self.folder, self.order, mount + self.prefix)
+            found = Guides(self.folder, self.order, mount + self.prefix, mount)
             self._mounted[mount] = found
         return found
 
@@ -177,7 +187,9 @@ class Guides:
         first = [slug for slug in self.order if slug in known]
         ordered = [*first, *(slug for slug in known if slug not in first)]
         return {
-            slug: Guide(slug, (self.folder / f"{slug}.md").read_text("utf-8-sig"), self.prefix)
+            slug: Guide(
+                slug, (self.folder / f"{slug}.md").read_text("utf-8-sig"), self.prefix, self.mount
+            )
             for slug in ordered
         }
 

@@ -82,7 +82,7 @@ def test_a_clerk_takes_an_order_and_a_manager_approves_its_invoice(browser, site
     invoice = browser.url
 
     log_in(browser, site, "manager")
-    browser.link("Inbox (1)").click()
+    browser.find('a[href="/notifications"]').click()
     browser.link("Invoice to approve").click()
     assert browser.says("Decided by")
     assert browser.url == invoice
@@ -91,7 +91,7 @@ def test_a_clerk_takes_an_order_and_a_manager_approves_its_invoice(browser, site
     assert browser.says("Invoice approved for payment")
 
     log_in(browser, site, "clerk")
-    browser.link("Inbox (1)").click()
+    browser.find('a[href="/notifications"]').click()
     assert browser.says("was approved")
     browser.press("Log out")
     assert browser.says("Remember me")
@@ -108,7 +108,7 @@ def test_what_was_typed_wrongly_is_shown_beside_its_field(browser, site):
     browser.find("#price").type("12.345")
     browser.press("Save")
 
-    assert browser.says("The sku has already been taken.")
+    assert browser.says("The SKU has already been taken.")
     assert browser.says("decimal places")
     assert browser.run("return document.querySelector('#name').value") == "Doubled"
 

@@ -96,7 +96,7 @@ def by_status(status: Status) -> str:
     return ""
 
 
-def middleware(request, next_):
+def middleware(request, next_, *parameters):
     return next_(request)
 
 
