@@ -47,7 +47,7 @@ PARAMETERS = {
     "starts_with": "a",
     **dict.fromkeys(("after", "after_or_equal", "before", "before_or_equal"), "other"),
 }
-UNASKED = {"unique", "exists", "enum"}  # they need a database, or an Enum class
+UNASKED = {"unique", "exists", "enum", "current_password"}  # they need a database, an Enum, a user
 ALL = [
     f"{name}:{PARAMETERS[name]}" if name in PARAMETERS else name
     for name in RULES
