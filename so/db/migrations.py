@@ -20,19 +20,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from so.db.schema import framework_sql, only_one
-from so.db.sqltext import statements, verb
-from so.errors import DatabaseError, MigrationError, SchemaError
+from so.db.sqltext import INVISIBLE, statements, verb
+from so.errors import DatabaseError, ImplicitCommitError, MigrationError, SchemaError
 from so.support.near import nearest
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
 
 _NAME = re.compile(r"(\d{4}_\d{2}_\d{2}_\d{6}_\w+?)((?:\.(?:sqlite|mysql))?\.sql|\.py)")
-_ROLLBACK = re.compile(r"^[ \t]*--[ \t]*rollback[ \t]*:?[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_BLANK = rf"[ \t{INVISIBLE}]*"
+_ROLLBACK = re.compile(
+    rf"^{_BLANK}--{_BLANK}rollback{_BLANK}[:;]?{_BLANK}$", re.IGNORECASE | re.MULTILINE
+)
 # The pragma itself does nothing within a transaction, so it is taken for the same wish.
 _NO_FOREIGN_KEYS = re.compile(
-    r"^[ \t]*--[ \t]*foreign[ _]keys[ \t]*[:=]?[ \t]*off[ \t]*$"
-    r"|^\s*pragma\s+(?:main\s*\.\s*)?foreign_keys\s*[=(]\s*['\"]?(?:off|0|false|no)\b",
+    rf"^{_BLANK}--{_BLANK}foreign[ _]keys{_BLANK}[:=]?{_BLANK}off{_BLANK}$"
+    rf"|^[\s{INVISIBLE}]*pragma\s+(?:main\s*\.\s*)?foreign_keys\s*[=(]\s*['\"]?(?:off|0|false|no)\b",
     re.I | re.M,
 )
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -241,6 +244,12 @@ class Migrator:
         for number, statement in enumerate(found, 1):
             try:
                 self._run_statement(statement)
+            except ImplicitCommitError as error:
+                raise MigrationError(
+                    f"{path.name}: statement {number} of {len(found)} begins or ends a transaction "
+                    f"({statement:.100}), but each file is one: take it out"
+                    + self._what_stays(number - 1)
+                ) from error
             except DatabaseError as error:
                 raise MigrationError(
                     f"{path.name}: statement {number} of {len(found)} failed: {error}"

@@ -97,7 +97,8 @@ _RUN_COMMENTS: Final = ("/*!", "/*M!")
 _LONGEST_REMEMBERED: Final = 20_000
 _COMMENTS: Final = ("--", "/*", "#")
 # Byte order marks, spaces of no width, and wide ones, as web pages and word processors leave them.
-_INVISIBLE: Final = dict.fromkeys(map(ord, "\ufeff\u200b\u2060\u00a0\u202f\u2007"), " ")
+INVISIBLE: Final = "\ufeff\u200b\u2060\u00a0\u202f\u2007"
+_BLANKS: Final = dict.fromkeys(map(ord, INVISIBLE), " ")
 
 
 def verb(sql: str) -> str:
@@ -287,7 +288,7 @@ def _checked_code(script: str, start: int, end: int, quotes: str) -> str:
     for quote in quotes:
         if quote in code:
             raise _endless(f"text or name in {quote}", script, start + code.index(quote))
-    return code.translate(_INVISIBLE)
+    return code.translate(_BLANKS)
 
 
 def _endless(what: str, script: str, position: int) -> SchemaError:

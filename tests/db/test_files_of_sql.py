@@ -155,8 +155,11 @@ def test_an_empty_rollback_half_undoes_nothing_silently(folder):
 
 
 def test_a_rollback_half_is_read_as_carefully(folder):
-    folder.write("\ufeffcreate table a (id int);\r\n-- rollback\r\n\u200bdrop table a;\r\n")
+    folder.write(
+        "\ufeffcreate table a (id int);\r\n\u200b--\u00a0rollback\u200b\r\n\u200bdrop table a;\r\n"
+    )
     folder.run()
+    assert folder.has("a")
 
     folder.roll_back()
     assert not folder.has("a")
