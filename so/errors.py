@@ -81,6 +81,12 @@ class InvalidArgumentError(DatabaseError, ValueError):
     """A name or an argument does not fit: `Database connection [x] not configured.`"""
 
 
+class InvalidNumberError(InvalidArgumentError):
+    """A limit, an offset or the like is no number: of a request, as a rule."""
+
+    status = 400
+
+
 class QueryUseError(InvalidArgumentError, RuntimeError):
     """A query was asked for what it cannot give, such as parts of rows that have no order."""
 

@@ -194,7 +194,7 @@ class Command:
                 return fallback
             if answer in choices:
                 return answer
-            if answer.isdecimal() and int(answer) < len(choices):
+            if answer.isascii() and answer.isdecimal() and int(answer) < len(choices):
                 return choices[int(answer)]
             self.error(f"{answer!r} is not one of {', '.join(choices)}")
         return fallback

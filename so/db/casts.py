@@ -17,12 +17,13 @@ from enum import Enum
 from typing import Any
 
 from so.errors import CastError, InvalidArgumentError
+from so.support import numbers
 from so.support.codec import dumps, to_jsonable
 from so.support.near import nearest
 
 Attributes = Mapping[str, Any]
 
-_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*")
+_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _FALSE = frozenset({"", "0", "false", "off", "no"})
 _TRUE = frozenset({"1", "true", "on", "yes"})
 # MySQL's DECIMAL has up to 65 digits; Python's default context would round at 28.
@@ -92,7 +93,7 @@ class FloatCast(Cast):
     def convert(self, value: Any) -> float:
         """*value* as float."""
         try:
-            return float(value)
+            return numbers.amount(value) if isinstance(value, str) else float(value)
         except (TypeError, ValueError) as error:
             raise _refuse(value, "a number") from error
 
@@ -157,7 +158,11 @@ class DecimalCast(Cast):
 
 
 def _text_of(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if numbers.decimal(value) is None:
+        raise ValueError(value)
+    return value.strip()
 
 
 class JsonCast(Cast):

@@ -13,7 +13,8 @@ from math import ceil
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from so.errors import CodecError, InvalidArgumentError
+from so.errors import CodecError, InvalidNumberError
+from so.support import numbers
 from so.support.codec import default_codec
 
 PageResolver = Callable[[str], Any]
@@ -38,18 +39,17 @@ def page_number(page: Any, page_name: str = "page") -> int:
     """*page*, or the request's, as a number of at least 1; whatever is no such number is 1."""
     if page is None:
         page = requested(page_name)
-    try:
-        number = int(str(page)) if not isinstance(page, int) else page
-    except ValueError:
-        return 1
+    number = numbers.whole(page if isinstance(page, int) else str(page)) or 1
     return number if 1 <= number <= _LARGEST_PAGE else 1
 
 
 def rows_per_page(value: Any) -> int:
     """*value* as a number of rows of at least 1; ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidArgumentError(f"per_page must be a whole number of at least 1, not {value!r}")
-    return value
+        raise InvalidNumberError(
+            f"per_page must be a whole number of at least 1, not {value!r:.60}"
+        )
+    return min(value, _LARGEST_PAGE)
 
 
 class Page(dict[str, Any]):

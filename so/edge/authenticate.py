@@ -21,6 +21,7 @@ from so.errors import (
 from so.http.redirects import chosen
 from so.http.request import Request
 from so.http.response import RedirectResponse, Response
+from so.support import numbers
 from so.support.near import nearest
 from so.support.scope import current_scope
 from so.systems.auth import Auth, Authentication, Gate
@@ -165,7 +166,7 @@ class Confirm:
     def check(make: Make, minutes: str = "1") -> None:
         """RouteDefinitionError for minutes that are no number above 0."""
         try:
-            number = float(minutes)
+            number = numbers.amount(minutes)
         except ValueError:
             number = 0
         if not 0 < number < float("inf"):

@@ -14,6 +14,7 @@ from so.edge.session import AUTH
 from so.errors import RouteDefinitionError, TooManyRequestsException
 from so.http.request import Request
 from so.http.response import Response
+from so.support import numbers
 from so.support.clock import Clock
 from so.support.scope import current_scope
 from so.systems.cache import RateLimiter
@@ -114,7 +115,7 @@ def _client(request: Request) -> str:
 
 def _seconds(minutes: str) -> int:
     try:
-        seconds = int(float(minutes) * 60)
+        seconds = int(numbers.amount(minutes) * 60)
     except ValueError:
         seconds = 0
     if seconds < 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Self, TypeVar
 
@@ -27,6 +27,7 @@ from so.http.forms import (
 from so.http.negotiation import is_json_type
 from so.http.request_base import RequestBase
 from so.http.uploads import UploadedFile
+from so.support import numbers
 
 E = TypeVar("E", bound=Enum)
 
@@ -270,12 +271,9 @@ class RequestInput(RequestBase):
     def integer(self, key: str, default: int = 0) -> int:
         """The input as a whole number; *default* if it is none."""
         value = self.input(key)
-        try:
-            if isinstance(value, str) and len(value) < 40:
-                return int(value.strip()) if _is_number_of_ours(value) else default
-            return int(value) if isinstance(value, (int, float)) else default
-        except (ValueError, OverflowError):
-            return default
+        usable = len(value) < 40 if isinstance(value, str) else isinstance(value, (int, float))
+        number = numbers.whole(value) if usable else None
+        return default if number is None else number
 
     def float(self, key: str, default: float = 0.0) -> float:
         """The input as a finite number; *default* if it is none."""
@@ -288,11 +286,8 @@ class RequestInput(RequestBase):
         value = self.input(key)
         if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
             return default
-        try:
-            text = str(value).strip()
-            number = Decimal(text) if len(text) <= 100 and _is_number_of_ours(text) else None
-        except InvalidOperation:
-            return default
+        text = str(value)
+        number = numbers.decimal(text) if len(text) <= 100 else None
         # An exponent of thousands would make the digits of a sum explode.
         usable = number is not None and number.is_finite() and abs(number.adjusted()) < 400
         return number if usable else default
@@ -373,11 +368,6 @@ def _moment(text: str, fmt: str | None) -> datetime | None:
         return datetime.strptime(text, fmt) if fmt else datetime.fromisoformat(text)  # noqa: DTZ007
     except ValueError:
         return None
-
-
-def _is_number_of_ours(text: str) -> bool:
-    """False for digits of other scripts and for `2_0`, which Python alone takes for numbers."""
-    return text.isascii() and "_" not in text
 
 
 def _spread(keys: tuple[Any, ...]) -> list[str]:

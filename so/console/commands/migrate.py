@@ -10,6 +10,7 @@ from so.db.manager import Database
 from so.db.migrations import Migrator
 from so.errors import CommandError
 from so.settings.database import DatabaseSettings
+from so.support import numbers
 
 _LONGEST_STATEMENT_SECONDS = 86_400
 """An `alter table` of a large table says nothing for hours."""
@@ -69,7 +70,7 @@ class _Migrate(Command):
         given = self.option(name)
         if given is None:
             return None
-        if not str(given).isdecimal() or int(given) < 1:
+        if not (numbers.whole(str(given)) or 0) >= 1:
             raise CommandError(f"--{name} must be a number from 1, not {given!r}")
         return int(given)
 

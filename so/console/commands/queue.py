@@ -11,6 +11,7 @@ from so.console.command import Command
 from so.console.output import NORMAL
 from so.errors import CommandError, UsageError
 from so.settings.queue import QueueSettings
+from so.support import numbers
 
 if TYPE_CHECKING:
     from so.systems.queue import FailedJob, FailedJobs, Queue
@@ -77,7 +78,7 @@ class QueueCommand(Command):
         if text is None:
             return default
         try:
-            value = kind(str(text))
+            value = (numbers.count if kind is int else numbers.amount)(str(text))
         except ValueError:
             value = -1
         if not 0 <= value < inf:
@@ -156,7 +157,7 @@ class QueueWork(QueueCommand):
     def _backoff(self) -> Any:
         text = self.option("backoff")
         try:
-            seconds = [float(part) for part in str(text).split(",")]
+            seconds = [numbers.amount(part) for part in str(text).split(",")]
         except ValueError:
             raise UsageError(f"--backoff={text} is no number: give seconds, or 10,60,300") from None
         return seconds[0] if len(seconds) == 1 else seconds
@@ -270,7 +271,7 @@ class QueueRetry(QueueCommand):
         found: list[tuple[int, int] | None] = []
         for text in self.option("range") or []:
             first, _, last = str(text).partition("-")
-            if not (first.isdecimal() and last.isdecimal()):
+            if not (first + last).isascii() or not (first.isdecimal() and last.isdecimal()):
                 raise UsageError(f"--range={text} is no range: give ids as 10-20")
             found.append((int(first), int(last)))
         return found
@@ -585,7 +586,8 @@ class QueueCancel(QueueCommand):
         """Cancel each, and say what came of it."""
         code = 0
         for key in self.argument("id"):
-            result = self.queue.cancel(int(key)) if str(key).isdecimal() else None
+            id = numbers.whole(str(key))
+            result = None if id is None else self.queue.cancel(id)
             if result is None:
                 self.error(f"There is no job {key}.")
                 code = 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from so.console.command import Command
+from so.errors import UsageError
+from so.support import numbers
 from so.systems.auth import Accounts, Authentication
 from so.systems.sessions import Device, Sessions
 
@@ -39,10 +41,17 @@ class SessionList(Command):
     )
     description = "List active sessions"
 
+    def _minutes(self) -> float:
+        given = str(self.option("minutes"))
+        try:
+            return numbers.amount(given)
+        except ValueError:
+            raise UsageError(f"--minutes={given} is no number of minutes") from None
+
     def handle(self, sessions: Sessions) -> int:
         """Print a table, or JSON with --json."""
         user = self.option("user")
-        minutes = float(self.option("minutes"))
+        minutes = self._minutes()
         devices = sessions.active(minutes) if user is None else sessions.for_user(user)
         if self.wants_json:
             self.json([device.to_dict() for device in devices])

@@ -16,7 +16,7 @@ class TokenPrune(Command):
     def handle(self, tokens: AccessTokens) -> int:
         """Delete in batches and print the count."""
         given = str(self.option("hours"))
-        if not given.isdecimal():
+        if not (given.isascii() and given.isdecimal() and len(given) < 8):
             raise UsageError(f"--hours must be a whole number of hours, {given!r} given")
         self.info(f"{tokens.prune(int(given))} expired access tokens deleted.")
         return 0

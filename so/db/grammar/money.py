@@ -16,6 +16,7 @@ from so.db.expressions import Expression
 from so.db.grammar.base import Grammar
 from so.db.grammar.names import Bindings
 
+_WIDEST: Final = 2**63
 EXACT_DIGITS: Final = 15
 """Significant digits that a number of SQLite keeps."""
 
@@ -25,10 +26,11 @@ class MoneyGrammar(Grammar):
 
     def compare(self, node: c.Compare, bindings: Bindings) -> str:
         """column operator cast(? as numeric)"""
-        if self.literal or not isinstance(node.value, Decimal):
+        value = node.value
+        if self.literal or not (isinstance(value, Decimal) or _is_wide(value)):
             return super().compare(node, bindings)
         column = self.column(node.column, bindings)
-        return self._compared(column, node.operator, node.value, bindings)
+        return self._compared(column, node.operator, value, bindings)
 
     def between(self, node: c.Between, bindings: Bindings) -> str:
         """column between cast(? as numeric) and cast(? as numeric)"""
@@ -53,6 +55,9 @@ class MoneyGrammar(Grammar):
 
     def in_list(self, node: c.In, bindings: Bindings) -> str:
         """column in (select cast(…) …): a list would take the type of the column."""
+        if not self.literal and not node.inline and any(map(_is_wide, node.values)):
+            values = [_wide_text(one) if _is_wide(one) else one for one in node.values]
+            node = c.In(node.boolean, node.column, values, node.negated)
         if self.literal or not _are_money(node.values):
             return super().in_list(node, bindings)
         column = self.column(node.column, bindings)
@@ -72,6 +77,11 @@ class MoneyGrammar(Grammar):
         values = ", ".join([self._number(value, bindings) for value in node.values])
         return f"({columns}) {node.operator} ({values})"
 
+    def value(self, value: Any, bindings: Bindings) -> str:
+        """A placeholder; a whole number past 64 bits travels as text, which compares as one."""
+        wide = _is_wide(value) and not self.literal
+        return super().value(_wide_text(value) if wide else value, bindings)
+
     def _number(self, value: Any, bindings: Bindings) -> str:
         """A placeholder for *value*, as a number if it is a Decimal."""
         mark = self.value(value, bindings)
@@ -83,6 +93,16 @@ class MoneyGrammar(Grammar):
         if _is_long(value) and operator in ("=", "<", ">", "<=", ">=", "<>", "!="):
             return f"decimal_compare({column}, {self.value(value, bindings)}) {operator} 0"
         return f"{column} {operator} {self._number(value, bindings)}"
+
+
+def _is_wide(value: Any) -> bool:
+    """Is *value* a whole number that no column of SQLite holds, and its driver does not bind?"""
+    return type(value) is int and not -_WIDEST <= value < _WIDEST
+
+
+def _wide_text(value: int) -> str:
+    """*value* as text that SQLite, which reads it as a float, takes for no whole number."""
+    return str(value if abs(value) > _WIDEST + 4096 or value > 0 else -_WIDEST - 4096)
 
 
 def _is_long(value: Any) -> bool:

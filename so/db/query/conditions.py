@@ -6,6 +6,9 @@ Dates and times, JSON and text search are in more_conditions.py.
 
 from __future__ import annotations
 
+import math
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
@@ -14,6 +17,7 @@ from so.db.expressions import PLAIN, SIMPLE, Expression, bindable
 from so.db.query.core import MISSING, QueryCore, as_query, is_queryable
 from so.db.query.twins import twin
 from so.errors import InvalidArgumentError
+from so.support import numbers
 
 OPERATORS: frozenset[str] = frozenset(
     "= < > <= >= <> != <=> & | ^ << >> &~ ~ ~* !~ !~* ~~* !~~* ilike rlike regexp like is".split()
@@ -27,11 +31,15 @@ OPERATORS: frozenset[str] = frozenset(
     "not similar to",
     "not ilike",
 }
+_COLUMNS_HOLD = range(-(2**63), 2**64)
+_DIGITS = re.compile(r"[ \t\r\n]*([+-]?[0-9]{1,400})")
 _EQUAL = frozenset({"=", "<=>", "is"})
 _UNEQUAL = frozenset({"!=", "<>", "is not"})
 _BOOLEANS = frozenset({"and", "or", "and not", "or not"})
 # The operators of a comparison that needs no second look.
 _DIRECT = OPERATORS - {"<=>"}
+_FINITE = PLAIN - {float}
+_QUICK = SIMPLE - {float}
 
 
 class Conditions(QueryCore):
@@ -63,7 +71,7 @@ class Conditions(QueryCore):
         if value is MISSING:
             operator, value = "=", operator
         if (
-            type(value) in SIMPLE
+            type(value) in _QUICK
             and type(column) is type(operator) is str
             and operator in _DIRECT
             and boolean == "and"
@@ -119,7 +127,10 @@ class Conditions(QueryCore):
             return c.CompareColumns(boolean, column, operator, value)
         if is_queryable(value):
             return c.CompareColumns(boolean, column, operator, self._sub(value))
-        return c.Compare(boolean, column, operator, bindable(_first_of(value)))
+        found = self._bound(_first_of(value))
+        if found is None:  # not a number: nothing is equal to it, nor more or less
+            return c.In(boolean, column, [], False)
+        return c.Compare(boolean, column, operator, found)
 
     def _compare_null(self, column: c.Column, operator: str, boolean: str) -> Self:
         word = operator.lower()
@@ -209,6 +220,9 @@ class Conditions(QueryCore):
         """A copy for conditions of our own: none that is there already can widen them."""
         return self.clone().keep_together()
 
+    def _bound(self, value: Any) -> Any:
+        return finite(super()._bound(value))
+
     def where_raw(self, sql: Any, bindings: Any = (), boolean: str = "and") -> Self:
         """A condition as SQL, with values for its placeholders."""
         return self._add(c.RawCondition(checked_boolean(boolean), str(sql), bound_list(bindings)))
@@ -284,7 +298,7 @@ class Conditions(QueryCore):
             values = [_only(one) for one in listed(values)]
             if any(isinstance(one, bool) for one in values):
                 return self._in_json(column, values, boolean + " not" * not_)
-        if type(values) is list and PLAIN.issuperset(map(type, values)):
+        if type(values) is list and _FINITE.issuperset(map(type, values)):
             return self._add(c.In(boolean, column, list(values), not_, plain=True))
         if is_queryable(values):
             return self._add(c.InQuery(boolean, column, self._sub(values), not_))
@@ -312,8 +326,10 @@ class Conditions(QueryCore):
         self, column: Any, values: Any, boolean: str = "and", not_: bool = False
     ) -> Self:
         """The column is one of many whole numbers, written into the text instead of bound."""
-        numbers = [whole_number(_only(one)) for one in listed(values)]
-        node = c.In(checked_boolean(boolean), self._column(column), numbers, not_, inline=True)
+        given = [whole_number(_only(one)) for one in listed(values)]
+        # One that no column holds equals none; written out, SQLite would take it for a float.
+        held = [one for one in given if one in _COLUMNS_HOLD]
+        node = c.In(checked_boolean(boolean), self._column(column), held, not_, inline=True)
         return self._add(node)
 
     or_where_integer_in_raw = twin(where_integer_in_raw, boolean="or")
@@ -456,6 +472,13 @@ class Conditions(QueryCore):
         return self.where_nested(inner, boolean)
 
 
+def finite(value: Any) -> Any:
+    """A float as a column can hold it: infinity is the greatest number, and NaN is NULL."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else math.copysign(sys.float_info.max, value)
+
+
 def checked_boolean(boolean: str) -> str:
     """ "and" or "or", with or without " not", in any case."""
     if boolean in _BOOLEANS:
@@ -484,13 +507,10 @@ def bound_list(bindings: Any) -> list[Any]:
 def whole_number(value: Any) -> int:
     """*value* as an int, as PHP reads one: the digits at its start."""
     value = bindable(value)
-    if not isinstance(value, str):
-        return int(value)
-    text = value.strip()
-    end = 1 if text[:1] in ("+", "-") else 0
-    while text[end : end + 1].isdecimal():
-        end += 1
-    return int(text[:end]) if text[:end].lstrip("+-") else 0
+    if isinstance(value, str):
+        found = _DIGITS.match(value)
+        return int(found[1]) if found else 0
+    return numbers.whole(value) or 0
 
 
 def two_of(low: Any, high: Any) -> tuple[Any, Any]:

@@ -12,7 +12,8 @@ from so.db.query.conditions import Conditions, checked_boolean
 from so.db.query.core import MISSING
 from so.db.query.twins import twin
 from so.db.values import in_zone
-from so.errors import InvalidArgumentError
+from so.errors import InvalidArgumentError, InvalidNumberError
+from so.support import numbers
 from so.support.clock import Clock
 
 _REAL_TIME = Clock()
@@ -261,7 +262,7 @@ class MoreConditions(Conditions):
             checked_boolean(boolean),
             self._json_column(column),
             self._operator(operator),
-            value if isinstance(value, Expression) else int(value),
+            value if isinstance(value, Expression) else _whole(value, "a length"),
         )
         return self._add(node)
 
@@ -294,5 +295,12 @@ def _date_value(part: str, value: Any, zone: tzinfo) -> Any:
         return value.strftime(_FORMATS[part])
     value = bindable(value)
     if part in ("day", "month"):
-        return f"{int(value):02d}"
+        return f"{_whole(value, f'a {part}'):02d}"
     return value
+
+
+def _whole(value: Any, what: str) -> int:
+    number = numbers.whole(value)
+    if number is None:
+        raise InvalidNumberError(f"{what} must be a whole number, not {value!r:.60}")
+    return number

@@ -11,10 +11,12 @@ from so.db.query.conditions import bound_list, checked_boolean, listed, two_of
 from so.db.query.core import MISSING, as_query, is_queryable
 from so.db.query.joins import Joins
 from so.db.query.twins import twin
-from so.errors import InvalidArgumentError
+from so.errors import InvalidArgumentError, InvalidNumberError
+from so.support import numbers
 
 _DIRECTIONS = frozenset({"asc", "desc"})
 _TEXT = frozenset({str})
+_LARGEST = 2**63 - 1
 
 
 class Shape(Joins):
@@ -288,10 +290,7 @@ class Shape(Joins):
 
     def in_random_order(self, seed: int | str | None = None) -> Self:
         """In any order; with a seed, the same each time (MySQL)."""
-        try:
-            number = None if seed is None or seed == "" else int(seed)
-        except ValueError:
-            raise InvalidArgumentError(f"a seed must be a whole number, not {seed!r}") from None
+        number = None if seed is None or seed == "" else whole_number(seed, "a seed")
         return self._order(c.RandomOrder(number))
 
     def in_order_of(self, column: Any, values: Any) -> Self:
@@ -313,7 +312,7 @@ class Shape(Joins):
 
     def limit(self, value: int | None) -> Self:
         """At most *value* rows; None for all. A negative limit is ignored."""
-        count = None if value is None else _whole(value, "limit")
+        count = None if value is None else whole_number(value, "limit")
         if count is None or count >= 0:
             if self.tree.unions:
                 self.tree.union_limit = count
@@ -325,7 +324,7 @@ class Shape(Joins):
 
     def offset(self, value: int | None) -> Self:
         """Leave out the first *value* rows; less than 0 counts as 0."""
-        count = max(0, _whole(value or 0, "offset"))
+        count = max(0, whole_number(value or 0, "offset"))
         if self.tree.unions:
             self.tree.union_offset = count
         else:
@@ -349,7 +348,7 @@ class Shape(Joins):
     def group_limit(self, value: int, column: Any) -> Self:
         """At most *value* rows for each value of *column*."""
         if value >= 0:
-            self.tree.group_limit = (_whole(value, "limit"), self._column(column))
+            self.tree.group_limit = (whole_number(value, "limit"), self._column(column))
         return self
 
     # --- unions ---------------------------------------------------------------------------------
@@ -395,7 +394,7 @@ class Shape(Joins):
 
     def timeout(self, seconds: int | None) -> Self:
         """Let the server stop the select after so many seconds (MySQL, MariaDB)."""
-        if seconds is not None and _whole(seconds, "timeout") <= 0:
+        if seconds is not None and whole_number(seconds, "timeout") <= 0:
             raise InvalidArgumentError("Timeout must be greater than zero.")
         self.tree.timeout = seconds
         return self
@@ -408,12 +407,12 @@ class Shape(Joins):
     use_write_pdo = twin(use_write)
 
 
-def _whole(value: Any, what: str) -> int:
-    """A limit as int; text never reaches the statement."""
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise InvalidArgumentError(f"{what} must be a whole number, not {value!r:.60}") from None
+def whole_number(value: Any, what: str) -> int:
+    """A limit or the like as an int of 64 bits; text never reaches the statement."""
+    number = numbers.whole(value)
+    if number is None:
+        raise InvalidNumberError(f"{what} must be a whole number, not {value!r:.60}")
+    return max(-_LARGEST, min(number, _LARGEST))
 
 
 def drop_bindings(tree: c.Select, *sections: str) -> None:

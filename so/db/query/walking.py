@@ -15,7 +15,7 @@ from so.db.grammar.names import AS
 from so.db.pagination import Cursor, CursorPaginator, Paginator, SimplePaginator
 from so.db.query.core import Callback
 from so.db.query.reading import Reading
-from so.db.query.shape import column_names
+from so.db.query.shape import column_names, whole_number
 from so.db.rows import Collection, value_of
 from so.errors import InvalidArgumentError, QueryUseError
 
@@ -222,7 +222,7 @@ class Walking(Reading):
         """
         number = pagination.page_number(page, page_name)
         total = total() if callable(total) else total
-        total = self._total() if total is None else int(total)
+        total = self._total() if total is None else whole_number(total, "a total")
         size = pagination.rows_per_page(per_page(total) if callable(per_page) else per_page)
         rows: Any = self._hydrate([])
         if (number - 1) * size < total:

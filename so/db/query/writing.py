@@ -20,6 +20,7 @@ from so.errors import (
     RecordNotFoundError,
     UniqueConstraintError,
 )
+from so.support import numbers
 
 Row = Mapping[str, Any]
 
@@ -311,10 +312,7 @@ def is_numeric(value: Any) -> bool:
     if isinstance(value, bool):
         return False
     if isinstance(value, str):
-        try:
-            value = Decimal(value)
-        except ArithmeticError:
-            return False
+        value = numbers.decimal(value)
     if not isinstance(value, (int, float, Decimal)):
         return False
     return Decimal(value).is_finite()

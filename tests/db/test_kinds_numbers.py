@@ -1,0 +1,158 @@
+"""Numbers that a client sends and no column holds: the right rows, or a refusal that is a 400."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from so.db.manager import Database
+from so.db.model import Model
+from so.db.relations.definition import relation
+from so.errors import CastError, InvalidNumberError
+from so.http.request import Request
+from so.support import numbers
+from tests.db.model_tables import make_table
+
+LARGEST = 2**63 - 1
+WIDE = [LARGEST + 1, 2**64, 2**70, 10**300, -(2**63) - 1, -(2**63) - 2000, -(2**70)]
+PYTHONS_OWN = ["2_0", "٣", "१०", "nan", "inf", "0x10", "1e", "", "--1", "²", "1\u00a0"]
+
+
+class Thing(Model):
+    timestamps = False
+
+    @relation
+    def parts(self) -> Any:
+        return self.has_many(Thing, "n")
+
+
+@pytest.fixture
+def things(empty_db: Database) -> Database:
+    """Rows 1 to 3 with the greatest, no and the least number."""
+    make_table(empty_db, "things", "n bigint", "x double")
+    for n in (LARGEST, 0, -(2**63)):
+        empty_db.table("things").insert({"n": n, "x": 1.5})
+    return empty_db
+
+
+@pytest.mark.parametrize("value", WIDE)
+def test_a_number_past_64_bits_finds_the_right_rows(things: Database, value: int) -> None:
+    def found(query: Any) -> list[int]:
+        return query.order_by("id").pluck("id")
+
+    def table() -> Any:
+        return things.table("things")
+
+    low = [] if value > 0 else [1, 2, 3]
+    high = [1, 2, 3] if value > 0 else []
+    assert found(table().where("n", value)) == []
+    assert found(table().where("n", "!=", value)) == [1, 2, 3]
+    assert found(table().where("n", "<", value)) == high
+    assert found(table().where("n", ">=", value)) == low
+    assert found(table().where_in("n", [0, value])) == [2]
+    assert found(table().where_not_in("n", [0, value])) == [1, 3]
+    assert found(table().where_between("n", min(0, value), max(0, value))) == (
+        [1, 2] if value > 0 else [2, 3]
+    )
+    assert found(table().where_integer_in_raw("n", [0, value])) == [2]
+    assert table().find(value) is None
+    assert table().where("n", value).delete() == 0
+    assert table().where("n", value).update({"x": 2}) == 0
+    assert Thing.find(value) is None
+    assert Thing.find(str(value)) is None
+    assert Thing.find_many([value, 2]).pluck("id") == [2]
+    assert Thing.where("n", value).count() == 0
+    assert Thing.where_key(value).count() == 0
+    assert Thing.find(2).related("parts").where("n", value).count() == 0
+
+
+@pytest.mark.parametrize("value", [10**30, str(10**30), 2**63, "9" * 300])
+def test_a_limit_past_all_rows_is_no_limit(things: Database, value: Any) -> None:
+    def table() -> Any:
+        return things.table("things").order_by("id")
+
+    assert len(table().limit(value).get()) == 3
+    assert table().limit(1).offset(value).get() == []
+    assert len(table().take(value).skip(0).get()) == 3
+    assert table().paginate(2, page=value)["current_page"] == 1
+    assert table().simple_paginate(2, page=value)["current_page"] == 1
+
+
+def test_pages_of_any_number_and_size(things: Database) -> None:
+    query = things.table("things").order_by("id")
+
+    assert len(query.paginate(10**30)["data"]) == 3
+    assert len(query.cursor_paginate(10**30)["data"]) == 3
+    assert query.paginate(10**30, page=2**31 - 1)["data"] == []
+    assert query.paginate(2, page=True)["current_page"] == 1
+
+
+@pytest.mark.parametrize("value", PYTHONS_OWN)
+def test_what_python_alone_takes_for_a_number_is_none(things: Database, value: str) -> None:
+    def table() -> Any:
+        return things.table("things").order_by("id")
+
+    for way in (
+        lambda: table().limit(value),
+        lambda: table().where_day("x", value).get(),
+        lambda: table().where_json_length("x", value),
+        lambda: table().in_random_order(value or "x"),
+    ):
+        with pytest.raises(InvalidNumberError):
+            way()
+    assert table().paginate(2, page=value)["current_page"] == 1
+    assert Thing.find(value) is None
+    assert Thing.resolve_route_binding(value) is None
+    request = Request.create("/", "POST", {"v": value})
+    assert request.integer("v", 7) == 7
+    assert request.decimal("v", 7) == 7
+    assert request.float("v", 7.0) == 7.0
+    assert numbers.whole(value) is None
+    assert numbers.decimal(value) is None
+
+
+@pytest.mark.parametrize("cast", ["int", "float", "decimal:2"])
+@pytest.mark.parametrize("value", ["2_0", "٣", "nan"])
+def test_no_cast_takes_it(cast: str, value: str) -> None:
+    class Cast(Model):
+        table = "things"
+        casts = {"n": cast}
+
+    with pytest.raises(CastError):
+        Cast(n=value)
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "hits"),
+    [
+        ("<", float("inf"), 3), ("=", float("inf"), 0), (">", float("-inf"), 3),
+        ("<", float("nan"), 0), ("=", float("nan"), 0), (">=", float("nan"), 0),
+    ],
+)  # fmt: skip
+def test_infinity_is_past_every_number_and_nan_is_like_none(
+    things: Database, operator: str, value: float, hits: int
+) -> None:
+    assert things.table("things").where("x", operator, value).count() == hits
+    assert things.table("things").where_in("x", [value, 1.5]).count() == 3
+    grouped = things.table("things").select("id", "x").group_by("id", "x")
+    assert grouped.having("x", operator, value).count() == hits
+
+
+def test_a_refused_number_is_the_clients_fault() -> None:
+    assert InvalidNumberError.status == 400
+    assert (numbers.whole(" +5 "), numbers.whole("-07"), numbers.whole(5.5)) == (5, -7, 5)
+    assert (numbers.decimal("1.50"), numbers.decimal(".5e2")) == (Decimal("1.50"), Decimal("50"))
+    assert numbers.amount("2.5") == 2.5
+    with pytest.raises(ValueError, match="1e999"):
+        numbers.amount("1e999")
+
+
+@pytest.mark.parametrize("value", [2**70, -(2**70), [1], {"a": 1}, 1.5, "x", None])
+def test_a_cursor_that_a_client_made_up(things: Database, value: Any) -> None:
+    from so.db.pagination import Cursor
+
+    page = things.table("things").order_by("id").cursor_paginate(2, Cursor({"id": value}).encode())
+
+    assert len(page["data"]) <= 2
