@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from so.settings import TOPICS, settings_class
+from so.settings.database import MysqlSettings, SqliteSettings
+from so.support.settings import Settings
+
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "so").rglob("*.py"))
 
@@ -119,6 +123,72 @@ def test_no_module_reads_objects_back_by_running_them(file):
 @pytest.mark.parametrize("file", MODULES, ids=module_name)
 def test_every_module_says_what_it_is_for(file):
     assert ast.get_docstring(ast.parse(file.read_text("utf-8"))), f"{file} has no docstring"
+
+
+# What is called as a setting is, and is something else: (file below so/, name).
+NO_SETTINGS = {
+    ("http/cookies.py", "path"), ("http/response.py", "path"), ("testing.py", "path"),
+    ("support/journal.py", "ident"), ("support/supervisor.py", "grace_seconds"),
+    ("systems/queue/job.py", "queue"), ("systems/queue/job.py", "timeout"),
+}  # fmt: skip
+ONE_DEFAULT = "take the default from the field: `QueueSettings.tries`, `app.settings(…)`"
+
+
+def defaults_of_settings() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+
+    def look(kind: type[Settings]) -> None:
+        for name, told in kind.told().items():
+            if told.part is not None:
+                look(told.part)
+            found.setdefault(name, set()).add(repr(kind.default_of(name)))
+
+    for kind in (*map(settings_class, TOPICS), SqliteSettings, MysqlSettings):
+        look(kind)
+    return found
+
+
+def defaults_in(node: ast.AST) -> list[tuple[str, ast.expr | None]]:
+    """The names that *node* gives a default, as a parameter or as a field."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return [(node.target.id, node.value)]
+    if not isinstance(node, ast.FunctionDef):
+        return []
+    places = [*node.args.posonlyargs, *node.args.args]
+    last = places[len(places) - len(node.args.defaults) :]
+    named = zip(last, node.args.defaults, strict=True)
+    keywords = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    return [(arg.arg, default) for arg, default in [*named, *keywords]]
+
+
+@pytest.mark.parametrize("file", MODULES, ids=module_name)
+def test_a_setting_has_one_default_and_that_is_its_field(file):
+    if ROOT / "so" / "settings" in file.parents:
+        return
+    known, place = defaults_of_settings(), file.relative_to(ROOT / "so").as_posix()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        for name, default in defaults_in(node):
+            # True, None, 0 and "" say too little to be a second telling.
+            said = default.value if isinstance(default, ast.Constant) else None
+            doubled = said and said is not True and repr(said) in known.get(name, ())
+            assert not doubled or (place, name) in NO_SETTINGS, (
+                f"{file}:{node.lineno}: {name}={said!r}: {ONE_DEFAULT}"
+            )
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args[1:]:
+            asked = ast.unparse(node.func.value)
+            is_reading = node.func.attr in ("get", "string", "integer", "boolean", "array")
+            is_config = asked.endswith(("app.config", "self.config")) or asked == "config"
+            assert not (is_reading and is_config), f"{file}:{node.lineno}: {ONE_DEFAULT}"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.py")), ids=lambda file: file.stem)
+def test_a_file_of_the_frameworks_settings_reads_the_fields_and_tells_no_default(file):
+    calls = [
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    assert calls == ["env.settings"]
 
 
 def test_the_table_of_rooms_names_real_modules():

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
+import shutil
 import socketserver
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from so import Application, MailMessage, Notification, config, route
 from so.errors import ConfigError, NotificationFailed
+from so.release.files import files_below
 from so.settings import TOPICS, settings_class
 from so.support.settings import OFF, ON
 
+ROOT = Path(__file__).resolve().parents[1]
 KEY = "k" * 32
 REFUSED = object()
 
@@ -234,6 +241,40 @@ def test_an_application_that_was_refused_is_not_the_running_one(tmp_path):
 
     with pytest.raises(RuntimeError, match="no application is running"):
         config("app.debug")
+
+
+TELL = """
+import json, sys
+from so import Application
+with Application(sys.argv[1]) as app:
+    print(json.dumps(app.config.all(), default=str, sort_keys=True))
+"""
+
+
+@pytest.mark.parametrize("env", ["", "SESSION_LIFETIME=7\nDB_CONNECTION=mysql\nMAIL_DRIVER=smtp\n"])
+def test_so_alone_behaves_as_with_config_beside_it(tmp_path, env):
+    told = []
+    for folder in ("alone", "whole"):
+        base = tmp_path / folder
+        for file in files_below(ROOT / "so"):
+            (base / file.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, base / file.relative_to(ROOT))
+        (base / ".env").write_text(env)
+        if folder == "whole":
+            shutil.copytree(ROOT / "config", base / "config")
+            app = base / "config" / "app.py"  # of the demo, whose code is not here
+            app.write_text("config = {}\n")
+        done = subprocess.run(
+            [sys.executable, "-S", "-B", "-c", TELL, base],
+            env={"PYTHONPATH": str(base)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told.append(json.loads(done.stdout))
+
+    assert told[0] == told[1]
+    assert told[0]["session"]["absolute_lifetime"] == 43_200
 
 
 # --- the password ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from so.settings.app import AppSettings
 from so.settings.auth import AuthSettings
 from so.settings.cache import DRIVERS as CACHES
 from so.settings.cache import CacheSettings
-from so.settings.database import DatabaseSettings
+from so.settings.database import DatabaseSettings, SqliteSettings, driver_of
 from so.settings.http import HttpLimits
 from so.settings.mail import MailSettings
 from so.settings.notifications import CHANNELS, NotificationSettings
@@ -92,6 +92,12 @@ def refuse_unknown(app: App) -> None:
     """
     homes.homes(app)
     homes.queue_home(app)
+    for name, connection in app.settings(DatabaseSettings).connections.items():
+        zone = connection.get("timezone") if isinstance(connection, Mapping) else None
+        if zone and zone != SqliteSettings.timezone:
+            from so.db.options import check_zone
+
+            check_zone(driver_of(connection), zone, name)
     cache = app.settings(CacheSettings).default
     if cache not in CACHES:
         app.make("caches").check(cache)

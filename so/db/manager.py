@@ -24,6 +24,7 @@ from so.db.pool import Pool
 from so.db.rows import Collection, Row
 from so.db.watching import Hooks, QueryExecuted, SlowLimit
 from so.errors import InvalidArgumentError
+from so.settings.database import driver_of
 from so.support.clock import Clock
 from so.support.current import current
 
@@ -97,7 +98,7 @@ class Database:
         self._configs: dict[str, Mapping[str, Any] | str] = dict(connections)
         for name, config in self._configs.items():
             if not isinstance(config, str) and config.get("timezone"):
-                check_zone(str(config.get("driver", "sqlite")), config["timezone"], name)
+                check_zone(driver_of(config), config["timezone"], name)
         self._folder = None if folder is None else Path(folder)
         self._redact = None if redact is None else list(redact)
         only = next(iter(connections)) if len(connections) == 1 else "default"

@@ -21,6 +21,7 @@ from so.errors import (
 from so.http.redirects import chosen
 from so.http.request import Request
 from so.http.response import RedirectResponse, Response
+from so.settings.auth import AuthSettings
 from so.support import numbers
 from so.support.near import nearest
 from so.support.scope import current_scope
@@ -41,12 +42,12 @@ class Doors:
     *drivers* are the guards that routes may name; *factor_roles* demand a second factor.
     """
 
-    login: str = "/login"
-    home: str = "/"
-    confirm: str = "/confirm-password"
-    verify: str = "/verify-email"
+    login: str = AuthSettings.login
+    home: str = AuthSettings.home
+    confirm: str = AuthSettings.confirm
+    verify: str = AuthSettings.verify
     code: str = "/two-factor-challenge"
-    enrol: str = "/two-factor"
+    enrol: str = AuthSettings.enrol
     drivers: Mapping[str, str] = field(default_factory=lambda: BUILT_IN)
     factor_roles: tuple[str, ...] = ()
 

@@ -79,13 +79,13 @@ def _handlers(
     config: Mapping[str, Any], base_path: Path
 ) -> tuple[list[logging.Handler], list[str]]:
     handlers, troubles = [], []
-    for channel, settings in _chosen(config, str(config.get("default", "stderr"))):
+    for channel, settings in _chosen(config, str(config["default"])):
         try:
             handler = _open(channel, settings, base_path)
         except OSError as error:
             troubles.append(f"log channel {channel!r} cannot be opened: {error}")
             handler = logging.StreamHandler()
-        handler.setLevel(level(settings.get("level", config.get("level", "debug"))))
+        handler.setLevel(level(settings.get("level", config["level"])))
         handler.setFormatter(_formatter(channel, settings))
         handlers.append(handler)
     return handlers, troubles
@@ -95,7 +95,7 @@ def _chosen(
     config: Mapping[str, Any], name: str, seen: tuple[str, ...] = ()
 ) -> list[tuple[str, Mapping[str, Any]]]:
     """The channels that *name* stands for: itself, or those a stack lists."""
-    channels = config.get("channels", {})
+    channels = config["channels"]
     if name in seen:
         raise ConfigError(f"log channel {name!r} stacks itself: take it out of its own list")
     settings = {"driver": name} if name not in channels and name in DRIVERS else channels.get(name)

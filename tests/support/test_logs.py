@@ -25,6 +25,9 @@ def _released():
     logs.release(NAME)
 
 
+WHOLE = {"level": "debug", "channels": {}}
+
+
 def configured(tmp_path: Path, **settings: object) -> logging.Logger:
     settings.setdefault("driver", "file")
     settings.setdefault("path", "a/so.log") if settings["driver"] in ("file", "daily") else None
@@ -327,7 +330,7 @@ def test_a_file_that_vanished_for_good_does_not_stop_the_caller(tmp_path, capsys
 
 
 def test_a_driver_may_be_named_where_no_channel_is_defined(tmp_path):
-    logger = logs.configure({"default": "null"}, NAME)
+    logger = logs.configure({**WHOLE, "default": "null"}, NAME)
 
     assert [type(h) for h in logger.handlers] == [logging.NullHandler]
 
@@ -357,7 +360,7 @@ def test_a_driver_may_be_named_where_no_channel_is_defined(tmp_path):
 )
 def test_a_misspelt_setting_says_what_was_meant(config, mend):
     with pytest.raises(ConfigError, match=mend):
-        logs.configure(config, NAME)
+        logs.configure({**WHOLE, **config}, NAME)
 
 
 def test_the_shipped_configuration_opens_every_channel(tmp_path):

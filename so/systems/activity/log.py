@@ -365,7 +365,7 @@ class ActivityLog:
         between: tuple[int, int] | None = None,
         anchors: Iterable[str] | None = None,
         head: str | None = None,
-        backlog_seconds: float = 300,
+        backlog_seconds: float = ActivitySettings.backlog_seconds,
         heartbeat_seconds: float | None = None,
     ) -> Report:
         """Check the trail; a run is noted in it, a clean one as the start of *since_last*.

@@ -14,6 +14,7 @@ from typing import Any
 
 from so.db.connection import Connection
 from so.db.values import datetime_text
+from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
 from so.support.parts import parts
 from so.systems.activity import anchoring, framing, stored
@@ -38,7 +39,7 @@ class Verifier:
         clock: Clock,
         *,
         seals: bool = True,
-        backlog_seconds: float = 300,
+        backlog_seconds: float = ActivitySettings.backlog_seconds,
         heartbeat_seconds: float | None = None,
     ) -> None:
         """*seals*: rows are expected to be sealed within *backlog_seconds*."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from so.errors import QueueError
+from so.settings.queue import QueueSettings
 from so.systems.queue.cron import Cron, hour_and_minute, weekdays_field
 from so.systems.queue.job import Job
 from so.systems.queue.sqltools import Retry, read
@@ -266,7 +267,7 @@ class Started:
 class Schedule:
     """The tasks of one queue system."""
 
-    def __init__(self, queue: Queue, timezone: str = "UTC") -> None:
+    def __init__(self, queue: Queue, timezone: str = QueueSettings.timezone) -> None:
         """Times are those of *timezone* unless a task says otherwise."""
         self._queue = queue
         self.zone = zone_of(timezone)

@@ -9,6 +9,7 @@ from so.db.migrations import Migrator
 from so.errors import DatabaseError
 from so.http.request import Request
 from so.settings.backup import BackupSettings
+from so.settings.database import DatabaseSettings
 from so.support.markup import Markup, join
 from so.web.console.parts import facts, moment, section, size, table
 
@@ -18,7 +19,7 @@ TITLE = "Database"
 def data(app: Any, request: Request) -> dict[str, Any]:
     """All of it without counting a row: sizes as the server or the file tells them."""
     db = app.make("db").connection()
-    folder = app.base_path(app.config.get("database.migrations", "database/migrations"))
+    folder = app.base_path(app.settings(DatabaseSettings).migrations)
     return {
         "engine": db.dialect.name,
         "version": db.scalar(
