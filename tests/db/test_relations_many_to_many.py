@@ -39,6 +39,12 @@ class Role(Model):
 
 
 @pytest.fixture
+def db(empty_db: Database) -> Database:
+    """Without the framework's tables, which have roles of their own."""
+    return empty_db
+
+
+@pytest.fixture
 def access(db: Database) -> Database:
     make_table(db, "users", "name varchar(20)")
     make_table(db, "roles", "name varchar(20)", "place int")
