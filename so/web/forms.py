@@ -27,6 +27,7 @@ Options = Mapping[Any, str] | Iterable[tuple[Any, str]]
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?|")
 _DATE = re.compile(r"[0-9]{4,}-[0-9]{2}-[0-9]{2}|")
+_INDEX_DIGITS = 10
 _NUMERIC = frozenset(("integer", "numeric", "decimal"))
 
 
@@ -262,11 +263,9 @@ class Form(Fields):
             keys = [str(key) for key in held]
         else:
             keys = [str(at) for at in range(len(held))] if isinstance(held, (list, tuple)) else []
-        if all(key.isdecimal() for key in keys):
-            keys.sort(key=int)
         free = (str(at) for at in range(len(keys) + count) if str(at) not in keys)
         keys += [key for key, _ in zip(free, range(count - len(keys)), strict=False)]
-        return sorted(keys, key=int) if all(key.isdecimal() for key in keys) else keys
+        return sorted(keys, key=int) if all(_is_index(key) for key in keys) else keys
 
     def rules_of(self, name: str) -> list[str]:
         """The rules for *name* that are written as text."""
@@ -386,14 +385,19 @@ def _find(data: Any, name: str) -> Any:
     here = data
     for part in name.split("."):
         if isinstance(here, Mapping):
-            here = here.get(part, here.get(int(part)) if part.isdecimal() else None)
+            here = here.get(part, here.get(int(part)) if _is_index(part) else None)
         elif isinstance(here, (list, tuple)):
-            here = here[int(part)] if part.isdecimal() and int(part) < len(here) else None
+            here = here[int(part)] if _is_index(part) and int(part) < len(here) else None
         elif here is not None and not isinstance(here, (str, int, float)):
             here = getattr(here, part, None)
         else:
             return None
     return here
+
+
+def _is_index(key: str) -> bool:
+    """True for the number of a line; a client may send any text, and digits without end."""
+    return key.isascii() and key.isdecimal() and len(key) < _INDEX_DIGITS
 
 
 def _text(value: Any) -> str:

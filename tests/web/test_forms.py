@@ -363,3 +363,14 @@ def test_nothing_typed_can_break_out_of_the_page(application: Application) -> No
 
     assert "<script" not in html
     assert "&lt;script&gt;" in html
+
+
+@pytest.mark.parametrize("key", ["9" * 5000, "٣", "-1", "x y", "0x1", "²", "__proto__", "00"])
+def test_whatever_the_keys_of_the_lines_are_they_come_back(
+    application: Application, key: str
+) -> None:
+    data = {f"items[{key}][quantity]": "7", "name": ""}
+
+    html = refused(application, lines_form, data, {"name": "required"})
+
+    assert 'value="7"' in control(html, f"items[{key}][quantity]")
