@@ -11,7 +11,7 @@ from so.db.manager import Database
 from so.db.model import Model
 from so.db.relations.definition import relation
 from so.db.soft_deletes import SoftDeletes
-from so.errors import RelationError
+from so.errors import RelationError, UnsupportedError
 from tests.db.model_tables import make_table
 
 
@@ -196,6 +196,38 @@ def test_nothing_is_made_through_a_table_between(members: Database) -> None:
         with pytest.raises(RelationError, match="Badge"):
             way()
     assert members.table("posts").count() == 0
+
+
+def test_a_limit_holds_for_writes_through_pairs(members: Database) -> None:
+    member = Member.find(1)
+    for name in ("a", "b", "c"):
+        member.related("badges").create({"name": name})
+    Badge.create(name="other")
+
+    def badges() -> Any:
+        return member.related("badges").order_by("badges.id")
+
+    assert badges().limit(1).update({"name": "z"}) == 1
+    assert badges().offset(1).limit(1).update({"name": "y"}) == 1
+    assert Badge.order_by("id").pluck("name") == ["z", "y", "c", "other"]
+    assert badges().limit(1).delete() == 1
+    assert Badge.order_by("id").offset(1).limit(1).delete() == 1
+    assert Badge.order_by("id").pluck("name") == ["y", "other"]
+
+
+def test_rows_of_a_table_are_not_written_past_a_limit(members: Database) -> None:
+    def table() -> Any:
+        return members.table("members").order_by("id")
+
+    mysql = members.connection().dialect.name == "mysql"
+    joined = table().join("members as m", "m.id", "members.id").limit(1)
+    for query in (table().offset(1), joined):
+        if mysql:
+            with pytest.raises(UnsupportedError, match="keys"):
+                query.delete()
+    if not mysql:
+        assert table().offset(1).delete() == 1
+        assert members.table("members").pluck("id") == [1]
 
 
 # --- relations to the table they start from -----------------------------------------------------

@@ -238,9 +238,24 @@ class MySQLGrammar(Grammar):
         bindings.append(bindable(value) if self.literal else json_scalar(value))
         return "?"
 
+    def compile_delete(self, tree: c.Select) -> tuple[str, Bindings]:
+        """delete from … where …"""
+        self.check_limits(tree)
+        return super().compile_delete(tree)
+
+    def check_limits(self, tree: c.Select) -> None:
+        """Refuse what MySQL would leave out, changing more rows than were asked for."""
+        if self.literal:
+            return
+        if tree.offset:
+            raise unsupported("an offset in an update or a delete: take the keys of the rows first")
+        if tree.joins and tree.limit is not None:
+            raise unsupported("a limit beside a join: take the keys of the rows first")
+
     def update_tail(self, tree: c.Select, bindings: Bindings) -> str:
         """The conditions; without joins also order by and limit."""
         sql = super().update_tail(tree, bindings)
+        self.check_limits(tree)
         if not tree.joins:
             if tree.orders:
                 sql += " order by " + self.orders(tree.orders, bindings)

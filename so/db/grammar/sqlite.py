@@ -239,7 +239,7 @@ class SQLiteGrammar(MoneyGrammar):
 
     def update_tail(self, tree: c.Select, bindings: Bindings) -> str:
         """The conditions, or the sub-query that finds the rows."""
-        if not tree.joins and tree.limit is None:
+        if not tree.joins and tree.limit is None and not tree.offset:
             return super().update_tail(tree, bindings)
         rows = tree.copy()
         rows.columns = [f"{self.alias_of(tree.table)}.rowid"]

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from so.db import clauses as c
 from so.db.expressions import Expression
 from so.db.model.making import MakingQuery
+from so.db.query import Query
 
 Row = Mapping[str, Any]
 
@@ -146,7 +148,26 @@ class BulkQuery(MakingQuery):
         return count
 
     def _update_rows(self, values: Row) -> int:
+        if self._loses_limits():
+            return int(self._by_keys()._update_rows(values))
         return super().update(self._with_bookkeeping(self._storable(values)))
+
+    def _loses_limits(self) -> bool:
+        """Would the engine leave out the query's limit or offset?"""
+        tree = self.tree
+        if self.grammar.name == "sqlite":
+            return False
+        return bool(tree.offset or (tree.joins and tree.limit is not None))
+
+    def _by_keys(self) -> Any:
+        """The same rows by their keys, which a table of its own gives."""
+        key = self.model.primary_key
+        tree = self._finished().copy()
+        tree.columns = [f"{self.qualify(key)} as so_key"]
+        chosen = Query(self.runner, self.grammar, c.Aliased(c.Sub(tree), "chosen"))
+        query = self.model.on(self.runner).without_global_scopes()
+        query._hook_was_asked = True
+        return query.where_in(key, chosen.select("so_key"))
 
     def _storable(self, values: Row) -> dict[str, Any]:
         """The values as the model's casts store them; expressions and JSON paths as they are."""
@@ -213,8 +234,13 @@ class BulkQuery(MakingQuery):
     def force_delete(self) -> int:
         """Delete all matching rows, soft deletes or not."""
         kind = "delete" if self.model._plan.deleted_at is None else "force_delete"
-        count: int = self._through(kind, None, lambda query: super().delete())
+        count: int = self._through(kind, None, lambda query: query._delete_rows())
         return count
+
+    def _delete_rows(self) -> int:
+        if self._loses_limits():
+            return int(self._by_keys()._delete_rows())
+        return super().delete()
 
     def truncate(self) -> None:
         """Empty the table and start its numbers anew. On MySQL this commits."""
