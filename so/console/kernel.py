@@ -10,7 +10,9 @@ import io
 import os
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from so.console.command import Command, setting_of, variable_of
@@ -192,6 +194,9 @@ class Kernel:
             output.error("Command cancelled.")
             return FAILURE
         self.app.boot(anyhow=command.names_faults)
+        # As the web kernel does; a command that names what is wrong does so without a log, too.
+        with suppress(ConfigError) if command.names_faults else nullcontext():
+            self.app.make("logger")
         scope = _scope(cls.parsed_signature().name)
         with entered(scope):
             return _exit_code(self.app.call(command.handle, _asked_by_name(command)))
@@ -217,6 +222,8 @@ class Kernel:
             return code
         except CommandError as error:
             output.error(error)
+            if error.exit_code != USAGE:
+                self._log(output, error, None)
             return error.exit_code
         except KeyboardInterrupt:
             return INTERRUPTED
@@ -230,6 +237,8 @@ class Kernel:
     def _failed(self, output: Output, error: Exception) -> int:
         """Print *error*, with its traceback where somebody would look for a mistake of the code."""
         is_ours = isinstance(error, SixOrbitError)
+        if self._log(output, error, error, in_full=not is_ours):
+            return FAILURE
         if output.verbosity >= VERBOSE or (not is_ours and self.app.is_debug()):
             import traceback
 
@@ -241,6 +250,32 @@ class Kernel:
         elif isinstance(error, QueryError) and _lacks_our_table(error):
             output.error("Run `bin/sixorbit db:install`: it creates the tables of the framework.")
         return FAILURE
+
+    def _log(
+        self, output: Output, error: Exception, trace: Exception | None, *, in_full: bool = False
+    ) -> bool:
+        """Let *error* stand in the application's log, and on standard error once.
+
+        True where that log is what standard error is for, with the traceback *in_full*: a service
+        manager reads it there, and nothing is left to print.
+        """
+        from so.support import logs
+
+        try:
+            logger = self.app.make("logger")
+        except Exception:
+            return False  # it is what has failed: the error is printed
+        is_printed = output.error_stream is sys.stderr
+        is_told = (
+            in_full
+            and is_printed
+            and output.verbosity < VERBOSE
+            and not sys.stderr.isatty()
+            and logs.is_on_stderr(logger)
+        )
+        extra = {logs.SHOWN: is_printed and not is_told}
+        logger.error("%s: %s", type(error).__name__, error, exc_info=trace, extra=extra)
+        return is_told
 
     def _words(self, name: str | type[Command], params: Mapping[str, Any]) -> list[str]:
         """*params* as words: `{"user": 1, "--force": True, "--id": [1, 2]}`, in any order."""

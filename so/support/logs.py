@@ -37,6 +37,9 @@ LEVELS: Final = {
 }
 """Level names; those of syslog that Python does not know count as the nearest it does."""
 
+SHOWN: Final = "is_on_stderr"
+"""`extra={SHOWN: True}` with a record: it was printed on standard error already."""
+
 FILE_MODE: Final = 0o640
 """Rights of a new log file: its owner writes, its group reads."""
 
@@ -64,6 +67,12 @@ def configure(
 def release(name: str = "so") -> None:
     """Close and remove the handlers that `configure` gave to the logger *name*."""
     _replace(logging.getLogger(name), [])
+
+
+def is_on_stderr(logger: logging.Logger) -> bool:
+    """Whether *logger* writes its errors to standard error."""
+    streams = [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
+    return any(handler.level <= logging.ERROR for handler in streams)
 
 
 def _replace(logger: logging.Logger, handlers: list[logging.Handler]) -> None:
@@ -141,7 +150,9 @@ def _open(channel: str, settings: Mapping[str, Any], base_path: Path) -> logging
 
 
 def _stderr(settings: Mapping[str, Any], base_path: Path) -> logging.Handler:
-    return logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: not getattr(record, SHOWN, False))
+    return handler
 
 
 def _null(settings: Mapping[str, Any], base_path: Path) -> logging.Handler:
@@ -356,8 +367,12 @@ def _work_id(record: logging.LogRecord) -> str | None:
 
 
 def _context(record: logging.LogRecord) -> dict[str, Any]:
-    context = getattr(record, "context", None)
-    return dict(_MASKER.mask(context)) if isinstance(context, Mapping) else {}  # type: ignore[call-overload]  # a mapping stays one
+    """What was given with the record, besides what its scope tells with each of its lines."""
+    scope, given = current_scope(), getattr(record, "context", None)
+    context = dict(scope.data.get("log", ())) if scope is not None else {}
+    if isinstance(given, Mapping):
+        context.update(given)
+    return dict(_MASKER.mask(context)) if context else {}  # type: ignore[call-overload]  # a mapping stays one
 
 
 def _traces(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:

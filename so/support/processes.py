@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import warnings
 from pathlib import Path
 
 
@@ -17,3 +19,15 @@ def descendants(pid: int) -> list[int]:
                 for child in map(int, (thread / "children").read_text().split()):
                     found += [*descendants(child), child]
     return found
+
+
+def fork() -> int:
+    """`os.fork()`, also where an application has started threads before: 0 in the child.
+
+    Ours start none, and children leave what others hold alone. From CPython 3.15 on the warning
+    about threads, where warnings are errors, is raised when the child is there already, and it
+    would go on beside a parent that failed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()

@@ -34,7 +34,8 @@ class Scope:
 
     kind: 'request', 'job', 'command' or 'test'. instances: the container's scoped services.
     sticky: names of the connections written to, whose reads go to the writer from then on.
-    data: anything else, by the name of the room that keeps it there.
+    data: anything else, by the name of the room that keeps it there; "log" holds what every line
+    of the log tells besides, such as the id of a job.
     """
 
     __slots__ = (

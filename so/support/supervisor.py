@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from typing import Any, NoReturn
 
 from so.support import systemd
 from so.support.lifeline import Channel, Lifeline
-from so.support.processes import descendants
+from so.support.processes import descendants, fork
 
 __all__ = ["Child", "ChildExit", "Lifeline", "Supervisor"]
 
@@ -394,7 +393,7 @@ class Supervisor:
         # our handler in it, and be lost.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            pid = os.fork()
+            pid = fork()
             if pid == 0:
                 ours.close()
                 self._live_as_child(theirs, number, before)
@@ -426,7 +425,7 @@ class Supervisor:
         except KeyboardInterrupt:
             code = 128 + signal.SIGINT
         except BaseException:
-            traceback.print_exc()
+            log.exception("%s: child %s failed", self.name, os.getpid())
         finally:
             _flush_output()
             # Not sys.exit(): the exit handlers registered before the fork are the parent's.

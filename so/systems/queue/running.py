@@ -253,6 +253,15 @@ class Limits:
     max_crashes: int = QueueSettings.max_crashes
 
 
+def scope_of(row: Reserved | None, payload: Payload | None) -> Scope:
+    """What a job runs in, and what is told about it: under its dispatcher's request id."""
+    uuid = (row.uuid if row is not None else None) or (payload.uuid if payload else "")
+    asked = payload.context.get("request_id") if payload else None
+    scope = Scope("job", request_id=str(asked or uuid or (row.id if row is not None else "")))
+    scope.data["log"] = {"job_id": row.id, "uuid": uuid} if row is not None else {"uuid": uuid}
+    return scope
+
+
 class Runner:
     """Runs claimed jobs, one at a time."""
 
@@ -272,7 +281,7 @@ class Runner:
             payload = Payload.read(row.payload)
             outcome = self._refusal(row, payload)
             if outcome is None:
-                with entered(Scope("job", request_id=self._request_id(payload, row))) as scope:
+                with entered(scope_of(row, payload)) as scope:
                     outcome = self._attempt(row, payload, scope)
         except DatabaseError:
             raise
@@ -299,7 +308,7 @@ class Runner:
         An exit in it is an error like any other and ends no worker.
         """
         try:
-            with entered(Scope("job", request_id=self._request_id(payload, row))) as scope:
+            with entered(scope_of(row, payload)) as scope:
                 self.queue.restore_context(scope, payload.context)
                 self.inside = True
                 self.queue.call_failed(payload, exception, job)
@@ -309,10 +318,6 @@ class Runner:
         finally:
             self.inside = False
         return False
-
-    def _request_id(self, payload: Payload, row: Reserved | None) -> str:
-        found = payload.context.get("request_id") or payload.uuid
-        return str(found or (row.uuid or row.id if row is not None else ""))
 
     # --- before it starts ---
 

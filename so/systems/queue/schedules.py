@@ -410,7 +410,10 @@ class Schedule:
                 return True
             if self.run_command is None:
                 raise QueueError("commands are run by `schedule:run` and `schedule:work` only")
-            return self.run_command(task.work) == 0
+            code = self.run_command(task.work)
+            if code:
+                log.error("queue: the scheduled command %r ended with %s", task.label, code)
+            return code == 0
         except Exception:
             log.exception("queue: the scheduled %s %r failed", task.kind, task.label)
             return False

@@ -27,12 +27,13 @@ from so.errors import (
 from so.support import systemd
 from so.support.ids import short_id
 from so.support.lifeline import Lifeline
+from so.support.scope import entered
 from so.support.supervisor import Child as Process
 from so.support.supervisor import ChildExit, Supervisor
 from so.systems.queue.control import BEAT_SECONDS
 from so.systems.queue.payload import Payload
 from so.systems.queue.queue import Queue
-from so.systems.queue.running import FAILED_SECONDS, Outcome, Runner
+from so.systems.queue.running import FAILED_SECONDS, Outcome, Runner, scope_of
 from so.systems.queue.sqltools import Retry, is_outage
 from so.systems.queue.store import Reserved
 from so.systems.queue.waking import Watch
@@ -181,6 +182,8 @@ class Crew:
     def _on_tick(self) -> float:
         deadlines = self._kill_overdue()
         now = time.monotonic()
+        if not self.supervisor.is_stopping and self._opened.is_replaced():
+            self.supervisor.stop()
         # While the database is away everything else waits, except killing what is over its time.
         if now >= self._silenced_until:
             try:
@@ -223,8 +226,6 @@ class Crew:
         if generation != self._generation:
             log.info("queue: restart was asked for")
             self._generation = generation
-            self.supervisor.stop()
-        elif not self.supervisor.is_stopping and self._opened.is_replaced():
             self.supervisor.stop()
 
     def _ring_if_due(self) -> None:
@@ -407,11 +408,15 @@ class Crew:
                 self._ring()
 
     def _settle(self, conn: Any, row: Reserved, what: str, text: str) -> None:
-        runner = self._runner_on(conn)
         try:
             payload = Payload.read(row.payload)
         except Exception:
             payload = Payload(row.payload, {"job": "(unreadable)"})
+        with entered(scope_of(row, payload)):
+            self._end(conn, row, payload, what, text)
+
+    def _end(self, conn: Any, row: Reserved, payload: Payload, what: str, text: str) -> None:
+        runner = self._runner_on(conn)
         if what == "late":
             outcome = self._too_late(runner, row, payload, text)
         elif what == "crashed":

@@ -23,8 +23,9 @@ from typing import Any
 
 from so.errors import DatabaseError
 from so.support.ids import short_id
+from so.support.scope import entered
 from so.systems.queue.queue import Queue
-from so.systems.queue.running import HOPELESS, Outcome, Runner
+from so.systems.queue.running import HOPELESS, Outcome, Runner, scope_of
 from so.systems.queue.sqltools import PATIENCE, Retry
 from so.systems.queue.store import Reserved
 from so.systems.queue.wording import one_line
@@ -382,7 +383,9 @@ class Worker:
     def _process(self, row: Reserved) -> None:
         started = time.perf_counter()
         if row.crashes:
-            log.warning("queue: crash: job %s runs again, %s crash(es) so far", row.id, row.crashes)
+            with entered(scope_of(row, None)):
+                number = row.crashes
+                log.warning("queue: crash: job %s runs again, %s crash(es) so far", row.id, number)
         self.current, self.current_since = row, time.monotonic()
         if self.leftovers is not None:
             self.leftovers.watch()
@@ -431,7 +434,8 @@ class Worker:
             note = " ".join(part for part in (note, one_line(outcome.exception, 300)) if part)
         self.lines.tell(row, name, word, took, note)
         if outcome.kind not in ("done", "deleted"):
-            self._explain(row, outcome, name, note)
+            with entered(scope_of(row, outcome.payload)):
+                self._explain(row, outcome, name, note)
 
     def _explain(self, row: Reserved, outcome: Outcome, name: str, note: str) -> None:
         if outcome.kind == "lost":

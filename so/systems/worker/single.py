@@ -1,7 +1,7 @@
 """Runs jobs in this very process: `queue:work --once` and `--workers=0`, for cron and debuggers.
 
 Simple to follow and to step through, and still nothing can hang for ever: an alarm ends what is
-over its time, and a small process beside it sees to what ignores the alarm.
+over its time, and a small process beside it (guard.py) sees to what ignores the alarm.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
-from so.errors import DatabaseError, TimeoutExceeded
+from so.errors import DatabaseError
 from so.support import systemd
-from so.support.processes import descendants
 from so.systems.queue.control import BEAT_SECONDS
 from so.systems.queue.queue import Queue
 from so.systems.queue.running import Interrupted, Outcome, TimeUp
-from so.systems.queue.sqltools import Retry
 from so.systems.queue.store import Reserved
 from so.systems.queue.waking import Watch
+from so.systems.worker.guard import Guard
 from so.systems.worker.lines import to_stdout
 from so.systems.worker.loop import Worker
 from so.systems.worker.opened import OpenedFile
@@ -34,7 +33,6 @@ from so.systems.worker.stacks import StackFile
 
 log = logging.getLogger("so.queue")
 ALARM_SECONDS = 0.2
-GUARD_SECONDS = 30
 
 
 class Single:
@@ -69,7 +67,11 @@ class Single:
         )
         self._wake_in, self._wake_out = os.pipe()
         self._stack = StackFile()
-        self._guard: tuple[int, int] | None = None
+        self._guard: Guard | None = None
+        if self._has_signals and not self.worker.is_alone:
+            # It keeps the lease as well: no thread of our own, beside which jobs would fork.
+            self.worker.leftovers = None
+            self._guard = Guard(queue, options, self.worker.lines, self._stack)
         self._started_at = int(queue.clock.time())
         self._notify = systemd.Notifier()
 
@@ -77,6 +79,8 @@ class Single:
         """Work until there is a reason to end; the exit code."""
         with self._handlers() if self._has_signals else contextlib.nullcontext():
             try:
+                if self._guard is not None:
+                    self._guard.start()
                 self._generation = self.queue.control.generation(self.worker.conn)
                 self._opened = OpenedFile(self.worker.conn)
                 if self.options.on_boot is not None:
@@ -90,7 +94,8 @@ class Single:
                 self._close()
 
     def _close(self) -> None:
-        self._dismiss_guard()
+        if self._guard is not None:
+            self._guard.close()
         with contextlib.suppress(DatabaseError):
             if self._beat_at:
                 self.queue.control.leave(self.worker.conn, self.worker.name)
@@ -144,85 +149,30 @@ class Single:
     # --- time ---
 
     def _begin(self, row: Reserved, payload: Any, timeout: float | None) -> None:
-        if not timeout or not self._has_signals:
-            return
-        self._dismiss_guard()
-        self._deadline = time.monotonic() + timeout
-        signal.setitimer(signal.ITIMER_REAL, timeout, ALARM_SECONDS)
-        if not self.worker.is_alone:
-            self._set_guard(row, payload, timeout)
+        if self._guard is not None:
+            self._guard.begin(row, timeout)
+        if timeout and self._has_signals:
+            self._deadline = time.monotonic() + timeout
+            signal.setitimer(signal.ITIMER_REAL, timeout, ALARM_SECONDS)
 
     def _after(self, outcome: Outcome) -> None:
         if self._deadline:
             signal.setitimer(signal.ITIMER_REAL, 0)
         self._deadline = 0.0
-        self._dismiss_guard()
+        if self._guard is not None:
+            self._guard.end()
         if self.worker.is_too_big():
             log.warning("queue: over the memory limit of %s MB, ending", self.options.memory_mb)
             self.worker.stop()
-
-    def _set_guard(self, row: Reserved, payload: Any, timeout: float) -> None:
-        """Fork a process that waits for the end of this job, or of its time and grace."""
-        self.worker.lines.flush()
-        mine, guards = os.pipe()
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            os.close(guards)
-            self._be_guard(parent, mine, row, payload, timeout)
-        os.close(mine)
-        self._guard = (pid, guards)
-
-    def _dismiss_guard(self) -> None:
-        if self._guard is not None:
-            pid, handle = self._guard
-            self._guard = None
-            os.close(handle)  # which is what it waits for
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-
-    def _be_guard(
-        self, parent: int, handle: int, row: Reserved, payload: Any, timeout: float
-    ) -> NoReturn:
-        """In the guard: nothing to do when the job ends in time, else everything."""
-        try:
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGUSR2, signal.SIGCONT):
-                signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            patience = timeout + self.options.kill_grace_seconds
-            ended, _, _ = select.select([handle], [], [], patience)
-            if not ended:
-                signal.alarm(GUARD_SECONDS)
-                self._end_late(parent, row, payload, timeout)
-        finally:
-            os._exit(0)
-
-    def _end_late(self, parent: int, row: Reserved, payload: Any, timeout: float) -> None:
-        error = TimeoutExceeded(f"{payload.name} ran for longer than {timeout:g} seconds")
-        error.stack = self._stack.ask(parent)  # type: ignore[attr-defined]  # read when the trace is written
-        for pid in [*descendants(parent), parent]:
-            if pid != os.getpid():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        outcome = self.worker.runner.verdict(row, payload, error)
-        outcome.payload = payload
-        conn = self.queue.worker_connection()
-        if self.queue.settler.settle(conn, row, outcome, Retry(patience=GUARD_SECONDS / 2)):
-            word = "FAIL" if outcome.kind == "failed" else "RETRY"
-            self.worker.lines.tell(row, payload.name, word, None, f"TimeoutExceeded: {error}")
-            self.worker.lines.flush()
-            if outcome.kind == "failed":
-                self.queue.call_failed(payload, error)
 
     # --- looking around ---
 
     def _look(self) -> None:
         now = time.monotonic()
-        if self.queue.control.generation(self.worker.conn) != self._generation:
+        if not self.worker.stopping and self._opened.is_replaced():
+            self.worker.stop()  # first, for that file is not spoken to any more
+        elif self.queue.control.generation(self.worker.conn) != self._generation:
             log.info("queue: restart was asked for")
-            self.worker.stop()
-        elif not self.worker.stopping and self._opened.is_replaced():
             self.worker.stop()
         if now - self._beat_at >= BEAT_SECONDS:
             self._beat_at = now

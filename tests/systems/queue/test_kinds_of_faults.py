@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -10,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from so.db.manager import Database
 from so.errors import (
     DeadlockError,
     LockTimeoutError,
@@ -18,9 +22,10 @@ from so.errors import (
     ReadOnlyError,
     StatementTimeoutError,
 )
+from so.support import processes
 from so.support.clock import Clock
 from so.systems.queue import Job, JobEvent, Queue
-from so.systems.worker import Worker, WorkerOptions
+from so.systems.worker import Worker, WorkerOptions, work
 from tests.systems.queue.jobs import DIARY, Fails, Note
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -343,6 +348,49 @@ def test_after_an_outage_as_long_as_a_lease_nobody_claims_before_the_ends_are_wr
     queue.push(Note(3))
     worker.conn.before_executing(Refuses(" jobs", OUTAGES["deadlock"], 1))
     assert worker._claim(1)  # a conflict is no outage
+
+
+# --- forks ----------------------------------------------------------------------------------------
+
+
+class Looks(Job):
+    """Writes down how many threads there are beside it, and has an odd number of them itself."""
+
+    timeout = 30
+
+    def handle(self) -> None:
+        DIARY.append(threading.active_count())
+
+
+def test_a_worker_in_this_process_forks_once_and_starts_no_thread_beside_which_to_fork(
+    db_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forks: list[int] = []
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", lambda: forks.append(threading.active_count()) or fork())
+    DIARY.clear()
+    with Database({"default": db_config}) as db:
+        queue = Queue(db)
+        before = threading.active_count()
+        queue.bulk(Looks() for _ in range(5))
+
+        options = WorkerOptions(processes=0, stop_when_empty=True, memory_mb=0, quiet=True)
+        assert work(queue, options) == 0
+
+    assert [before] * 5 == DIARY
+    assert forks == [before]
+
+
+def test_a_fork_beside_threads_of_the_application_is_no_error() -> None:
+    def warning_fork() -> int:
+        warnings.warn("this process is multi-threaded", DeprecationWarning, stacklevel=2)
+        return 7
+
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        patch.setattr(os, "fork", warning_fork)
+
+        assert processes.fork() == 7
 
 
 # --- what is done costs nothing any more ----------------------------------------------------------
