@@ -180,7 +180,7 @@ def test_what_a_schedule_cannot_do_stands_in_the_log(project: Project) -> None:
 
 @pytest.mark.parametrize("project", ["file"], indirect=True)
 def test_an_outage_stands_in_the_log_of_the_process_that_suffers_it(project: Project) -> None:
-    (database,) = project.folder.rglob("*.sqlite")
+    (database,) = project.folder.rglob("database.sqlite")
     database.unlink()
     database.mkdir()  # which is no database
 
