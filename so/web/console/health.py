@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,6 +30,29 @@ VERIFY_SECONDS = 20.0
 FOREVER = 365 * 86_400  # seconds ahead: the end of a lock that has none
 
 
+class Facts:
+    """What several lights ask for, read once for a page."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    @cached_property
+    def workers(self) -> list[Any]:
+        """Every worker as it last described itself."""
+        found: list[Any] = self._app.make("queue").control.workers()
+        return found
+
+    @cached_property
+    def states(self) -> list[dict[str, Any]]:
+        """Every queue."""
+        return queues.states(self._app, self.workers)
+
+    @cached_property
+    def sessions(self) -> int:
+        """Those used in the last quarter of an hour."""
+        return active_sessions(self._app)
+
+
 @dataclass(frozen=True)
 class Light:
     """One state: where to look, how bad it is, and what to do."""
@@ -39,12 +63,13 @@ class Light:
     text: str
 
 
+Check = Callable[[Any, Facts], Light]
 _verified: WeakKeyDictionary[Any, tuple[float, Light]] = WeakKeyDictionary()
 
 
-def lights(app: Any) -> list[Light]:
+def lights(app: Any, facts: Facts) -> list[Light]:
     """All of them."""
-    checks: tuple[tuple[str, str, Callable[[Any], Light]], ...] = (
+    checks: tuple[tuple[str, str, Check], ...] = (
         ("Web", "/requests", _web),
         ("Queue", "/queue", _queue),
         ("Workers", "/workers", _workers),
@@ -56,12 +81,12 @@ def lights(app: Any) -> list[Light]:
         ("Database", "/database", _database),
         ("Disk", "/database", _disk),
     )
-    return [_asked(app, name, path, check) for name, path, check in checks]
+    return [_asked(app, facts, name, path, check) for name, path, check in checks]
 
 
-def _asked(app: Any, name: str, path: str, check: Callable[[Any], Light]) -> Light:
+def _asked(app: Any, facts: Facts, name: str, path: str, check: Check) -> Light:
     try:
-        return check(app)
+        return check(app, facts)
     except (SixOrbitError, OSError) as error:
         return Light(name, path, "bad", f"cannot be asked: {error}")
 
@@ -71,21 +96,21 @@ def worst(found: Iterable[Light]) -> str:
     return max((light.state for light in found), key=ORDER.index, default="ok")
 
 
-def figures(app: Any) -> dict[str, tuple[Any, str]]:
+def figures(facts: Facts) -> dict[str, tuple[Any, str]]:
     """The numbers of the moment, and the list behind each."""
     try:
-        states = queues.states(app)
+        states = facts.states
         return {
             "Jobs waiting": (sum(state["pending"] for state in states), "/queue"),
             "Done in the last hour": (sum(state["done_last_hour"] for state in states), "/queue"),
             "Failed in the last hour": (sum(s["failed_last_hour"] for s in states), "/failed"),
-            "Active sessions": (active_sessions(app), "/sessions"),
+            "Active sessions": (facts.sessions, "/sessions"),
         }
     except DatabaseError:
         return {}
 
 
-def _web(app: Any) -> Light:
+def _web(app: Any, facts: Facts) -> Light:
     rows = app.make("db").table("console_requests")
     now = int(app.clock.time())
     newest = rows.where("status", ">=", 500).order_by_desc("id").limit(1).first()
@@ -97,8 +122,8 @@ def _web(app: Any) -> Light:
     return Light("Web", "/requests", "ok", "no request failed in the last 15 minutes")
 
 
-def _queue(app: Any) -> Light:
-    states = queues.states(app)
+def _queue(app: Any, facts: Facts) -> Light:
+    states = facts.states
     stuck = [s for s in states if s["oldest_seconds"] > STUCK_SECONDS and not s["paused"]]
     if stuck:
         worst_ = max(stuck, key=lambda s: int(s["oldest_seconds"]))
@@ -117,9 +142,8 @@ def _queue(app: Any) -> Light:
     return Light("Queue", "/queue", "ok", f"{waiting:,} waiting, none for long")
 
 
-def _workers(app: Any) -> Light:
-    queue = app.make("queue")
-    workers = queue.control.workers()
+def _workers(app: Any, facts: Facts) -> Light:
+    workers = facts.workers
     silent = [worker for worker in workers if not worker.alive]
     if silent:
         gone = silent[-1]
@@ -132,15 +156,17 @@ def _workers(app: Any) -> Light:
             "its service (`journalctl -u 'sixorbit-worker@*'`); its jobs are begun again",
         )
     if not workers:
-        waiting = sum(state["pending"] for state in queues.states(app))
+        waiting = sum(state["pending"] for state in facts.states)
         state = "bad" if waiting else "warn"
         text = f"no worker runs and {waiting:,} jobs wait: start `sixorbit queue:work`"
         return Light("Workers", "/workers", state, text)
     count = sum(worker.processes for worker in workers)
-    return Light("Workers", "/workers", "ok", f"{count} processes of {len(workers)} workers")
+    return Light(
+        "Workers", "/workers", "ok", f"{count} processes in {len(workers)} places"
+    )
 
 
-def _failed(app: Any) -> Light:
+def _failed(app: Any, facts: Facts) -> Light:
     conn = app.make("queue").source.connection()
     newest = conn.table("failed_jobs").order_by_desc("id").limit(1).first()
     if newest is None:
@@ -154,7 +180,7 @@ def _failed(app: Any) -> Light:
     return Light("Failed jobs", "/failed", "bad" if ago < 3600 else "warn", text)
 
 
-def _schedule(app: Any) -> Light:
+def _schedule(app: Any, facts: Facts) -> Light:
     from so.web.console.jobs import tasks
 
     found = tasks(app)
@@ -172,7 +198,7 @@ def _schedule(app: Any) -> Light:
     return Light("Schedule", "/schedule", "ok", f"last begun {seconds(max(silent, 0))} ago")
 
 
-def _cache(app: Any) -> Light:
+def _cache(app: Any, facts: Facts) -> Light:
     now = int(app.clock.time())
     left = (
         own_rows(app, "cache_locks").where("expiration", ">", now + FOREVER).limit(3).pluck("key")
@@ -185,15 +211,14 @@ def _cache(app: Any) -> Light:
             "bad",
             f"lock {names} is held without an end: if its holder is gone, release it",
         )
-    stats = app.make("cache").stats()
-    return Light("Cache", "/cache", "ok", f"{stats['entries']:,} entries, {size(stats['bytes'])}")
+    return Light("Cache", "/cache", "ok", "answers, and no lock was left")
 
 
-def _sessions(app: Any) -> Light:
-    return Light("Sessions", "/sessions", "ok", f"{active_sessions(app):,} in the last 15 minutes")
+def _sessions(app: Any, facts: Facts) -> Light:
+    return Light("Sessions", "/sessions", "ok", f"{facts.sessions:,} in the last 15 minutes")
 
 
-def _audit(app: Any) -> Light:
+def _audit(app: Any, facts: Facts) -> Light:
     kept = _verified.get(app)
     if kept is None or time.monotonic() - kept[0] > VERIFY_SECONDS:
         kept = _verified[app] = (time.monotonic(), _verified_now(app))
@@ -224,8 +249,7 @@ def _verified_now(app: Any) -> Light:
     return Light("Audit", "/audit", "ok", f"the newest {SEALS} seals are whole{when}")
 
 
-def _database(app: Any) -> Light:
-    app.make("db").connection().scalar("select 1")
+def _database(app: Any, facts: Facts) -> Light:
     backup = last_backup(app)
     if backup is None:
         return Light(
@@ -242,7 +266,7 @@ def _database(app: Any) -> Light:
     return Light("Database", "/database", "ok", f"answers; the last backup is {seconds(age)} old")
 
 
-def _disk(app: Any) -> Light:
+def _disk(app: Any, facts: Facts) -> Light:
     place = app.storage_path()
     usage = shutil.disk_usage(place)
     free = usage.free / usage.total if usage.total else 1.0

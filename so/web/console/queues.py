@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 CAP = 10_000  # jobs that are counted; beyond it stands a plus
@@ -20,39 +22,48 @@ _COUNTS = ", ".join(
 )
 
 
-def states(app: Any) -> list[dict[str, Any]]:
+def states(app: Any, workers: Sequence[Any]) -> list[dict[str, Any]]:
     """A dict for each queue: name, pending, delayed, reserved, waits, rates, paused, capped."""
     queue, now = app.make("queue"), int(app.clock.time())
     conn = queue.source.connection()
-    counted = {
-        (str(r[0]), str(r[1])): int(r[2])
-        for r in conn.select_tuples(
-            "select queue, name, sum(amount) from queue_metrics where minute > ? group by 1, 2",
-            [now // 60 - 60],
-        )
-    }
+    counted, resting = _hour(conn, now)
+    if app.make("maintenance").is_down():
+        resting.add("*")
     names = {str(row[0]) for row in conn.select_tuples(_NAMES)} | {name for name, _ in counted}
-    known = sorted(names | {queue.default_queue})
-    counts = _counts(conn, known, now)
-    resting = queue.control.paused(conn)
-    running: dict[str, int] = {}
-    for worker in queue.control.workers(conn):
-        for job in worker.current if worker.alive else ():
-            running[str(job.get("queue"))] = running.get(str(job.get("queue")), 0) + 1
+    counts = _counts(conn, sorted(names | {queue.default_queue}), now)
+    running = Counter(
+        str(job.get("queue")) for worker in workers if worker.alive for job in worker.current
+    )
     return [
         {
             "name": name,
             "pending": pending,
-            "delayed": max(0, later - running.get(name, 0)),
-            "reserved": running.get(name, 0),
+            "delayed": max(0, later - running[name]),
+            "reserved": running[name],
             "oldest_seconds": 0 if oldest is None else max(0, now - int(oldest)),
             "done_last_hour": counted.get((name, "done"), 0),
             "failed_last_hour": counted.get((name, "failed"), 0),
-            "paused": bool(resting.keys() & {name, "*"}),
+            "paused": bool(resting & {name, "*"}),
             "capped": CAP in (pending, later),
         }
         for name, (pending, later, oldest) in counts.items()
     ]
+
+
+def _hour(conn: Any, now: int) -> tuple[dict[tuple[str, str], int], set[str]]:
+    """What was counted in the last hour, and which queues rest, in one statement."""
+    rows = conn.select_tuples(
+        "select queue, name, sum(amount) from queue_metrics where minute > ? group by 1, 2"
+        " union all select '', name, amount from queue_control where name like 'pause:%'",
+        [now // 60 - 60],
+    )
+    counted, resting = {}, set()
+    for queue, name, amount in rows:
+        if queue:
+            counted[(str(queue), str(name))] = int(amount)
+        elif not int(amount) or int(amount) > now:
+            resting.add(str(name).removeprefix("pause:"))
+    return counted, resting
 
 
 def _counts(conn: Any, names: list[str], now: int) -> dict[str, tuple[int, int, int | None]]:

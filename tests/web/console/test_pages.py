@@ -10,6 +10,7 @@ import pytest
 from so import Job, activity, cache, dispatch, queue
 from so.systems.worker import Worker
 from so.testing import Client
+from so.web.console import health
 from so.web.console.site import PAGES
 
 PLAIN = [path for path in PAGES if "{" not in path]
@@ -258,3 +259,26 @@ def test_who_is_signed_in_is_named(erp, operator, viewer):
 
     assert {session["user"] for session in sessions} == {"Operator", "Viewer"}
     assert sum(session["current"] for session in sessions) == 1
+
+
+# --- what a page costs ----------------------------------------------------------------------------
+
+
+def test_no_page_takes_more_than_twelve_statements(erp, viewer, monkeypatch):
+    monkeypatch.setattr(health, "VERIFY_SECONDS", 3600.0)  # the newest seals, once in a while
+    for name in ("default", "mails", "reports", "imports"):
+        queue().push(Greet("Ada"), name)
+    dispatch(Breaks()).send()
+    Worker(queue()).run_all()
+    activity().log("something")
+    counts = {}
+    for path in PLAIN:
+        viewer.get(f"/console{path}")  # what is looked up once is looked up now
+        ran: list[str] = []
+        listener = lambda query, ran=ran: ran.append(query.sql)  # noqa: E731 - of one page alone
+        erp.db.listen(listener)
+        viewer.get(f"/console{path}")
+        erp.db.forget_listener(listener)
+        counts[path] = ran
+
+    assert {path: ran for path, ran in counts.items() if len(ran) > 12} == {}

@@ -59,7 +59,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
                 ("Made", lambda r: moment(r["created_at"])),
                 ("Finished", lambda r: moment(r["finished_at"])),
                 (
-                    "",
+                    "Actions",
                     lambda r: (
                         ""
                         if r["finished_at"] or r["cancelled_at"]

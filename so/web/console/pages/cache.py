@@ -106,7 +106,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("Owner", "owner"),
             ("Ends", lambda r: moment(min(r["expiration"], 253402300799))),
             ("Taken", "token"),
-            ("", lambda r: view.button("Release", "release-lock", name=r["name"])),
+            ("Actions", lambda r: view.button("Release", "release-lock", name=r["name"])),
         ],
         data["locks"],
     )

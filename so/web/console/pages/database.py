@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from so.db.migrations import Migrator
-from so.errors import DatabaseError
 from so.http.request import Request
 from so.settings.backup import BackupSettings
 from so.settings.database import DatabaseSettings
@@ -14,6 +14,7 @@ from so.support.markup import Markup, join
 from so.web.console.parts import facts, moment, section, size, table
 
 TITLE = "Database"
+_WITHOUT_ROWID = re.compile(r"without\s+rowid", re.IGNORECASE)
 
 
 def data(app: Any, request: Request) -> dict[str, Any]:
@@ -34,14 +35,15 @@ def data(app: Any, request: Request) -> dict[str, Any]:
 
 def _sqlite(db: Any) -> list[dict[str, Any]]:
     """Rows as the highest key says, which costs one look each; bytes of the whole file alone."""
-    names = db.table("sqlite_master").where("type", "table").order_by("name").pluck("name")
-    found = []
-    for name in names:
-        try:
-            rows = db.table(name).max("rowid")
-        except DatabaseError:  # one without a rowid
-            rows = None
-        found.append({"name": name, "rows": rows, "bytes": None})
+    listed = db.table("sqlite_master").where("type", "table").order_by("name").get(["name", "sql"])
+    known = [row["name"] for row in listed if not _WITHOUT_ROWID.search(row["sql"] or "")]
+    quoted = [str(name).replace('"', '""') for name in known]
+    highest = " union all ".join(f'select max(rowid) from "{name}"' for name in quoted)  # noqa: S608 - quoted
+    rows = [row[0] for row in db.select_tuples(highest)] if known else []
+    found = [
+        {"name": name, "rows": count, "bytes": None}
+        for name, count in zip(known, rows, strict=True)
+    ]
     pages = int(db.scalar("pragma page_count")) * int(db.scalar("pragma page_size"))
     return [*found, {"name": "the whole file", "rows": None, "bytes": pages}]
 

@@ -31,7 +31,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("First", lambda r: moment(r["first_at"])),
             ("Last", lambda r: moment(r["last_at"])),
             (
-                "",
+                "Actions",
                 lambda r: (
                     join(
                         [

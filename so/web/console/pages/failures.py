@@ -37,7 +37,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
         "Failures",
         [
             (
-                "",
+                "Choose",
                 lambda r: (
                     h(
                         "input",

@@ -16,7 +16,8 @@ TITLE = "Overview"
 
 def data(app: Any, request: Request) -> dict[str, Any]:
     """Lights, figures, lines."""
-    found = health.lights(app)
+    facts = health.Facts(app)
+    found = health.lights(app, facts)
     day = History(app, app.settings(ConsoleSettings)).day()
     ms = [
         None if total is None or not count else total / count
@@ -25,7 +26,7 @@ def data(app: Any, request: Request) -> dict[str, Any]:
     return {
         "state": health.worst(found),
         "lights": [vars(one) for one in found],
-        "figures": health.figures(app),
+        "figures": health.figures(facts),
         "day": {
             "throughput": {"done": day.rate("done"), "failed": day.rate("failed")},
             "wait": {"p50": day.quantile("wait", 0.5), "p95": day.quantile("wait", 0.95)},

@@ -17,7 +17,7 @@ STATES = ("waiting", "delayed", "running")
 def data(app: Any, request: Request) -> dict[str, Any]:
     """Every queue, and a page of jobs of the one that was asked for."""
     name = request.route("queue") or request.query("queue")
-    states = queues.states(app)
+    states = queues.states(app, app.make("queue").control.workers())
     wanted = {key: request.query(key) for key in ("state", "job", "q")}
     found: dict[str, Any] = {"queue": name, "queues": states, "filter": wanted}
     jobs, next_ = _jobs(app, name, wanted, before(request))
@@ -64,7 +64,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("State", lambda r: tag(r["state"])),
             ("Attempts", "attempts"),
             ("Due", lambda r: moment(r["available_at"])),
-            ("", lambda r: view.button("Cancel", "cancel-job", id=r["id"])),
+            ("Actions", lambda r: view.button("Cancel", "cancel-job", id=r["id"])),
         ],
         data["jobs"],
     )
@@ -87,8 +87,8 @@ def _queues(data: dict[str, Any], view: Any) -> Markup:
             ("Oldest waits", lambda r: seconds(r["oldest_seconds"])),
             ("Done in the last hour", "done_last_hour"),
             ("Failed", lambda r: link(f"{r['failed_last_hour']:,}", view.url("/failed"))),
-            ("", lambda r: light("warn", "Rests") if r["paused"] else light("ok", "Works")),
-            ("", pause),
+            ("State", lambda r: light("warn", "Rests") if r["paused"] else light("ok", "Works")),
+            ("Actions", pause),
         ],
         data["queues"],
     )

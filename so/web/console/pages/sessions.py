@@ -47,7 +47,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("Last used", lambda r: moment(r["last_activity"])),
             ("Since", lambda r: moment(r["created_at"])),
             (
-                "",
+                "Actions",
                 lambda r: (
                     "this one"
                     if r["current"]
@@ -55,7 +55,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
                 ),
             ),
             (
-                "",
+                "Actions",
                 lambda r: (
                     view.button("End all", "end-user", user=r["user_id"]) if r["user_id"] else ""
                 ),
