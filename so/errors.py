@@ -551,6 +551,10 @@ class CommandNotFound(CommandError):
     """No such command; the message offers the nearest."""
 
 
+class FactoryError(SixOrbitError):
+    """A factory or a seeder is missing, or was asked for what it cannot make."""
+
+
 # --- shipping -------------------------------------------------------------------------------------
 
 

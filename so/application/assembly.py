@@ -6,6 +6,7 @@ made when it is first asked for, so a command that needs no database never loads
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -453,6 +454,24 @@ def make_schedule(app: App) -> Any:
     return schedule
 
 
+def make_factories(app: App) -> Callable[[], None]:
+    """Reads the application's `database/factories`; each factory says there whose it is."""
+
+    def read() -> None:
+        for file in sorted(app.database_path("factories").glob("[!_]*.py")):
+            spec = importlib.util.spec_from_file_location(f"factories.{file.stem}", file)
+            assert spec is not None
+            assert spec.loader is not None
+            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+    return read
+
+
+def make_seeding(app: App) -> Callable[[type], Any]:
+    """Makes a seeder and runs it, whatever its `run` asks for given."""
+    return lambda cls: app.call(app.make(cls).run)
+
+
 def make_activity(app: App) -> Any:
     """The activity log, which asks the scope and the login who did it."""
     from so.systems.activity import ActivityLog
@@ -557,6 +576,8 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "header_settings": make_header_settings,
     "queue": make_queue,
     "schedule": make_schedule,
+    "factories": make_factories,
+    "seeding": make_seeding,
     "activity": make_activity,
     "notifications": make_notifications,
 }

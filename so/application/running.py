@@ -47,6 +47,6 @@ def _provide(name: str) -> None:
 for _room in (
     "db", "router", "queue", "activity", "notifications", "auth", "cache", "sessions", "hasher",
     "validator", "authentication", "accounts", "access_tokens", "two_factors", "roles", "gate",
-    "password_rule", "current_password",
+    "password_rule", "current_password", "factories", "seeding",
 ):  # fmt: skip
     _provide(_room)

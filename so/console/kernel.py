@@ -16,7 +16,7 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from so.console.command import Command, setting_of, variable_of
-from so.console.commands import COMMANDS
+from so.console.commands import COMMANDS, MEANT
 from so.console.output import DEBUG, NORMAL, QUIET, VERBOSE, VERY_VERBOSE, Output
 from so.console.signature import Parser, Signature, Tell
 from so.errors import (
@@ -96,7 +96,8 @@ class Kernel:
         self._discover()
         if name in self._own:
             return self._own[name]
-        close = nearest(name, self.get_commands(), 0.5)
+        known = self.get_commands()
+        close = MEANT.get(name.lower()) or nearest(name, known, 0.5)
         hint = f"\nDid you mean this?\n    {close}" if close else ""
         raise CommandNotFound(f"Command not found: {name}{hint}")
 
@@ -131,7 +132,16 @@ class Kernel:
             return self._list(output, words[1:], settings.get("json", False))
         if name == "help" or settings.get("help"):
             return self._help(output, words[1:2] if name == "help" else words[:1])
+        if self._is_group(name):
+            return self._list(output, [name], settings.get("json", False))
         return self._execute(self.find(name), words[1:], output, settings.get("json", False))
+
+    def _is_group(self, name: str) -> bool:
+        """Whether *name* is no command, but what several begin with: `queue`, `make`."""
+        if name in COMMANDS or not name:
+            return False
+        known = self.get_commands()
+        return name not in known and any(one.startswith(f"{name}:") for one in known)
 
     def call(
         self,

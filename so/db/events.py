@@ -82,6 +82,10 @@ class Events:
         heard = self._heard if self._heard is not None else self._gather()
         return event in heard and not _muted.get()
 
+    def heard(self) -> dict[str, list[Listener]]:
+        """Every listener by the event it hears, observers' methods among them."""
+        return self._heard if self._heard is not None else self._gather()
+
     def _gather(self) -> dict[str, list[Listener]]:
         heard: dict[str, list[Listener]] = {}
         for events in [*self._ancestors(), self]:

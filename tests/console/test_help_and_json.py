@@ -15,9 +15,9 @@ from so.console.commands import COMMANDS
 from so.console.output import Output
 from so.console.signature import Signature
 
-# They run until they are stopped, or need a file, or users; the rest is called with these words.
-NOT_CALLED = {"user:list", "user:sessions", "queue:work", "restore"}
-WORDS = {"queue:monitor": ["default"], "config:show": ["app"]}
+# They run until they are stopped, or need a file, users or a model; these words for the rest.
+NOT_CALLED = {"user:list", "user:sessions", "queue:work", "restore", "model:show"}
+WORDS = {"queue:monitor": ["default"], "config:show": ["app"], "db:table": ["jobs"]}
 
 
 def class_of(name: str) -> type[Command]:

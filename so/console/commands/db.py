@@ -124,8 +124,7 @@ class DbSeed(Command):
     def handle(self) -> int:
         """Run the seeder's `run()`, whatever it asks for injected."""
         name = str(self.argument("seeder") or self.option("class"))
-        seeder = self.app.make(_seeder(self.app.database_path("seeders"), name))
-        self.app.call(seeder.run)
+        self.app.make("seeding")(_seeder(self.app.database_path("seeders"), name))
         self.info(f"seeded: {name}")
         return 0
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from so.console.command import Command
+from so.db.naming import plural, snake
 from so.errors import CommandError
 
 _NAME = re.compile(r"^[A-Za-z_]\w*$")
@@ -32,7 +33,9 @@ class _Make(Command):
         if self.suffix and not name.endswith(self.suffix):
             name += self.suffix
         dashed = _snake(name).replace("_", "-")
-        text = self.template.replace("{Name}", name).replace("{dashed}", dashed)
+        model = name.removesuffix(self.suffix) if self.suffix else name
+        text = self.template.replace("{Name}", name).replace("{Model}", model)
+        text = text.replace("{dashed}", dashed)
         module = self.app.base_path(f"{self.folder}.py")
         file = self.app.base_path(f"{self.folder}/{_snake(name)}.py")
         if module.is_file():
@@ -55,6 +58,11 @@ class _Make(Command):
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def table_of(model: str) -> str:
+    """The table of a model by its name, as the model itself takes it."""
+    return plural(snake(model))
 
 
 def _make_package(folder: Path, docstring: str) -> None:
@@ -127,9 +135,13 @@ class {Name}:
 
 
 class MakeModel(_Make):
-    """A model."""
+    """A model, and what goes with it."""
 
-    signature = "make:model {name : Such as Product}"
+    signature = (
+        "make:model {name : Such as Product} {--m|migration : Its table as well} "
+        "{--c|controller : A controller} {--r|resource : The same, with the actions of a resource} "
+        "{--f|factory : A factory} {--s|seed : A seeder}"
+    )
     description = "Create a model"
     folder, kind = "app/models", "Model"
     template = '''"""{Name}."""
@@ -142,6 +154,20 @@ class {Name}(Model):
 
     fillable = ["name"]
 '''
+
+    def handle(self) -> int:
+        """Write the model, then the rest that was asked for."""
+        name = str(self.argument("name"))
+        code = super().handle()
+        if self.option("migration"):
+            code = code or self.call("make:migration", {"name": f"create_{table_of(name)}_table"})
+        if self.option("controller") or self.option("resource"):
+            code = code or self.call("make:controller", {"name": name})
+        if self.option("factory"):
+            code = code or self.call("make:factory", {"name": name})
+        if self.option("seed"):
+            code = code or self.call("make:seeder", {"name": name})
+        return code
 
 
 class MakeMiddleware(_Make):
@@ -267,12 +293,303 @@ class MakeSeeder(_Make):
     folder, suffix, kind = "database/seeders", "Seeder", "Seeder"
     template = '''"""{Name}: run with `sixorbit db:seed --class={Name}`."""
 
-from so import DB
+from so import Seeder
+
+
+class {Name}(Seeder):
+    """Say what it fills; `self.call(Other)` runs another seeder."""
+
+    def run(self) -> None:
+        pass
+'''
+
+
+class MakeFactory(_Make):
+    """A factory of a model."""
+
+    signature = "make:factory {name : Of the model, such as Product}"
+    description = "Create a model factory"
+    folder, suffix, kind = "database/factories", "Factory", "Factory"
+    template = '''"""{Name}."""
+
+from app.models import {Model}
+from so import Factory
+
+
+class {Name}(Factory):
+    """Used as `{Model}.factory(3).create()`."""
+
+    model = {Model}
+
+    def definition(self) -> dict:
+        return {"name": f"{Model} {self.number}"}
+'''
+
+
+class MakePolicy(_Make):
+    """A policy of a model."""
+
+    signature = "make:policy {name : Such as OrderPolicy}"
+    description = "Create a policy"
+    folder, suffix, kind = "app/policies", "Policy", "Policy"
+    template = '''"""{Name}."""
 
 
 class {Name}:
-    """Say what it fills."""
+    """Register with `Gate.policy({Model}, {Name})`; asked as `Gate.allows("update", record)`."""
 
-    def run(self) -> None:
-        DB.transaction(lambda: None)
+    def view(self, user, record) -> bool:
+        return True
+
+    def create(self, user) -> bool:
+        return False
+
+    def update(self, user, record) -> bool:
+        return False
+
+    def delete(self, user, record) -> bool:
+        return False
+'''
+
+
+class MakeRequest(_Make):
+    """The rules of a form."""
+
+    signature = "make:request {name : Such as StoreOrder}"
+    description = "Create the rules of a request"
+    folder, suffix, kind = "app/requests", "Request", "Request"
+    template = '''"""{Name}."""
+
+from so import Request
+
+
+class {Name}:
+    """Used as `given = {Name}.validated(request)`."""
+
+    rules = {"name": "required|string|max:100"}
+    messages: dict[str, str] = {}
+
+    @classmethod
+    def validated(cls, request: Request) -> dict:
+        """What came, if it is right; 422 with every fault otherwise."""
+        return request.validate(cls.rules, cls.messages)
+'''
+
+
+class MakeResource(_Make):
+    """The JSON form of a model."""
+
+    signature = "make:resource {name : Such as Order}"
+    description = "Create the JSON form of a model"
+    folder, suffix, kind = "app/resources", "Resource", "Resource"
+    template = '''"""{Name}."""
+
+
+class {Name}:
+    """Used as `{Name}.of(record)`, or `{Name}.each(records)`."""
+
+    @staticmethod
+    def of(record) -> dict:
+        return {"id": record.get_key(), "name": record.name}
+
+    @classmethod
+    def each(cls, records) -> list[dict]:
+        return [cls.of(record) for record in records]
+'''
+
+
+class MakeTest(_Make):
+    """A test of the application."""
+
+    signature = "make:test {name : Such as OrdersTest}"
+    description = "Create a test"
+    folder, kind = "tests", "Test"
+    template = '''"""{Name}."""
+
+import unittest
+from pathlib import Path
+
+from so import Application
+from so.testing import Client
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class {Name}(unittest.TestCase):
+    """Run by `bin/sixorbit test`, with pytest or without."""
+
+    def setUp(self) -> None:
+        memory = {"driver": "sqlite", "database": ":memory:"}
+        database = {"default": "memory", "connections": {"memory": memory, "cache": memory}}
+        self.app = Application(ROOT, {"app": {"env": "testing"}, "database": database})
+        self.enterContext(self.app)
+        self.app.install_tables()
+
+    def test_the_first_page_answers(self) -> None:
+        self.assertEqual(Client(self.app).get("/").status, 200)
+'''
+
+    def handle(self) -> int:
+        """Write the file under a name that test runners find."""
+        name = str(self.argument("name"))
+        if not _NAME.match(name):
+            raise CommandError(f"{name!r} is no class name: letters, digits and underscores only")
+        file = self.app.base_path(f"tests/test_{_snake(name.removesuffix('Test')) or 'app'}.py")
+        if file.exists():
+            raise CommandError(f"{file} exists already: choose another name")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        (file.parent / "__init__.py").touch()
+        file.write_text(self.template.replace("{Name}", name), encoding="utf-8")
+        self.info(f"Test created: {file.relative_to(self.app.base_path())}")
+        return 0
+
+
+class MakeEvent(_Make):
+    """Something that happened."""
+
+    signature = "make:event {name : Such as OrderShipped}"
+    description = "Create an event"
+    folder, kind = "app/events", "Event"
+    template = '''"""{Name}."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class {Name}:
+    """Tell of it with `{Name}(…).fire()`, hear of it with `{Name}.listen(fn)`."""
+
+    subject: object
+    listeners: ClassVar[list[Callable[["{Name}"], object]]] = []
+
+    @classmethod
+    def listen(cls, listener: Callable[["{Name}"], object]) -> None:
+        cls.listeners.append(listener)
+
+    def fire(self) -> None:
+        for listener in self.listeners:
+            listener(self)
+'''
+
+
+class MakeListener(_Make):
+    """Who hears of an event."""
+
+    signature = "make:listener {name : Such as SendShipmentNotice}"
+    description = "Create a listener"
+    folder, kind = "app/listeners", "Listener"
+    template = '''"""{Name}."""
+
+
+class {Name}:
+    """Register in a provider: `SomeEvent.listen({Name}())`."""
+
+    def __call__(self, event) -> None:
+        pass
+'''
+
+
+class MakeRule(_Make):
+    """A validation rule."""
+
+    signature = "make:rule {name : Such as Iban}"
+    description = "Create a validation rule"
+    folder, kind = "app/rules", "Rule"
+    template = '''"""{Name}."""
+
+
+class {Name}:
+    """Used as `{"field": ["required", {Name}()]}`."""
+
+    def passes(self, attribute: str, value: object) -> bool:
+        return value is not None
+
+    def message(self) -> str:
+        return "The :attribute field is not right."
+'''
+
+
+class MakeCast(_Make):
+    """A cast of a model's attribute."""
+
+    signature = "make:cast {name : Such as Coordinates}"
+    description = "Create a cast"
+    folder, kind = "app/casts", "Cast"
+    template = '''"""{Name}."""
+
+
+class {Name}:
+    """Used as `casts = {"column": {Name}}`."""
+
+    def get(self, model, key, value, attributes):
+        return value
+
+    def set(self, model, key, value, attributes):
+        return value
+'''
+
+
+class MakeMail(_Make):
+    """A notification that goes out by mail."""
+
+    signature = "make:mail {name : Such as InvoiceDue}"
+    description = "Create a notification by mail"
+    folder, kind = "app/notifications", "Mail"
+    template = '''"""{Name}."""
+
+from so import MailMessage, Notification
+
+
+class {Name}(Notification):
+    """Sent with `user.notify({Name}())`."""
+
+    def via(self, notifiable=None) -> list[str]:
+        return ["mail"]
+
+    def to_mail(self, notifiable) -> MailMessage:
+        return MailMessage("{Name}").line("Write what happened.")
+'''
+
+
+class MakeObserver(_Make):
+    """Who hears of a model's events."""
+
+    signature = "make:observer {name : Such as OrderObserver}"
+    description = "Create a model observer"
+    folder, suffix, kind = "app/observers", "Observer", "Observer"
+    template = '''"""{Name}."""
+
+
+class {Name}:
+    """Register with `{Model}.observe({Name})`."""
+
+    def created(self, record) -> None:
+        pass
+
+    def updated(self, record) -> None:
+        pass
+
+    def deleted(self, record) -> None:
+        pass
+'''
+
+
+class MakeException(_Make):
+    """An error of the application."""
+
+    signature = "make:exception {name : Such as StockTooLow}"
+    description = "Create an exception"
+    folder, kind = "app/exceptions", "Exception"
+    template = '''"""{Name}."""
+
+from so import HttpException
+
+
+class {Name}(HttpException):
+    """Answered with status 422 and its message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 422)
 '''

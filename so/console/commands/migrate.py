@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from so.console.command import Command
+from so.db import schema
 from so.db.manager import Database
 from so.db.migrations import Migrator
+from so.db.tables import drop_all
 from so.errors import CommandError
 from so.settings.database import DatabaseSettings
 from so.support import numbers
@@ -74,6 +77,11 @@ class _Migrate(Command):
             raise CommandError(f"--{name} must be a number from 1, not {given!r}")
         return int(given)
 
+    def report(self, name: str, ms: float) -> None:
+        """Print a file that was applied."""
+        if not self.wants_json:
+            self.line(f"  {name} {ms:.0f} ms DONE")
+
     def tell(self, verb: str, names: list[str], nothing: str) -> None:
         """Say what was done, or that there was nothing to do."""
         if self.wants_json:
@@ -100,7 +108,7 @@ class Migrate(_Migrate):
         migrator = self.migrator(database)
         if self.option("pretend"):
             return self._pretend(migrator)
-        done = migrator.run(self.number("step"), self._report)
+        done = migrator.run(self.number("step"), self.report)
         self.tell("Applied", done, "Nothing to migrate")
         if self.option("seed"):
             seed = self.call_silently if self.wants_json else self.call
@@ -118,10 +126,6 @@ class Migrate(_Migrate):
                 self.line(f"{statement};")
         return 0
 
-    def _report(self, name: str, ms: float) -> None:
-        if not self.wants_json:
-            self.line(f"  {name} {ms:.0f} ms DONE")
-
 
 class MigrateRollback(_Migrate):
     """Undoes the last batch."""
@@ -135,13 +139,93 @@ class MigrateRollback(_Migrate):
 
     def handle(self, database: Database) -> int:
         """Undo and print what was undone."""
-        done = self.migrator(database).roll_back(self.number("step"), self._report)
+        done = self.migrator(database).roll_back(self.number("step"), undone(self))
         self.tell("Undid", done, "Nothing to roll back")
         return 0
 
-    def _report(self, name: str, ms: float) -> None:
+
+def undone(command: Command) -> Callable[[str, float], None]:
+    """A report that prints each file that was undone."""
+
+    def report(name: str, ms: float) -> None:
+        if not command.wants_json:
+            command.line(f"  {name} {ms:.0f} ms UNDONE")
+
+    return report
+
+
+class _Anew(_Migrate):
+    """Brings everything back to nothing, and up again."""
+
+    destructive = True
+
+    def up(self, database: Database, done: dict[str, list[str]]) -> int:
+        """Apply all migrations; seed where that was asked for. *done* is what was done before."""
+        applied = self.migrator(database).run(None, self.report)
+        if self.wants_json:
+            self.json({**done, "applied": applied})
+        else:
+            self.tell("Applied", applied, "Nothing to migrate")
+        seeder = self.option("seeder")
+        if not (self.option("seed") or seeder):
+            return 0
+        seed = self.call_silently if self.wants_json else self.call
+        return seed("db:seed", {"--force": True, "--class": seeder or "DatabaseSeeder"})
+
+
+class MigrateFresh(_Anew):
+    """Drops every table, whoever made it."""
+
+    signature = (
+        "migrate:fresh {--seed : Run db:seed afterwards} {--seeder= : That seeder instead} "
+        "{--force : Do not ask in production} {--connection= : Default: the default one}"
+    )
+    description = "Drop all tables, then install and migrate"
+
+    def handle(self, database: Database) -> int:
+        """Drop, install, migrate, seed."""
+        connection = database.connection(self.option("connection"))
+        dropped = drop_all(connection)
         if not self.wants_json:
-            self.line(f"  {name} {ms:.0f} ms UNDONE")
+            self.info(f"Dropped {len(dropped)} table{'s' if len(dropped) != 1 else ''}")
+        schema.install(connection)
+        return self.up(database, {"dropped": dropped})
+
+
+class MigrateReset(_Migrate):
+    """Undoes every migration."""
+
+    signature = (
+        "migrate:reset {--force : Do not ask in production} "
+        "{--connection= : Default: the default one}"
+    )
+    description = "Undo all migrations"
+    destructive = True
+
+    def handle(self, database: Database) -> int:
+        """Undo all."""
+        done = self.migrator(database).roll_back(None, undone(self), everything=True)
+        self.tell("Undid", done, "Nothing to roll back")
+        return 0
+
+
+class MigrateRefresh(_Anew):
+    """Undoes every migration by its own rollback, and applies it again."""
+
+    signature = (
+        "migrate:refresh {--step= : Only that many files} {--seed : Run db:seed afterwards} "
+        "{--seeder= : That seeder instead} {--force : Do not ask in production} "
+        "{--connection= : Default: the default one}"
+    )
+    description = "Undo all migrations, then apply them again"
+
+    def handle(self, database: Database) -> int:
+        """Undo, apply, seed."""
+        steps = self.number("step")
+        done = self.migrator(database).roll_back(steps, undone(self), everything=steps is None)
+        if not self.wants_json:
+            self.tell("Undid", done, "Nothing to roll back")
+        return self.up(database, {"undone": done})
 
 
 class MigrateStatus(_Migrate):

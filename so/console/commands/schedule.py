@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from so.console.command import Command
-from so.errors import DatabaseError
+from so.errors import CommandError, DatabaseError
 from so.systems.queue import Schedule
 
 
@@ -112,6 +112,27 @@ class ScheduleList(ScheduleCommand):
                 [[*(row[name] for name in self.SHOWN), _minute(row["next_run"])] for row in rows],
             )
         return 0
+
+
+class ScheduleTest(ScheduleCommand):
+    """Runs one task now, whatever its time."""
+
+    signature = "schedule:test {name : The task, or a part of its name}"
+    description = "Run one task of the schedule now"
+    hidden = False
+
+    def handle(self) -> int:
+        """Run it; 1 if it failed."""
+        schedule, name = self.load(), str(self.argument("name"))
+        tasks = schedule.keyed()
+        found = [key for key in tasks if key == name] or [key for key in tasks if name in key]
+        if len(found) != 1:
+            known = ", ".join(found or tasks) or "none"
+            what = "several tasks fit" if found else "there is no task"
+            raise CommandError(f"{what} {name!r}: {known}")
+        done = schedule.run_now(tasks[found[0]])
+        self.info(f"{found[0]}: done") if done else self.error(f"{found[0]}: FAILED")
+        return 0 if done else 1
 
 
 def _minute(moment: datetime | None) -> str:

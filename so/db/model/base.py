@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from so.db.model import eager
 from so.db.model.attributes import _put
@@ -23,6 +23,9 @@ from so.db.relations.has import HasMany, HasOne, MorphMany, MorphOne
 from so.db.relations.pivot import BelongsToMany
 from so.db.relations.through import HasManyThrough
 from so.errors import LazyLoadingViolation, RelationError
+
+if TYPE_CHECKING:
+    from so.db.factories import Factory
 
 R = TypeVar("R")
 
@@ -98,6 +101,13 @@ class Model(Serialising, metaclass=ModelMeta):
     def get_route_key(self) -> Any:
         """What stands for this model in a URL: its key."""
         return self.get_key()
+
+    @classmethod
+    def factory(cls, count: int | None = None) -> Factory:
+        """Records for tests: `User.factory(3).create(role="admin")`; FactoryError without one."""
+        from so.db.factories import factory_of
+
+        return factory_of(cls, count)
 
     # --- what is loaded
 

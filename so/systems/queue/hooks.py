@@ -35,6 +35,10 @@ class Hooks:
     def __init__(self) -> None:
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
 
+    def hooks_by_kind(self) -> dict[str, list[Callable[..., Any]]]:
+        """Every hook by what it is told about."""
+        return {kind: list(found) for kind, found in self._hooks.items()}
+
     def before(self, fn: Callable[[JobEvent], Any]) -> Callable[[JobEvent], Any]:
         """Call *fn* before each job."""
         return self.listen("before", fn)

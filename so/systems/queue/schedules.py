@@ -418,6 +418,14 @@ class Schedule:
             log.exception("queue: the scheduled %s %r failed", task.kind, task.label)
             return False
 
+    def run_now(self, task: Task) -> bool:
+        """Begin *task* whatever its time; False if it failed. A job is queued."""
+        if task.kind == "job":
+            self._queue.push(
+                task.work if isinstance(task.work, Job) else task.work(), task.queue_name
+            )
+        return self._start(task)
+
     def sweep(self) -> int:
         """Delete runs of a month ago, except the latest of each task; how many."""
         conn, now = self._queue.source.connection(), int(self._queue.clock.time())

@@ -161,9 +161,7 @@ def _workers(app: Any, facts: Facts) -> Light:
         text = f"no worker runs and {waiting:,} jobs wait: start `sixorbit queue:work`"
         return Light("Workers", "/workers", state, text)
     count = sum(worker.processes for worker in workers)
-    return Light(
-        "Workers", "/workers", "ok", f"{count} processes in {len(workers)} places"
-    )
+    return Light("Workers", "/workers", "ok", f"{count} processes in {len(workers)} places")
 
 
 def _failed(app: Any, facts: Facts) -> Light:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
@@ -275,7 +276,11 @@ def test_no_page_takes_more_than_twelve_statements(erp, viewer, monkeypatch):
     for path in PLAIN:
         viewer.get(f"/console{path}")  # what is looked up once is looked up now
         ran: list[str] = []
-        listener = lambda query, ran=ran: ran.append(query.sql)  # noqa: E731 - of one page alone
+
+        def listener(query, ran=ran):
+            if threading.current_thread() is threading.main_thread():  # the sealer has one as well
+                ran.append(query.sql)
+
         erp.db.listen(listener)
         viewer.get(f"/console{path}")
         erp.db.forget_listener(listener)

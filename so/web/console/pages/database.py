@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from so.db.migrations import Migrator
+from so.db.tables import sizes, whole_size
 from so.http.request import Request
 from so.settings.backup import BackupSettings
 from so.settings.database import DatabaseSettings
@@ -14,7 +14,6 @@ from so.support.markup import Markup, join
 from so.web.console.parts import facts, moment, section, size, table
 
 TITLE = "Database"
-_WITHOUT_ROWID = re.compile(r"without\s+rowid", re.IGNORECASE)
 
 
 def data(app: Any, request: Request) -> dict[str, Any]:
@@ -26,37 +25,12 @@ def data(app: Any, request: Request) -> dict[str, Any]:
         "version": db.scalar(
             "select sqlite_version()" if db.dialect.name == "sqlite" else "select version()"
         ),
-        "tables": _sqlite(db) if db.dialect.name == "sqlite" else _server(db),
+        "tables": [vars(one) for one in sizes(db)],
+        "bytes": whole_size(db),
         "pending": [str(getattr(one, "name", one)) for one in Migrator(db, folder).pending()],
         "server": {} if db.dialect.name == "sqlite" else _status(db),
         "last_backup": last_backup(app),
     }
-
-
-def _sqlite(db: Any) -> list[dict[str, Any]]:
-    """Rows as the highest key says, which costs one look each; bytes of the whole file alone."""
-    listed = db.table("sqlite_master").where("type", "table").order_by("name").get(["name", "sql"])
-    known = [row["name"] for row in listed if not _WITHOUT_ROWID.search(row["sql"] or "")]
-    quoted = [str(name).replace('"', '""') for name in known]
-    highest = " union all ".join(f'select max(rowid) from "{name}"' for name in quoted)  # noqa: S608 - quoted
-    rows = [row[0] for row in db.select_tuples(highest)] if known else []
-    found = [
-        {"name": name, "rows": count, "bytes": None}
-        for name, count in zip(known, rows, strict=True)
-    ]
-    pages = int(db.scalar("pragma page_count")) * int(db.scalar("pragma page_size"))
-    return [*found, {"name": "the whole file", "rows": None, "bytes": pages}]
-
-
-def _server(db: Any) -> list[dict[str, Any]]:
-    rows = db.select(
-        "select table_name as name, table_rows as amount, data_length + index_length as bytes"
-        " from information_schema.tables where table_schema = database() order by bytes desc"
-    )
-    return [
-        {"name": row["name"], "rows": row["amount"], "bytes": int(row["bytes"] or 0)}
-        for row in rows
-    ]
 
 
 def _status(db: Any) -> dict[str, Any]:
@@ -84,6 +58,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
     about = facts(
         {
             "Engine": f"{data['engine']} {data['version']}",
+            "Size": size(data["bytes"]),
             "Pending migrations": data["pending"] or "none",
             "Last backup": moment(data["last_backup"])
             if data["last_backup"]
