@@ -220,6 +220,10 @@ class Crew:
             self._beat()
 
     def _look(self) -> None:
+        # First: nothing can be asked of a file that is gone.
+        if not self.supervisor.is_stopping and self._opened.is_replaced():
+            self.supervisor.stop()
+            return
         conn = self._connection()
         self._paused = self.queue.control.paused(conn)
         generation = self.queue.control.generation(conn)

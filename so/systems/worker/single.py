@@ -168,6 +168,10 @@ class Single:
     # --- looking around ---
 
     def _look(self) -> None:
+        # First: nothing can be asked of a file that is gone.
+        if not self.worker.stopping and self._opened.is_replaced():
+            self.worker.stop()
+            return
         now = time.monotonic()
         if not self.worker.stopping and self._opened.is_replaced():
             self.worker.stop()  # first, for that file is not spoken to any more
