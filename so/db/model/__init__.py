@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from so.db.model.base import Model
 from so.db.model.collection import Models, Related
-from so.db.model.existence import ModelQuery
+from so.db.model.query import ModelQuery
 from so.db.relations.definition import relation
 from so.db.soft_deletes import SoftDeletes, SoftDeletingScope
 from so.db.uuids import HasUuids

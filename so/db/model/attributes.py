@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from so.db.casts import Cast
-from so.db.model.meta import is_unguarded
+from so.db.model.switches import is_unguarded
 from so.errors import CastError, MassAssignmentError, MissingAttributeError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from so.db.model import eager
 from so.db.model.attributes import _put
 from so.db.model.collection import Related
-from so.db.model.existence import ModelQuery
 from so.db.model.meta import ModelMeta
+from so.db.model.query import ModelQuery
 from so.db.model.serialising import Serialising
 from so.db.naming import snake
 from so.db.relations.base import Relation

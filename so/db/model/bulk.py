@@ -11,13 +11,13 @@ from typing import Any
 
 from so.db import clauses as c
 from so.db.expressions import Expression
-from so.db.model.making import MakingQuery
+from so.db.model.scoped import ScopedQuery
 from so.db.query import Query
 
 Row = Mapping[str, Any]
 
 
-class BulkQuery(MakingQuery):
+class BulkQuery(ScopedQuery):
     """The writing half of the builder, as a model does it."""
 
     _hook_was_asked = False

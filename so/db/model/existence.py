@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
-from so.db.model.bulk import BulkQuery
+from so.db.model.scoped import ScopedQuery
 from so.errors import RelationError
 
 Fill = Callable[[Any], Any] | None
 
 
-class ModelQuery(BulkQuery):
-    """A query for models of one class: see `query`, `making`, `bulk` and this module."""
+class Existence(ScopedQuery):
+    """has, where_has, doesnt_have, with_count and their twins."""
 
     def has(
         self,

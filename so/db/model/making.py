@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from so.db.model.collection import Models
-from so.db.model.query import ScopedQuery
+from so.db.model.scoped import ScopedQuery
 from so.errors import UniqueConstraintError
 
 Values = Mapping[str, Any]

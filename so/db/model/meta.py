@@ -7,28 +7,20 @@ this one is for: queries, listeners, switches and the registry of types live her
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from so.db import events
 from so.db.model.plan import Plan
+from so.db.model.switches import unguarded, within
 from so.db.naming import plural, snake
 from so.errors import RelationError
 from so.support.near import nearest
 
 if TYPE_CHECKING:
-    from so.db.model.base import Model
-    from so.db.model.existence import ModelQuery
+    from so.db.model.query import ModelQuery
 
-_unguarded: ContextVar[bool] = ContextVar("so_model_unguarded", default=False)
 _types: dict[str, list[weakref.ref[ModelMeta]]] = {}
-
-
-def is_unguarded() -> bool:
-    """Is mass assignment open to every column in this context?"""
-    return _unguarded.get()
 
 
 class ModelMeta(type):
@@ -126,11 +118,11 @@ class ModelMeta(type):
 
     def unguarded(cls, fn: Callable[[], Any] | None = None) -> Any:
         """Run *fn* with mass assignment open to every column; without it, for a `with` block."""
-        return _within(_set(_unguarded), fn)
+        return within(unguarded(), fn)
 
     def without_events(cls, fn: Callable[[], Any] | None = None) -> Any:
         """Run *fn* with no listener hearing of any model; without it, for a `with` block."""
-        return _within(events.muted(), fn)
+        return within(events.muted(), fn)
 
     def observe(cls, observers: Any) -> None:
         """Let an observer (object or class), or several, hear of this class's events."""
@@ -181,7 +173,7 @@ class ModelMeta(type):
 
     # --- types by name
 
-    def for_alias(cls, alias: str, near: str | None = None) -> type[Model]:
+    def for_alias(cls, alias: str, near: str | None = None) -> type[Any]:
         """The model class whose `type_alias` this is; RelationError if none is known.
 
         Of several, the one in the module *near* is taken, else the one defined last.
@@ -189,15 +181,15 @@ class ModelMeta(type):
         known = [found for ref in _types.get(alias, ()) if (found := ref()) is not None]
         for found in reversed(known):
             if near is not None and found.__module__ == near:
-                return found  # type: ignore[return-value]
+                return found
         if known:
-            return known[-1]  # type: ignore[return-value]
+            return known[-1]
         raise RelationError(
             f"unknown model type {alias!r}: no model class of that name (or type_alias) is "
             "imported; import its module, or set type_alias on the class"
         )
 
-    def aliases(cls) -> dict[str, type[Model]]:
+    def aliases(cls) -> dict[str, type[Any]]:
         """Every known model class by its type alias."""
         return {alias: cls.for_alias(alias) for alias, refs in _types.items() if _alive(refs)}
 
@@ -227,19 +219,3 @@ def _nearest(name: str, cls: ModelMeta) -> str:
     names = [*dir(cls._query_class), *cls._plan.scopes, *cls._plan.reserved]
     close = nearest(name, [n for n in names if not n.startswith("_")])
     return f"; did you mean {close!r}?" if close else ""
-
-
-@contextmanager
-def _set(switch: ContextVar[bool]) -> Iterator[None]:
-    token = switch.set(True)
-    try:
-        yield
-    finally:
-        switch.reset(token)
-
-
-def _within(block: AbstractContextManager[None], fn: Callable[[], Any] | None) -> Any:
-    if fn is None:
-        return block
-    with block:
-        return fn()

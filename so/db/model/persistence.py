@@ -19,7 +19,6 @@ from so.errors import DatabaseError, ModelNotFoundError, StaleModelError
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
-    from so.db.model.existence import ModelQuery
 
 R = TypeVar("R")
 
@@ -77,10 +76,10 @@ class Persistence(Attributes):
             )
         return bindable(key)
 
-    def _row_query(self) -> ModelQuery:
+    def _row_query(self) -> Any:
         """A query for this model's row alone, past every global scope."""
         model: Any = type(self)
-        query: ModelQuery = model.on(self._home()).without_global_scopes()
+        query = model.on(self._home()).without_global_scopes()
         return query.where(self.primary_key, self._key_of_row())
 
     def fresh_timestamp(self) -> datetime:
@@ -330,7 +329,7 @@ class Persistence(Attributes):
 
     def _step_in_row(self, sign: str, column: str, amount: Any, extra: Mapping[str, Any]) -> int:
         query = self._row_query()
-        count = query._step({column: amount}, sign, self._stored_extra(extra))
+        count: int = query._step({column: amount}, sign, self._stored_extra(extra))
         if not count:
             return 0
         before = {name: self._original.get(name) for name in (column, *extra)}

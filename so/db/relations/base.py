@@ -14,7 +14,7 @@ from so.db import clauses as c
 from so.db.expressions import bindable
 from so.db.model import eager
 from so.db.model.collection import Models, Related
-from so.db.model.existence import ModelQuery
+from so.db.model.query import ModelQuery
 from so.db.query import Query
 from so.errors import RelationError
 
@@ -25,6 +25,7 @@ _TIE = "so_tie"
 class Relation(ModelQuery):
     """A query for the models related to `parent`."""
 
+    is_relation: ClassVar[bool] = True
     many: ClassVar[bool] = True
     name: str = ""
     _tied_to: list[c.Node] | None = None

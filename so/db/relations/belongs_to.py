@@ -7,7 +7,7 @@ from typing import Any
 
 from so.db import clauses as c
 from so.db.model import eager
-from so.db.model.query import key_of
+from so.db.model.scoped import key_of
 from so.db.relations.base import Relation
 from so.errors import RelationError
 

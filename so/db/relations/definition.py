@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from so.errors import RelationError
-
-if TYPE_CHECKING:
-    from so.db.relations.base import Relation
 
 
 class relation:
@@ -40,12 +37,10 @@ class relation:
             f"related({self.name!r})"
         )
 
-    def of(self, model: Any) -> Relation:
+    def of(self, model: Any) -> Any:
         """The relation of *model*, as a query that knows its name."""
-        from so.db.relations.base import Relation
-
         found = self.method(model)
-        if not isinstance(found, Relation):
+        if not getattr(found, "is_relation", False):
             raise RelationError(
                 f"relation {self.name!r} of {type(model).__name__} returned "
                 f"{type(found).__name__}: return self.has_many(…), self.belongs_to(…) or the like"

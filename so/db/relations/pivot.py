@@ -14,7 +14,7 @@ from so.db import clauses as c
 from so.db.casts import DatetimeCast
 from so.db.expressions import bindable
 from so.db.model.collection import Models
-from so.db.model.query import key_of
+from so.db.model.scoped import key_of
 from so.db.query import Query
 from so.db.relations.base import Relation
 from so.db.rows import Row
