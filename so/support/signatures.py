@@ -133,6 +133,26 @@ def arity(fn: Callable[..., Any]) -> int:
     return count
 
 
+def demanded(fn: Callable[..., Any]) -> int:
+    """How many positional arguments *fn* demands; one with a default is its author's own."""
+    return sum(
+        one.default is one.empty
+        for one, _ in parameters(fn)
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    )
+
+
+def call_with(fn: Callable[..., Any], *values: Any) -> Any:
+    """fn with as many of *values* as it takes."""
+    try:
+        inspect.signature(fn).bind(*values)
+    except TypeError:
+        return call_with(fn, *values[:-1]) if values else fn()
+    except ValueError:  # a builtin without a signature
+        pass
+    return fn(*values)
+
+
 def class_of_method(fn: types.FunctionType) -> type | None:
     """The class whose body *fn* was defined in; None for a plain function."""
     path = fn.__qualname__.rpartition(".")[0]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from so.db.query.joins import JoinClause
-from so.db.query.query import Query
+from so.db.query.query import JoinClause, Query
 from so.db.query.recording import RecordingRunner, builder
 
 __all__ = ["JoinClause", "Query", "RecordingRunner", "builder"]

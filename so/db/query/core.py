@@ -6,17 +6,35 @@ conditions (where), clauses (select, join, group, order, …), reading and writi
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, Self
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from so.db import clauses as c
 from so.db.expressions import PLAIN, Expression, bindable
 from so.db.grammar.base import SECTIONS, Grammar
+from so.db.rows import Collection, Row
 from so.errors import InvalidArgumentError
+from so.support.signatures import call_with
 
 Callback = Callable[..., Any]
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
+OPERATORS: frozenset[str] = frozenset(
+    "= < > <= >= <> != <=> & | ^ << >> &~ ~ ~* !~ !~* ~~* !~~* ilike rlike regexp like is".split()
+) | {
+    "like binary",
+    "not like",
+    "is not",
+    "not rlike",
+    "not regexp",
+    "similar to",
+    "not similar to",
+    "not ilike",
+}
+EQUAL = frozenset({"=", "<=>", "is"})
+UNEQUAL = frozenset({"!=", "<>", "is not"})
+_BOOLEANS = frozenset({"and", "or", "and not", "or not"})
 _SECTION_NAMES = {name: name for name in SECTIONS} | {
     "groupBy": "group_by",
     "unionOrder": "union_order",
@@ -219,6 +237,139 @@ class QueryCore:
         result = fn(self)
         return self if result is None else result
 
+    # --- the words in which the parts of a query speak to each other --------------------------
+
+    if TYPE_CHECKING:
+
+        def where(self, *args: Any, **kwargs: Any) -> Self: ...
+        def where_column(self, *args: Any, **kwargs: Any) -> Self: ...
+        def where_nested(self, *args: Any, **kwargs: Any) -> Self: ...
+        def where_null(self, *args: Any, **kwargs: Any) -> Self: ...
+        def where_between(self, *args: Any, **kwargs: Any) -> Self: ...
+        def where_not_null(self, *args: Any, **kwargs: Any) -> Self: ...
+        def select(self, *args: Any, **kwargs: Any) -> Self: ...
+        def select_raw(self, *args: Any, **kwargs: Any) -> Self: ...
+        def order_by(self, *args: Any, **kwargs: Any) -> Self: ...
+        def reorder(self, *args: Any, **kwargs: Any) -> Self: ...
+        def limit(self, *args: Any, **kwargs: Any) -> Self: ...
+        def offset(self, *args: Any, **kwargs: Any) -> Self: ...
+        def _join_clause(self, kind: str, table: Any) -> Any: ...
+        def get(self, *args: Any, **kwargs: Any) -> Any: ...
+        def get_count_for_pagination(self, columns: Any = ...) -> int: ...
+        def exists(self) -> bool: ...
+        def insert(self, values: Any) -> bool: ...
+
+    # --- adding clauses -------------------------------------------------------------------------
+
+    def _add(self, node: c.Node) -> Self:
+        self.tree.conditions.append(node)
+        return self
+
+    def _operator(self, operator: Any) -> str:
+        """*operator* as the caller wrote it, if it is one."""
+        if isinstance(operator, str):
+            word = operator.lower()
+            if word in OPERATORS or word in self.grammar.operators:
+                return operator
+        raise InvalidArgumentError(
+            f"unknown operator {operator!r}: use =, !=, <, <=, >, >=, like, not like, …"
+        )
+
+    def keep_together(self) -> Self:
+        """Put the conditions so far in parentheses, if what is added could change their meaning."""
+        self.tree.conditions = c.sealed(self.tree.conditions)
+        return self
+
+    def _kept(self) -> Self:
+        """A copy for conditions of our own: none that is there already can widen them."""
+        return self.clone().keep_together()
+
+    def for_nested_where(self) -> Self:
+        """An empty query on the same table, for conditions in parentheses."""
+        query = self._new_query()
+        query.tree.table = self.tree.table
+        return query
+
+    def _compare_null(self, column: c.Column, operator: str, boolean: str) -> Self:
+        word = operator.lower()
+        if word not in EQUAL and word not in UNEQUAL:
+            raise InvalidArgumentError("Illegal operator and value combination.")
+        return self._add(c.IsNull(boolean, column, word in UNEQUAL))
+
+    def _select_all(self, columns: tuple[Any, ...]) -> Self:
+        for column in columns:
+            if type(column) is str:
+                self._select_name(column)
+            elif isinstance(column, Mapping):
+                for name, some in column.items():
+                    self._select_as(name, some)
+            elif isinstance(column, (list, tuple)):
+                self._select_all(tuple(column))
+            else:
+                self._select_list().append(self._column(column))
+        return self
+
+    def _select_list(self) -> list[c.Column]:
+        if self.tree.columns is None:
+            self.tree.columns = []
+        return self.tree.columns
+
+    def _select_name(self, column: str) -> None:
+        columns = self._select_list()
+        if column not in columns:
+            columns.append(column)
+
+    def _select_as(self, name: str, column: Any) -> None:
+        if not is_queryable(column):
+            self._select_all((column,))
+            return
+        if self.tree.columns is None and isinstance(self.tree.table, str):
+            self.tree.columns = [self.grammar.alias_of(self.tree.table) + ".*"]
+        self.select_sub(column, name)
+
+    def select_sub(self, query: Any, as_: str) -> Self:
+        """Select what a sub-query gives, under the name *as_*."""
+        self._select_list().append(c.Aliased(self._sub(query), as_))
+        return self
+
+    def _order(self, order: Any) -> Self:
+        tree = self.tree
+        if tree.unions:
+            tree.union_orders = [*(tree.union_orders or []), order]
+        elif tree.orders is None:
+            tree.orders = [order]
+        else:
+            tree.orders.append(order)
+        return self
+
+    def get_limit(self) -> int | None:
+        """The limit, of the union if this is one."""
+        return self.tree.union_limit if self.tree.unions else self.tree.limit
+
+    def get_offset(self) -> int | None:
+        """The offset, of the union if this is one."""
+        return self.tree.union_offset if self.tree.unions else self.tree.offset
+
+    def _table(self, table: Any) -> Any:
+        if isinstance(table, (str, Expression, c.Aliased, c.RawSql)):
+            return table
+        raise InvalidArgumentError(
+            f"a table must be a name or an Expression, not {type(table).__name__}"
+        )
+
+    def _rows(self) -> Any:
+        """Run the select: what the connection gives."""
+        sql, bindings = self.grammar.compile_select(self._finished())
+        return self.runner.select(sql, bindings, not self._use_write)
+
+    def _hydrate(self, rows: Any) -> Any:
+        """What callers get for the rows a select gave; a model's query makes models of them."""
+        return rows if isinstance(rows, Collection) else collected(rows)
+
+    def _plain(self) -> Any:
+        """The query to use where rows are wanted as rows, whatever `_hydrate` makes of them."""
+        return self
+
     # --- sub-queries ----------------------------------------------------------------------------
 
     def for_sub_query(self) -> Self:
@@ -260,7 +411,7 @@ class QueryCore:
 
     def _bound(self, value: Any) -> Any:
         """A value given by the caller: converted, or an Expression as it is."""
-        return value if isinstance(value, Expression) else bindable(value)
+        return value if isinstance(value, Expression) else finite(bindable(value))
 
 
 _PARTS = {
@@ -308,15 +459,37 @@ def is_queryable(value: Any) -> bool:
     return callable(value) or as_query(value) is not None
 
 
-def call_with(fn: Callback, *values: Any) -> Any:
-    """fn with as many of *values* as it takes."""
-    try:
-        inspect.signature(fn).bind(*values)
-    except TypeError:
-        return call_with(fn, *values[:-1]) if values else fn()
-    except ValueError:  # a builtin without a signature
-        pass
-    return fn(*values)
+def collected(rows: Any) -> Collection[Any]:
+    """Rows from any runner as a Collection of Row."""
+    if not rows:
+        return Collection()
+    return Collection(
+        [Row(row) if isinstance(row, dict) and type(row) is not Row else row for row in rows]
+    )
+
+
+def finite(value: Any) -> Any:
+    """A float as a column can hold it: infinity is the greatest number, and NaN is NULL."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else math.copysign(sys.float_info.max, value)
+
+
+def checked_boolean(boolean: str) -> str:
+    """ "and" or "or", with or without " not", in any case."""
+    if boolean in _BOOLEANS:
+        return boolean
+    if isinstance(boolean, str) and boolean.lower() in _BOOLEANS:
+        return boolean.lower()
+    raise InvalidArgumentError(f'boolean must be "and" or "or", not {boolean!r}')
+
+
+def drop_bindings(tree: c.Select, *sections: str) -> None:
+    """Forget the bindings that were added by hand to these parts."""
+    for store in (tree.added, tree.replaced):
+        for section in sections:
+            if store:
+                store.pop(section, None)
 
 
 def _settled(condition: Any, query: QueryCore) -> Any:

@@ -1,4 +1,4 @@
-"""Joins, and the query that collects a join's conditions."""
+"""Joins: with tables, with sub-queries, on columns or on what a callback says."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from typing import Any, Self
 
 from so.db import clauses as c
 from so.db.expressions import Expression
-from so.db.query.core import MISSING
-from so.db.query.more_conditions import MoreConditions
+from so.db.query.core import QueryCore
 from so.db.query.twins import twin
 from so.errors import InvalidArgumentError
 
 _KINDS = frozenset({"inner", "left", "right", "cross", "straight_join", "full", "left outer"})
 
 
-class Joins(MoreConditions):
+class Joins(QueryCore):
     """The join methods."""
 
     @property
@@ -67,16 +66,6 @@ class Joins(MoreConditions):
             self.tree.joins = []
         self.tree.joins.append(node)
         return self
-
-    def _table(self, table: Any) -> Any:
-        if isinstance(table, (str, Expression, c.Aliased, c.RawSql)):
-            return table
-        raise InvalidArgumentError(
-            f"a table must be a name or an Expression, not {type(table).__name__}"
-        )
-
-    def _join_clause(self, kind: str, table: Any) -> JoinClause:
-        return JoinClause(self, kind, table)
 
     left_join = twin(join, type="left")
     right_join = twin(join, type="right")
@@ -135,36 +124,6 @@ class Joins(MoreConditions):
         return self._add_join(c.Join(_checked_kind(type), table, [], lateral=True))
 
     left_join_lateral = twin(join_lateral, type="left")
-
-
-class JoinClause(Joins):
-    """What a join's callback gets: `on`, `or_on`, every where method, and joins of its own."""
-
-    def __init__(self, parent: Joins, kind: str, table: Any) -> None:
-        super().__init__(parent.runner, parent.grammar, table)
-        self.parent = parent
-        self.kind = kind
-
-    def on(
-        self, first: Any, operator: Any = MISSING, second: Any = MISSING, boolean: str = "and"
-    ) -> Self:
-        """Compare two columns; a callable gives conditions in parentheses."""
-        if callable(first) and not isinstance(first, Expression):
-            return self.where_nested(first, boolean)
-        return self.where_column(first, operator, second, boolean)
-
-    or_on = twin(on, boolean="or")
-
-    def _new_query(self) -> Self:
-        return type(self)(self.parent, self.kind, self.tree.table)
-
-    def new_query(self) -> Self:
-        """An empty join clause like this one."""
-        return self._new_query()
-
-    def for_sub_query(self) -> Any:
-        """A query, not a join clause, to fill as a sub-query."""
-        return self.parent.for_sub_query()
 
 
 def _checked_kind(kind: str) -> str:

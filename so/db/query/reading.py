@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Self
 
 from so.db import clauses as c
 from so.db.expressions import Expression
-from so.db.query.shape import column_names, drop_bindings
+from so.db.grammar.names import AS
+from so.db.query.core import QueryCore, collected, drop_bindings
+from so.db.query.given import column_names
 from so.db.query.twins import twin
-from so.db.query.vectors import Vectors
-from so.db.rows import Collection, Row
+from so.db.rows import Collection
 from so.errors import InvalidArgumentError, MultipleRecordsFoundError, RecordNotFoundError
 
+_AGGREGATE = re.compile(
+    r"\b(?:count|sum|avg|min|max|total|group_concat|string_agg|json_\w*agg|json_group_\w+|std\w*"
+    r"|var\w*|bit_(?:and|or|xor)|decimal_sum)\s*\((?!.*\)\s*over\b)",
+    re.IGNORECASE | re.DOTALL,
+)
 
-class Reading(Vectors):
+
+class Reading(QueryCore):
     """get, first, find, value, pluck, count, sum, exists, …"""
 
     # --- running --------------------------------------------------------------------------------
@@ -28,19 +36,6 @@ class Reading(Vectors):
         twin_ = self.clone()
         twin_._select_all(tuple(names))
         return twin_
-
-    def _rows(self) -> Any:
-        """Run the select: what the connection gives."""
-        sql, bindings = self.grammar.compile_select(self._finished())
-        return self.runner.select(sql, bindings, not self._use_write)
-
-    def _hydrate(self, rows: Any) -> Any:
-        """What callers get for the rows a select gave; a model's query makes models of them."""
-        return rows if isinstance(rows, Collection) else collected(rows)
-
-    def _plain(self) -> Reading:
-        """The query to use where rows are wanted as rows, whatever `_hydrate` makes of them."""
-        return self
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -163,8 +158,45 @@ class Reading(Vectors):
             self.tree.orders = None
 
     def count(self, columns: Any = "*") -> int:
-        """How many rows there are, or how many have the column not null."""
+        """How many rows there are, or how many have the column not null; of groups, how many."""
+        groups = self.tree.groups and not self.grammar.literal
+        if columns == "*" and (groups or self._counts_from_outside()):
+            return self.get_count_for_pagination()
         return int(self.aggregate("count", columns) or 0)
+
+    def get_count_for_pagination(self, columns: Any = "*") -> int:
+        """How many rows the query gives without its limit."""
+        query = self.clone_without(["orders", "limit", "offset"])
+        tree = query.tree
+        if tree.groups or tree.havings or self._counts_from_outside():
+            return self._count_from_outside(query, columns)
+        if tree.unions:
+            tree.union_orders = tree.union_limit = tree.union_offset = None
+        else:
+            tree.columns = None
+        query._aggregate_over("count", _without_aliases(columns))
+        for row in query._rows() or ():
+            return int(row["aggregate"])
+        return 0
+
+    def _counts_from_outside(self) -> bool:
+        """Does the query give fewer rows than it finds, so that they are counted as a table?"""
+        tree = self.tree
+        if self.grammar.literal or tree.unions:
+            return False
+        return bool(tree.distinct or tree.group_limit or _is_aggregated(tree.columns))
+
+    def _count_from_outside(self, query: Self, columns: Any) -> int:
+        if query.tree.distinct and not query.tree.havings:
+            _name_apart(query.tree)
+        if query.tree.columns is None and query.tree.joins:
+            query.select(f"{query.grammar.alias_of(query.tree.table)}.*")
+        outer = self.new_query()
+        outer.tree = c.Select(c.Counted(c.Sub(query._finished())))
+        outer._aggregate_over("count", _without_aliases(columns))
+        for row in outer._rows() or ():
+            return int(row["aggregate"])
+        return 0
 
     def min(self, column: Any) -> Any:
         """The least value, None over no rows."""
@@ -237,15 +269,6 @@ class Reading(Vectors):
         raise SystemExit(1)
 
 
-def collected(rows: Any) -> Collection[Any]:
-    """Rows from any runner as a Collection of Row."""
-    if not rows:
-        return Collection()
-    return Collection(
-        [Row(row) if isinstance(row, dict) and type(row) is not Row else row for row in rows]
-    )
-
-
 def number(value: Any, whole: bool = True) -> Any:
     """An aggregate as int, float or Decimal; MySQL sums whole numbers as Decimal."""
     if isinstance(value, (str, bytes)):
@@ -291,3 +314,28 @@ def _called(fn: Callable[[], Any] | None, method: str) -> Any:
     if fn is None:
         raise InvalidArgumentError(f"{method}() needs a callable for the case of no row")
     return fn()
+
+
+def _is_aggregated(columns: list[c.Column] | None) -> bool:
+    return any(
+        isinstance(one, (c.RawSql, Expression))
+        and _AGGREGATE.search(one.sql if isinstance(one, c.RawSql) else one.value)
+        for one in columns or ()
+    )
+
+
+def _name_apart(tree: c.Select) -> None:
+    """Give each column a name of its own: MySQL takes no table with two of one name."""
+    names = tree.columns or []
+    if all(isinstance(one, str) and not one.endswith("*") for one in names):
+        plain = [AS.split(one, maxsplit=1)[0] for one in names]
+        tree.columns = [f"{one} as so_{at}" for at, one in enumerate(plain)] or None
+
+
+def _without_aliases(columns: Any) -> list[Any]:
+    """The columns without ` as name`, which count() does not take."""
+    found = []
+    for column in column_names(columns):
+        at = column.lower().find(" as ") if isinstance(column, str) else -1
+        found.append(column if at < 0 else column[:at])
+    return found

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 from so.db import clauses as c
 from so.db.expressions import Expression
-from so.db.query.conditions import bound_list, checked_boolean, listed, two_of
-from so.db.query.core import MISSING, as_query, is_queryable
-from so.db.query.joins import Joins
+from so.db.query.core import (
+    MISSING,
+    QueryCore,
+    as_query,
+    checked_boolean,
+    drop_bindings,
+    is_queryable,
+)
+from so.db.query.given import bound_list, listed, row_count, two_of
 from so.db.query.twins import twin
-from so.errors import InvalidArgumentError, InvalidNumberError
-from so.support import numbers
+from so.errors import InvalidArgumentError
 
 _DIRECTIONS = frozenset({"asc", "desc"})
 _TEXT = frozenset({str})
-_LARGEST = 2**63 - 1
 
 
-class Shape(Joins):
+class Shape(QueryCore):
     """Select, from, group by, having, order by, limit, union, lock."""
 
     # --- columns --------------------------------------------------------------------------------
@@ -55,45 +58,9 @@ class Shape(Joins):
         """Select these columns too; one that is there already is not repeated."""
         return self._select_all(columns)
 
-    def _select_all(self, columns: tuple[Any, ...]) -> Self:
-        for column in columns:
-            if type(column) is str:
-                self._select_name(column)
-            elif isinstance(column, Mapping):
-                for name, some in column.items():
-                    self._select_as(name, some)
-            elif isinstance(column, (list, tuple)):
-                self._select_all(tuple(column))
-            else:
-                self._select_list().append(self._column(column))
-        return self
-
-    def _select_list(self) -> list[c.Column]:
-        if self.tree.columns is None:
-            self.tree.columns = []
-        return self.tree.columns
-
-    def _select_name(self, column: str) -> None:
-        columns = self._select_list()
-        if column not in columns:
-            columns.append(column)
-
-    def _select_as(self, name: str, column: Any) -> None:
-        if not is_queryable(column):
-            self._select_all((column,))
-            return
-        if self.tree.columns is None and isinstance(self.tree.table, str):
-            self.tree.columns = [self.grammar.alias_of(self.tree.table) + ".*"]
-        self.select_sub(column, name)
-
     def select_raw(self, sql: Any, bindings: Any = ()) -> Self:
         """Select SQL, with values for its placeholders."""
         self._select_list().append(c.RawSql(str(sql), bound_list(bindings)))
-        return self
-
-    def select_sub(self, query: Any, as_: str) -> Self:
-        """Select what a sub-query gives, under the name *as_*."""
-        self._select_list().append(c.Aliased(self._sub(query), as_))
         return self
 
     def select_expression(self, expression: Any, as_: str) -> Self:
@@ -262,16 +229,6 @@ class Shape(Joins):
         name = column if type(column) is str else self._column(column)
         return self._order(c.Order(name, direction))
 
-    def _order(self, order: Any) -> Self:
-        tree = self.tree
-        if tree.unions:
-            tree.union_orders = [*(tree.union_orders or []), order]
-        elif tree.orders is None:
-            tree.orders = [order]
-        else:
-            tree.orders.append(order)
-        return self
-
     def order_by_desc(self, column: Any) -> Self:
         """Order by a column, the greatest first."""
         return self.order_by(column, "desc")
@@ -290,7 +247,7 @@ class Shape(Joins):
 
     def in_random_order(self, seed: int | str | None = None) -> Self:
         """In any order; with a seed, the same each time (MySQL)."""
-        number = None if seed is None or seed == "" else whole_number(seed, "a seed")
+        number = None if seed is None or seed == "" else row_count(seed, "a seed")
         return self._order(c.RandomOrder(number))
 
     def in_order_of(self, column: Any, values: Any) -> Self:
@@ -312,7 +269,7 @@ class Shape(Joins):
 
     def limit(self, value: int | None) -> Self:
         """At most *value* rows; None for all. A negative limit is ignored."""
-        count = None if value is None else whole_number(value, "limit")
+        count = None if value is None else row_count(value, "limit")
         if count is None or count >= 0:
             if self.tree.unions:
                 self.tree.union_limit = count
@@ -324,7 +281,7 @@ class Shape(Joins):
 
     def offset(self, value: int | None) -> Self:
         """Leave out the first *value* rows; less than 0 counts as 0."""
-        count = max(0, whole_number(value or 0, "offset"))
+        count = max(0, row_count(value or 0, "offset"))
         if self.tree.unions:
             self.tree.union_offset = count
         else:
@@ -333,14 +290,6 @@ class Shape(Joins):
 
     skip = twin(offset)
 
-    def get_limit(self) -> int | None:
-        """The limit, of the union if this is one."""
-        return self.tree.union_limit if self.tree.unions else self.tree.limit
-
-    def get_offset(self) -> int | None:
-        """The offset, of the union if this is one."""
-        return self.tree.union_offset if self.tree.unions else self.tree.offset
-
     def for_page(self, page: int, per_page: int = 15) -> Self:
         """The rows of one page, the first being 1."""
         return self.offset((page - 1) * per_page).limit(per_page)
@@ -348,7 +297,7 @@ class Shape(Joins):
     def group_limit(self, value: int, column: Any) -> Self:
         """At most *value* rows for each value of *column*."""
         if value >= 0:
-            self.tree.group_limit = (whole_number(value, "limit"), self._column(column))
+            self.tree.group_limit = (row_count(value, "limit"), self._column(column))
         return self
 
     # --- unions ---------------------------------------------------------------------------------
@@ -394,7 +343,7 @@ class Shape(Joins):
 
     def timeout(self, seconds: int | None) -> Self:
         """Let the server stop the select after so many seconds (MySQL, MariaDB)."""
-        if seconds is not None and whole_number(seconds, "timeout") <= 0:
+        if seconds is not None and row_count(seconds, "timeout") <= 0:
             raise InvalidArgumentError("Timeout must be greater than zero.")
         self.tree.timeout = seconds
         return self
@@ -405,28 +354,3 @@ class Shape(Joins):
         return self
 
     use_write_pdo = twin(use_write)
-
-
-def whole_number(value: Any, what: str) -> int:
-    """A limit or the like as an int of 64 bits; text never reaches the statement."""
-    number = numbers.whole(value)
-    if number is None:
-        raise InvalidNumberError(f"{what} must be a whole number, not {value!r:.60}")
-    return max(-_LARGEST, min(number, _LARGEST))
-
-
-def drop_bindings(tree: c.Select, *sections: str) -> None:
-    """Forget the bindings that were added by hand to these parts."""
-    for store in (tree.added, tree.replaced):
-        for section in sections:
-            if store:
-                store.pop(section, None)
-
-
-def column_names(columns: Any) -> list[Any]:
-    """What a reading method was given as columns, as a list: a name, several, or none."""
-    if columns is None:
-        return []
-    if isinstance(columns, (str, Expression)):
-        return [columns]
-    return listed(columns)

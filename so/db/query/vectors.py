@@ -9,8 +9,7 @@ from weakref import WeakKeyDictionary
 
 from so.db import clauses as c
 from so.db.expressions import json_text
-from so.db.query.conditions import checked_boolean
-from so.db.query.shape import Shape
+from so.db.query.core import QueryCore, checked_boolean
 from so.db.query.twins import twin
 from so.errors import UnsupportedError
 
@@ -19,7 +18,7 @@ _NEEDED = (11, 7)
 _known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
-class Vectors(Shape):
+class Vectors(QueryCore):
     """The methods for vectors; UnsupportedError where the engine has none."""
 
     def where_vector_similar_to(

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Self
 
 from so.db import clauses as c
 from so.db import pagination
-from so.db.expressions import Expression
 from so.db.grammar.base import Grammar
-from so.db.grammar.names import AS
 from so.db.pagination import Cursor, CursorPaginator, Paginator, SimplePaginator
-from so.db.query.core import Callback
-from so.db.query.reading import Reading
-from so.db.query.shape import column_names, whole_number
+from so.db.query.core import Callback, QueryCore
+from so.db.query.given import row_count
 from so.db.rows import Collection, value_of
 from so.errors import InvalidArgumentError, QueryUseError
+from so.support.signatures import demanded
 
-_AGGREGATE = re.compile(
-    r"\b(?:count|sum|avg|min|max|total|group_concat|string_agg|json_\w*agg|json_group_\w+|std\w*"
-    r"|var\w*|bit_(?:and|or|xor)|decimal_sum)\s*\((?!.*\)\s*over\b)",
-    re.IGNORECASE | re.DOTALL,
-)
 _NAMED_ONLY = (
     "cursor_paginate() needs order_by() on named columns only: select the expression under a name "
     "and order by that"
 )
 
 
-class Walking(Reading):
+class Walking(QueryCore):
     """chunk, lazy, cursor, and the three ways to paginate."""
 
     # --- in parts -------------------------------------------------------------------------------
@@ -222,7 +213,7 @@ class Walking(Reading):
         """
         number = pagination.page_number(page, page_name)
         total = total() if callable(total) else total
-        total = self._total() if total is None else whole_number(total, "a total")
+        total = self._total() if total is None else row_count(total, "a total")
         size = pagination.rows_per_page(per_page(total) if callable(per_page) else per_page)
         rows: Any = self._hydrate([])
         if (number - 1) * size < total:
@@ -257,47 +248,6 @@ class Walking(Reading):
         rows = self._rows_from((number - 1) * size, size + 1, columns)
         more = len(rows) > size
         return SimplePaginator(_shortened(rows, size), size, number, more, page_name)
-
-    def count(self, columns: Any = "*") -> int:
-        """How many rows there are, or how many have the column not null; of groups, how many."""
-        groups = self.tree.groups and not self.grammar.literal
-        if columns == "*" and (groups or self._counts_from_outside()):
-            return self.get_count_for_pagination()
-        return super().count(columns)
-
-    def get_count_for_pagination(self, columns: Any = "*") -> int:
-        """How many rows the query gives without its limit."""
-        query = self.clone_without(["orders", "limit", "offset"])
-        tree = query.tree
-        if tree.groups or tree.havings or self._counts_from_outside():
-            return self._count_from_outside(query, columns)
-        if tree.unions:
-            tree.union_orders = tree.union_limit = tree.union_offset = None
-        else:
-            tree.columns = None
-        query._aggregate_over("count", _without_aliases(columns))
-        for row in query._rows() or ():
-            return int(row["aggregate"])
-        return 0
-
-    def _counts_from_outside(self) -> bool:
-        """Does the query give fewer rows than it finds, so that they are counted as a table?"""
-        tree = self.tree
-        if self.grammar.literal or tree.unions:
-            return False
-        return bool(tree.distinct or tree.group_limit or _is_aggregated(tree.columns))
-
-    def _count_from_outside(self, query: Self, columns: Any) -> int:
-        if query.tree.distinct and not query.tree.havings:
-            _name_apart(query.tree)
-        if query.tree.columns is None and query.tree.joins:
-            query.select(f"{query.grammar.alias_of(query.tree.table)}.*")
-        outer = self.new_query()
-        outer.tree = c.Select(c.Counted(c.Sub(query._finished())))
-        outer._aggregate_over("count", _without_aliases(columns))
-        for row in outer._rows() or ():
-            return int(row["aggregate"])
-        return 0
 
     def cursor_paginate(
         self,
@@ -366,7 +316,7 @@ class Walking(Reading):
 
 
 def _each_chunk(chunks: Iterator[Any], fn: Callback) -> bool:
-    numbered = _wants_two(fn)
+    numbered = demanded(fn) > 1
     for page, rows in enumerate(chunks, 1):
         if (fn(rows, page) if numbered else fn(rows)) is False:
             return False
@@ -374,7 +324,7 @@ def _each_chunk(chunks: Iterator[Any], fn: Callback) -> bool:
 
 
 def _each_row(chunks: Iterator[Any], fn: Callback) -> bool:
-    numbered = _wants_two(fn)
+    numbered = demanded(fn) > 1
     for number, row in enumerate(_rows_of(chunks)):
         if (fn(row, number) if numbered else fn(row)) is False:
             return False
@@ -384,20 +334,6 @@ def _each_row(chunks: Iterator[Any], fn: Callback) -> bool:
 def _rows_of(chunks: Iterator[Any]) -> Iterator[Any]:
     for rows in chunks:
         yield from rows
-
-
-def _wants_two(fn: Callable[..., Any]) -> bool:
-    """Does *fn* demand two arguments? One with a default is the caller's own."""
-    try:
-        parameters = inspect.signature(fn).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    needed = [
-        one
-        for one in parameters
-        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty
-    ]
-    return len(needed) > 1
 
 
 def _chunk_size(size: int) -> int:
@@ -421,15 +357,6 @@ def _shortened(rows: Any, size: int) -> Any:
     return rows
 
 
-def _without_aliases(columns: Any) -> list[Any]:
-    """The columns without ` as name`, which count() does not take."""
-    found = []
-    for column in column_names(columns):
-        at = column.lower().find(" as ") if isinstance(column, str) else -1
-        found.append(column if at < 0 else column[:at])
-    return found
-
-
 def _further(last: Any, found: Any, name: str, is_full: bool) -> Any:
     if is_full and last is not None and found == last:
         raise QueryUseError(
@@ -451,22 +378,6 @@ def _limits_before(tree: c.Select) -> bool:
     if tree.union_limit is not None or tree.union_offset:
         return True
     return any(_limits_before(one.select) or one.select.unions for one in tree.unions or ())
-
-
-def _is_aggregated(columns: list[c.Column] | None) -> bool:
-    return any(
-        isinstance(one, (c.RawSql, Expression))
-        and _AGGREGATE.search(one.sql if isinstance(one, c.RawSql) else one.value)
-        for one in columns or ()
-    )
-
-
-def _name_apart(tree: c.Select) -> None:
-    """Give each column a name of its own: MySQL takes no table with two of one name."""
-    names = tree.columns or []
-    if all(isinstance(one, str) and not one.endswith("*") for one in names):
-        plain = [AS.split(one, maxsplit=1)[0] for one in names]
-        tree.columns = [f"{one} as so_{at}" for at, one in enumerate(plain)] or None
 
 
 def _is_place(place: Cursor, orders: list[c.Order]) -> bool:

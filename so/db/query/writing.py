@@ -9,10 +9,9 @@ from typing import Any
 
 from so.db import clauses as c
 from so.db.expressions import PLAIN
-from so.db.query.core import call_with, is_queryable
-from so.db.query.shape import column_names
+from so.db.query.core import QueryCore, is_queryable
+from so.db.query.given import column_names
 from so.db.query.twins import twin
-from so.db.query.walking import Walking
 from so.db.values import in_parts
 from so.errors import (
     InvalidArgumentError,
@@ -21,6 +20,7 @@ from so.errors import (
     UniqueConstraintError,
 )
 from so.support import numbers
+from so.support.signatures import call_with
 
 Row = Mapping[str, Any]
 
@@ -33,7 +33,7 @@ class _LetIn(Exception):
     """The engine ignored more than a key, so that rows went in that it should have refused."""
 
 
-class Writing(Walking):
+class Writing(QueryCore):
     """insert, insert_get_id, upsert, update, increment, delete, truncate."""
 
     # --- insert ---------------------------------------------------------------------------------

@@ -1,48 +1,46 @@
 """Where: what rows must satisfy. Each method adds one condition and gives the query back.
 
 Most have an `or_` twin and a `not` form; those stand after the method they belong to.
-Dates and times, JSON and text search are in more_conditions.py.
+Dates and times, patterns and JSON have modules of their own.
 """
 
 from __future__ import annotations
 
-import math
-import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 from so.db import clauses as c
-from so.db.expressions import PLAIN, SIMPLE, Expression, bindable
-from so.db.query.core import MISSING, QueryCore, as_query, is_queryable
+from so.db.expressions import PLAIN, SIMPLE, Expression
+from so.db.query.core import (
+    EQUAL,
+    MISSING,
+    OPERATORS,
+    UNEQUAL,
+    QueryCore,
+    as_query,
+    checked_boolean,
+    is_queryable,
+)
+from so.db.query.given import (
+    bound_list,
+    first_of,
+    listed,
+    name_of,
+    only,
+    two_of,
+    whole_number,
+)
 from so.db.query.twins import twin
 from so.errors import InvalidArgumentError
-from so.support import numbers
 
-OPERATORS: frozenset[str] = frozenset(
-    "= < > <= >= <> != <=> & | ^ << >> &~ ~ ~* !~ !~* ~~* !~~* ilike rlike regexp like is".split()
-) | {
-    "like binary",
-    "not like",
-    "is not",
-    "not rlike",
-    "not regexp",
-    "similar to",
-    "not similar to",
-    "not ilike",
-}
 _COLUMNS_HOLD = range(-(2**63), 2**64)
-_DIGITS = re.compile(r"[ \t\r\n]*([+-]?[0-9]{1,400})")
-_EQUAL = frozenset({"=", "<=>", "is"})
-_UNEQUAL = frozenset({"!=", "<>", "is not"})
-_BOOLEANS = frozenset({"and", "or", "and not", "or not"})
 # The operators of a comparison that needs no second look.
 _DIRECT = OPERATORS - {"<=>"}
 _FINITE = PLAIN - {float}
 _QUICK = SIMPLE - {float}
 
 
-class Conditions(QueryCore):
+class Where(QueryCore):
     """The where methods for columns, lists, sub-queries and raw SQL."""
 
     @property
@@ -116,7 +114,7 @@ class Conditions(QueryCore):
     def _compare(self, column: c.Column, operator: str, value: Any, boolean: str) -> Self:
         if value is None:
             return self._compare_null(column, operator, boolean)
-        if isinstance(value, bool) and "->" in _name_of(column):
+        if isinstance(value, bool) and "->" in name_of(column):
             return self._compare_json_boolean(column, operator, value, boolean)
         if operator == "<=>" and not is_queryable(value):
             return self._add(c.NullSafe(boolean, column, self._bound(value)))
@@ -127,16 +125,10 @@ class Conditions(QueryCore):
             return c.CompareColumns(boolean, column, operator, value)
         if is_queryable(value):
             return c.CompareColumns(boolean, column, operator, self._sub(value))
-        found = self._bound(_first_of(value))
+        found = self._bound(first_of(value))
         if found is None:  # not a number: nothing is equal to it, nor more or less
             return c.In(boolean, column, [], False)
         return c.Compare(boolean, column, operator, found)
-
-    def _compare_null(self, column: c.Column, operator: str, boolean: str) -> Self:
-        word = operator.lower()
-        if word not in _EQUAL and word not in _UNEQUAL:
-            raise InvalidArgumentError("Illegal operator and value combination.")
-        return self._add(c.IsNull(boolean, column, word in _UNEQUAL))
 
     def _compare_json_boolean(
         self, column: c.Column, operator: str, value: bool, boolean: str
@@ -146,20 +138,6 @@ class Conditions(QueryCore):
         word = Expression("true" if value else "false")
         return self._add(c.CompareColumns(boolean, column, operator, word))
 
-    def _add(self, node: c.Node) -> Self:
-        self.tree.conditions.append(node)
-        return self
-
-    def _operator(self, operator: Any) -> str:
-        """*operator* as the caller wrote it, if it is one."""
-        if isinstance(operator, str):
-            word = operator.lower()
-            if word in OPERATORS or word in self.grammar.operators:
-                return operator
-        raise InvalidArgumentError(
-            f"unknown operator {operator!r}: use =, !=, <, <=, >, >=, like, not like, …"
-        )
-
     def prepare_value_and_operator(
         self, value: Any, operator: Any, use_default: bool = False
     ) -> tuple[Any, Any]:
@@ -167,7 +145,7 @@ class Conditions(QueryCore):
         if use_default:
             return operator, "="
         word = str(operator).lower()
-        if value is None and word in OPERATORS and word not in _EQUAL | _UNEQUAL:
+        if value is None and word in OPERATORS and word not in EQUAL | UNEQUAL:
             raise InvalidArgumentError("Illegal operator and value combination.")
         return value, operator
 
@@ -180,7 +158,7 @@ class Conditions(QueryCore):
         boolean = checked_boolean(boolean)
         if isinstance(column, (Mapping, list, tuple)):
 
-            def inner(query: Conditions) -> None:
+            def inner(query: Any) -> None:
                 query.where(column, boolean=boolean)
 
             return self.where_nested(inner, boolean + " not")
@@ -196,12 +174,6 @@ class Conditions(QueryCore):
 
     or_where_nested = twin(where_nested, boolean="or")
 
-    def for_nested_where(self) -> Self:
-        """An empty query on the same table, for conditions in parentheses."""
-        query = self._new_query()
-        query.tree.table = self.tree.table
-        return query
-
     def add_nested_where_query(self, query: Any, boolean: str = "and") -> Self:
         """Add another query's conditions in parentheses; none, if it has none."""
         found = as_query(query)
@@ -210,18 +182,6 @@ class Conditions(QueryCore):
         if found.tree.conditions:
             self._add(c.Nested(checked_boolean(boolean), list(found.tree.conditions)))
         return self
-
-    def keep_together(self) -> Self:
-        """Put the conditions so far in parentheses, if what is added could change their meaning."""
-        self.tree.conditions = c.sealed(self.tree.conditions)
-        return self
-
-    def _kept(self) -> Self:
-        """A copy for conditions of our own: none that is there already can widen them."""
-        return self.clone().keep_together()
-
-    def _bound(self, value: Any) -> Any:
-        return finite(super()._bound(value))
 
     def where_raw(self, sql: Any, bindings: Any = (), boolean: str = "and") -> Self:
         """A condition as SQL, with values for its placeholders."""
@@ -276,7 +236,7 @@ class Conditions(QueryCore):
 
     def where_null_safe_equals(self, column: Any, value: Any, boolean: str = "and") -> Self:
         """The column equals *value*, where None equals NULL."""
-        if isinstance(value, bool) and "->" in _name_of(column):
+        if isinstance(value, bool) and "->" in name_of(column):
             return self.where(column, "<=>", value, boolean)
         node = c.NullSafe(checked_boolean(boolean), self._column(column), self._bound(value))
         return self._add(node)
@@ -294,21 +254,21 @@ class Conditions(QueryCore):
     def where_in(self, column: Any, values: Any, boolean: str = "and", not_: bool = False) -> Self:
         """The column is one of *values*: a list, a query, or a callable that fills one."""
         boolean, column = checked_boolean(boolean), self._column(column)
-        if "->" in _name_of(column) and not is_queryable(values):
-            values = [_only(one) for one in listed(values)]
+        if "->" in name_of(column) and not is_queryable(values):
+            values = [only(one) for one in listed(values)]
             if any(isinstance(one, bool) for one in values):
                 return self._in_json(column, values, boolean + " not" * not_)
         if type(values) is list and _FINITE.issuperset(map(type, values)):
             return self._add(c.In(boolean, column, list(values), not_, plain=True))
         if is_queryable(values):
             return self._add(c.InQuery(boolean, column, self._sub(values), not_))
-        found = [self._bound(_only(one)) for one in listed(values)]
+        found = [self._bound(only(one)) for one in listed(values)]
         return self._add(c.In(boolean, column, found, not_))
 
     def _in_json(self, column: c.Column, values: list[Any], boolean: str) -> Self:
         """A list with truth values in it, which no list of the engine can hold."""
 
-        def inner(query: Conditions) -> None:
+        def inner(query: Any) -> None:
             for value in values:
                 query.where(column, "=", value, "or")
 
@@ -326,7 +286,7 @@ class Conditions(QueryCore):
         self, column: Any, values: Any, boolean: str = "and", not_: bool = False
     ) -> Self:
         """The column is one of many whole numbers, written into the text instead of bound."""
-        given = [whole_number(_only(one)) for one in listed(values)]
+        given = [whole_number(only(one)) for one in listed(values)]
         # One that no column holds equals none; written out, SQLite would take it for a float.
         held = [one for one in given if one in _COLUMNS_HOLD]
         node = c.In(checked_boolean(boolean), self._column(column), held, not_, inline=True)
@@ -465,91 +425,11 @@ class Conditions(QueryCore):
     def _where_each(
         self, columns: Any, operator: Any, value: Any, joined: str, boolean: str
     ) -> Self:
-        def inner(query: Conditions) -> None:
+        def inner(query: Any) -> None:
             for column in listed(columns):
                 query.where(column, operator, value, joined)
 
         return self.where_nested(inner, boolean)
-
-
-def finite(value: Any) -> Any:
-    """A float as a column can hold it: infinity is the greatest number, and NaN is NULL."""
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return None if math.isnan(value) else math.copysign(sys.float_info.max, value)
-
-
-def checked_boolean(boolean: str) -> str:
-    """ "and" or "or", with or without " not", in any case."""
-    if boolean in _BOOLEANS:
-        return boolean
-    if isinstance(boolean, str) and boolean.lower() in _BOOLEANS:
-        return boolean.lower()
-    raise InvalidArgumentError(f'boolean must be "and" or "or", not {boolean!r}')
-
-
-def listed(values: Any) -> list[Any]:
-    """*values* as a list; text is not a list of letters."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise InvalidArgumentError(f"a list is needed, not {values!r:.60}")
-    return list(values.values()) if isinstance(values, Mapping) else list(values)
-
-
-def bound_list(bindings: Any) -> list[Any]:
-    """The values for a raw piece of SQL; a single one need not be in a list."""
-    if isinstance(bindings, Mapping):
-        bindings = list(bindings.values())
-    if not isinstance(bindings, (list, tuple)):
-        bindings = [bindings]
-    return [bindable(one) for one in bindings]
-
-
-def whole_number(value: Any) -> int:
-    """*value* as an int, as PHP reads one: the digits at its start."""
-    value = bindable(value)
-    if isinstance(value, str):
-        found = _DIGITS.match(value)
-        return int(found[1]) if found else 0
-    return numbers.whole(value) or 0
-
-
-def two_of(low: Any, high: Any) -> tuple[Any, Any]:
-    """The two bounds of a range, given as `[a, b]` or as a, b."""
-    values = [low, high] if high is not MISSING else flattened(listed(low))
-    if len(values) < 2:
-        raise InvalidArgumentError(f"two bounds are needed, not {low!r:.60}")
-    return values[0], values[1]
-
-
-def flattened(values: Iterable[Any]) -> list[Any]:
-    """The items of lists in lists."""
-    flat: list[Any] = []
-    for one in values:
-        flat.extend(flattened(one) if isinstance(one, (list, tuple)) else [one])
-    return flat
-
-
-def _only(value: Any) -> Any:
-    """The one item of a nested list, as `pluck` of records gives them."""
-    if not isinstance(value, (list, tuple, Mapping)):
-        return value
-    if len(value) != 1:
-        raise InvalidArgumentError("Nested arrays may not be passed to whereIn method.")
-    return listed(value)[0]
-
-
-def _first_of(value: Any) -> Any:
-    """A list compared with a column counts as its first item, as in Laravel."""
-    if not isinstance(value, (list, tuple)):
-        return value
-    flat = flattened(value)
-    if not flat:
-        raise InvalidArgumentError("an empty list cannot be compared: use where_in()")
-    return flat[0]
-
-
-def _name_of(column: Any) -> str:
-    return str(column) if isinstance(column, (str, Expression)) else ""
 
 
 def _adding(conditions: Any, method: str, boolean: str) -> Callable[[Any], None]:
