@@ -447,9 +447,10 @@ def sealed(conditions: list[Node], boolean: str = "and") -> list[Node]:
 
     In parentheses if there is an `or` among them, or SQL that somebody wrote, which may hold one.
     """
-    if any(node.boolean.startswith("or") or _is_written(node) for node in conditions):
-        return [Sealed(boolean, list(conditions))]
-    return list(conditions)
+    for node in conditions:
+        if node.boolean[0] == "o" or _is_written(node):
+            return [Sealed(boolean, list(conditions))]
+    return conditions
 
 
 def _is_written(node: Node) -> bool:

@@ -27,7 +27,13 @@ class MoneyGrammar(Grammar):
     def compare(self, node: c.Compare, bindings: Bindings) -> str:
         """column operator cast(? as numeric)"""
         value = node.value
-        if self.literal or not (isinstance(value, Decimal) or _is_wide(value)):
+        kind = type(value)
+        if kind is str or (kind is int and -_WIDEST <= value < _WIDEST):
+            # The body of the generic one: this is the hottest line of the grammar.
+            column = self._names.get(node.column) or self.column(node.column, bindings)
+            bindings.append(value)
+            return f"{column} {node.operator} ?"
+        if self.literal or not (isinstance(value, Decimal) or kind is int):
             return super().compare(node, bindings)
         column = self.column(node.column, bindings)
         return self._compared(column, node.operator, value, bindings)
@@ -55,7 +61,7 @@ class MoneyGrammar(Grammar):
 
     def in_list(self, node: c.In, bindings: Bindings) -> str:
         """column in (select cast(…) …): a list would take the type of the column."""
-        if not self.literal and not node.inline and any(map(_is_wide, node.values)):
+        if not self.literal and not node.inline and _has_wide(node.values):
             values = [_wide_text(one) if _is_wide(one) else one for one in node.values]
             node = c.In(node.boolean, node.column, values, node.negated)
         if self.literal or not _are_money(node.values):
@@ -98,6 +104,15 @@ class MoneyGrammar(Grammar):
 def _is_wide(value: Any) -> bool:
     """Is *value* a whole number that no column of SQLite holds, and its driver does not bind?"""
     return type(value) is int and not -_WIDEST <= value < _WIDEST
+
+
+def _has_wide(values: list[Any]) -> bool:
+    try:
+        if max(values) < _WIDEST and min(values) >= -_WIDEST:
+            return False
+    except (TypeError, ValueError):  # not all of them numbers, or none
+        pass
+    return any(map(_is_wide, values))
 
 
 def _wide_text(value: int) -> str:

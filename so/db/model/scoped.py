@@ -108,11 +108,11 @@ class ScopedQuery(Query):
         return []
 
     def _scopes_in_force(self) -> list[Any]:
-        added = list(self._added.values())
-        if self._without is None:
+        without, added = self._without, list(self._added.values())
+        if without is None:
             return added
-        scopes = self.model.global_scopes()
-        return [scope for name, scope in scopes.items() if name not in self._without] + added
+        scopes = self.model._plan.global_scopes.items()
+        return [scope for name, scope in scopes if name not in without] + added
 
     def with_scope(self, name: str, scope: Any) -> Self:
         """In place of the global scope *name*, apply *scope* (None: nothing) to this query."""

@@ -277,7 +277,9 @@ class QueryCore:
 
     def keep_together(self) -> Self:
         """Put the conditions so far in parentheses, if what is added could change their meaning."""
-        self.tree.conditions = c.sealed(self.tree.conditions)
+        tree = self.tree
+        if tree.conditions:
+            tree.conditions = c.sealed(tree.conditions)
         return self
 
     def _kept(self) -> Self:

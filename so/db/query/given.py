@@ -85,8 +85,8 @@ def whole(value: Any, what: str) -> int:
 
 def row_count(value: Any, what: str) -> int:
     """A limit or the like as an int of 64 bits; text never reaches the statement."""
-    number = whole(value, what)
-    return max(-_LARGEST, min(number, _LARGEST))
+    number = value if type(value) is int else whole(value, what)
+    return number if -_LARGEST <= number <= _LARGEST else (_LARGEST if number > 0 else -_LARGEST)
 
 
 def column_names(columns: Any) -> list[Any]:

@@ -37,7 +37,6 @@ _COLUMNS_HOLD = range(-(2**63), 2**64)
 # The operators of a comparison that needs no second look.
 _DIRECT = OPERATORS - {"<=>"}
 _FINITE = PLAIN - {float}
-_QUICK = SIMPLE - {float}
 
 
 class Where(QueryCore):
@@ -69,11 +68,12 @@ class Where(QueryCore):
         if value is MISSING:
             operator, value = "=", operator
         if (
-            type(value) in _QUICK
+            type(value) in SIMPLE
             and type(column) is type(operator) is str
             and operator in _DIRECT
             and boolean == "and"
             and not equals
+            and (type(value) is not float or value - value == 0)
         ):
             self.tree.conditions.append(c.Compare(boolean, column, operator, value))
             return self
@@ -254,12 +254,13 @@ class Where(QueryCore):
     def where_in(self, column: Any, values: Any, boolean: str = "and", not_: bool = False) -> Self:
         """The column is one of *values*: a list, a query, or a callable that fills one."""
         boolean, column = checked_boolean(boolean), self._column(column)
-        if "->" in name_of(column) and not is_queryable(values):
+        path = type(column) is not str or "->" in column
+        if not path and type(values) is list and _FINITE.issuperset(map(type, values)):
+            return self._add(c.In(boolean, column, list(values), not_, plain=True))
+        if path and "->" in name_of(column) and not is_queryable(values):
             values = [only(one) for one in listed(values)]
             if any(isinstance(one, bool) for one in values):
                 return self._in_json(column, values, boolean + " not" * not_)
-        if type(values) is list and _FINITE.issuperset(map(type, values)):
-            return self._add(c.In(boolean, column, list(values), not_, plain=True))
         if is_queryable(values):
             return self._add(c.InQuery(boolean, column, self._sub(values), not_))
         found = [self._bound(only(one)) for one in listed(values)]
