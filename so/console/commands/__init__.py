@@ -34,6 +34,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "ActivityHold",
         "Keep what concerns a record or person from pruning and erasure",
     ),
+    "activity:proof": (
+        "activity",
+        "ActivityProof",
+        "Write what an outsider needs to check one row of the trail",
+    ),
     "activity:prune": (
         "activity",
         "ActivityPrune",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,30 @@ class ActivityHold(Command):
         else:
             log.hold(kind, id, self.option("reason") or "")
         self.info(f"{record} is {'released' if self.option('release') else 'on hold'}.")
+        return 0
+
+
+class ActivityProof(Command):
+    """For somebody who has the hash of a seal, and neither this framework nor the key."""
+
+    signature = (
+        "activity:proof {id : Of the row} {--until= : A seal whose hash was noted}"
+        " {--output= : A file instead of the terminal}"
+    )
+    description = "Write what an outsider needs to check one row of the trail"
+
+    def handle(self) -> int:
+        """Write JSON."""
+        found = self.app.make("activity").proof(
+            _number(self.argument("id"), "id"),
+            None if self.option("until") is None else _number(self.option("until"), "--until"),
+        )
+        text = json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+        if self.option("output"):
+            Path(self.option("output")).write_text(text, "utf-8")
+            self.info(f"Wrote {self.option('output')}.")
+        else:
+            self.output.stream.write(text)
         return 0
 
 
@@ -281,6 +306,13 @@ class ActivityVerify(Command):
         self.line("This cannot show:")
         for limit in report.limits:
             self.line(f"- {limit}")
+
+
+def _number(given: object, name: str) -> int:
+    text = str(given)
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"{name} must be a number, not {text!r}")
+    return int(text)
 
 
 def _seals(given: str | None) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.expressions import Expression
 from so.support.masking import Masker
-from so.systems.activity.rows import label
+from so.systems.activity.rows import first_label
 from so.systems.activity.tracking import tracking
 
 if TYPE_CHECKING:
@@ -26,11 +26,7 @@ class Entries:
         self._log = log
         self._event = event
         self._tracked = tracking(cls, log.mask)
-        self._mask = self._tracked.mask
         self._common = log.common(cls.log_name, event, log.causer())
-        self._alias = str(cls.type_alias)
-        self._is_told = _is_overridden(cls, "get_description_for_event")
-        self._has_more = _is_overridden(cls, "get_additional_log_properties")
 
     def add(self, model: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """A row about *model*, whose stored values changed so; none if nothing tracked did."""
@@ -42,19 +38,20 @@ class Entries:
         self, model: Any, properties: Mapping[str, Any], before: Mapping[str, Any] | None = None
     ) -> None:
         """A row about *model* with these properties, in which nothing is to be masked any more."""
-        held, key, description = model._attributes, model.get_key(), self._event
-        name = label(self._cls, held, self._mask)
-        if self._is_told or self._has_more:
+        held, description, tracked = model._attributes, self._event, self._tracked
+        key = held.get(model.primary_key)
+        name = first_label(held, tracked.labels)
+        if tracked.is_told:
             secrets = self._secrets(held, model._original, before or {})
             description = secrets.text(str(model.get_description_for_event(self._event)))
             name = None if name is None else secrets.text(name)
             more = model.get_additional_log_properties(self._event)
             properties = {**properties, **_as_dict(secrets.mask(more))} if more else properties
-        subject = (self._alias, None if key is None else str(key), name)
+        subject = (tracked.alias, None if key is None else str(key), name)
         self.made.append(self._log.entry_of(self._common, description, subject, properties))
 
     def _secrets(self, *sources: Mapping[str, Any]) -> Masker:
-        return learned(self._mask, *sources)
+        return learned(self._tracked.mask, *sources)
 
 
 def learned(mask: Masker, *sources: Any) -> Masker:
@@ -76,12 +73,6 @@ def _texts(value: Any) -> Any:
 
 def _as_dict(value: Any) -> dict[str, Any]:
     return dict(value)
-
-
-def _is_overridden(cls: Any, name: str) -> bool:
-    from so.systems.activity.mixin import LogsActivity
-
-    return getattr(cls, name) is not getattr(LogsActivity, name)
 
 
 def as_stored(

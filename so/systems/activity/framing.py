@@ -23,6 +23,7 @@ SEAL = (
     "sealed_at", "sealed_by",
 )  # fmt: skip
 NO_SEAL = "0" * 64  # prev_hash of the first seal
+_sha256 = hashlib.sha256
 _HANDED_OVER = "next key "
 
 
@@ -46,7 +47,7 @@ def _framed(value: Any) -> bytes:
 
 def content_hash(salt: Any, content: Sequence[Any]) -> str:
     """The digest of a row's content (the columns CONTENT, in that order)."""
-    return hashlib.sha256(b"content" + frame((salt, *content))).hexdigest()
+    return _sha256(b"content" + frame((salt, *content))).hexdigest()
 
 
 def row_frame(framed: Sequence[Any], content: str) -> bytes:
@@ -56,7 +57,7 @@ def row_frame(framed: Sequence[Any], content: str) -> bytes:
 
 def leaf_hash(id: int, row: bytes, mac: Any) -> bytes:
     """What stands for one row in its seal: its id and its MAC are in it."""
-    return hashlib.sha256(b"\x00" + frame((str(id), mac)) + row).digest()
+    return _sha256(b"\x00" + frame((str(id), mac)) + row).digest()
 
 
 # --- seals
@@ -65,7 +66,7 @@ def leaf_hash(id: int, row: bytes, mac: Any) -> bytes:
 def merkle_root(leaves: Sequence[bytes]) -> str:
     """The root over *leaves*; an odd one moves up by itself and is never doubled."""
     if not leaves:
-        return hashlib.sha256(b"").hexdigest()
+        return _sha256(b"").hexdigest()
     level = list(leaves)
     while len(level) > 1:
         level = _level_above(level)
@@ -73,7 +74,7 @@ def merkle_root(leaves: Sequence[bytes]) -> str:
 
 
 def _level_above(level: list[bytes]) -> list[bytes]:
-    sha256, pairs = hashlib.sha256, zip(level[::2], level[1::2])  # noqa: B905  an odd one is left
+    sha256, pairs = _sha256, zip(level[::2], level[1::2])  # noqa: B905  an odd one is left
     above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
     return above + level[len(above) * 2 :]
 
@@ -91,7 +92,7 @@ def inclusion(leaves: Sequence[bytes], at: int) -> list[tuple[str, str]]:
 
 def seal_hash(values: Sequence[Any]) -> str:
     """The digest of a seal (the columns SEAL, in that order): no key is needed to check it."""
-    return hashlib.sha256(b"seal1" + frame(values)).hexdigest()
+    return _sha256(b"seal1" + frame(values)).hexdigest()
 
 
 def handing_over(key_id: str) -> str:

@@ -13,6 +13,7 @@ from so.db.connection import Connection
 from so.errors import ConfigError
 from so.systems.activity import framing
 from so.systems.activity.keys import ROW, KeyRing
+from so.systems.activity.turns import turn_of
 
 _content = itemgetter(*framing.CONTENT)
 _framed = itemgetter(*framing.FRAMED)
@@ -58,9 +59,9 @@ def integrity(mode: str | None, keys: Sequence[str | None]) -> Integrity | None:
 class SealSoon:
     """Seals what was committed a moment ago, in a thread that ends when nothing is left.
 
-    One thread a process serves a burst of commits; it has a connection of its own, so no business
-    transaction waits for it. What it misses (the process ends, the lock is taken), the next burst
-    or `activity:seal` picks up.
+    One thread of one process on this machine seals a database; the others only leave word that
+    there is more. It has a connection of its own, so no business transaction waits for it. What is
+    missed (the process ends, another machine seals), the next burst or `activity:seal` picks up.
     """
 
     def __init__(self, seal: Callable[[Connection], object], delay_seconds: float) -> None:
@@ -104,8 +105,18 @@ class SealSoon:
                 self._seal_one(connection)
 
     def _seal_one(self, connection: Connection) -> None:
+        turn = turn_of(connection)
         try:
-            with connection.separate() as own:
-                self._seal(own)
+            word = turn.ask()
+            while turn.take():
+                try:
+                    with connection.separate() as own:
+                        self._seal(own)
+                finally:
+                    turn.give_up()
+                before, word = word, turn.asked()
+                if word == before:  # nobody left word after we had begun to look
+                    return
+                threading.Event().wait(self._delay)
         except Exception:
             logging.getLogger("so.activity").warning("sealing failed", exc_info=True)

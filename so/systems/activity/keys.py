@@ -12,6 +12,7 @@ from so.support.signing import Signer
 PURPOSES = ROW, SEAL, TOMBSTONE, PRUNING, ERASURE = (
     "activity-row", "activity-seal", "activity-tombstone", "activity-pruning", "activity-erasure",
 )  # fmt: skip
+_equal = hmac.compare_digest
 _BLOCK = 64  # bytes that SHA-256 takes at a time
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
@@ -71,8 +72,9 @@ class KeyRing:
         """True if *mac* was made over *message* by the key *key_id*, or by any without one."""
         if not isinstance(mac, str) or not mac.isascii():
             return False
-        ids = self._keys if key_id is None else [key_id] if self.knows(key_id) else []
-        return any(hmac.compare_digest(self._keys[id][purpose].mac(message), mac) for id in ids)
+        if key_id is not None:
+            return self.knows(key_id) and _equal(self._keys[key_id][purpose].mac(message), mac)
+        return any(_equal(keys[purpose].mac(message), mac) for keys in self._keys.values())
 
 
 def _id(signer: Signer) -> str:

@@ -87,7 +87,7 @@ class ActivityLog:
         self.soon: SealSoon | None = None
         columns = COLUMNS if self.integrity is None else (*COLUMNS, *PROOF)
         self._columns = columns
-        self._values = f"({', '.join('?' * len(columns))})"
+        self._statements: dict[tuple[str, int], str] = {}
         if self.integrity is not None and self.integrity.seals:
             from so.systems.activity.sealing import Sealer
 
@@ -113,43 +113,50 @@ class ActivityLog:
 
     # --- writing
 
-    def write(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-        """Insert *rows*, each with what `row()` gave; the id of the last one.
+    def write(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert *rows*, each with what `row()` or `entry_of()` gave.
 
         Raises ActivityError, so that the change is rolled back with them, if one was not written.
         """
         for row in rows:
             not_reserved(row["log_name"])
-        return self._write(connection, rows)
+        self._write(connection, rows)
 
-    def _write(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+    def _write(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         zone = connection.config["timezone"]
+        sign = self.integrity.sign if self.integrity is not None else None
         for row in rows:
             settle(row, zone)
-            if self.integrity is not None:
-                self.integrity.sign(row)
-        id = 0
-        most = connection.max_statement_bytes
-        for part in in_parts(list(rows), ROWS_PER_STATEMENT, most, lambda row: row.values()):
-            id = self._insert(connection, part)
+            if sign is not None:
+                sign(row)
+        if len(rows) == 1:
+            self._insert(connection, rows)
+        elif rows:
+            most = connection.max_statement_bytes
+            for part in in_parts(list(rows), ROWS_PER_STATEMENT, most, lambda row: row.values()):
+                self._insert(connection, part)
         if self.soon is not None:
             soon = self.soon
             connection.after_commit(lambda: soon.wake(connection))
-        return id
 
-    def _insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-        columns, one = self._columns, self._values
-        sql = (
-            f"insert into {log_table(connection)} ({', '.join(columns)}) "  # noqa: S608  # names
-            f"values {one}{f', {one}' * (len(rows) - 1)}"
-        )
-        done = connection.run(sql, [row[column] for row in rows for column in columns])
-        if done.rowcount != len(rows) and not connection.is_pretending:
-            raise ActivityError(
-                f"{len(rows) - done.rowcount} of {len(rows)} rows of the trail were not written: "
-                f"look for a trigger on {log_table(connection)} and drop it"
+    def _insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        columns, count = self._columns, len(rows)
+        sql = self._statements.get((connection.prefix, count))
+        if sql is None:
+            one = f"({', '.join('?' * len(columns))})"
+            sql = (
+                f"insert into {log_table(connection)} ({', '.join(columns)}) "  # noqa: S608  # names
+                f"values {one}{f', {one}' * (count - 1)}"
             )
-        return done.last_id
+            if count == 1:
+                self._statements[(connection.prefix, count)] = sql
+        values = [row[column] for row in rows for column in columns]
+        written = connection.affecting_statement(sql, values)
+        if written != count and not connection.is_pretending:
+            raise ActivityError(
+                f"{count - written} of {count} rows of the trail were not written: look for a "
+                f"trigger on {log_table(connection)} and drop it"
+            )
 
     def row(
         self,
@@ -223,12 +230,13 @@ class ActivityLog:
         if self.failure == "log":
             logging.getLogger("so.activity").error("%s was not logged", what, exc_info=error)
 
-    def write_safely(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+    def write_safely(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         """As `write()`; where a failure does not stop the change, it undoes nothing but rows."""
         if self.failure == "exception" or not rows:
-            return self.write(connection, rows)
-        with connection.transaction():
-            return self.write(connection, rows)
+            self.write(connection, rows)
+        else:
+            with connection.transaction():
+                self.write(connection, rows)
 
     def certify(self, event: str, description: str, properties: Mapping[str, Any]) -> str:
         """Write an entry of the log `audit`, whether or not logging is on; its uid."""
@@ -243,9 +251,9 @@ class ActivityLog:
         self._write(self.db.connection(), [row])
         return str(row["uid"])
 
-    def find(self, connection: Connection, id: int) -> Activity:
-        """The saved Activity with that id."""
-        found: Activity = Activity.on(connection).find(id)
+    def find(self, connection: Connection, uid: str) -> Activity:
+        """The saved Activity with that uid."""
+        found: Activity = Activity.on(connection).where("uid", uid).use_write().first()
         return found
 
     # --- care
@@ -404,6 +412,12 @@ class ActivityLog:
             found = {"findings": report.fault_count, "kinds": report.kinds}
             self.certify("tampered", f"Verified the trail: {report.summary}", found)
             self.on_tampering(report)
+
+    def proof(self, id: int, until: int | None = None) -> dict[str, Any]:
+        """What an outsider needs to check row *id* against the hash of seal *until*."""
+        from so.systems.activity.proving import proof
+
+        return proof(self.db.connection(), self._integrity().ring, id, until)
 
     def anchor(self, file: str | Path) -> str | None:
         """Append number, hash and time of the newest seal to *file*; None if there is none.

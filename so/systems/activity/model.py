@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from so.db.model import Model
+from so.db.model import Model, eager, relation
+from so.db.relations.belongs_to import BelongsTo, MorphTo
 from so.errors import RelationError
 from so.systems.activity.naming import audited
 
@@ -25,17 +27,15 @@ class Activity(Model):
 
     get_context_attribute = get_properties_attribute
 
-    @property
-    def subject(self) -> Any:
+    @relation
+    def subject(self) -> Party:
         """What it happened to, as it is now; None if it is gone (`subject_label` stays)."""
-        return _model(self["subject_type"], self["subject_id"])
+        return Party(self, "subject")
 
-    @property
-    def causer(self) -> Any:
+    @relation
+    def causer(self) -> Party:
         """Who did it: a model, 'system:name', or None for nobody or somebody who is gone."""
-        if self["causer_type"] == "system":
-            return f"system:{self['causer_id']}"
-        return _model(self["causer_type"], self["causer_id"])
+        return Party(self, "causer")
 
     def changes(self) -> dict[str, tuple[Any, Any]]:
         """Each column that changed, with its value before and after."""
@@ -78,11 +78,44 @@ def _alias(model: Any) -> str:
     return str(getattr(model, "type_alias", None) or type(model).__name__)
 
 
-def _model(alias: str | None, key: str | None) -> Any:
-    if alias is None or key is None:
+def _class(alias: str | None) -> Any:
+    """The model class that the trail means by *alias*; None if none is imported."""
+    if alias is None:
         return None
-    with contextlib.suppress(RelationError, LookupError, ValueError):
-        found = audited(alias) or Model.for_alias(alias)
-        # A class of today may not be able to hold a key of yesterday: then the model is gone.
-        return found.resolve_route_binding(key)
+    with contextlib.suppress(RelationError):
+        return audited(alias) or Model.for_alias(alias)
     return None
+
+
+class Party(MorphTo):
+    """The subject or the causer of an entry: of any class, one that is gone or unknown included."""
+
+    def __init__(self, entry: Activity, role: str) -> None:
+        self._role = role
+        related = _class(entry._attributes.get(f"{role}_type"))
+        super().__init__(related, entry, f"{role}_type", f"{role}_id", None)
+
+    def results(self) -> Any:
+        """The model or the name of the system; None if it is gone."""
+        held = self.parent._attributes
+        if held.get(self.type_column) == "system":
+            return f"system:{held[self.foreign_key]}"
+        return super().results()
+
+    def load_into(
+        self, models: Sequence[Any], constrain: eager.Constraint, nested: eager.Wanted
+    ) -> None:
+        """Load those of all of *models*: one query for each class among them."""
+        groups: dict[Any, list[Any]] = {}
+        for model in models:
+            groups.setdefault(model._attributes.get(self.type_column), []).append(model)
+        for alias, group in groups.items():
+            if _class(alias) is not None:
+                one = Party(group[0], self._role)
+                one.name = self.name
+                BelongsTo.load_into(one, group, constrain, nested)
+                continue
+            for model in group:
+                is_system = alias == "system"
+                found = f"system:{model._attributes[self.foreign_key]}" if is_system else None
+                model._keep_relation(self.name, found)

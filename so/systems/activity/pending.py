@@ -108,7 +108,8 @@ class PendingActivity:
         _mask_texts(row, secrets)
         is_model = hasattr(subject, "_connection") and not isinstance(subject, type)
         connection = subject._connection() if is_model else log.db.connection()
-        return log.find(connection, log.write_safely(connection, [row]))
+        log.write_safely(connection, [row])
+        return log.find(connection, row["uid"])
 
     def _filled(self, description: str, who: Any, properties: Mapping[str, Any]) -> str:
         sources = {"subject": self._subject, "causer": who, "properties": properties}

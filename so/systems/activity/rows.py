@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -117,9 +117,15 @@ def label(cls: Any, held: Mapping[str, Any], mask: Masker) -> str | None:
 
     No value of a column that is hidden or masked.
     """
-    for column in LABELS:
+    hidden = concealed(cls)
+    return first_label(held, [n for n in LABELS if n not in hidden and not mask.is_secret(n)])
+
+
+def first_label(held: Mapping[str, Any], columns: Iterable[str]) -> str | None:
+    """The first text among these columns, as long as a label may be."""
+    for column in columns:
         value = held.get(column)
-        if isinstance(value, str) and not (column in concealed(cls) or mask.is_secret(column)):
+        if isinstance(value, str):
             return clean(value[:LONGEST_LABEL])
     return None
 

@@ -269,7 +269,11 @@ def judge(
     *key*: the one it must have been signed with; *in_force*: the one that an erasure of it must
     be signed with. Without them any key of the ring is as good.
     """
-    content, fault = _content(row, ring, erased, in_force)
+    fault = None
+    if row.salt is not None:
+        content = framing.content_hash(row.salt, row.content)
+    else:
+        content, fault = _erased(row, ring, erased.get(row.id), in_force)
     message = framing.row_frame(row.framed, content)
     if row.row_mac is None:
         fault = INSERTED
@@ -286,13 +290,10 @@ def judge(
     return fault, message
 
 
-def _content(
-    row: Stored, ring: KeyRing, erased: Mapping[int, Erasure], in_force: str | None
+def _erased(
+    row: Stored, ring: KeyRing, erasure: Erasure | None, in_force: str | None
 ) -> tuple[str, str | None]:
     """The digest of what *row* was written with, and what is wrong with its being erased."""
-    if row.salt is not None:
-        return framing.content_hash(row.salt, row.content), None
-    erasure = erased.get(row.id)
     if erasure is None:
         return "", ERASED
     kept, certificate, mac = erasure

@@ -110,3 +110,32 @@ def test_a_sealer_that_comes_second_leaves_no_trace(db, clock, monkeypatch):
     assert db.connection().scalar("select count(*) from activity_seals") == 1
     assert made.sealer.seal().rows == 1
     assert made.verify().exit_code == 0
+
+
+def test_one_process_of_a_machine_seals_and_hears_of_what_others_leave(log, db):
+    from so.systems.activity.turns import turn_of
+
+    connection = db.connection()
+    other = os.fork()
+    if other == 0:
+        turn = turn_of(connection)
+        if turn.take():
+            import time
+
+            until = time.monotonic() + 10
+            asked = turn.asked()
+            while turn.asked() == asked and time.monotonic() < until:
+                time.sleep(0.01)
+            os._exit(0 if turn.asked() != asked else 1)
+        os._exit(2)
+    turn = turn_of(connection)
+    while turn.take():  # until the child has it
+        turn.give_up()
+    log.entry().log("x")
+    log.soon.wait()
+    assert connection.scalar("select seal_no from activity_log") is None
+
+    assert os.waitpid(other, 0)[1] == 0
+    log.entry().log("y")
+    log.soon.wait()
+    assert connection.scalar("select count(*) from activity_log where seal_no is null") == 0

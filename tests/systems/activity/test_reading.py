@@ -1,0 +1,68 @@
+"""Reading the trail: few queries, in the order of the ids, whatever became of whom it names."""
+
+from __future__ import annotations
+
+import pytest
+
+from so.support.current import replaced
+from so.systems.activity import Activity, ActivityLog, causer
+from tests.systems.activity.conftest import Document, Person, Tag
+
+
+@pytest.fixture
+def entries(log, ada):
+    with causer(ada):
+        for n in range(20):
+            Person.create(name=f"P{n}")
+        gone = Person.create(name="Gone")
+        gone.delete()
+        document = Document.create(title="x", person_id=ada.id)
+        document.delete()
+    log.entry().by("system:nightly").on(ada).log("x")
+    log.entry().by(None).log("nothing")
+    log.entry().by(ada).tap(lambda row: row.update(subject_type="NoSuchClass", subject_id="7")).log(
+        "x"
+    )
+    log.entry().by(ada).tap(lambda row: row.update(subject_type="person", subject_id="x'y")).log(
+        "x"
+    )
+    return ada
+
+
+def test_fifty_entries_with_subject_and_causer_take_four_queries(entries, db):
+    connection = db.connection()
+    connection.enable_query_log()
+
+    rows = Activity.with_("subject", "causer").order_by_desc("id").limit(50).get()
+    seen = [(row.subject, row.causer) for row in rows]
+
+    assert len(connection.get_query_log()) <= 4
+    connection.disable_query_log()
+    by_hand = [(row.subject, row.causer) for row in Activity.order_by_desc("id").limit(50).get()]
+    assert seen == by_hand
+    assert (entries, "system:nightly") in seen
+    assert (None, None) in seen
+    assert (None, entries) in seen
+    rows[0].to_dict()
+    rows.to_json()
+
+
+def test_a_timeline_comes_in_the_order_of_the_ids(entries, db):
+    sql = entries.activities().to_sql()
+
+    assert "order by" in sql
+    assert "created_at" not in sql
+    explain = "explain query plan" if db.connection().dialect.name == "sqlite" else "explain"
+    rows = db.connection().select(f"{explain} {entries.activities().limit(50).to_raw_sql()}")
+    text = str([dict(row) for row in rows]).lower()
+    assert "temp b-tree" not in text
+    assert "filesort" not in text
+
+
+def test_a_causer_whose_class_logs_nothing_is_found(log):
+    tag = Tag.create(name="t")
+    with replaced("activity", log), causer(tag):
+        entry = log.entry().log("x")
+
+    assert entry.causer == tag
+    assert isinstance(log, ActivityLog)
