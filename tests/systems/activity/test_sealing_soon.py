@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 
 import pytest
 
@@ -116,21 +117,19 @@ def test_one_process_of_a_machine_seals_and_hears_of_what_others_leave(log, db):
     from so.systems.activity.turns import turn_of
 
     connection = db.connection()
+    turn, (told, tell) = turn_of(connection), os.pipe()
     other = os.fork()
     if other == 0:
-        turn = turn_of(connection)
-        if turn.take():
-            import time
-
-            until = time.monotonic() + 10
-            asked = turn.asked()
-            while turn.asked() == asked and time.monotonic() < until:
-                time.sleep(0.01)
-            os._exit(0 if turn.asked() != asked else 1)
-        os._exit(2)
-    turn = turn_of(connection)
-    while turn.take():  # until the child has it
-        turn.give_up()
+        turn.take()
+        before = turn.asked()
+        os.write(tell, b"x")
+        for _ in range(1000):
+            if turn.asked() != before:
+                threading.Event().wait(0.3)
+                os._exit(0)
+            threading.Event().wait(0.01)
+        os._exit(1)
+    os.read(told, 1)
     log.entry().log("x")
     log.soon.wait()
     assert connection.scalar("select seal_no from activity_log") is None
@@ -139,3 +138,5 @@ def test_one_process_of_a_machine_seals_and_hears_of_what_others_leave(log, db):
     log.entry().log("y")
     log.soon.wait()
     assert connection.scalar("select count(*) from activity_log where seal_no is null") == 0
+    os.close(told)
+    os.close(tell)
