@@ -97,7 +97,7 @@ class Database:
         """
         self._configs: dict[str, Mapping[str, Any] | str] = dict(connections)
         for name, config in self._configs.items():
-            if not isinstance(config, str) and config.get("timezone"):
+            if not isinstance(config, str) and config.get("timezone") is not None:
                 check_zone(driver_of(config), config["timezone"], name)
         self._folder = None if folder is None else Path(folder)
         self._redact = None if redact is None else list(redact)

@@ -8,9 +8,10 @@ import pytest
 
 from so.db.connection import Connection
 from so.db.manager import Database
+from so.db.model import Model
 from so.db.options import options
 from so.db.values import in_parts, written_size
-from so.errors import ConfigError, QueryError
+from so.errors import ConfigError, QueryError, UniqueConstraintError
 from so.support.scope import Scope, entered
 from tests.db.tables import create
 
@@ -101,3 +102,18 @@ def test_within_a_transaction_it_is_the_end_of_all_of_it(texts, engine):
     with texts.transaction():
         texts.table("texts").insert({"id": 3, "v": "small"})
     assert texts.table("texts").pluck("id") == [3]
+
+
+class Text(Model):
+    timestamps = False
+    guarded: list[str] = []
+
+
+def test_models_that_go_in_several_statements_go_in_together(texts):
+    rows = [{"id": n, "v": "x" * 9_000} for n in range(120)]
+    rows[-1]["id"] = 0  # taken
+
+    with pytest.raises(UniqueConstraintError):
+        Text.insert(rows)
+
+    assert Text.count() == 0

@@ -13,6 +13,7 @@ from so.db import clauses as c
 from so.db.expressions import Expression
 from so.db.model.scoped import ScopedQuery
 from so.db.query import Query
+from so.db.values import in_parts
 
 Row = Mapping[str, Any]
 
@@ -39,10 +40,15 @@ class BulkQuery(ScopedQuery):
 
     def _together(self, rows: Any, perform: Callable[[], Any]) -> Any:
         """Run *perform*, in a transaction if *rows* will go in several statements."""
-        if isinstance(rows, Mapping) or len(rows) <= self._rows_in_a_part(rows[:1]):
+        if isinstance(rows, Mapping) or not self._go_in_several(list(rows)):
             return perform()
         with self.runner.transaction():
             return perform()
+
+    def _go_in_several(self, rows: list[Row]) -> bool:
+        most = getattr(self.runner, "max_statement_bytes", None)
+        parts = in_parts(rows, self._rows_in_a_part(rows[:1]), most, lambda row: row.values())
+        return len(next(parts, rows)) < len(rows)
 
     def _batches(self, values: Any) -> list[list[Row]]:
         # Statements of some hundred rows, all of one text: prepared once, the parts go in twice

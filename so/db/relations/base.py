@@ -16,6 +16,7 @@ from so.db.model import eager
 from so.db.model.collection import Models, Related
 from so.db.model.query import ModelQuery
 from so.db.query import Query
+from so.db.values import in_parts
 from so.errors import RelationError
 
 _put = object.__setattr__
@@ -132,9 +133,10 @@ class Relation(ModelQuery):
     def _related_to(self, keys: list[Any]) -> Models[Any]:
         found: Models[Any] = Models()
         size = max(1, self.grammar.max_placeholders - len(self.get_bindings()))
-        for at in range(0, len(keys), size):
+        most = getattr(self.runner, "max_statement_bytes", None)
+        for some in in_parts(keys, size, most, lambda key: (key,)):
             part = self.clone()
-            part._tied_to = self._tie_to(keys[at : at + size])
+            part._tied_to = self._tie_to(some)
             if part.tree.limit is not None or part.tree.offset is not None:
                 _limit_each(part)
             found.extend(part._models())
