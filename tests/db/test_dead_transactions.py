@@ -60,7 +60,7 @@ def lose_a_deadlock(conn: Connection) -> None:
     def work() -> None:
         with Connection(conn.config) as other, other.transaction():
             other.update("update items set name = 'b' where id = -2")
-            other.statement("insert into items (id) select seq from seq_5000_to_5050")
+            other.table("items").insert([{"id": number} for number in range(5000, 5050)])
             holds_it.set()
             other.update("update items set name = 'b' where id = -1")
             other.delete("delete from items where id >= 5000")

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from so.db.schema import server_of
 from so.errors import QueryError, StatementTimeoutError, UniqueConstraintError
 from tests.db.queries import raw
 
@@ -95,7 +96,7 @@ def test_every_kind_of_value_comes_back(items):
     assert row.name == "red"
     assert row.grp == 1
     assert Decimal(str(row.price)) == Decimal("9999999.99")
-    assert row.options == '{"a":[1,null,"é"]}'
+    assert row.options.replace(" ", "") == '{"a":[1,null,"é"]}'  # MySQL writes JSON its own way
     assert str(row["at"]).replace("T", " ").startswith("2026-01-02 01:04:05.678901")
     assert bytes(row.data) == bytes(range(256))
     assert row.big == 2**63 - 1
@@ -444,7 +445,9 @@ def test_many_rows_are_walked_in_little_memory(empty_db, empty_db_config, engine
     connection.statement("create table many (id integer primary key, label varchar(60))")
     numbers = "with recursive n(i) as (select 1 union all select i + 1 from n where i < ?)"
     if engine == "mysql":
-        connection.statement("set session max_recursive_iterations = 1000000")
+        has_its_own = server_of(connection) == "mysql"
+        most = "cte_max_recursion_depth" if has_its_own else "max_recursive_iterations"
+        connection.statement(f"set session {most} = 1000000")
         connection.statement(
             f"insert into many {numbers} select i, concat('label ', i, repeat('x', 40)) from n",
             [MANY],

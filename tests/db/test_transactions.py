@@ -10,6 +10,7 @@ import pytest
 
 from so.db.connection import Connection
 from so.db.manager import Database
+from so.db.schema import server_of
 from so.errors import (
     DeadlockError,
     ImplicitCommitError,
@@ -507,7 +508,8 @@ def test_the_isolation_of_a_connection_may_be_configured(db_config):
     if db_config["driver"] == "sqlite":
         return  # always serializable
     with Connection({**db_config, "isolation": "read-committed"}) as conn:
-        assert conn.scalar("select @@tx_isolation") == "READ-COMMITTED"
+        level = "transaction_isolation" if server_of(conn) == "mysql" else "tx_isolation"
+        assert conn.scalar(f"select @@{level}") == "READ-COMMITTED"
 
 
 def test_a_broken_constraint_found_at_commit_rolls_back(tmp_path):
