@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from so import HasApiTokens, LogsActivity, Model, Notifiable, relation
+from so import (
+    HasApiTokens,
+    HasRoles,
+    LogsActivity,
+    Model,
+    MustVerifyEmail,
+    Notifiable,
+    TwoFactor,
+    relation,
+)
 
 ROLES = ("admin", "manager", "clerk", "warehouse")
 
 
-class User(HasApiTokens, Notifiable, LogsActivity, Model):
+class User(HasApiTokens, HasRoles, TwoFactor, MustVerifyEmail, Notifiable, LogsActivity, Model):
     """Somebody who logs in. The role decides what they may do (app/providers.py)."""
 
     type_alias = "user"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.accounts.routes import account_routes
 from app.controllers import (
-    account,
     api,
     audit,
     customers,
@@ -18,63 +18,54 @@ from app.controllers import (
 )
 from so import Router
 
-with Router.group(middleware="web"):
-    with Router.group(middleware="guest"):
-        Router.get("/login", account.login_form).name("login")
-        Router.post("/login", account.login)
-    with Router.group(middleware="auth"):
-        Router.post("/logout", account.logout).name("logout")
-        Router.get("/", home.dashboard).name("home")
+account_routes()
 
-        Router.get("/products", products.index).name("products.index")
-        with Router.group(middleware="can:manage-products"):
-            Router.get("/products/create", products.create).name("products.create")
-            Router.post("/products", products.store).name("products.store")
-            Router.get("/products/{product}/edit", products.edit).name("products.edit")
-            Router.put("/products/{product}", products.update).name("products.update")
-        Router.get("/products/{product}", products.show).name("products.show")
+with Router.group(middleware="web"), Router.group(middleware="auth"):
+    Router.get("/", home.dashboard).name("home")
 
-        Router.get("/customers", customers.index).name("customers.index")
-        Router.get("/customers/{customer}", customers.show).name("customers.show")
+    Router.get("/products", products.index).name("products.index")
+    with Router.group(middleware="can:manage-products"):
+        Router.get("/products/create", products.create).name("products.create")
+        Router.post("/products", products.store).name("products.store")
+        Router.get("/products/{product}/edit", products.edit).name("products.edit")
+        Router.put("/products/{product}", products.update).name("products.update")
+    Router.get("/products/{product}", products.show).name("products.show")
 
-        Router.get("/orders", orders.index).name("orders.index")
-        with Router.group(middleware="can:take-orders"):
-            Router.get("/orders/create", orders.create).name("orders.create")
-            Router.post("/orders", orders.store).name("orders.store")
-        Router.get("/orders/{order}", orders.show).name("orders.show")
-        Router.post("/orders/{order}/ship", orders.ship).middleware("can:ship-orders")
-        Router.post("/orders/{order}/invoice", orders.invoice).middleware("can:submit-invoices")
+    Router.get("/customers", customers.index).name("customers.index")
+    Router.get("/customers/{customer}", customers.show).name("customers.show")
 
-        Router.get("/invoices", invoices.index).name("invoices.index")
-        Router.get("/invoices/{invoice}", invoices.show).name("invoices.show")
-        Router.post("/invoices/{invoice}/submit", invoices.submit).middleware("can:submit-invoices")
-        Router.post("/invoices/{invoice}/approve", invoices.approve).middleware(
-            "can:decide-invoices"
-        )
-        Router.post("/invoices/{invoice}/reject", invoices.reject).middleware("can:decide-invoices")
+    Router.get("/orders", orders.index).name("orders.index")
+    with Router.group(middleware="can:take-orders"):
+        Router.get("/orders/create", orders.create).name("orders.create")
+        Router.post("/orders", orders.store).name("orders.store")
+    Router.get("/orders/{order}", orders.show).name("orders.show")
+    Router.post("/orders/{order}/ship", orders.ship).middleware("can:ship-orders")
+    Router.post("/orders/{order}/invoice", orders.invoice).middleware("can:submit-invoices")
 
-        with Router.group(middleware="can:import-orders"):
-            Router.get("/imports", imports.index).name("imports.index")
-            Router.post("/imports", imports.store).name("imports.store")
-            Router.get("/imports/{job}", imports.show).name("imports.show")
+    Router.get("/invoices", invoices.index).name("invoices.index")
+    Router.get("/invoices/{invoice}", invoices.show).name("invoices.show")
+    Router.post("/invoices/{invoice}/submit", invoices.submit).middleware("can:submit-invoices")
+    Router.post("/invoices/{invoice}/approve", invoices.approve).middleware("can:decide-invoices")
+    Router.post("/invoices/{invoice}/reject", invoices.reject).middleware("can:decide-invoices")
 
-        with Router.group(middleware="can:make-reports"):
-            Router.get("/reports", reports.index).name("reports.index")
-            Router.post("/reports", reports.store).name("reports.store")
-            Router.get("/reports/{report:month}", reports.show).name("reports.show")
-            Router.get("/reports/{report:month}/csv", reports.download).name("reports.download")
+    with Router.group(middleware="can:import-orders"):
+        Router.get("/imports", imports.index).name("imports.index")
+        Router.post("/imports", imports.store).name("imports.store")
+        Router.get("/imports/{job}", imports.show).name("imports.show")
 
-        Router.get("/notifications", inbox.index).name("inbox")
-        Router.post("/notifications/read", inbox.read_all)
-        Router.post("/notifications/{id}/read", inbox.read).where_uuid("id")
-        Router.delete("/notifications/{id}", inbox.delete).where_uuid("id")
+    with Router.group(middleware="can:make-reports"):
+        Router.get("/reports", reports.index).name("reports.index")
+        Router.post("/reports", reports.store).name("reports.store")
+        Router.get("/reports/{report:month}", reports.show).name("reports.show")
+        Router.get("/reports/{report:month}/csv", reports.download).name("reports.download")
 
-        Router.get("/account", account.show).name("account")
-        Router.post("/account/logout-everywhere", account.logout_everywhere)
-        Router.delete("/account/devices/{handle}", account.revoke)
+    Router.get("/notifications", inbox.index).name("inbox")
+    Router.post("/notifications/read", inbox.read_all)
+    Router.post("/notifications/{id}/read", inbox.read).where_uuid("id")
+    Router.delete("/notifications/{id}", inbox.delete).where_uuid("id")
 
-        Router.get("/audit", audit.index).middleware("can:see-audit").name("audit")
-        Router.get("/queue", queues.index).middleware("can:see-queue").name("queue")
+    Router.get("/audit", audit.index).middleware("can:see-audit").name("audit")
+    Router.get("/queue", queues.index).middleware("can:see-queue").name("queue")
 
 with Router.group(prefix="api/v1", middleware="api", name="api."):
     Router.post("/login", api.login).name("login")

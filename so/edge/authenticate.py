@@ -241,7 +241,7 @@ def _sent(request: Request, page: str, status: int, message: str) -> Response:
         scope.session.put("url.intended", request.full_url())
     elif (before := scope.session.previous_url()) is not None:
         scope.session.put("url.intended", before)
-    return RedirectResponse(page)
+    return RedirectResponse(chosen(page))
 
 
 def _stand_for(auth: Auth) -> None:

@@ -63,6 +63,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "db:schema": ("db", "DbSchema", "Print the SQL that creates the framework tables"),
     "db:seed": ("db", "DbSeed", "Fill the database with a seeder"),
     "key:generate": ("key", "KeyGenerate", "Write a new APP_KEY into .env"),
+    "make:auth": (
+        "make_auth",
+        "MakeAuth",
+        "Write routes, controllers, pages and tests of accounts",
+    ),
     "make:command": ("make", "MakeCommand", "Create a console command"),
     "make:controller": ("make", "MakeController", "Create a controller"),
     "make:job": ("make", "MakeJob", "Create a queued job"),

@@ -1,0 +1,106 @@
+"""The page about oneself: devices, password, address."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from app.accounts.pages import button, card, facts, link, page, table
+from app.accounts.passwords import new_password_fields
+from so import Password, Request, Response, accounts, auth, redirect, sessions
+from so.web.forms import form
+
+CHANGE = {
+    "current": "required|current_password",
+    "password": ["required", "confirmed", Password.min(1)],
+}
+ADDRESS = {"email": "required|email|max:190"}
+
+
+def show() -> Response:
+    """Everything about the account of whoever is logged in."""
+    user = auth().user()
+    factor = "on" if user.two_factor().is_on() else "off"
+    confirmed = "" if user.has_verified_email() else link(" (not confirmed)", "/verify-email")
+    return page(
+        "Account",
+        card(
+            facts(
+                {
+                    "Name": user.name,
+                    "E-mail": [user.email, confirmed, " ", link("Change", "/account/email")],
+                    "Second factor": [f"{factor} ", link("Manage", "/two-factor")],
+                }
+            )
+        ),
+        card(table(["Address", "Browser", "Last used (UTC)", ""], _devices(user)), title="Devices"),
+        card(button("Log out everywhere", "/account/logout-everywhere", tone="danger")),
+        card(_password_form(), title="Change the password"),
+    )
+
+
+def _devices(user) -> list:
+    return [
+        (
+            device.ip_address or "",
+            (device.user_agent or "")[:60],
+            datetime.fromtimestamp(device.last_activity, UTC).strftime("%Y-%m-%d %H:%M"),
+            "this one"
+            if device.current
+            else button("End", f"/account/devices/{device.handle}", method="DELETE", tone="danger"),
+        )
+        for device in sessions().for_user(user)
+    ]
+
+
+def _password_form():
+    f = form("/account/password")
+    return f(
+        f.text("current", "Password now", kind="password", autocomplete="current-password"),
+        *new_password_fields(f),
+        send="Change it",
+    )
+
+
+def change_password(request: Request) -> Response:
+    """A new password; all other sessions end."""
+    given = request.validate(CHANGE)
+    accounts().change_password(auth().user(), given["password"])
+    return redirect("/account").with_(
+        "note", "Your password is changed. Other sessions have ended."
+    )
+
+
+def show_email() -> Response:
+    """The form for another address."""
+    f = form("/account/email", rules=ADDRESS)
+    return page(
+        "Change the address",
+        card(
+            f(
+                f.text("email", "New e-mail", kind="email", autocomplete="email"),
+                send="Send the link",
+            )
+        ),
+    )
+
+
+def change_email(request: Request) -> Response:
+    """Write to the new address; it counts once its link was followed."""
+    given = request.validate(ADDRESS)
+    accounts().change_email(auth().user(), given["email"].strip().lower())
+    return redirect("/account").with_(
+        "note", "Follow the link in the mail to the new address. Until then nothing changes."
+    )
+
+
+def end_device(handle: str) -> Response:
+    """End one session."""
+    sessions().revoke(handle, auth().user())
+    return redirect("/account").with_("note", "The session was ended.")
+
+
+def logout_everywhere() -> Response:
+    """End all of them, this one too."""
+    sessions().logout_everywhere(auth().user())
+    auth().logout()
+    return redirect("/login")
