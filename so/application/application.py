@@ -236,7 +236,7 @@ class Application(Container):
         """
         if "queue" in self._instances:
             self._instances["queue"].send_held()
-        for name in ("caches", "db"):
+        for name in ("aside", "caches", "db"):
             room = self._instances.get(name)
             if room is not None:
                 room.close()

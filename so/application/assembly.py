@@ -565,6 +565,7 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "security": logins.make_security,
     "two_factors": logins.make_two_factors,
     "accounts": logins.make_accounts,
+    "aside": logins.make_aside,
     "password_rule": logins.make_password_rule,
     "current_password": logins.make_current_password,
     "roles": logins.make_roles,

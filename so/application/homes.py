@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from so.db.connection import Connection
 
 CACHE = ("cache", "cache_locks", "rate_limits")
-SESSIONS = ("sessions", "session_moves", "remember_tokens")
+SESSIONS = ("sessions", "session_moves", "remember_tokens", "last_logins")
 VALUES_AT_ONCE = 900  # of rows that are brought along by one statement
 
 

@@ -6,7 +6,7 @@ that do.
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakSet
@@ -62,6 +62,7 @@ def make_guards(app: App) -> Any:
 def make_authentication(app: App) -> Any:
     """Who may log in, how often, and how long it lasts."""
     from so.systems import auth
+    from so.systems.auth.security import LastLogins
 
     settings, sessions = app.settings(AuthSettings), app.settings(SessionSettings)
     salt = settings.legacy_salt
@@ -78,6 +79,7 @@ def make_authentication(app: App) -> Any:
         ),
         tokens=app.make("access_tokens"),
         security=app.make("security"),
+        last_logins=LastLogins(app.make("db").source(homes.session_home(app))),
         terms=auth.Terms(
             settings.confirm_minutes,
             settings.two_factor_minutes,
@@ -375,8 +377,20 @@ def _url(app: App, page: str, token: str) -> str:
 # --- events ---
 
 
+def make_aside(app: App) -> Any:
+    """Writes what a login leaves behind, without holding it up."""
+    from so.application.aside import Aside
+
+    return Aside(lambda: app.make("db").connection())
+
+
 def _log(app: App, event: Any) -> None:
     """Write *event* into the log `auth`; address, agent and request id are in its context."""
+    at = app.clock.now()
+    app.make("aside").do(lambda: _write(app, event, at))
+
+
+def _write(app: App, event: Any, at: datetime) -> None:
     details = {name: _plain(value) for name, value in event.details.items()}
     entry = app.make("activity").entry("auth").event(event.name).with_properties(
         {**details, "address": event.address, "agent": event.agent}
@@ -386,7 +400,7 @@ def _log(app: App, event: Any) -> None:
     by = event.details.get("by")
     if by is not None or event.name in _OWN:
         entry = entry.caused_by(by if by is not None else event.user)
-    entry.log(event.name)
+    entry.created_at(at).log(event.name)
 
 
 # What only the user himself does, who may not be known as logged in yet, or any more.
@@ -403,4 +417,5 @@ def _tell_of_device(app: App, event: Any) -> None:
     if event.details.get("new_device") is True:
         at = app.clock.now().astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
         notification = NewDevice(event.address or "", (event.agent or "")[:200], at)
-        current("notifications").send(event.user, notification)
+        notifications = current("notifications")
+        app.make("aside").do(lambda: notifications.send(event.user, notification))

@@ -382,10 +382,16 @@ create table if not exists user_security (
     two_factor_secret text null default null,      -- sealed, see docs/authentication.md
     two_factor_on_at datetime(6) null default null, -- UTC; null: off, or still being set up
     two_factor_step bigint not null default 0,     -- the last time step whose code was used
-    last_login_at datetime(6) null default null,   -- UTC
     password_changed_at datetime(6) null default null, -- UTC
     primary key (user_id)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
+
+-- added: beside the sessions, so that no import in the application's file holds a login up
+create table if not exists last_logins (
+    user_id varbinary(100) not null,
+    at bigint not null,                            -- unix seconds
+    primary key (user_id)
+) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
 
 -- added: codes that stand in for the second factor, each once
 create table if not exists recovery_codes (

@@ -362,8 +362,13 @@ create table if not exists user_security (
     two_factor_secret text null default null,      -- sealed, see docs/authentication.md
     two_factor_on_at datetime null default null,   -- UTC; null: off, or still being set up
     two_factor_step integer not null default 0,    -- the last time step whose code was used
-    last_login_at datetime null default null,      -- UTC
     password_changed_at datetime null default null -- UTC
+);
+
+-- added: beside the sessions, so that no import in the application's file holds a login up
+create table if not exists last_logins (
+    user_id varchar(100) not null primary key,
+    at integer not null                            -- unix seconds
 );
 
 -- added: codes that stand in for the second factor, each once

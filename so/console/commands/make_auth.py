@@ -112,7 +112,7 @@ def _bases(node: ast.ClassDef) -> list[str]:
 def _with_import(source: str, line: str) -> str:
     """*source* with the import *line* behind the imports, or behind the docstring."""
     body = ast.parse(source).body
-    heads = [node for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    heads: list[ast.stmt] = [n for n in body if isinstance(n, (ast.Import, ast.ImportFrom))]
     if not heads and body and ast.get_docstring(ast.parse(source)) is not None:
         heads = body[:1]
         line = f"\n{line}"

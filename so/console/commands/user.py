@@ -103,14 +103,14 @@ class UserList(Command):
     def _facts(
         user: Any, authentication: Authentication, accounts: Accounts, roles: Roles
     ) -> dict[str, Any]:
-        row = authentication.security_of(user)
+        row, last = authentication.security_of(user), authentication.last_logins
         return {
             "key": authentication.key_of(user),
             "email": getattr(user, accounts.terms.email, None),
             "name": getattr(user, "name", None),
             "roles": list(roles.held(user).roles),
             "second_factor": row.two_factor_on_at is not None,
-            "last_login": row.last_login_at,
+            "last_login": last.of(authentication.key_of(user)) if last is not None else None,
             "locked": row.is_locked(authentication.clock.now()),
         }
 

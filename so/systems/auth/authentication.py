@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from so.errors import AuthError, AuthorizationException, BadSignature
+from so.errors import AuthError, AuthorizationException, BadSignature, DatabaseError
 from so.settings.auth import AuthSettings
 from so.settings.session import SessionSettings
 from so.support.clock import Clock
@@ -22,7 +22,7 @@ from so.systems.auth.guard import Auth, LoginSession, Visit
 from so.systems.auth.guards import Guard, Guards
 from so.systems.auth.passwords import PasswordHasher
 from so.systems.auth.remember import RememberTokens
-from so.systems.auth.security import Security, SecurityRows
+from so.systems.auth.security import LastLogins, Security, SecurityRows
 from so.systems.auth.throttle import LoginThrottle, account_of
 from so.systems.auth.tokens import AccessToken, AccessTokens
 from so.systems.auth.two_factor import factor_of
@@ -65,6 +65,7 @@ class Authentication:
         remember: RememberTokens | None = None,
         tokens: AccessTokens | None = None,
         security: SecurityRows | None = None,
+        last_logins: LastLogins | None = None,
         terms: Terms | None = None,
         signer: Signer | None = None,
         legacy_check: Callable[[str, str], bool] | None = None,
@@ -82,6 +83,7 @@ class Authentication:
         self.hasher = hasher or PasswordHasher()
         self.throttle = throttle or LoginThrottle(None)
         self.remember, self.tokens, self.security = remember, tokens, security
+        self.last_logins = last_logins
         self.terms = terms or Terms()
         self.legacy_check = legacy_check
         self.may_impersonate = may_impersonate
@@ -232,8 +234,12 @@ class Authentication:
 
     def _renew(self, user: Any, stored: str | None, password: str) -> None:
         """Hash the same password anew; what is bound to it stays bound."""
-        before = self.password_mark(user)
-        if not self.users_of(user).replace_password(user, stored, self.hasher.make(password)):
+        before, hashed = self.password_mark(user), self.hasher.make(password)
+        try:
+            if not self.users_of(user).replace_password(user, stored, hashed):
+                return
+        except DatabaseError as error:  # the next login will do it
+            logger.warning("the hash of user %s could not be renewed: %s", self.key_of(user), error)
             return
         after = self.password_mark(user)
         if self.remember is not None:

@@ -222,10 +222,11 @@ class Auth:
         is_known = service.known_device(account, visit.device_cookie) is not None
         if not is_known:
             visit.new_device = service.new_device(account)
-        if service.security is None:
+        if service.last_logins is None:
             return False
-        before = self.security().last_login_at
-        service.security.write(service.key_of(user), last_login_at=service.clock.now())
+        key = service.key_of(user)
+        before = service.last_logins.of(key)
+        service.last_logins.note(key, service.clock.now())
         return before is not None and not is_known
 
     def login_using_id(self, key: Any, remember: bool = False) -> Any:

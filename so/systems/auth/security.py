@@ -1,11 +1,12 @@
 """What is known of a login beside the columns of an application's own users.
 
 One row in `user_security` for a user of whom there is something to know: the address that was
-confirmed, a lock, a second factor, the last login. No row is a user with none of it.
+confirmed, a lock, a second factor. No row is a user with none of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "verified_email", "verified_at", "locked_at", "locked_until", "lock_reason",
-    "two_factor_secret", "two_factor_on_at", "two_factor_step", "last_login_at",
-    "password_changed_at",
+    "two_factor_secret", "two_factor_on_at", "two_factor_step", "password_changed_at",
 )  # fmt: skip
 
 
@@ -35,7 +35,6 @@ class Security:
     two_factor_secret: str | None = None
     two_factor_on_at: datetime | None = None
     two_factor_step: int = 0
-    last_login_at: datetime | None = None
     password_changed_at: datetime | None = None
 
     def is_locked(self, now: datetime) -> bool:
@@ -92,6 +91,31 @@ class SecurityRows:
             )
             == 1
         )
+
+
+class LastLogins:
+    """The table `last_logins`, beside the sessions: there no import is in the way of a login."""
+
+    def __init__(self, db: ConnectionSource) -> None:
+        self._db = db
+
+    def of(self, user_id: str) -> datetime | None:
+        """When *user_id* last logged in; None for never."""
+        sql = "select at from last_logins where user_id = ?"
+        found = self._db.connection().scalar(sql, (user_id,), use_read=False)
+        return None if found is None else datetime.fromtimestamp(int(found), UTC)
+
+    def note(self, user_id: str, at: datetime) -> None:
+        """*user_id* logs in now."""
+        connection, second = self._db.connection(), int(at.timestamp())
+        sql = "update last_logins set at = ? where user_id = ?"
+        if connection.update(sql, (second, user_id)):
+            return
+        # Another login of the same user may have come first.
+        with contextlib.suppress(UniqueConstraintError):
+            connection.insert(
+                "insert into last_logins (user_id, at) values (?, ?)", (user_id, second)
+            )
 
 
 def _read(name: str, value: Any) -> Any:
