@@ -127,12 +127,17 @@ class PasswordHasher:
         return False
 
     def _spend(self, like: _Cost, work: int) -> None:
-        """Compute for nothing, in memory as a hash of *like* needs it, until *work* is done."""
-        passes = round(work / (like.r * 2**like.ln))
-        while passes > 0:
-            cost = _Cost(like.ln, like.r, min(passes, MAX_PASSES))
-            self._derive(b"", os.urandom(SALT_BYTES), cost)
-            passes -= cost.p
+        """Compute for nothing until *work* is done.
+
+        As much as can be in the memory that the dearest hash needs, since less of it is faster;
+        the rest as *like* does.
+        """
+        for cost in (self._dearest, like):
+            passes, work = divmod(work, cost.r << cost.ln)
+            while passes > 0:
+                some = _Cost(cost.ln, cost.r, min(passes, MAX_PASSES))
+                self._derive(b"", os.urandom(SALT_BYTES), some)
+                passes -= some.p
 
     def needs_rehash(self, hashed: str | None) -> bool:
         """True if *hashed* is of another strength or kind than `make()` gives now."""
