@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 EVERYTHING = "*"
+ALL = [EVERYTHING]  # what a token may do that nothing is said of
 
 
 def grants(held: Iterable[str], ability: str) -> bool:
@@ -27,9 +28,7 @@ def _covers(pattern: str, ability: str) -> bool:
 
 
 def checked_abilities(given: object) -> list[str]:
-    """*given* as a list of names, `["*"]` for None; TypeError for anything but a list of texts."""
-    if given is None:
-        return [EVERYTHING]
+    """*given* as a list of names; TypeError for anything but a list of texts."""
     # A text is a sequence of texts as well: its letters, and one of them might be `*`.
     if not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
         raise TypeError(

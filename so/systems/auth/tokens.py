@@ -23,7 +23,7 @@ from so.support.clock import Clock
 from so.support.current import current
 from so.support.ids import token as new_secret
 from so.support.scope import current_scope
-from so.systems.auth.abilities import checked_abilities, grants
+from so.systems.auth.abilities import ALL, checked_abilities, grants
 from so.systems.auth.security import moment
 from so.systems.auth.users import type_of
 
@@ -121,7 +121,7 @@ class AccessTokens:
         owner_type: str,
         owner_id: Any,
         name: str,
-        abilities: list[str] | None = None,
+        abilities: list[str] = ALL,
         expires_at: datetime | timedelta | None = None,
         password_mark: str | None = None,
     ) -> NewToken:
@@ -267,7 +267,7 @@ class HasApiTokens:
     def create_token(
         self,
         name: str,
-        abilities: list[str] | None = None,
+        abilities: list[str] = ALL,
         expires_at: datetime | timedelta | None = None,
     ) -> NewToken:
         """Make a token, for everything unless told; its `.plain_text` is shown once.
