@@ -9,6 +9,7 @@ from pathlib import Path
 
 from so.console.command import Command
 from so.errors import CommandError
+from so.settings.database import DatabaseSettings
 
 PACKAGE = "app/accounts"
 MODULES = (
@@ -75,7 +76,7 @@ class MakeAuth(Command):
         self._table(base)
 
     def _table(self, base: Path) -> None:
-        folder = base / str(self.app.config.get("database.migrations", "database/migrations"))
+        folder = base / self.app.settings(DatabaseSettings).migrations
         now = self.app.make("clock").now()
         for engine in ("sqlite", "mysql"):
             self._write(
