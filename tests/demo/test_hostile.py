@@ -407,9 +407,10 @@ def test_two_people_edit_a_product_and_the_second_is_told(demo, person):
 def test_a_locked_database_is_a_503_and_the_log_has_no_secret_of_the_session(
     demo, db_config, caplog
 ):
-    DB.connection().config["busy_timeout"] = 50
-    DB.connection().close()
-    with sqlite3.connect(db_config["database"], isolation_level=None) as other:
+    home = DB.connection("locks")  # where the sessions of this demo are
+    home.config["busy_timeout"] = 50
+    home.close()
+    with sqlite3.connect(home.config["database"], isolation_level=None) as other:
         other.execute("begin immediate")
         answer = Client(demo).get("/login")
         other.execute("rollback")
