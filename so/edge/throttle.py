@@ -106,9 +106,9 @@ def _client(request: Request) -> str:
     """Who is counted: the user, if one is logged in, else the address."""
     scope = current_scope()
     auth = None if scope is None else scope.data.get(AUTH)
-    user = None if auth is None else auth.id()
-    if user is not None:
-        return f"user:{user}"
+    key = None if auth is None else auth.key()
+    if key is not None:
+        return f"user:{key}"
     address = (request.ip() or "unknown").encode("utf-8", "replace")
     return f"ip:{hashlib.sha256(address).hexdigest()[:32]}"
 

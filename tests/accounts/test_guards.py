@@ -214,3 +214,18 @@ def test_a_directory_is_asked_for_names_that_are_texts_only(make_app):
     for name in (0, False, None, ["ada@x.y"]):
         answer = client.post("/login", json={"email": name, "password": "of the directory"})
         assert answer.json() == {"ok": False}
+
+
+def test_users_of_one_key_and_two_kinds_share_no_limit(house: Application):
+    worker("ada@x.y")
+    portal_client()
+    with Router.group(middleware="web"):
+        Router.get("/rare/staff", who).middleware("auth:staff", "throttle:1,1")
+        Router.get("/rare/portal", who).middleware("auth:portal", "throttle:1,1")
+    staff, portal = browser(house), browser(house)
+    log_in(staff)
+    portal.post("/portal/login", {"email": "bob@x.y", "password": PASSWORD})
+
+    assert staff.get("/rare/staff", headers=JSON).status == 200
+    assert portal.get("/rare/portal", headers=JSON).status == 200
+    assert staff.get("/rare/staff", headers=JSON).status == 429

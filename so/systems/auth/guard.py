@@ -109,6 +109,11 @@ class Auth:
         user = self.user()
         return None if user is None else self._service.users_of(user).key_of(user)
 
+    def key(self) -> str | None:
+        """The user's name in rows and counters, of its own for each kind of users; None if none."""
+        user = self.user()
+        return None if user is None else self._service.key_of(user)
+
     def check(self) -> bool:
         """True if somebody is logged in."""
         return self.user() is not None
