@@ -10,7 +10,7 @@ import sys
 from so.db.manager import Database
 from so.support.current import provide
 from so.systems.queue import Queue
-from so.systems.queue.running import Limits
+from so.systems.queue.run.runner import Limits
 from so.systems.worker import WorkerOptions, work
 from tests.crash import queue_jobs
 

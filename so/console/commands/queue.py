@@ -15,7 +15,7 @@ from so.support import numbers
 
 if TYPE_CHECKING:
     from so.systems.queue import FailedJob, FailedJobs, Queue
-    from so.systems.queue.failed import Retried
+    from so.systems.queue.care.failed import Retried
     from so.systems.worker import WorkerOptions
 
 LONGEST_HOURS = 1_000_000  # a century: nothing is older
@@ -123,7 +123,7 @@ class QueueWork(QueueCommand):
         return work(queue, options)
 
     def _options(self) -> WorkerOptions:
-        from so.systems.queue.running import Limits
+        from so.systems.queue.run.runner import Limits
         from so.systems.worker import WorkerOptions
 
         settings = self.settings
@@ -503,7 +503,7 @@ class QueueDoctor(QueueCommand):
 
     def handle(self) -> int:
         """Print each fault; 1 if one of them is serious."""
-        from so.systems.queue.doctor import Doctor
+        from so.systems.queue.care.doctor import Doctor
 
         self.load_jobs()
         found = Doctor(self.queue, self.settings).examine()

@@ -17,22 +17,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from so.systems.queue.batches import Batch, PendingBatch
-from so.systems.queue.control import Control, WorkerRow
-from so.systems.queue.failed import FailedJob, FailedJobs, FailureGroup
+from so.systems.queue.care.failed import FailedJob, FailedJobs, FailureGroup
 from so.systems.queue.fake import QueueFake
 from so.systems.queue.hooks import JobEvent
 from so.systems.queue.job import JOBS, Exponential, Job, callback, exponential
-from so.systems.queue.metrics import QueueState
-from so.systems.queue.middleware import (
+from so.systems.queue.pending import PendingChain, PendingDispatch
+from so.systems.queue.queue import Queue, bind, current_queue
+from so.systems.queue.run.middleware import (
     RateLimited,
     Skip,
     ThrottlesExceptions,
     WithoutOverlapping,
 )
-from so.systems.queue.pending import PendingChain, PendingDispatch
-from so.systems.queue.progress import Progress
-from so.systems.queue.queue import Queue, bind, current_queue
-from so.systems.queue.schedules import Schedule
+from so.systems.queue.schedules.schedule import Schedule
+from so.systems.queue.tables.metrics import QueueState
+from so.systems.queue.tables.progress import Progress
+from so.systems.queue.tables.workers import Control, WorkerRow
 
 __all__ = [
     "JOBS",

@@ -18,7 +18,7 @@ from so.support.ids import uuid as new_uuid
 from so.systems.queue.job import CallbackJob, Job, as_job, checked
 from so.systems.queue.payload import member
 from so.systems.queue.pending import PendingChain
-from so.systems.queue.sqltools import read
+from so.systems.queue.tables.sql import read
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

@@ -9,8 +9,8 @@ from so.systems.queue.batches import Batch, Member, PendingBatch, jobs_of, membe
 from so.systems.queue.job import Job
 from so.systems.queue.payload import due_at, plain
 from so.systems.queue.pending import PendingChain
-from so.systems.queue.sqltools import read
-from so.systems.queue.store import Stored
+from so.systems.queue.tables.jobs import Stored
+from so.systems.queue.tables.sql import read
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

@@ -9,7 +9,7 @@ from typing import Any
 
 from so.systems.queue.job import Job
 from so.systems.queue.payload import Payload
-from so.systems.queue.store import Reserved
+from so.systems.queue.tables.jobs import Reserved
 
 log = logging.getLogger("so.queue")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from so.support.ids import short_id
-from so.systems.queue.running import Limits, Runner
-from so.systems.queue.sqltools import Retry, read
+from so.systems.queue.run.runner import Limits, Runner
+from so.systems.queue.tables.sql import Retry, read
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

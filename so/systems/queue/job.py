@@ -19,7 +19,7 @@ from so.errors import InvalidPayloadError, QueueError
 if TYPE_CHECKING:
     from so.systems.queue.batches import Batch
     from so.systems.queue.pending import PendingDispatch
-    from so.systems.queue.running import Run
+    from so.systems.queue.run.runner import Run
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from so.support.codec import Codec
 from so.support.ids import uuid as new_uuid
 from so.support.ids import uuid_of
 from so.systems.queue.job import JOBS, Backoff, Blueprint, Exponential, Job, blueprint_of
-from so.systems.queue.wording import storable
+from so.systems.queue.run.failure_text import storable
 
 
 def _encoder() -> Callable[[Any], str]:

@@ -21,27 +21,27 @@ from so.support.codec import Codec, default_codec
 from so.support.current import current, provide
 from so.support.scope import Scope
 from so.systems.queue.batches import Batch, Batches, PendingBatch
+from so.systems.queue.care.failed import FailedJobs
+from so.systems.queue.care.removal import Removal
 from so.systems.queue.carrying import captured, restored
-from so.systems.queue.control import Control
-from so.systems.queue.failed import FailedJobs
 from so.systems.queue.grouping import Grouping
 from so.systems.queue.hooks import Hooks, JobEvent
 from so.systems.queue.job import JOBS, Job, blueprint_of, checked
-from so.systems.queue.locks import Locks, lock_name
-from so.systems.queue.metrics import Metrics
 from so.systems.queue.payload import Payload, Writer, _write, due_at, given, plain_seconds, uuids
 from so.systems.queue.pending import PendingChain, PendingDispatch, send_held
-from so.systems.queue.progress import Progress, ProgressTable
-from so.systems.queue.removal import Removal
-from so.systems.queue.running import HOPELESS, Run, perform
-from so.systems.queue.schedules import Schedule
-from so.systems.queue.settle import Settler
-from so.systems.queue.sqltools import read
-from so.systems.queue.store import Store, Stored
+from so.systems.queue.run.ending import Settler
+from so.systems.queue.run.runner import HOPELESS, Run, perform
+from so.systems.queue.schedules.schedule import Schedule
+from so.systems.queue.tables.jobs import Store, Stored
+from so.systems.queue.tables.locks import Locks, lock_name
+from so.systems.queue.tables.metrics import Metrics
+from so.systems.queue.tables.progress import Progress, ProgressTable
+from so.systems.queue.tables.sql import read
+from so.systems.queue.tables.workers import Control
 from so.systems.queue.waking import Bell
 
 if TYPE_CHECKING:
-    from so.systems.queue.failed import FailedJob
+    from so.systems.queue.care.failed import FailedJob
     from so.systems.queue.fake import QueueFake
 
 log = logging.getLogger("so.queue")

@@ -17,8 +17,8 @@ from typing import Any
 
 from so.support.clock import Clock
 from so.support.ids import short_id
-from so.systems.queue.sqltools import read
-from so.systems.queue.store import Store
+from so.systems.queue.tables.jobs import Store
+from so.systems.queue.tables.sql import read
 
 _LONGEST_ADDRESS = 100
 _ENDING = ".bell"

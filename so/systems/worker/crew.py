@@ -30,14 +30,14 @@ from so.support.lifeline import Lifeline
 from so.support.scope import entered
 from so.support.supervisor import Child as Process
 from so.support.supervisor import ChildExit, Supervisor
-from so.systems.queue.control import BEAT_SECONDS
 from so.systems.queue.payload import Payload
 from so.systems.queue.queue import Queue
-from so.systems.queue.running import FAILED_SECONDS, Outcome, Runner, scope_of
-from so.systems.queue.sqltools import Retry, is_outage
-from so.systems.queue.store import Reserved
+from so.systems.queue.run.failure_text import one_line
+from so.systems.queue.run.runner import FAILED_SECONDS, Outcome, Runner, scope_of
+from so.systems.queue.tables.jobs import Reserved
+from so.systems.queue.tables.sql import Retry, is_outage
+from so.systems.queue.tables.workers import BEAT_SECONDS
 from so.systems.queue.waking import Watch
-from so.systems.queue.wording import one_line
 from so.systems.worker.board import Board, Doing
 from so.systems.worker.child import Child
 from so.systems.worker.lines import Lines, to_stdout

@@ -21,9 +21,9 @@ from so.support.processes import descendants, fork
 from so.support.scope import entered
 from so.systems.queue.payload import Payload
 from so.systems.queue.queue import Queue
-from so.systems.queue.running import Runner, scope_of
-from so.systems.queue.sqltools import Retry
-from so.systems.queue.store import Reserved
+from so.systems.queue.run.runner import Runner, scope_of
+from so.systems.queue.tables.jobs import Reserved
+from so.systems.queue.tables.sql import Retry
 from so.systems.worker.lines import Lines
 from so.systems.worker.options import WorkerOptions
 

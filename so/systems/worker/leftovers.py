@@ -12,8 +12,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from so.systems.queue.sqltools import Retry
-from so.systems.queue.store import Reserved
+from so.systems.queue.tables.jobs import Reserved
+from so.systems.queue.tables.sql import Retry
 
 if TYPE_CHECKING:
     from so.systems.worker.loop import Worker

@@ -25,10 +25,10 @@ from so.errors import DatabaseError
 from so.support.ids import short_id
 from so.support.scope import entered
 from so.systems.queue.queue import Queue
-from so.systems.queue.running import HOPELESS, Outcome, Runner, scope_of
-from so.systems.queue.sqltools import PATIENCE, Retry
-from so.systems.queue.store import Reserved
-from so.systems.queue.wording import one_line
+from so.systems.queue.run.failure_text import one_line
+from so.systems.queue.run.runner import HOPELESS, Outcome, Runner, scope_of
+from so.systems.queue.tables.jobs import Reserved
+from so.systems.queue.tables.sql import PATIENCE, Retry
 from so.systems.worker.leftovers import Leftovers
 from so.systems.worker.lines import Lines
 from so.systems.worker.options import WorkerOptions

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from so.settings.queue import QueueSettings
-from so.systems.queue.running import Limits
+from so.systems.queue.run.runner import Limits
 
 
 @dataclass

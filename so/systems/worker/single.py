@@ -19,10 +19,10 @@ from typing import Any
 
 from so.errors import DatabaseError
 from so.support import systemd
-from so.systems.queue.control import BEAT_SECONDS
 from so.systems.queue.queue import Queue
-from so.systems.queue.running import Interrupted, Outcome, TimeUp
-from so.systems.queue.store import Reserved
+from so.systems.queue.run.runner import Interrupted, Outcome, TimeUp
+from so.systems.queue.tables.jobs import Reserved
+from so.systems.queue.tables.workers import BEAT_SECONDS
 from so.systems.queue.waking import Watch
 from so.systems.worker.guard import Guard
 from so.systems.worker.lines import to_stdout

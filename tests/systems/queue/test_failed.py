@@ -12,8 +12,8 @@ from so.db.manager import Database
 from so.errors import QueueError
 from so.support.clock import Clock
 from so.systems.queue import Job, Queue, queue_fake
-from so.systems.queue.control import ALL
-from so.systems.queue.failed import moment
+from so.systems.queue.care.failed import moment
+from so.systems.queue.tables.workers import ALL
 from so.systems.worker import Worker
 from tests.systems.queue.jobs import DIARY, Fails, Note
 
@@ -100,7 +100,7 @@ def test_an_unreadable_failure_may_be_retried_as_it_is(
 
 
 def test_failures_are_read_page_by_page(failures: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("so.systems.queue.failed.PAGE", 2)
+    monkeypatch.setattr("so.systems.queue.care.failed.PAGE", 2)
 
     assert len(list(failures.failed_jobs.each())) == 4
     assert len(list(failures.failed_jobs.each("low"))) == 1
@@ -122,7 +122,7 @@ def test_failures_are_found_forgotten_and_counted_by_age(failures: Queue, clock:
 def test_26_old_failures_are_pruned_in_pieces(
     failures: Queue, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("so.systems.queue.failed.PAGE", 2)
+    monkeypatch.setattr("so.systems.queue.care.failed.PAGE", 2)
     pages: list[int] = []
 
     assert failures.failed_jobs.prune(24) == 0
@@ -296,7 +296,7 @@ def test_a_cancelled_member_counts_as_ended_in_its_batch(queue: Queue, db: Datab
 
 
 def test_clearing_leaves_running_jobs_alone(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("so.systems.queue.removal.CLEAR_CHUNK", 2)
+    monkeypatch.setattr("so.systems.queue.care.removal.CLEAR_CHUNK", 2)
     for word in "abcdef":
         queue.push(Note(word))
     queue.push(Note("other"), "other")

@@ -27,7 +27,7 @@ from so.systems.queue import (
     find_batch,
 )
 from so.systems.queue.job import CallbackJob
-from so.systems.queue.locks import lock_name
+from so.systems.queue.tables.locks import lock_name
 from so.systems.worker import Worker
 from tests.systems.queue.jobs import DIARY, Fails, Note
 

@@ -22,10 +22,10 @@ from so.systems.queue import (
     ThrottlesExceptions,
     WithoutOverlapping,
 )
-from so.systems.queue.doctor import Doctor, _supports_skip_locked
-from so.systems.queue.locks import lock_name
-from so.systems.queue.sqltools import Retry
-from so.systems.queue.store import CHUNK, Stored, _parts
+from so.systems.queue.care.doctor import Doctor, _supports_skip_locked
+from so.systems.queue.tables.jobs import CHUNK, Stored, _parts
+from so.systems.queue.tables.locks import lock_name
+from so.systems.queue.tables.sql import Retry
 from so.systems.queue.waking import Bell, Ear, Watch
 from so.systems.worker import Worker, WorkerOptions
 from so.systems.worker.loop import housekeeping, memory_mb
@@ -313,7 +313,7 @@ def test_the_doctor_sees_a_clock_that_is_off_and_many_failures(
     queue: Queue, db: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("so.db.connection.Connection.database_time", lambda self: clock.time() + 9)
-    monkeypatch.setattr("so.systems.queue.doctor.MANY_FAILURES", 1)
+    monkeypatch.setattr("so.systems.queue.care.doctor.MANY_FAILURES", 1)
     queue.push(Fails())
     Worker(queue).run_all()
     beat(queue, clock)

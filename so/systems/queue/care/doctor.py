@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from so.db.schema import Fault, check
 from so.errors import InvalidPayloadError
 from so.settings.queue import QueueSettings
-from so.systems.queue.control import WorkerRow
 from so.systems.queue.payload import Payload
-from so.systems.queue.sqltools import read
+from so.systems.queue.tables.sql import read
+from so.systems.queue.tables.workers import WorkerRow
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

@@ -1,6 +1,6 @@
 """Runs one job in this process: scope, middleware, handler, and the verdict on what came of it.
 
-The verdict is an `Outcome`; writing it down is `settle.py`. Claiming, leases and killing what
+The verdict is an `Outcome`; writing it down is `ending.py`. Claiming, leases and killing what
 hangs are the worker's.
 """
 
@@ -34,8 +34,8 @@ from so.settings.queue import QueueSettings
 from so.support.scope import Scope, entered
 from so.systems.queue.job import Job, blueprint_of
 from so.systems.queue.payload import Payload, backoff_seconds, seconds_of
-from so.systems.queue.sqltools import Retry, read
-from so.systems.queue.store import Reserved
+from so.systems.queue.tables.jobs import Reserved
+from so.systems.queue.tables.sql import Retry, read
 
 if TYPE_CHECKING:
     from so.systems.queue.batches import Batch

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from so.systems.queue.sqltools import read
+from so.systems.queue.tables.sql import read
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

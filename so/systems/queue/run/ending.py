@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from so.errors import InvalidPayloadError
 from so.systems.queue.batches import links_of
 from so.systems.queue.payload import Payload, is_key, member, plain
-from so.systems.queue.running import LeaseLost, Outcome
-from so.systems.queue.sqltools import Retry, is_outage, read
-from so.systems.queue.store import Reserved, Stored
-from so.systems.queue.wording import fingerprint, one_line, storable, trace_of
+from so.systems.queue.run.failure_text import fingerprint, one_line, storable, trace_of
+from so.systems.queue.run.runner import LeaseLost, Outcome
+from so.systems.queue.tables.jobs import Reserved, Stored
+from so.systems.queue.tables.sql import Retry, is_outage, read
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from so.errors import QueueError
 from so.systems.queue.job import Job
-from so.systems.queue.locks import lock_name
-from so.systems.queue.running import Run
+from so.systems.queue.run.runner import Run
+from so.systems.queue.tables.locks import lock_name
 
 Next = Callable[[Job], Any]
 SYNC_LOCK_SECONDS = 3600

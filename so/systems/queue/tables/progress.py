@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from so.systems.queue.sqltools import read
+from so.systems.queue.tables.sql import read
 
 _COLUMNS = "uuid, job_id, job, state, done, total, message, started_at, updated_at"
 KEEP_SECONDS = 86_400

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from so.systems.queue.sqltools import read
+from so.systems.queue.tables.sql import read
 
 NAME_LENGTH = 120
 _SWEEP_SECONDS = 3600

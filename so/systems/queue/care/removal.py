@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from so.systems.queue.batches import links_of
-from so.systems.queue.sqltools import Retry, marks, read
+from so.systems.queue.tables.sql import Retry, marks, read
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

@@ -19,9 +19,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from so.errors import QueueError
 from so.settings.queue import QueueSettings
-from so.systems.queue.cron import Cron, hour_and_minute, weekdays_field
 from so.systems.queue.job import Job
-from so.systems.queue.sqltools import Retry, read
+from so.systems.queue.schedules.cron import Cron, hour_and_minute, weekdays_field
+from so.systems.queue.tables.sql import Retry, read
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

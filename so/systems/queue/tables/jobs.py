@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from so.systems.queue.front import Front
-from so.systems.queue.sqltools import marks, read
+from so.systems.queue.tables.front import Front
+from so.systems.queue.tables.sql import marks, read
 
 CHUNK = 500
 _COLUMNS = (

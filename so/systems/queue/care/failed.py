@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from so.systems.queue.batches import links_of
 from so.systems.queue.payload import with_fields
-from so.systems.queue.sqltools import Retry, marks, read
-from so.systems.queue.store import Stored
+from so.systems.queue.tables.jobs import Stored
+from so.systems.queue.tables.sql import Retry, marks, read
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from so.systems.queue.sqltools import read
+from so.systems.queue.tables.sql import read
 
 if TYPE_CHECKING:
     from so.systems.queue.queue import Queue

@@ -1,0 +1,1 @@
+"""One run of a job: the runner and its verdict, middleware around it, its end written down."""

@@ -1,0 +1,1 @@
+"""What recurs: cron expressions, and the tasks that follow them."""
