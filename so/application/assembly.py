@@ -281,13 +281,21 @@ def make_kernel(app: App) -> Any:
 # --- cache and limits ---
 
 
+def make_shared_clock(app: App) -> Any:
+    """The time by the database that cache, locks and limits are in: one for all of them."""
+    from so.systems.cache.sharing import clock_of
+
+    return clock_of(app.make("db").source(homes.cache_home(app)), app.clock)
+
+
 def make_caches(app: App) -> Any:
     """A cache for each driver, made when it is asked for."""
     from so.systems import cache
 
     settings = app.settings(CacheSettings)
     source = app.make("db").source(homes.cache_home(app))
-    locks = cache.DatabaseLocks(source, app.clock)
+    clock = app.make("shared_clock")
+    locks = cache.DatabaseLocks(source, clock)
 
     def build(store: Any, shared: bool = True) -> Callable[[], Any]:
         return lambda: cache.Cache(
@@ -296,22 +304,31 @@ def make_caches(app: App) -> Any:
             locks=locks if shared else None,
             codec=app.make("cache_codec"),
             compute_seconds=settings.compute_seconds,
+            wait_seconds=settings.wait_seconds,
+            compress_bytes=settings.compress_bytes,
         )
 
     def database() -> Any:
-        return cache.DatabaseStore(source, app.clock, max_bytes=settings.max_bytes)
+        return cache.DatabaseStore(source, clock, max_bytes=settings.max_bytes)
+
+    def file() -> Any:
+        path = app.base_path(settings.path)
+        return cache.FileStore(path, app.clock, max_bytes=settings.max_bytes)
 
     return cache.Caches(
         {
             "database": build(database),
-            "array": build(lambda: cache.ArrayStore(app.clock), shared=False),
+            "array": build(
+                lambda: cache.ArrayStore(app.clock, max_entries=settings.max_entries), shared=False
+            ),
             "null": build(lambda: cache.NullStore(app.clock), shared=False),
-            "file": build(lambda: cache.FileStore(app.base_path(settings.path), app.clock)),
+            "file": build(file),
             "tiered": build(
                 lambda: cache.TieredStore(
                     database(),
                     stale_seconds=settings.stale_seconds,
                     max_entries=settings.max_entries,
+                    near_bytes=settings.near_bytes,
                 )
             ),
         },
@@ -324,7 +341,8 @@ def make_limiter(app: App) -> Any:
     from so.systems.cache.limits import DatabaseCounters, RateLimiter, SteadyCounters
 
     settings = app.settings(CacheSettings)
-    counters = DatabaseCounters(app.make("db").source(homes.cache_home(app)), app.clock)
+    source = app.make("db").source(homes.cache_home(app))
+    counters = DatabaseCounters(source, app.make("shared_clock"))
     return RateLimiter(SteadyCounters(counters, app.clock), settings.prefix)
 
 
@@ -553,6 +571,7 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "validator": make_validator,
     "http_settings": make_http_settings,
     "kernel": make_kernel,
+    "shared_clock": make_shared_clock,
     "caches": make_caches,
     "limiter": make_limiter,
     "sessions": make_sessions,

@@ -273,7 +273,9 @@ create table if not exists cache (
     -- added:
     fresh_until bigint null default null,          -- unix seconds; usable but stale after that
     created_at bigint not null default 0,          -- unix seconds; 0 unless the oldest are to go first
-    bytes bigint not null default 0,               -- of value, likewise
+    bytes bigint not null default 0,               -- of the whole row, likewise
+    data longblob null default null,               -- bytes instead of value: their first says what they are
+    tags varchar(1000) not null default '',        -- versions of its tags when it was made
     primary key (`key`),
     key cache_expiration (expiration),
     key cache_created_at (created_at, bytes)

@@ -260,7 +260,9 @@ create table if not exists cache (
     -- added:
     fresh_until integer null default null,         -- unix seconds; usable but stale after that
     created_at integer not null default 0,         -- unix seconds; 0 unless the oldest are to go first
-    bytes integer not null default 0               -- of value, likewise
+    bytes integer not null default 0,              -- of the whole row, likewise
+    data blob null default null,                   -- bytes instead of value: their first says what they are
+    tags text not null default ''                  -- versions of its tags when it was made
 ) without rowid;
 create index if not exists cache_expiration on cache (expiration);
 create index if not exists cache_created_at on cache (created_at, bytes) where created_at > 0;

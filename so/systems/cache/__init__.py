@@ -6,7 +6,7 @@ of its own, outside the caller's transaction, and is repeated when the engine re
 Which stores there are and how they are called is decided in so/application.py.
 """
 
-from so.systems.cache.cache import Cache, cached
+from so.systems.cache.cache import Cache, TaggedCache, cached
 from so.systems.cache.database import DatabaseStore
 from so.systems.cache.files import FileLocks, FileStore
 from so.systems.cache.limits import (
@@ -20,7 +20,6 @@ from so.systems.cache.limits import (
 from so.systems.cache.locks import DatabaseLocks, Lock, MemoryLocks, Semaphore
 from so.systems.cache.memory import ArrayStore, NullStore, TieredStore
 from so.systems.cache.stores import Caches
-from so.systems.cache.tags import TaggedCache
 
 __all__ = [
     "ArrayStore",

@@ -5,11 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from so.errors import CacheError, CacheTypeError, CodecError, DatabaseError
+from so.errors import (
+    CacheError,
+    CacheTypeError,
+    CodecError,
+    DatabaseError,
+    LockTimeout,
+    QueryError,
+)
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
@@ -26,13 +34,17 @@ from so.systems.cache.entry import (
     stored_key,
     summed,
 )
+from so.systems.cache.heartbeat import heartbeat
 from so.systems.cache.locks import Lock, Locks, Semaphore
-from so.systems.cache.sharing import waited
-from so.systems.cache.tags import TaggedCache
-from so.systems.cache.turns import Turns
+from so.systems.cache.sharing import Outage, waited
+from so.systems.cache.tags import TaggedStore, flat, tagged_prefix
+from so.systems.cache.turns import Turn, Turns
+from so.systems.cache.values import packed, unpacked
 
 Ttl = float | timedelta | datetime | None
-NOTED_EVERY = (100, 10_000)  # reads until they are noted with the next write, or by themselves
+NOTED_SECONDS = 10  # between two notes of how many reads were hits, each after a response
+LOOKED_EVERY = 64  # reads until the time is looked at for that
+T = TypeVar("T")
 _log = logging.getLogger("so.cache")
 
 
@@ -51,20 +63,27 @@ class Cache:
         locks: Locks | None = None,
         codec: Codec | None = None,
         compute_seconds: float = CacheSettings.compute_seconds,
+        wait_seconds: float = CacheSettings.wait_seconds,
+        compress_bytes: int = CacheSettings.compress_bytes,
     ) -> None:
         """*locks*: those of the store without. *codec*: what values may be.
 
-        *compute_seconds*: how long `remember` lets one process compute before another may.
+        *compute_seconds*: after which a process that died while it computed is replaced.
+        *wait_seconds*: how long others wait for one that lives. Texts from *compress_bytes* on are
+        compressed; 0 for none.
         """
         self.backend = store
         self.prefix = checked_prefix(prefix)
         self.locks = locks or store.own_locks()
-        self.compute_seconds = compute_seconds
+        self.compute_seconds, self.wait_seconds = compute_seconds, wait_seconds
+        self.compress_bytes = compress_bytes
         self.hits = 0  # of this process, as are misses
         self.misses = 0
         self.stores: Callable[[str | None], Cache] | None = None  # set by Caches
+        self.codec = codec or default_codec
         self._noted = (0, 0)  # how many of them the store knows of
-        self._codec = codec or default_codec
+        self._note_at = 0.0
+        self._outage = Outage("cache", "reads are misses and nothing is stored")
         self._turns = Turns()
         self._plain = LONGEST_PLAIN - len(self.prefix.encode())
 
@@ -83,8 +102,11 @@ class Cache:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value under *key*; *default* (called if callable) if there is none."""
-        entry = self.backend.get(self.stored(key))
-        value = MISSING if entry is None else self._value(entry.text)
+        entry = self._asked(None, self.backend.get, self.stored(key))
+        return self._given(entry, default)
+
+    def _given(self, entry: Entry | None, default: Any) -> Any:
+        value = self._value(entry)
         self.count(value is not MISSING)
         if value is MISSING:
             return default() if callable(default) else default
@@ -93,14 +115,9 @@ class Cache:
     def many(self, keys: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
         """Several values in one statement; a dict of key → default, or None for what is missing."""
         defaults = keys if isinstance(keys, Mapping) else dict.fromkeys(keys)
-        result = self.peek(defaults)
-        missed = [key for key, value in result.items() if value is MISSING]
-        self.misses += len(missed)
-        self.hits += len(result) - len(missed)
-        for key in missed:
-            default = defaults[key]
-            result[key] = default() if callable(default) else default
-        return result
+        stored = {key: self.stored(key) for key in defaults}
+        found = self._asked({}, self.backend.many, stored.values())
+        return {key: self._given(found.get(stored[key]), defaults[key]) for key in defaults}
 
     def has(self, key: str) -> bool:
         """True if there is a value, even None."""
@@ -122,28 +139,22 @@ class Cache:
     # --- writing ---
 
     def put(self, key: str, value: Any, ttl: Ttl = None) -> bool:
-        """Store *value* under *key*, replacing what was there."""
-        expiration = expiration_of(ttl, self.clock)
-        if not expiration:
-            self.forget(key)
-            return True
-        self.backend.put({self.stored(key): Entry(self.encode(value), expiration)})
-        self._note_now_and_then()
-        return True
-
-    set = put
+        """Store *value* under *key*, replacing what was there; False with the database away."""
+        return self.put_many({key: value}, ttl)
 
     def put_many(self, values: Mapping[str, Any], ttl: Ttl = None) -> bool:
-        """Store all of *values* in one statement."""
+        """Store all of *values* in one statement; False with the database away."""
         expiration = expiration_of(ttl, self.clock)
         if not expiration:
             self.forget_many(values)
             return True
-        self.backend.put(
-            {self.stored(k): Entry(self.encode(v), expiration) for k, v in values.items()}
+        return self._put(
+            self.backend, {key: self._entry(value, expiration) for key, value in values.items()}
         )
-        self._note_now_and_then()
-        return True
+
+    def _put(self, store: Store, entries: Mapping[str, Entry]) -> bool:
+        named = {self.stored(key): entry for key, entry in entries.items()}
+        return self._asked(False, store.put, named) is None
 
     def forever(self, key: str, value: Any) -> bool:
         """Store *value* without an end."""
@@ -154,42 +165,37 @@ class Cache:
         expiration = expiration_of(ttl, self.clock)
         if not expiration:
             return False
-        return self.backend.add(self.stored(key), Entry(self.encode(value), expiration))
+        entry = self._entry(value, expiration)
+        return bool(self._asked(False, self.backend.add, self.stored(key), entry))
 
     def pull(self, key: str, default: Any = None) -> Any:
         """The value under *key*, removed; only one caller gets it."""
-        entry = self.backend.pull(self.stored(key))
-        value = MISSING if entry is None else self._value(entry.text)
-        self.count(value is not MISSING)
-        if value is MISSING:
-            return default() if callable(default) else default
-        return value
+        return self._given(self._asked(None, self.backend.pull, self.stored(key)), default)
 
     def touch(self, key: str, ttl: Ttl = None) -> bool:
         """Give a live value a new time to live; False if there is none."""
         expiration = expiration_of(ttl, self.clock)
         if not expiration:
             return self.forget(key)
-        return self.backend.touch(self.stored(key), expiration)
+        return bool(self._asked(False, self.backend.touch, self.stored(key), expiration))
 
     def forget(self, key: str) -> bool:
         """Remove *key*; whether there was a value."""
-        return self.backend.forget([self.stored(key)]) > 0
+        return self.forget_many([key]) > 0
 
     def forget_many(self, keys: Iterable[str]) -> int:
         """Remove *keys*; how many values there were."""
-        return self.backend.forget([self.stored(key) for key in keys])
+        return int(self._asked(0, self.backend.forget, [self.stored(key) for key in keys]))
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Remove everything under this prefix, and nothing else; locks and limits stay.
 
-        What `stats()` counts begins anew.
+        What `stats()` counts begins anew. Always True; raises if it cannot be done.
         """
         self.backend.flush(self.prefix)
         self.hits = self.misses = 0
         self._noted = (0, 0)
-
-    clear = flush
+        return True
 
     def increment(self, key: str, by: int = 1) -> int:
         """Add *by* to an integer, 0 if missing; the new value. Atomic; the end stays.
@@ -198,7 +204,7 @@ class Cache:
         """
         if isinstance(by, bool) or not isinstance(by, int) or abs(by) > LARGEST_NUMBER:
             raise CacheTypeError(f"cannot add {by!r} to {key!r}: give an integer of 64 bits")
-        number = self.backend.increment(self.stored(key), by)
+        number: int | None = self._asked(by, self.backend.increment, self.stored(key), by)
         if number is None:
             entry = self.entry(key)
             is_number = entry is not None and summed(entry.text, 0) is not None
@@ -212,36 +218,55 @@ class Cache:
             raise CacheTypeError(f"cannot take {by!r} from {key!r}: give an integer")
         return self.increment(key, -by)
 
+    def _asked(self, instead: Any, ask: Callable[..., Any], *args: Any) -> Any:
+        """What the store answers, or *instead* while its database is away."""
+        outage = self._outage
+        if outage.is_known and outage.is_on():
+            return instead
+        try:
+            answer = ask(*args)
+        except (QueryError, OSError) as error:
+            outage.noted(error)
+            return instead
+        outage.is_known = False
+        return answer
+
     # --- computing once ---
 
     def remember(
         self,
         key: str,
-        ttl: Ttl | Callable[[Any], Ttl],
+        ttl: Ttl | Callable[..., Ttl],
         fn: Callable[[], Any],
         *,
-        wait: float = 10.0,
+        wait: float | None = None,
+        stale: bool = False,
         cache_if: Callable[[Any], bool] | None = None,
         none_ttl: Ttl = MISSING,
     ) -> Any:
         """The value under *key*, computed by *fn* when there is none.
 
-        While one thread of one process computes, the others wait for it, *wait* seconds at most,
-        and then compute themselves. *cache_if* says whether a value is stored; None is stored for
-        *none_ttl*, if given.
+        While one thread of one process computes, the others wait for it as long as it lives, *wait*
+        seconds at most (`cache.wait_seconds`): never does a second one compute beside it. Whoever
+        waited in vain gets LockTimeout; with *stale*, the value that expired last if it is still
+        there. *ttl* may be a function, of the value or of nothing. *cache_if* says whether a value
+        is stored; None is stored for *none_ttl*, if given.
         """
         value = self.get(key, MISSING)
         if value is not MISSING:
             return value
 
-        def compute() -> Any:
+        def compute(store: Store) -> Any:
             value = fn()
-            end = self.ttl_for(value, ttl, cache_if, none_ttl)
-            if end is not MISSING:
-                self.put(key, value, end)
+            if cache_if is not None and not cache_if(value):
+                return value
+            end = none_ttl if value is None and none_ttl is not MISSING else _ttl_of(ttl, value)
+            expiration = expiration_of(end, self.clock)
+            if expiration:
+                self._put(store, {key: self._entry(value, expiration)})
             return value
 
-        return self.computed_once(key, lambda: self.peek([key])[key], compute, wait)
+        return self._computed_once(key, compute, wait, stale)
 
     def remember_forever(self, key: str, fn: Callable[[], Any], **options: Any) -> Any:
         """`remember` without an end."""
@@ -250,89 +275,115 @@ class Cache:
     sear = remember_forever
 
     def flexible(
-        self, key: str, ttl: tuple[float, float], fn: Callable[[], Any], *, wait: float = 10.0
+        self,
+        key: str,
+        ttl: tuple[float, float],
+        fn: Callable[[], Any],
+        *,
+        wait: float | None = None,
+        stale: bool = False,
     ) -> Any:
         """A value that is fresh for the first and usable for the second number of seconds.
 
         In between, it is given as it is while one caller computes the next: after the response
-        inside a request, at once elsewhere.
+        inside a request, at once elsewhere; if that fails, it stays as it is.
         """
-        entry = self.entry(key)
-        value = MISSING if entry is None else self._value(entry.text)
+        refresh = functools.partial(self._refresh, key, ttl, fn)
+        entry = self._asked(None, self.backend.get, self.stored(key))
+        value = self._value(entry)
         self.count(value is not MISSING)
         if value is MISSING or entry is None:
-            compute = functools.partial(self._refresh, key, ttl, fn)
-            return self.computed_once(key, lambda: self.peek([key])[key], compute, wait)
+            return self._computed_once(key, refresh, wait, stale)
         if entry.fresh_until is not None and entry.fresh_until <= self.clock.time():
-            return self._serve_stale(key, ttl, fn, value)
+            return self._served_stale(key, refresh, value)
         return value
 
-    def _serve_stale(
-        self, key: str, ttl: tuple[float, float], fn: Callable[[], Any], value: Any
-    ) -> Any:
+    def _served_stale(self, key: str, refresh: Callable[[Store], T], value: T) -> T:
         lock = self._compute_lock(key)
-        if not lock.acquire():
+        if not self._asked(False, lock.acquire):
             return value
 
-        def refresh() -> Any:
+        def renewed() -> T:
             try:
-                return self._refresh(key, ttl, fn)
-            finally:
-                lock.release()
+                return self._computed(lock, refresh, self._looked(key)[1])
+            except Exception:
+                _log.exception("%r could not be computed anew: its stale value stays", key)
+                return value
 
         scope = current_scope()
         if scope is None:
-            return refresh()
-        scope.on_exit(refresh)
+            return renewed()
+        scope.on_exit(renewed)
         return value
 
-    def _refresh(self, key: str, ttl: tuple[float, float], fn: Callable[[], Any]) -> Any:
+    def _refresh(
+        self, key: str, ttl: tuple[float, float], fn: Callable[[], Any], store: Store
+    ) -> Any:
         fresh, usable = ttl
         value = fn()
-        expiration = expiration_of(usable, self.clock)
-        entry = Entry(self.encode(value), expiration, expiration_of(fresh, self.clock))
-        if expiration:
-            self.backend.put({self.stored(key): entry})
+        entry = self._entry(value, expiration_of(usable, self.clock))
+        if entry.expiration:
+            fresh_until = expiration_of(fresh, self.clock)
+            self._put(store, {key: entry._replace(fresh_until=fresh_until)})
         return value
 
-    def ttl_for(
-        self,
-        value: Any,
-        ttl: Ttl | Callable[[Any], Ttl],
-        cache_if: Callable[[Any], bool] | None,
-        none_ttl: Ttl,
+    def _computed_once(
+        self, key: str, compute: Callable[[Store], Any], wait: float | None, stale: bool
     ) -> Any:
-        """How long `remember` keeps *value*; MISSING for not at all."""
-        if cache_if is not None and not cache_if(value):
-            return MISSING
-        if value is None and none_ttl is not MISSING:
-            return none_ttl
-        return ttl(value) if callable(ttl) else ttl
-
-    def computed_once(
-        self, key: str, read: Callable[[], Any], compute: Callable[[], Any], wait: float
-    ) -> Any:
-        """What *read* gives as soon as it is not MISSING, or *compute*, here or elsewhere."""
+        """What somebody else stores under *key*, or what is computed here when nobody else does."""
+        if not self.backend.is_shared:
+            return compute(self.backend)
+        wait = self.wait_seconds if wait is None else wait
         deadline = self.clock.monotonic() + wait
-        with self._turns.taken(key, wait) as at_once:
-            value = MISSING if at_once else read()
-            lock = self._compute_lock(key)
+        lock, value = self._compute_lock(key), MISSING
 
-            def decided() -> bool:
-                nonlocal value
-                if value is not MISSING or lock.acquire():
-                    return True
-                value = read()
-                return value is not MISSING
+        def decided() -> bool:
+            nonlocal value
+            if value is not MISSING or self._asked(True, lock.acquire):
+                return True
+            value = self._looked(key)[0]
+            return value is not MISSING
 
-            in_time = waited(decided, self.clock, deadline - self.clock.monotonic())
-            if value is not MISSING or not in_time:
-                return compute() if value is MISSING else value
-            try:
-                value = read()
-                return compute() if value is MISSING else value
-            finally:
-                lock.release()
+        with self._turns.taken(self.stored(key), wait) as turn:
+            if turn is Turn.AWAITED:
+                value = self._looked(key)[0]
+            if turn is Turn.IN_VAIN or not waited(
+                decided, self.clock, deadline - self.clock.monotonic()
+            ):
+                return self._in_vain(key, wait, stale)
+            if value is not MISSING:
+                return value
+            value, store = self._looked(key)
+            if value is MISSING:
+                return self._computed(lock, compute, store)
+            self._asked(False, lock.release)
+            return value
+
+    def _computed(self, lock: Lock, compute: Callable[[Store], T], store: Store) -> T:
+        """Compute under *lock*, which is kept as long as this process lives and does it."""
+        try:
+            with heartbeat.keeping(lock.refresh, self.compute_seconds / 3):
+                return compute(store)
+        finally:
+            self._asked(False, lock.release)
+
+    def _looked(self, key: str) -> tuple[Any, Store]:
+        """The value under *key*, not counted as a read, and the store as it is now."""
+        if isinstance(self.backend, TaggedStore):
+            nothing = (None, self.backend)
+            entry, store = self._asked(nothing, self.backend.looked, self.stored(key))
+            return self._value(entry), store
+        return self._value(self.entry(key)), self.backend
+
+    def _in_vain(self, key: str, wait: float, stale: bool) -> Any:
+        entry = self._asked(None, self.backend.last, self.stored(key)) if stale else None
+        value = self._value(entry)
+        if value is MISSING:
+            raise LockTimeout(
+                f"the value under {key!r} is still being computed elsewhere after {wait:g} seconds:"
+                " wait for longer, or take a stale value by stale=True or flexible()"
+            )
+        return value
 
     def _compute_lock(self, key: str) -> Lock:
         return self.lock(f"\x1fcompute:{key}", self.compute_seconds)
@@ -341,10 +392,10 @@ class Cache:
 
     def tags(self, *names: Any) -> TaggedCache:
         """The entries that belong to all of the tags *names*; flushing one tag ends them."""
-        flat = [n for name in names for n in (name if isinstance(name, (list, tuple)) else [name])]
-        if not flat:
+        wanted = flat(names)
+        if not wanted:
             raise CacheError("tags() needs at least one name")
-        return TaggedCache(self, sorted({str(name) for name in flat}))
+        return TaggedCache(self, wanted)
 
     # --- locks ---
 
@@ -372,28 +423,30 @@ class Cache:
             entries, size = self.backend.size(self.prefix)
             return {"hits": self.hits, "misses": self.misses, "entries": entries, "bytes": size}
         self._note()
-        rows = self.backend.texts([self.stored(name) for name in _COUNTERS])
-        counts = [rows.get(self.stored(name), "0") for name in _COUNTERS]
+        rows = self.backend.many([stored_key(self.prefix, name) for name in _COUNTERS])
+        counts = [rows.get(stored_key(self.prefix, name)) for name in _COUNTERS]
         entries, size = self.backend.size(self.prefix)
         return {
-            "hits": int(counts[0]),
-            "misses": int(counts[1]),
+            "hits": 0 if counts[0] is None else int(counts[0].text),
+            "misses": 0 if counts[1] is None else int(counts[1].text),
             "entries": entries - len(rows),
-            "bytes": size - sum(map(len, rows.values())),
+            "bytes": size - sum(row.size for row in rows.values()),
         }
 
     def count(self, hit: bool) -> None:
-        """Count one read."""
+        """Count one read. The store is told after a response, never within a caller's call."""
         if hit:
             self.hits += 1
         else:
             self.misses += 1
-        if not (self.hits + self.misses) % NOTED_EVERY[1]:
-            self._note()
+        if not (self.hits + self.misses) % LOOKED_EVERY:
+            self._note_later()
 
-    def _note_now_and_then(self) -> None:
-        if self.hits + self.misses - sum(self._noted) >= NOTED_EVERY[0]:
-            self._note()
+    def _note_later(self) -> None:
+        scope, now = current_scope(), time.monotonic()
+        if scope is not None and now >= self._note_at:
+            self._note_at = now + NOTED_SECONDS
+            scope.on_exit(self._note)
 
     def _note(self) -> None:
         """Add what this process has counted since to what the store knows."""
@@ -404,8 +457,9 @@ class Cache:
         try:
             for name, new, old in zip(_COUNTERS, now, before, strict=True):
                 if new > old:
-                    self.backend.increment(self.stored(name), new - old)
-        except (DatabaseError, OSError) as error:
+                    stored = stored_key(self.prefix, name)
+                    self._asked(None, self.backend.increment, stored, new - old)
+        except DatabaseError as error:  # a statistic is not worth anybody's failure
             _log.debug("hits and misses were not noted: %s", error)
 
     def close(self) -> None:
@@ -423,27 +477,69 @@ class Cache:
 
     def entry(self, key: str) -> Entry | None:
         """What the store keeps under *key*, not counted as a read."""
-        return self.backend.get(self.stored(key))
+        found: Entry | None = self._asked(None, self.backend.get, self.stored(key))
+        return found
 
-    def peek(self, keys: Iterable[str]) -> dict[str, Any]:
-        """Several values, MISSING for what is missing; not counted as reads."""
-        stored = {key: self.stored(key) for key in keys}
-        texts = self.backend.texts(stored.values())
-        value = self._value
-        return {
-            key: value(texts[name]) if name in texts else MISSING for key, name in stored.items()
-        }
+    def _entry(self, value: Any, expiration: int) -> Entry:
+        text, data = packed(self.codec, value, self.compress_bytes)
+        return Entry(text, expiration, None, data)
 
-    def encode(self, value: Any) -> str:
-        """*value* as it is stored; raises CodecError for what cannot be."""
-        return self._codec.encode(value)
-
-    def _value(self, text: str) -> Any:
+    def _value(self, entry: Entry | None) -> Any:
+        if entry is None:
+            return MISSING
         try:
-            return self._codec.decode(text)
+            if entry.data is None:
+                return self.codec.decode(entry.text)
+            return unpacked(self.codec, entry)
         except CodecError as error:
             _log.warning("a cache entry cannot be read and counts as missing: %s", error)
             return MISSING
+
+
+class TaggedCache(Cache):
+    """The entries of *parent* that belong to all of some tags; made by `cache.tags("a", "b")`."""
+
+    def __init__(self, parent: Cache, names: list[str]) -> None:
+        self.__dict__.update(parent.__dict__)  # locks, codec, times, turns and outages are shared
+        self._parent, self._names = parent, names
+        self.backend = TaggedStore.of(parent.backend, parent.prefix, names)
+        self._within = tagged_prefix(names)
+
+    def stored(self, key: str) -> str:
+        """*key* as the store knows it: these tags and the key."""
+        if not isinstance(key, str):
+            return stored_key(self.prefix, key)
+        return stored_key(self.prefix, self._within + key)
+
+    def count(self, hit: bool) -> None:
+        """Count one read, of the whole cache."""
+        self._parent.count(hit)
+
+    def tags(self, *names: Any) -> TaggedCache:
+        """The entries under these tags and *names* as well."""
+        return self._parent.tags(self._names, *names)
+
+    def flush(self) -> bool:
+        """End every entry that has one of these tags: one write, whatever they hold. True."""
+        self.backend.flush(self.prefix)
+        return True
+
+    def stats(self) -> dict[str, Any]:
+        """Those of the whole cache."""
+        return self._parent.stats()
+
+
+def _ttl_of(ttl: Ttl | Callable[..., Ttl], value: Any) -> Ttl:
+    """*ttl*, or what it gives if it is a function: of the value, or of nothing."""
+    if not callable(ttl):
+        return ttl
+    try:
+        inspect.signature(ttl).bind(value)
+    except TypeError:
+        return ttl()
+    except ValueError:  # a builtin that does not say
+        pass
+    return ttl(value)
 
 
 _COUNTERS = ("\x1fhits", "\x1fmisses")
@@ -466,9 +562,8 @@ def cached(
             # However an argument is given, it is the same call.
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            return (
-                f"{base}:{cache().encode([list(bound.args), dict(sorted(bound.kwargs.items()))])}"
-            )
+            given = [list(bound.args), dict(sorted(bound.kwargs.items()))]
+            return f"{base}:{cache().codec.encode(given)}"
 
         @functools.wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -1,8 +1,8 @@
-"""The store in the `cache` table, on SQLite and on MySQL.
+"""The store in the `cache` table, on SQLite and on MySQL: one statement an operation.
 
 Integers are stored as bare digits, so that the database can add to them. On MySQL a conditional
 upsert answers through LAST_INSERT_ID, because matched rows are counted there and the row count
-cannot tell "held" from "taken".
+cannot tell "held" from "taken". The versions of tags are looked up by the statement itself.
 """
 
 from __future__ import annotations
@@ -15,59 +15,71 @@ from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
-from so.systems.cache.entry import LARGEST_NUMBER, NEVER, Entry, after, summed
+from so.systems.cache.entry import LARGEST_NUMBER, NEVER, NONE, Entry, Tags, after
 from so.systems.cache.locks import DatabaseLocks
-from so.systems.cache.sharing import clock_of, retried, swept
+from so.systems.cache.sharing import clock_of, key_of, retried, swept
 
 CHUNK = 500  # keys to a statement
 CHUNK_BYTES = 4_000_000  # of values to a statement; servers limit what they take at once
 REFUSED = 1 << 63  # what MySQL answers instead of a number; no counter gets there
 EVICTED_AT_ONCE = 100  # rows
+ROW_OVERHEAD = 64  # bytes of a row beside its value and its key, which three indexes hold
+_COLUMNS = "value, expiration, fresh_until, data, tags"
+_ROW = "(?, ?, ?, ?, ?, {tags}, ?, ?)"
 
 _SQL: dict[str, dict[str, str]] = {
     "sqlite": {
-        "key": '"key"',
-        "put": 'insert into cache ("key", value, expiration, fresh_until{more}) values {rows}'
-        ' on conflict ("key") do update set value = excluded.value, expiration ='
-        " excluded.expiration, fresh_until = excluded.fresh_until{noted}",
-        "noted": ", created_at = excluded.created_at, bytes = excluded.bytes",
-        "add": "{put} where cache.expiration <= ?",
-        # Touches no index, as most counting is of what is there.
-        "count": "update cache set value = cast(value as integer) + ?"  # noqa: S608  # constants
-        ' where "key" = ? and expiration > ? and cast(cast(value as integer) as text) = value'
+        "put": 'insert into cache ("key", value, expiration, fresh_until, data, tags, created_at,'
+        ' bytes) values {rows} on conflict ("key") do update set value = excluded.value,'
+        " expiration = excluded.expiration, fresh_until = excluded.fresh_until,"
+        " data = excluded.data, tags = excluded.tags, created_at = excluded.created_at,"
+        " bytes = excluded.bytes",
+        "add": "{put} where cache.expiration <= ? or cache.tags <> excluded.tags",
+        "increment": 'insert into cache ("key", value, expiration, tags, created_at, bytes)'  # noqa: S608  # constants
+        ' values (?, ?, ?, {tags}, ?, ?) on conflict ("key") do update set'
+        " value = iif({live}, cast(cast(value as integer) + ? as text), excluded.value),"
+        " fresh_until = iif({live}, fresh_until, null), data = null,"
+        " expiration = iif({live}, expiration, excluded.expiration), tags = excluded.tags"
+        " where not {live} or (data is null"
+        " and cast(cast(value as integer) as text) = value"
         f" and cast(value as integer) + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
-        " and typeof(cast(value as integer) + ?) = 'integer' returning value",
-        "begin": 'insert into cache ("key", value, expiration) values (?, ?, ?)'
-        ' on conflict ("key") do update set value = excluded.value, expiration ='
-        " excluded.expiration, fresh_until = null where cache.expiration <= ? returning value",
-        "pull": 'delete from cache where "key" = ? returning value, expiration, fresh_until',
-        "size": "length(cast(value as blob))",
+        " and typeof(cast(value as integer) + ?) = 'integer') returning value",
+        "live": "(cache.expiration > ? and cache.tags = excluded.tags)",
+        "tags": "coalesce((select group_concat(value, ',') from (select value from cache"
+        ' where "key" in ({marks}) order by "key")), \'\')',
+        "size": "length(cast(value as blob)) + coalesce(length(data), 0)",
     },
     "mysql": {
-        "key": "`key`",
-        "put": "insert into cache (`key`, value, expiration, fresh_until{more}) values {rows}"
-        " on duplicate key update value = values(value), expiration = values(expiration),"
-        " fresh_until = values(fresh_until){noted}",
-        "noted": ", created_at = values(created_at), bytes = values(bytes)",
-        # last_insert_id: 1 stored, 2 held by a live entry
-        "add": "insert into cache (`key`, value, expiration, fresh_until, created_at, bytes)"
-        " values (?, if(last_insert_id(1), ?, null), ?, ?, ?, ?) on duplicate key update"
-        " value = if(expiration <= ?, if(last_insert_id(1), values(value), value),"
-        " if(last_insert_id(2), value, value)),"
-        " fresh_until = if(expiration <= ?, values(fresh_until), fresh_until),"
-        " created_at = if(expiration <= ?, values(created_at), created_at),"
-        " bytes = if(expiration <= ?, values(bytes), bytes),"
-        " expiration = if(expiration <= ?, values(expiration), expiration)",
+        "put": "insert into cache (`key`, value, expiration, fresh_until, data, tags, created_at,"
+        " bytes) values {rows} on duplicate key update value = values(value),"
+        " expiration = values(expiration), fresh_until = values(fresh_until),"
+        " data = values(data), tags = values(tags), created_at = values(created_at),"
+        " bytes = values(bytes)",
+        # last_insert_id: 1 stored, 2 held by a live entry. What decides is changed last.
+        "add": "insert into cache (`key`, value, expiration, fresh_until, data, tags, created_at,"
+        " bytes) values (?, if(last_insert_id(1), ?, null), ?, ?, ?, {tags}, ?, ?)"
+        " on duplicate key update"
+        " value = if({live}, if(last_insert_id(2), value, value),"
+        " if(last_insert_id(1), values(value), value)),"
+        " fresh_until = if({live}, fresh_until, values(fresh_until)),"
+        " data = if({live}, data, values(data)),"
+        " created_at = if({live}, created_at, values(created_at)),"
+        " bytes = if({live}, bytes, values(bytes)),"
+        " expiration = if({live}, expiration, values(expiration)), tags = values(tags)",
         # Both branches of `if` stay unread unless taken, so nothing overflows on the way.
-        "increment": "insert into cache (`key`, value, expiration)"  # noqa: S608  # constants
-        " values (?, cast(last_insert_id(?) as signed), ?) on duplicate key update"
-        " value = if(expiration > ?, if(value regexp '^-?[0-9]{1,19}$' and"
+        "increment": "insert into cache (`key`, value, expiration, tags, created_at, bytes)"  # noqa: S608  # constants
+        " values (?, cast(last_insert_id(?) as signed), ?, {tags}, ?, ?) on duplicate key update"
+        " value = if({live}, if(value regexp '^-?[0-9]{1,19}$' and"
         f" cast(value as decimal(20)) + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER},"
         " cast(last_insert_id(cast(value as signed) + ?) as signed),"
         f" if(last_insert_id({REFUSED}), value, value)), cast(last_insert_id(?) as signed)),"
-        " fresh_until = if(expiration > ?, fresh_until, null),"
-        " expiration = if(expiration > ?, expiration, ?)",
-        "size": "length(value)",
+        " fresh_until = if({live}, fresh_until, null),"
+        " data = if({live}, data, null),"
+        " expiration = if({live}, expiration, values(expiration)), tags = values(tags)",
+        "live": "expiration > ? and tags = values(tags)",
+        "tags": "coalesce((select group_concat(t.value order by t.`key` separator ',')"
+        " from (select `key`, value from cache where `key` in ({marks})) t), '')",
+        "size": "length(value) + coalesce(length(data), 0)",
     },
 }  # fmt: skip
 
@@ -76,6 +88,7 @@ class DatabaseStore:
     """Entries in the table `cache` of *db*, which should be a connection of the cache's own."""
 
     durable = True
+    is_shared = True
 
     def __init__(
         self,
@@ -84,147 +97,186 @@ class DatabaseStore:
         *,
         max_bytes: int = CacheSettings.max_bytes,
     ) -> None:
-        """*max_bytes* of stored values, the oldest going first; 0 for no limit."""
+        """*max_bytes* of rows, the oldest going first; 0 for no limit."""
         self.db = db
         self.clock = clock_of(db, clock)
         self.max_bytes = max_bytes
-        self._dialect = db.connection().dialect.name
-        self._sql = sql = _SQL[self._dialect]
-        self._key = name = sql["key"]
-        more, noted = (", created_at, bytes", sql["noted"]) if max_bytes else ("", "")
-        self._row = "(?, ?, ?, ?, ?, ?)" if max_bytes else "(?, ?, ?, ?)"
-        self._put = sql["put"].format(more=more, noted=noted, rows="{rows}")
-        self._put_one = self._put.format(rows=self._row)
-        self._add = sql["add"].format(put=self._put_one)
-        self._get = (
-            f"select value, expiration, fresh_until from cache where {name} = ? and expiration > ?"  # noqa: S608  # constants
-        )
+        connection = db.connection()
+        self._is_mysql = connection.dialect.name == "mysql"
+        self._sql, self._key = _SQL["mysql" if self._is_mysql else "sqlite"], key_of(connection)
+        self._one = f"select {_COLUMNS} from cache where {self._key} = ?"  # noqa: S608  # constants
+        self._live = f"{self._one} and expiration > ?"
         self._written = 0  # bytes since the size was last looked at
         self._over = 0  # bytes that are to go
+        self._gives_deleted: bool | None = None  # whether `delete … returning` is known here
+        self._plain = {
+            name: self._filled(name, "?") for name in ("put", "add", "increment")
+        }  # without tags, as most are
 
     def own_locks(self) -> DatabaseLocks:
         """Locks in the same database."""
         return DatabaseLocks(self.db, self.clock)
+
+    # --- statements ---
+
+    def _filled(self, name: str, tags: str, rows: int = 1) -> str:
+        put = self._sql["put"].replace("{rows}", ", ".join([_ROW] * rows))
+        sql = self._sql[name].replace("{put}", put) if name != "put" else put
+        return sql.replace("{live}", self._sql["live"]).replace("{tags}", tags)
+
+    def _tags(self, tags: Tags) -> tuple[str, tuple[str, ...]]:
+        """What gives the versions of *tags* within a statement, and its bindings."""
+        if tags.seen is not None:
+            return "?", (tags.seen,)
+        marks = ", ".join("?" * len(tags.keys))
+        return self._sql["tags"].replace("{marks}", marks), tuple(sorted(tags.keys))
+
+    def _statement(self, name: str, tags: Tags) -> tuple[str, tuple[str, ...]]:
+        if tags.seen is not None:
+            return self._plain[name], (tags.seen,)
+        sql, bindings = self._tags(tags)
+        return self._filled(name, sql), bindings
 
     # --- reading: from the writer, because a replica may not know yet what was just written ---
 
     def get(self, key: str) -> Entry | None:
         """The live entry under *key*."""
         bindings = (key, int(self.clock.time()))
-        rows = self.db.connection().select_tuples(self._get, bindings, False)
+        rows = self.db.connection().select_tuples(self._live, bindings, False)
+        return Entry._make(rows[0]) if rows else None
+
+    def last(self, key: str) -> Entry | None:
+        """The entry under *key*, expired or not."""
+        rows = self.db.connection().select_tuples(self._one, (key,), False)
         return Entry._make(rows[0]) if rows else None
 
     def many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """The live entries among *keys*; one statement for 500 keys."""
-        rows = self._rows("value, expiration, fresh_until", keys)
-        return {key: Entry(*columns) for key, *columns in rows}
-
-    def texts(self, keys: Iterable[str]) -> dict[str, str]:
-        """Only the texts of the live entries among *keys*."""
-        return dict(self._rows("value", keys))
-
-    def _rows(self, columns: str, keys: Iterable[str]) -> list[Any]:
         connection, now = self.db.connection(), int(self.clock.time())
-        found: list[Any] = []
+        found: dict[str, Entry] = {}
         for part in _chunks(keys):
             marks = ", ".join("?" * len(part))
-            found += connection.select_tuples(
-                f"select {self._key}, {columns} from cache"  # noqa: S608  # marks
+            rows = connection.select_tuples(
+                f"select {self._key}, {_COLUMNS} from cache"  # noqa: S608  # marks
                 f" where {self._key} in ({marks}) and expiration > ?",
                 (*part, now),
                 False,
             )
-        if self._dialect == "sqlite":
-            return found
-        # As bytes, so that no collation makes two keys one.
-        return [(key.decode(), *columns) for key, *columns in found]
+            # A binary key comes back as bytes on MySQL.
+            for key, *columns in rows:
+                found[key if type(key) is str else bytes(key).decode()] = Entry._make(columns)
+        return found
 
     # --- writing ---
 
-    def put(self, entries: Mapping[str, Entry]) -> None:
-        """Store all of *entries*; one statement for 500 of them."""
-        if len(entries) == 1 and not self.max_bytes:
-            for key, entry in entries.items():
-                retried(self.db, _execute, self._put_one, (key, *entry))
-            return
+    def put(self, entries: Mapping[str, Entry], tags: Tags = NONE, *, pinned: bool = False) -> None:
+        """Store all of *entries*; one statement for 500 of them, or 4 MB."""
+        versions, seen = self._tags(tags)
         # In the order of the keys, so that two writers never wait for each other in a circle.
         for part, size in _portions(entries):
             bindings: list[Any] = []
             for key in part:
-                bindings += (key, *entries[key], *self._noted(entries[key]))
-            rows = ", ".join([self._row] * len(part))
-            retried(self.db, _execute, self._put.format(rows=rows), bindings)
+                bindings += self._bound(key, entries[key], seen, pinned)
+            one = len(part) == 1 and tags.seen is not None
+            sql = self._plain["put"] if one else self._filled("put", versions, len(part))
+            retried(self.db, _execute, sql, bindings)
             self._keep_within_bounds(size)
 
-    def _noted(self, entry: Entry) -> tuple[int, ...]:
-        """When it was written and its size, where the oldest are to go first."""
-        return (int(self.clock.time()), _size(entry)) if self.max_bytes else ()
+    def _bound(
+        self, key: str, entry: Entry, seen: tuple[str, ...], pinned: bool = False
+    ) -> tuple[Any, ...]:
+        """The bindings of a row. Only what may go has a time, so that no index holds the rest."""
+        written = int(self.clock.time()) if self.max_bytes and not pinned else 0
+        return (key, *entry[:4], *seen, written, _row_size(key, entry))
 
-    def add(self, key: str, entry: Entry) -> bool:
+    def add(self, key: str, entry: Entry, tags: Tags = NONE) -> bool:
         """Store *entry* unless a live one is there."""
         now = int(self.clock.time())
-        noted = self._noted(entry)
-        if self._dialect == "sqlite":
-            stored = retried(self.db, _execute, self._add, (key, *entry, *noted, now)) == 1
+        sql, seen = self._statement("add", tags)
+        bindings = self._bound(key, entry, seen)
+        if self._is_mysql:
+            stored = retried(self.db, _last_id, sql, (*bindings, *[now] * 6)) == 1
         else:
-            bindings = [key, *entry, *(noted or (0, 0)), *[now] * 5]
-            stored = retried(self.db, _last_id, self._add, bindings) == 1
-        if stored and self.max_bytes:
-            self._keep_within_bounds(_size(entry))
+            stored = retried(self.db, _execute, sql, (*bindings, now)) == 1
+        if stored:
+            self._keep_within_bounds(_row_size(key, entry))
         return stored
 
-    def forget(self, keys: Iterable[str]) -> int:
+    def forget(self, keys: Iterable[str], tags: Tags = NONE) -> int:
         """Remove *keys*; how many live ones there were."""
         removed, now = 0, int(self.clock.time())
         for part in _chunks(sorted(set(keys))):
-            removed += retried(self.db, self._forget, part, now)
+            marks = ", ".join("?" * len(part))
+            delete = f"delete from cache where {self._key} in ({marks})"  # noqa: S608  # marks only
+            if tags == NONE and self._can_return():
+                rows = retried(self.db, _rows, f"{delete} returning expiration", part)
+                removed += sum(row[0] > now for row in rows)
+                continue
+            more, seen = self._under(tags)  # what has expired is left to `gc()`
+            sql = f"{delete} and expiration > ?{more}"
+            removed += retried(self.db, _execute, sql, (*part, now, *seen))
         return removed
 
-    def _forget(self, connection: Connection, keys: list[str], now: int) -> int:
-        marks = ", ".join("?" * len(keys))
-        where = f"{self._key} in ({marks})"
-        live = connection.affecting_statement(
-            f"delete from cache where {where} and expiration > ?",  # noqa: S608  # marks only
-            (*keys, now),
-        )
-        if live < len(keys):
-            connection.affecting_statement(f"delete from cache where {where}", keys)  # noqa: S608
-        return live
+    def _under(self, tags: Tags) -> tuple[str, tuple[str, ...]]:
+        """The condition that the tags are what they were; none without tags."""
+        if tags == NONE:
+            return "", ()
+        sql, seen = self._tags(tags)
+        return f" and tags = {sql}", seen
 
-    def pull(self, key: str) -> Entry | None:
+    def pull(self, key: str, tags: Tags = NONE) -> Entry | None:
         """Remove the live entry under *key* and give it; two callers never get the same."""
-        if self._dialect == "sqlite":
-            rows = retried(self.db, _rows, self._sql["pull"], [key])
-            entry = Entry._make(rows[0]) if rows else None
-            return entry if entry and entry.expiration > int(self.clock.time()) else None
-        while (entry := self.get(key)) is not None:
-            sql = "delete from cache where `key` = ? and value = ? and expiration = ?"
-            if retried(self.db, _execute, sql, (key, entry.text, entry.expiration)):
+        more, seen = self._under(tags)
+        where = f"{self._key} = ? and expiration > ?{more}"
+        bindings = (key, int(self.clock.time()), *seen)
+        if self._can_return():
+            sql = f"delete from cache where {where} returning {_COLUMNS}"  # noqa: S608
+            rows = retried(self.db, _rows, sql, bindings)
+            return Entry._make(rows[0]) if rows else None
+        while rows := self.db.connection().select_tuples(
+            f"select {_COLUMNS} from cache where {where}",  # noqa: S608
+            bindings,
+            False,
+        ):
+            entry = Entry._make(rows[0])
+            sql = f"delete from cache where {where} and value = ?"  # noqa: S608
+            if retried(self.db, _execute, sql, (*bindings, entry.text)):
                 return entry
         return None
 
-    def touch(self, key: str, expiration: int) -> bool:
+    def _can_return(self) -> bool:
+        """True on SQLite and MariaDB; MySQL has no `delete … returning`."""
+        if self._gives_deleted is None:
+            self._gives_deleted = (
+                not self._is_mysql
+                or "mariadb"
+                in str(
+                    self.db.connection().select_tuples("select version()", (), False)[0][0]
+                ).lower()
+            )
+        return self._gives_deleted
+
+    def touch(self, key: str, expiration: int, tags: Tags = NONE) -> bool:
         """Let the live entry under *key* end at *expiration*."""
-        sql = f"update cache set expiration = ? where {self._key} = ? and expiration > ?"  # noqa: S608
-        bindings = (expiration, key, int(self.clock.time()))
+        more, seen = self._under(tags)
+        sql = f"update cache set expiration = ? where {self._key} = ? and expiration > ?{more}"  # noqa: S608
+        bindings = (expiration, key, int(self.clock.time()), *seen)
         return retried(self.db, _execute, sql, bindings) > 0
 
-    def increment(self, key: str, by: int) -> int | None:
+    def increment(self, key: str, by: int, tags: Tags = NONE) -> int | None:
         """Add *by* to the integer under *key*; None if it is no integer, or the sum too large."""
-        if self._dialect == "mysql":
-            now = int(self.clock.time())
-            bindings = (key, by, NEVER, now, by, by, by, now, now, NEVER)
-            number = int(retried(self.db, _last_id, self._sql["increment"], bindings))
+        now = int(self.clock.time())
+        sql, seen = self._statement("increment", tags)
+        written = now if self.max_bytes else 0
+        size = _row_size(key, Entry(str(by), NEVER))
+        if self._is_mysql:
+            row = (key, by, NEVER, *seen, written, size)
+            bindings = (*row, now, by, by, by, now, now, now)
+            number = int(retried(self.db, _last_id, sql, bindings))
             return None if number == REFUSED else number - 2 * (number & REFUSED)
-        while True:
-            now = int(self.clock.time())
-            rows = retried(self.db, _rows, self._sql["count"], (by, key, now, by, by))
-            rows = rows or retried(self.db, _rows, self._sql["begin"], (key, str(by), NEVER, now))
-            if rows:
-                return int(rows[0][0])
-            entry = self.get(key)
-            if entry is not None and summed(entry.text, by) is None:
-                return None  # else somebody changed it between the statements
+        row = (key, str(by), NEVER, *seen, written, size)
+        rows = retried(self.db, _rows, sql, (*row, now, by, now, now, now, by, by))
+        return int(rows[0][0]) if rows else None
 
     # --- housekeeping ---
 
@@ -238,7 +290,7 @@ class DatabaseStore:
         return swept(self.db, "cache", int(self.clock.time()), batch)
 
     def size(self, prefix: str) -> tuple[int, int]:
-        """(entries, bytes) stored now under keys that begin with *prefix*."""
+        """(entries, bytes of their values) stored now under keys that begin with *prefix*."""
         sql = (
             f"select count(*), coalesce(sum({self._sql['size']}), 0) from cache"  # noqa: S608
             f" where {self._key} >= ? and {self._key} < ?"
@@ -307,16 +359,16 @@ def _last_id(connection: Connection, sql: str, bindings: Any) -> int:
     return connection.run(sql, bindings).last_id
 
 
-def _size(entry: Entry) -> int:
-    return len(entry.text.encode())
+def _row_size(key: str, entry: Entry) -> int:
+    return ROW_OVERHEAD + 3 * len(key) + entry.size
 
 
 def _portions(entries: Mapping[str, Entry]) -> Iterator[tuple[list[str], int]]:
-    """Keys, sorted, with the bytes of their values: as many as one statement may carry."""
+    """Keys, sorted, with the bytes of their rows: as many as one statement may carry."""
     part: list[str] = []
     size = 0
     for key in sorted(entries):
-        more = _size(entries[key])
+        more = _row_size(key, entries[key])
         if part and (len(part) == CHUNK or size + more > CHUNK_BYTES):
             yield part, size
             part, size = [], 0

@@ -19,57 +19,105 @@ LONGEST_KEY = 10_240  # bytes of a key as the caller gives it
 LONGEST_PREFIX = 100  # bytes
 LONGEST_PLAIN = 180  # bytes of a stored key that is the key itself
 LONGEST_STORED = 200  # bytes of any other: its beginning and its digest
+TAG = "\x1ftag:"
 MISSING: Any = object()  # where None would be a value
 LARGEST_NUMBER = (1 << 63) - 1  # what databases can count to
 
 
 class Entry(NamedTuple):
-    """A stored text, when it ends and until when it is fresh (seconds since the epoch)."""
+    """What is stored, when it ends and until when it is fresh (seconds since the epoch).
+
+    Either a *text* in typed JSON, or *data*, bytes that say by their first what they are; *tags*
+    are the versions of its tags when it was made.
+    """
 
     text: str
     expiration: int
     fresh_until: int | None = None
+    data: bytes | None = None
+    tags: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        return len(self.text.encode("utf-8", "surrogatepass")) + len(self.data or b"")
+
+
+class Tags(NamedTuple):
+    """What an operation is under: the keys of its tags, and their versions if they are known.
+
+    An entry is there only while the versions of its tags are what they were when it was made. A
+    tag that was never flushed has no version.
+    """
+
+    keys: tuple[str, ...] = ()
+    seen: str | None = None
+
+
+NONE = Tags((), "")
+
+
+def versions(tags: Tags, found: Mapping[str, Entry]) -> str:
+    """The versions of *tags*, by the entries *found* under their keys."""
+    if tags.seen is not None:
+        return tags.seen
+    return ",".join(found[key].text for key in sorted(tags.keys) if key in found)
 
 
 class Store(Protocol):
-    """Keeps texts by key. Expired entries read as missing; every write is atomic."""
+    """Keeps entries by key. Expired ones read as missing; every write is atomic.
 
-    clock: Clock
-    durable: bool  # whether what it keeps outlives the process
+    What another server or process might change is under *tags* if it is told so.
+    """
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that times are measured by."""
+        ...
+
+    @property
+    def durable(self) -> bool:
+        """Whether what it keeps outlives the process."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether anybody else, a thread at least, may find here what one puts."""
+        ...
 
     def get(self, key: str) -> Entry | None:
         """The live entry under *key*."""
+        ...
+
+    def last(self, key: str) -> Entry | None:
+        """The entry under *key*, expired or not, as long as it is there."""
         ...
 
     def many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """The live entries among *keys*."""
         ...
 
-    def texts(self, keys: Iterable[str]) -> dict[str, str]:
-        """Only the texts of the live entries among *keys*."""
+    def put(self, entries: Mapping[str, Entry], tags: Tags = NONE, *, pinned: bool = False) -> None:
+        """Store all of *entries*, replacing what was there; *pinned* ones never make room."""
         ...
 
-    def put(self, entries: Mapping[str, Entry]) -> None:
-        """Store all of *entries*, replacing what was there."""
-        ...
-
-    def add(self, key: str, entry: Entry) -> bool:
+    def add(self, key: str, entry: Entry, tags: Tags = NONE) -> bool:
         """Store *entry* unless a live one is there; whether it was stored."""
         ...
 
-    def forget(self, keys: Iterable[str]) -> int:
+    def forget(self, keys: Iterable[str], tags: Tags = NONE) -> int:
         """Remove *keys*; how many live ones there were."""
         ...
 
-    def pull(self, key: str) -> Entry | None:
+    def pull(self, key: str, tags: Tags = NONE) -> Entry | None:
         """Remove the live entry under *key* and give it."""
         ...
 
-    def touch(self, key: str, expiration: int) -> bool:
+    def touch(self, key: str, expiration: int, tags: Tags = NONE) -> bool:
         """Let the live entry under *key* end at *expiration*; False if there is none."""
         ...
 
-    def increment(self, key: str, by: int) -> int | None:
+    def increment(self, key: str, by: int, tags: Tags = NONE) -> int | None:
         """Add *by* to the integer under *key* (0 if missing); None if it is no integer.
 
         None, and nothing changed, as well if the sum has more than 64 bits.
@@ -97,11 +145,22 @@ class Store(Protocol):
         ...
 
 
+def tag_key(name: str) -> str:
+    """Under which key the version of the tag *name* is kept, without the prefix."""
+    return f"{TAG}{name}"
+
+
+def is_tag(stored: str) -> bool:
+    """True if a version of a tag is kept under this stored key."""
+    return TAG in stored
+
+
 def checked_prefix(prefix: str) -> str:
     """What every key begins with; raises CacheError for one that is too long."""
     if len(prefix.encode()) > LONGEST_PREFIX:
         raise CacheError(f"the cache prefix {prefix!r} is too long: {LONGEST_PREFIX} bytes at most")
-    return f"{prefix}:" if prefix else ""
+    # A colon within would make `a:b` a part of what the prefix `a` begins.
+    return f"{prefix.replace(':', chr(0x1E))}:" if prefix else ""
 
 
 def after(prefix: str) -> str:

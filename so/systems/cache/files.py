@@ -1,4 +1,7 @@
-"""The store in files: one file an entry, replaced whole, in folders by digest; locks as well."""
+"""The store in files: one file an entry, replaced whole, in folders by digest; locks as well.
+
+A file is a line of JSON (key, expiration, fresh_until, tags, whether bytes follow) and the value.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.ids import short_id
-from so.systems.cache.entry import NEVER, Entry, summed
+from so.systems.cache.entry import NEVER, NONE, Entry, Tags, is_tag, summed, versions
 
 LOCK_FILES = 64  # writers of different keys rarely wait for each other
 LONGEST_WRITE_SECONDS = 3600  # an unfinished file older than this was left by a crash
@@ -24,10 +28,20 @@ class FileStore:
     """Entries below the folder *path*, which is made when it is first written to."""
 
     durable = True
+    is_shared = True
 
-    def __init__(self, path: str | Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        clock: Clock | None = None,
+        *,
+        max_bytes: int = CacheSettings.max_bytes,
+    ) -> None:
+        """*max_bytes* of files, those written longest ago going first; 0 for no limit."""
         self.path = Path(path)
         self.clock = clock or Clock()
+        self.max_bytes = max_bytes
+        self._written = 0  # bytes since the size was last looked at
 
     def own_locks(self) -> FileLocks:
         """Locks in a folder beside the entries."""
@@ -40,67 +54,79 @@ class FileStore:
     def _read(self, file: Path, key: str | None = None) -> tuple[str, Entry] | None:
         """The key and the entry in *file*, expired or not; None if it cannot be read."""
         try:
-            head, _, text = file.read_bytes().decode("utf-8", "surrogatepass").partition("\n")
-            stored, expiration, fresh_until = json.loads(head)
-        except (OSError, ValueError, TypeError):
+            head, _, body = file.read_bytes().partition(b"\n")
+            stored, expiration, fresh_until, tags, is_data = json.loads(head)
+            text = "" if is_data else body.decode("utf-8", "surrogatepass")
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
             return None
         if key is not None and stored != key:
             return None
-        return stored, Entry(text, int(expiration), fresh_until)
+        return stored, Entry(text, int(expiration), fresh_until, body if is_data else None, tags)
 
     def get(self, key: str) -> Entry | None:
         """The live entry under *key*."""
         found = self._read(self._file(key), key)
         return found[1] if found and found[1].expiration > self.clock.time() else None
 
+    def last(self, key: str) -> Entry | None:
+        """The entry under *key*, expired or not."""
+        found = self._read(self._file(key), key)
+        return found[1] if found else None
+
     def many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """The live entries among *keys*."""
         return {key: entry for key in keys if (entry := self.get(key)) is not None}
 
-    def texts(self, keys: Iterable[str]) -> dict[str, str]:
-        """Only the texts of the live entries among *keys*."""
-        return {key: entry.text for key, entry in self.many(keys).items()}
+    def _seen(self, tags: Tags) -> str:
+        return versions(tags, self.many(tags.keys) if tags.seen is None else {})
 
-    def put(self, entries: Mapping[str, Entry]) -> None:
+    def _live(self, key: str, tags: Tags) -> Entry | None:
+        entry = self.get(key)
+        return entry if entry and (tags == NONE or entry.tags == self._seen(tags)) else None
+
+    def put(self, entries: Mapping[str, Entry], tags: Tags = NONE, *, pinned: bool = False) -> None:
         """Store all of *entries*."""
+        seen = self._seen(tags)
         for key, entry in entries.items():
             with self._locked(key):
-                self._write(key, entry)
+                self._write(key, entry._replace(tags=seen))
 
-    def add(self, key: str, entry: Entry) -> bool:
+    def add(self, key: str, entry: Entry, tags: Tags = NONE) -> bool:
         """Store *entry* unless a live one is there."""
         with self._locked(key):
-            if self.get(key) is not None:
+            if self._live(key, tags) is not None:
                 return False
-            self._write(key, entry)
+            self._write(key, entry._replace(tags=self._seen(tags)))
             return True
 
-    def forget(self, keys: Iterable[str]) -> int:
+    def forget(self, keys: Iterable[str], tags: Tags = NONE) -> int:
         """Remove *keys*; how many live ones there were."""
-        return sum(self.pull(key) is not None for key in keys)
+        return sum(self.pull(key, tags) is not None for key in keys)
 
-    def pull(self, key: str) -> Entry | None:
+    def pull(self, key: str, tags: Tags = NONE) -> Entry | None:
         """Remove the live entry under *key* and give it."""
         with self._locked(key):
-            entry = self.get(key)
+            entry = self._live(key, tags)
             self._file(key).unlink(missing_ok=True)
             return entry
 
-    def touch(self, key: str, expiration: int) -> bool:
+    def touch(self, key: str, expiration: int, tags: Tags = NONE) -> bool:
         """Let the live entry under *key* end at *expiration*."""
         with self._locked(key):
-            entry = self.get(key)
+            entry = self._live(key, tags)
             if entry is not None:
-                self._write(key, Entry(entry.text, expiration, entry.fresh_until))
+                self._write(key, entry._replace(expiration=expiration))
             return entry is not None
 
-    def increment(self, key: str, by: int) -> int | None:
+    def increment(self, key: str, by: int, tags: Tags = NONE) -> int | None:
         """Add *by* to the integer under *key*; None if it is no integer."""
         with self._locked(key):
-            entry = self.get(key) or Entry("0", NEVER)
+            entry = self._live(key, tags) or Entry("0", NEVER, tags=self._seen(tags))
             number = summed(entry.text, by)
             if number is not None:
-                self._write(key, Entry(str(number), entry.expiration, entry.fresh_until))
+                self._write(key, entry._replace(text=str(number)))
             return number
 
     def flush(self, prefix: str) -> None:
@@ -135,7 +161,7 @@ class FileStore:
     def size(self, prefix: str) -> tuple[int, int]:
         """(entries, bytes) stored now under keys that begin with *prefix*."""
         found = (self._read(file) for file in self._files())
-        sizes = [len(f[1].text.encode()) for f in found if f and f[0].startswith(prefix)]
+        sizes = [f[1].size for f in found if f and f[0].startswith(prefix)]
         return len(sizes), sum(sizes)
 
     def close(self) -> None:
@@ -150,10 +176,30 @@ class FileStore:
     def _write(self, key: str, entry: Entry) -> None:
         file = self._file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
-        head = json.dumps([key, entry.expiration, entry.fresh_until])
+        is_data = entry.data is not None
+        head = json.dumps([key, entry.expiration, entry.fresh_until, entry.tags, is_data])
+        body = entry.data or entry.text.encode("utf-8", "surrogatepass")
         part = file.with_name(f".{short_id()}")
-        part.write_bytes(f"{head}\n{entry.text}".encode("utf-8", "surrogatepass"))
+        part.write_bytes(head.encode() + b"\n" + body)
         part.replace(file)
+        self._keep_within_bounds(len(head) + len(body))
+
+    def _keep_within_bounds(self, written: int) -> None:
+        """Once in a tenth of the limit, remove what was written longest ago."""
+        self._written += written
+        if not self.max_bytes or self._written < self.max_bytes // 10:
+            return
+        self._written = 0
+        with contextlib.suppress(OSError):  # somebody else is removing as well
+            found = [(file.stat(), file) for file in self._files()]
+            found = sorted(found, key=lambda one: one[0].st_mtime_ns)
+            over = sum(stat.st_size for stat, _ in found) - self.max_bytes
+            for stat, file in found:
+                if over <= 0:
+                    break
+                if not is_tag((self._read(file) or ("",))[0]):
+                    file.unlink(missing_ok=True)
+                    over -= stat.st_size
 
     @contextlib.contextmanager
     def _locked(self, key: str) -> Iterator[Any]:

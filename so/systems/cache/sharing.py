@@ -13,6 +13,7 @@ from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.errors import (
     ConcurrencyError,
+    LockTimeoutError,
     LostConnectionError,
     QueryError,
     ReadOnlyError,
@@ -26,6 +27,7 @@ _BROKEN = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
 _log = logging.getLogger("so.cache")
 ATTEMPTS = 8  # of one statement that another one got in the way of
 COMPARE_SECONDS = 60  # between two looks at the database's clock
+MOVED_SECONDS = 1  # by which a clock parts from the steady one when somebody sets it
 POLL_SECONDS = (0.005, 0.25)  # the first and the longest wait between two tries
 AT_ONCE = 500  # keys to a statement
 RETRY_SECONDS = 5  # without asking a database that could not be reached
@@ -42,6 +44,8 @@ def retried(db: ConnectionSource, work: Callable[..., T], *args: object) -> T:
         connection = db.connection()
         try:
             return work(connection, *args)
+        except LockTimeoutError:
+            raise  # it has waited as long as the connection is configured to
         except ConcurrencyError:
             if attempt == ATTEMPTS or connection.transaction_level() > 0:
                 raise
@@ -109,22 +113,37 @@ class Outage:
         """*what* cannot be reached, and what happens *meanwhile*, for the log."""
         self._what, self._meanwhile = what, meanwhile
         self._until = self._quiet_until = -float("inf")
+        self.is_known = False
 
     def spared(self, work: Callable[[], T], instead: Callable[[], T]) -> T:
         """What *work* gives, or *instead* while the database is away."""
-        # Real time on purpose: an outage is over when it is over.
-        if time.monotonic() < self._until:
+        if self.is_on():
             return instead()
         try:
-            return work()
+            result = work()
         except (QueryError, OSError) as error:
-            if not is_away(error):
-                raise
-            self._note(error)
+            self.noted(error)
             return instead()
+        self.is_known = False
+        return result
 
-    def _note(self, error: Exception) -> None:
+    def is_on(self) -> bool:
+        """True while nobody should ask. Once in RETRY_SECONDS one is let through to find out."""
+        if not self.is_known:
+            return False
+        # Real time on purpose: an outage is over when it is over.
         now = time.monotonic()
+        if now < self._until:
+            return True
+        self._until = now + RETRY_SECONDS
+        return False
+
+    def noted(self, error: Exception) -> None:
+        """Take *error* as the beginning of an outage; raises it again if it tells of none."""
+        if not is_away(error):
+            raise error
+        now = time.monotonic()
+        self.is_known = True
         self._until = now + RETRY_SECONDS
         if now >= self._quiet_until:
             self._quiet_until = now + WARN_SECONDS
@@ -134,10 +153,11 @@ class Outage:
 class DatabaseClock(Clock):
     """The time by the database server, so that a server whose clock is wrong steals no lock.
 
-    How far the clocks are apart is looked up once a minute. A frozen clock stays as it is.
+    How far the clocks are apart is looked up once a minute, and at once when this machine's clock
+    was moved. A frozen clock stays as it is.
     """
 
-    __slots__ = ("_ahead", "_compared_at", "_db", "_local")
+    __slots__ = ("_ahead", "_compared_at", "_db", "_local", "_since")
 
     def __init__(self, db: ConnectionSource, local: Clock) -> None:
         super().__init__()
@@ -145,24 +165,31 @@ class DatabaseClock(Clock):
         self._local = local
         self._ahead = 0.0
         self._compared_at = -float("inf")
+        self._since = 0.0  # what this machine's clock said when its steady one began
 
     def time(self) -> float:
         """Seconds since the epoch."""
         now = self._local.time()
         if self._local.is_frozen:
             return now
-        if self._local.monotonic() - self._compared_at >= COMPARE_SECONDS:
+        steady = self._local.monotonic()
+        was_moved = abs(now - steady - self._since) > MOVED_SECONDS
+        if was_moved or steady - self._compared_at >= COMPARE_SECONDS:
             self._compare()
+            now = self._local.time()
         return now + self._ahead
 
     def _compare(self) -> None:
         before = self._local.time()
-        theirs = self._db.connection().database_time()
+        connection = self._db.connection()
+        is_here = connection.dialect.name == "sqlite"  # where the machine's own clock counts
+        theirs = time.time() if is_here else connection.database_time()
         took = self._local.time() - before
         ahead = theirs - (before + took / 2)
         # What the way there and back explains is no difference.
         self._ahead = ahead if abs(ahead) > took / 2 + 0.01 else 0.0
         self._compared_at = self._local.monotonic()
+        self._since = self._local.time() - self._compared_at
 
     def monotonic(self) -> float:
         """Seconds that never run backwards."""
@@ -191,8 +218,6 @@ class DatabaseClock(Clock):
 
 
 def clock_of(db: ConnectionSource, local: Clock | None) -> Clock:
-    """The clock that everybody who uses *db* goes by; on one machine its own."""
+    """The clock that everybody who uses *db* goes by; on SQLite the machine's."""
     local = local or Clock()
-    if isinstance(local, DatabaseClock) or db.connection().dialect.name == "sqlite":
-        return local
-    return DatabaseClock(db, local)
+    return local if isinstance(local, DatabaseClock) else DatabaseClock(db, local)

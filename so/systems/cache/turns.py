@@ -5,6 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
+
+
+class Turn(Enum):
+    """How a turn was come by."""
+
+    AT_ONCE = auto()
+    AWAITED = auto()
+    IN_VAIN = auto()  # not at all
 
 
 class Turns:
@@ -18,17 +27,20 @@ class Turns:
         return len(self._locks)
 
     @contextmanager
-    def taken(self, key: str, wait_seconds: float) -> Iterator[bool]:
-        """Hold *key* for the block, or go on without after *wait_seconds*; True if it was free."""
+    def taken(self, key: str, wait_seconds: float) -> Iterator[Turn]:
+        """Hold *key* for the block, if it is free within *wait_seconds*; says whether it was."""
         with self._guard:
             lock, users = self._locks.setdefault(key, (threading.Lock(), [0]))
             users[0] += 1
-        free = lock.acquire(blocking=False)
-        mine = free or lock.acquire(timeout=min(max(0.0, wait_seconds), threading.TIMEOUT_MAX))
+        turn = Turn.AT_ONCE if lock.acquire(blocking=False) else Turn.IN_VAIN
+        if turn is Turn.IN_VAIN and lock.acquire(
+            timeout=min(max(0.0, wait_seconds), threading.TIMEOUT_MAX)
+        ):
+            turn = Turn.AWAITED
         try:
-            yield free
+            yield turn
         finally:
-            if mine:
+            if turn is not Turn.IN_VAIN:
                 lock.release()
             with self._guard:
                 users[0] -= 1
