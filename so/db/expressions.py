@@ -10,11 +10,10 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from pathlib import PurePath
 from typing import Any
-from uuid import UUID
 
-from so.support.codec import dumps, to_jsonable
+from so.db.values import json_text, plain
+from so.support.codec import to_jsonable
 
 
 class Expression:
@@ -43,46 +42,28 @@ PLAIN: frozenset[type] = frozenset(
 )
 # What a comparison needs to look at no further: not None (is null) and not bool (JSON booleans).
 SIMPLE: frozenset[type] = PLAIN - {bool, type(None)}
-_BASES: tuple[type, ...] = (bool, int, float, bytes, Decimal, datetime, date, time, timedelta)
+# The dialects write these down, each in its own way.
+_LATER: tuple[type, ...] = (Decimal, datetime, date, time, timedelta)
 
 
 def bindable(value: Any) -> Any:
     """*value* as a statement binds it: an Enum's value, a UUID's text, a dict's JSON, …
 
-    Raises TypeError for what no column can hold, before anything is sent.
+    As `plain()` has it, but for decimals and times, which stay what they are until the dialect
+    is known. Raises TypeError for what no column can hold, before anything is sent.
     """
-    kind = type(value)
-    if kind in PLAIN:
+    if type(value) in PLAIN:
         return value
     if isinstance(value, Enum):
         return bindable(value.value)
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, (UUID, PurePath)):
-        return str(value)
-    if isinstance(value, (dict, list, tuple)):
-        return json_text(value)
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    if isinstance(value, _BASES):
-        return value
-    raise TypeError(
-        f"cannot bind a value of type {kind.__name__}: give a number, text, bytes, date, Decimal, "
-        "Enum, UUID, Path, or a dict or list to store as JSON"
-    )
-
-
-def json_text(value: Any) -> str:
-    """*value* as the JSON text a column stores: compact, Unicode as it is.
-
-    Raises TypeError for what JSON cannot say, NaN and infinity included.
-    """
-    try:
-        return dumps(value)
-    except ValueError as error:
-        raise TypeError(f"cannot store {value!r:.80} as JSON: {error}") from error
+    if isinstance(value, tuple):
+        value = list(value)
+    return value if isinstance(value, _LATER) else plain(value)
 
 
 def json_scalar(value: Any) -> Any:
     """A single value as a place inside JSON holds it: Decimal and times as text."""
     return bindable(to_jsonable(value))
+
+
+__all__ = ["PLAIN", "SIMPLE", "Expression", "bindable", "json_scalar", "json_text", "raw"]

@@ -61,6 +61,17 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def json_text(value: Any) -> str:
+    """*value* as the JSON text a column stores: compact, Unicode as it is.
+
+    Raises TypeError for what JSON cannot say, NaN and infinity included.
+    """
+    try:
+        return dumps(value)
+    except ValueError as error:
+        raise TypeError(f"cannot store {value!r:.80} as JSON: {error}") from error
+
+
 _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, tzinfo], Any]], ...] = (
     (bool, lambda v, zone: bool(v)),
     (enum.Enum, lambda v, zone: plain(v.value, zone)),
@@ -74,7 +85,7 @@ _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, tzinfo], Any]], ..
     (time, lambda v, zone: time_text(v)),
     (timedelta, lambda v, zone: interval_text(v)),
     (UUID, lambda v, zone: str(v)),
-    ((dict, list), lambda v, zone: dumps(v)),
+    ((dict, list), lambda v, zone: json_text(v)),
     (PurePath, lambda v, zone: str(v)),
     ((bytearray, memoryview), lambda v, zone: bytes(v)),
 )
@@ -97,7 +108,7 @@ def _writer_for(value: Any) -> Callable[[Any, tzinfo], Any]:
         if isinstance(value, kinds):
             return writer
     raise TypeError(
-        f"cannot bind a {type(value).__name__} to a statement: {value!r:.80}; give text, a number, "
+        f"cannot bind a value of type {type(value).__name__}: {value!r:.80}; give text, a number, "
         "a date or time, bytes, an Enum, a UUID, a Path, or a dict or list to be stored as JSON"
     )
 
