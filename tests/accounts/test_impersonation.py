@@ -149,3 +149,14 @@ def test_a_locked_user_is_nobody_to_act_as(client, bob):
     accounts().lock(bob)
 
     assert act_as(client, bob).status == 403
+
+
+def test_who_acts_as_another_makes_no_tokens(client, bob):
+    with Router.group(middleware="web"):
+        Router.post("/token", lambda: {"t": auth().user().create_token("mine").plain_text})
+    act_as(client, bob)
+
+    assert client.post("/token", headers=JSON).status == 403
+    assert bob.tokens() == []
+    client.post("/stop")
+    assert client.post("/token", headers=JSON).status == 200

@@ -17,14 +17,13 @@ from so.support.scope import current_scope
 from so.systems.auth.guards import HEADER, SESSION, TOKEN, Guard
 from so.systems.auth.recall import Recall
 from so.systems.auth.security import Security
-from so.systems.auth.tokens import SCOPE_KEY
+from so.systems.auth.tokens import IMPERSONATOR, SCOPE_KEY
 from so.systems.auth.two_factor import factor_of
 
 if TYPE_CHECKING:
     from so.systems.auth.authentication import Authentication
 
 NEEDS_CODE = "two_factor"  # what attempt() answers while the second factor is missing
-IMPERSONATOR = "impersonator"  # under this name he is in scope.data, for the activity log
 
 logger = logging.getLogger("so.auth")
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TOUCH_SECONDS = 60
 SCOPE_KEY = "access_token"
+IMPERSONATOR = "impersonator"  # under this name who acts as another user is in scope.data
 
 _PLAIN = re.compile(r"([1-9][0-9]{0,17})\|([A-Za-z0-9_-]{43})", re.ASCII)
 _COLUMNS = (
@@ -273,11 +274,13 @@ class HasApiTokens:
         """Make a token, for everything unless told; its `.plain_text` is shown once.
 
         *abilities* is a list of texts, TypeError otherwise: `orders.read`, `orders.*`, `*`. A
-        request that came with a token itself can only hand on abilities that this token has:
-        else AuthorizationException (403).
+        request that came with a token itself can only hand on abilities that this token has, and
+        who acts as another user makes no tokens: else AuthorizationException (403).
         """
         wanted = checked_abilities(abilities)
         scope = current_scope()
+        if scope is not None and scope.data.get(IMPERSONATOR) is not None:
+            raise AuthorizationException("A token would outlast acting as this user.")
         own: AccessToken | None = scope.data.get(SCOPE_KEY) if scope is not None else None
         if own is not None and not all(own.can(ability) for ability in wanted):
             raise AuthorizationException("A token cannot grant more than it has.")
