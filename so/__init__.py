@@ -25,7 +25,7 @@ def _from(module: str, names: str) -> None:
 _from(
     "so.shortcuts",
     "DB Router Gate app set_current cache session sessions activity auth accounts dispatch"
-    " dispatch_sync queue notifications notify logger request rate_limiter schedule validate"
+    " dispatch_sync queue notifications notify logger rate_limiter schedule validate"
     " Validator find_batch chain batch cached current_route route_is signed_route"
     " temporary_signed_route url route",
 )
@@ -44,7 +44,7 @@ _from("so.http.response", "Response JsonResponse RedirectResponse")
 _from("so.http.uploads", "UploadedFile")
 _from(
     "so.http.helpers",
-    "redirect back response json abort abort_if abort_unless old csrf_token csrf_field"
+    "request redirect back response json abort abort_if abort_unless old csrf_token csrf_field"
     " method_field e",
 )
 _from("so.http.validation", "Rule")

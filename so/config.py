@@ -21,7 +21,7 @@ from types import CodeType
 from typing import Any
 
 from so.errors import ConfigError, MissingEnvError, SixOrbitError
-from so.support import dotenv
+from so.support import current, dotenv
 from so.support.settings import Settings
 
 _MISSING: Any = object()
@@ -42,7 +42,6 @@ class Env:
     _loaded: dict[str, str] = {}
     _own: dict[str, str] = {}
     _reading: ContextVar[Mapping[str, str] | None] = ContextVar("so_env", default=None)
-    _running: Callable[[], Mapping[str, str]] = dict
     _lock = threading.Lock()
 
     @classmethod
@@ -78,14 +77,9 @@ class Env:
             cls._reading.reset(token)
 
     @classmethod
-    def follow(cls, running: Callable[[], Mapping[str, str]]) -> None:
-        """Ask *running* for the `.env` of the application that runs where `env()` is called."""
-        cls._running = staticmethod(running)
-
-    @classmethod
     def _sources(cls) -> tuple[Mapping[str, str], ...]:
         reading = cls._reading.get()
-        return cls._own, os.environ, cls._running() if reading is None else reading, cls._loaded
+        return cls._own, os.environ, current.dotenv() if reading is None else reading, cls._loaded
 
     @classmethod
     def _lookup(cls, key: str) -> str | None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import logging
 
     from so.db.manager import Database
-    from so.http.request import Request
     from so.http.routing.route import Route
     from so.systems.queue import Batch, PendingBatch, PendingChain, PendingDispatch, Schedule
 
@@ -31,10 +30,10 @@ class _Room:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(current_application().make(self._name), attribute)
+        return getattr(current(self._name), attribute)
 
     def __call__(self) -> Any:
-        return current_application().make(self._name)
+        return current(self._name)
 
     def __repr__(self) -> str:
         return f"<the running application's {self._name}>"
@@ -62,7 +61,7 @@ def app(abstract: Any = None, **params: Any) -> Any:
 
 def db() -> Database:
     """The running application's Database."""
-    found: Database = current_application().make("db")
+    found: Database = current("db")
     return found
 
 
@@ -78,16 +77,7 @@ def config(key: Any = None, default: Any = None) -> Any:
 
 def logger() -> logging.Logger:
     """The application's logger."""
-    found: logging.Logger = current_application().make("logger")
-    return found
-
-
-def request() -> Request:
-    """The request being answered; raises RuntimeError outside of one."""
-    scope = current_scope()
-    if scope is None or scope.request is None:
-        raise RuntimeError("there is no request here: request() works while one is answered")
-    found: Request = scope.request
+    found: logging.Logger = current("logger")
     return found
 
 
@@ -99,12 +89,12 @@ def current_route() -> Route | None:
 
 def route_is(*patterns: str) -> bool:
     """True if the current route's name fits one of *patterns* (`users.*`)."""
-    return bool(current_application().make("router").is_(*patterns))
+    return bool(current("router").is_(*patterns))
 
 
 def url(path: str = "", params: Any = None) -> str:
     """The absolute URL of *path*; a dict of *params* is its query, a list more segments."""
-    return str(current_application().make("router").urls.to(path, params))
+    return str(current("router").urls.to(path, params))
 
 
 def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> Any:
@@ -113,7 +103,7 @@ def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> An
     With the name of a channel and an address, somebody to tell who is no model:
     `route("mail", "a@b.example").notify(…)`, short for `notifications().route(…)`.
     """
-    router = current_application().make("router")
+    router = current("router")
     if isinstance(params, str) and not router.has(name) and notifications().has_channel(name):
         return notifications().route(name, params)
     return str(router.route(name, params, absolute, **kw))
@@ -121,12 +111,12 @@ def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> An
 
 def signed_route(name: str, params: Any = None, **kw: Any) -> str:
     """A URL of the route *name* that `request.has_valid_signature()` knows."""
-    return str(current_application().make("router").signed_route(name, params, **kw))
+    return str(current("router").signed_route(name, params, **kw))
 
 
 def temporary_signed_route(name: str, expires: Any, params: Any = None, **kw: Any) -> str:
     """The same, valid until *expires* (seconds from now, timedelta or datetime)."""
-    here = current_application().make("router")
+    here = current("router")
     return str(here.temporary_signed_route(name, expires, params, **kw))
 
 
@@ -135,7 +125,7 @@ def temporary_signed_route(name: str, expires: Any, params: Any = None, **kw: An
 
 def cache(store: str | None = None) -> Any:
     """The default cache store, or the one called *store*."""
-    caches = current_application().make("caches")
+    caches = current("caches")
     return caches.store(store)
 
 
@@ -148,7 +138,7 @@ def cached(ttl: Any, key: Any = None, **options: Any) -> Any:
 
 def rate_limiter() -> Any:
     """The rate limiter."""
-    return current_application().make("limiter")
+    return current("limiter")
 
 
 def session(key: Any = None, default: Any = None) -> Any:
@@ -167,28 +157,27 @@ def session(key: Any = None, default: Any = None) -> Any:
 
 def sessions() -> Any:
     """All sessions: devices of a user, logging out everywhere, counting."""
-    return current_application().make("sessions")
+    return current("sessions")
 
 
 def auth(guard: str | None = None) -> Any:
     """Who is logged in, and logging in and out; by the guard *guard* where one is named."""
-    here = current_application().make("auth")
+    here = current("auth")
     return here if guard is None else here.guard(guard)
 
 
 def accounts() -> Any:
     """Forgotten passwords, confirmed addresses, new passwords, locks."""
-    return current_application().make("accounts")
+    return current("accounts")
 
 
 def activity(log_name: str | None = None) -> Any:
     """A fresh entry for the activity log."""
-    return current_application().make("activity").entry(log_name)
+    return current("activity").entry(log_name)
 
 
 def notifications() -> Any:
     """The notification system: channels, marking as read, events."""
-    current_application()  # without one, the error says how to start it
     return current("notifications")
 
 
@@ -199,41 +188,41 @@ def notify(notifiables: Any, notification: Any) -> None:
 
 def queue(connection: str | None = None) -> Any:
     """The queue."""
-    return current_application().make("queue")
+    return current("queue")
 
 
 def dispatch(job: Any) -> PendingDispatch:
     """Put *job* on its queue; it is stored before this line ends unless more is chained to it."""
-    found: PendingDispatch = current_application().make("queue").dispatch(job)
+    found: PendingDispatch = current("queue").dispatch(job)
     return found
 
 
 def dispatch_sync(job: Any) -> Any:
     """Run *job* here and now; its exceptions are raised."""
-    return current_application().make("queue").dispatch_sync(job)
+    return current("queue").dispatch_sync(job)
 
 
 def chain(jobs: Any) -> PendingChain:
     """Jobs that run one after the other, each only if the one before succeeded."""
-    found: PendingChain = current_application().make("queue").chain(jobs)
+    found: PendingChain = current("queue").chain(jobs)
     return found
 
 
 def batch(jobs: Any) -> PendingBatch:
     """Jobs that run side by side and are counted together."""
-    found: PendingBatch = current_application().make("queue").batch(jobs)
+    found: PendingBatch = current("queue").batch(jobs)
     return found
 
 
 def find_batch(id: str) -> Batch | None:
     """The batch *id*; None if there is none."""
-    found: Batch | None = current_application().make("queue").find_batch(id)
+    found: Batch | None = current("queue").find_batch(id)
     return found
 
 
 def schedule() -> Schedule:
     """What recurs: `schedule().job(Report("…")).daily_at("02:00")`."""
-    found: Schedule = current_application().make("queue").schedule
+    found: Schedule = current("queue").schedule
     return found
 
 

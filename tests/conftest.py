@@ -18,9 +18,10 @@ from uuid import uuid4
 import pytest
 
 from so.db.connection import Connection
-from so.db.manager import Database, bind
+from so.db.manager import Database
 from so.db.sqltext import statements
 from so.support.clock import Clock
+from so.support.current import provide
 from tests.support.mariadb import MariaDB, ServerMissing, find_or_start
 
 ENGINES = ("sqlite", "mysql")
@@ -132,11 +133,11 @@ def empty_db(empty_db_config: dict[str, Any], clock: Clock) -> Iterator[Database
 
 def _opened(config: dict[str, Any], clock: Clock) -> Iterator[Database]:
     database = Database({"default": config}, clock=clock)
-    bind(database)
+    provide("db", lambda: database)
     try:
         yield database
     finally:
-        bind(None)
+        provide("db", None)
         database.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from so.db.manager import Database, bind
+from so.db.manager import Database
 from so.db.model import Model
 from so.db.sqltext import statements
 from so.support.current import provide
@@ -41,7 +41,7 @@ def audit(path: str, **settings: Any) -> dict[str, Any]:
     *settings* go to the log: `keys=[…]` measures it with signed and sealed rows.
     """
     db = Database({"default": {"driver": "sqlite", "database": path, "synchronous": "normal"}})
-    bind(db)
+    provide("db", lambda: db)
     log = ActivityLog(db, **settings)
     provide("activity", lambda: log)
     connection = db.connection()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from so.db.manager import Database, bind
+from so.db.manager import Database
 from so.db.model import Model
+from so.support.current import provide
 
 
 class Order(Model):
@@ -17,7 +18,7 @@ class Order(Model):
 def orm(path: str) -> dict[str, Any]:
     """The calls that the benchmark times, on the SQLite file *path*."""
     db = Database({"default": {"driver": "sqlite", "database": path, "synchronous": "normal"}})
-    bind(db)
+    provide("db", lambda: db)
 
     def insert_tx(rows: list[dict[str, Any]]) -> None:
         with db.transaction():

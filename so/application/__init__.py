@@ -4,6 +4,6 @@ Below it every system is built from plain values; in assembly.py the values come
 """
 
 from so.application.application import Application
-from so.application.running import current_application, set_current
+from so.support.current import current_application, set_current
 
 __all__ = ["Application", "current_application", "set_current"]

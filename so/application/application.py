@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from so import __version__
 from so.application import assembly, homes
 from so.application.dangers import refuse_dangers
-from so.application.running import defaults, running
 from so.application.settings import settings_of
 from so.config import Env
 from so.container import Container, ServiceProvider
@@ -29,6 +28,7 @@ from so.errors import ConfigError
 from so.settings import TOPICS
 from so.settings.app import AppSettings
 from so.support.clock import Clock
+from so.support.current import defaults, running
 from so.support.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from so.application import homes, logins
-from so.application.running import current_application, running
 from so.errors import ConfigError
 from so.settings.activity import ActivitySettings
 from so.settings.app import AppSettings
@@ -28,6 +27,7 @@ from so.settings.queue import QueueSettings
 from so.settings.session import SessionSettings
 from so.settings.static import StaticSettings
 from so.settings.trustedproxy import ProxySettings
+from so.support.current import running
 from so.support.scope import UNSET, current_scope
 
 if TYPE_CHECKING:
@@ -115,13 +115,9 @@ def refuse_unknown(app: App) -> None:
 
 def make_db(app: App) -> Any:
     """The connections of config/database.py."""
-    from so.db import pagination
     from so.db.manager import Database
-    from so.db.model import Model
 
     settings = app.settings(DatabaseSettings)
-    pagination.resolve_page_using(_page_of_request)
-    Model.resolve_observers_using(_make_observer)
     for connection in settings.connections.values():
         _make_folder(app.base_path(), connection)
     database = Database(
@@ -666,20 +662,6 @@ def _of_scope(name: str) -> Any:
     if found is None:
         raise RuntimeError(f"there is no {name} here: it exists while a request is answered")
     return found
-
-
-def _make_observer(cls: type) -> Any:
-    """An observer by the running application's container; plainly, where none is running."""
-    try:
-        app = current_application()
-    except RuntimeError:
-        return cls()
-    return app.make(cls)
-
-
-def _page_of_request(name: str) -> Any:
-    scope = current_scope()
-    return None if scope is None or scope.request is None else scope.request.query(name)
 
 
 def _make_folder(base: Path, connection: Any) -> None:

@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
+from so.support import current
+
 Listener = Callable[[Any], object]
 
 BEFORE = frozenset("saving creating updating deleting restoring force_deleting replicating".split())
@@ -20,13 +22,6 @@ AFTER = frozenset("retrieved saved created updated deleted restored force_delete
 EVENTS = BEFORE | AFTER
 
 _muted: ContextVar[bool] = ContextVar("so_model_events_muted", default=False)
-_make_observer: Callable[[type], Any] = lambda cls: cls()  # noqa: E731  a default to be replaced
-
-
-def resolve_observers_using(make: Callable[[type], Any]) -> None:
-    """Let *make* (the container's, say) build observers that were given as classes."""
-    global _make_observer
-    _make_observer = make
 
 
 @contextmanager
@@ -108,7 +103,7 @@ class Events:
 
 
 def _add_methods(heard: dict[str, list[Listener]], observer: Any) -> None:
-    made = _make_observer(observer) if isinstance(observer, type) else observer
+    made = current.made(observer) if isinstance(observer, type) else observer
     for event in EVENTS:
         method = getattr(made, event, None)
         if callable(method):

@@ -475,27 +475,11 @@ class _Named:
 
 # --- what models use ----------------------------------------------------------------------------
 
-_bound: Database | Callable[[], Database] | None = None
-
-
-def bind(database: Database | Callable[[], Database] | None) -> None:
-    """Say which Database models use: a Database, or a callable that finds the current one."""
-    global _bound
-    _bound = database
-
 
 def current_database() -> Database:
-    """The Database that models use; raises RuntimeError when nobody said which.
+    """The Database that models use; raises RuntimeError without an application.
 
-    Unless a script has bound one, it is the running application's.
+    A script without one calls `so.support.current.provide("db", lambda: database)`.
     """
-    if _bound is None:
-        try:
-            found: Database = current("db")
-        except RuntimeError as error:
-            raise RuntimeError(
-                "models have no database yet: start an Application, or in a script call "
-                "so.db.manager.bind(Database({...}))"
-            ) from error
-        return found
-    return _bound if isinstance(_bound, Database) else _bound()
+    found: Database = current("db")
+    return found

@@ -1,14 +1,13 @@
 """Pages of rows: with a total, without one, and by cursor. All are dicts, ready for JSON.
 
-Which page is asked for when the caller names none is told by a resolver that the application
-sets (`resolve_page_using`); this module knows no request.
+Which page is asked for when the caller names none is what the scope's request says in its query.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,23 +15,16 @@ from urllib.parse import quote, urlencode
 from so.errors import CodecError, InvalidNumberError
 from so.support import numbers
 from so.support.codec import default_codec
+from so.support.scope import current_scope
 
-PageResolver = Callable[[str], Any]
 _LARGEST_PAGE = 2**31 - 1
 _LONGEST_CURSOR = 8192
 
-_page_resolver: PageResolver | None = None
-
-
-def resolve_page_using(fn: PageResolver | None) -> None:
-    """Ask fn(page_name) for the page or cursor of the request when the caller gives none."""
-    global _page_resolver  # one resolver a process: it looks at the current request itself
-    _page_resolver = fn
-
 
 def requested(name: str) -> Any:
-    """What the request says under *name*, None without a resolver or an answer."""
-    return None if _page_resolver is None else _page_resolver(name)
+    """What the request under way says under *name*; None without one, or without an answer."""
+    scope = current_scope()
+    return None if scope is None or scope.request is None else scope.request.query(name)
 
 
 def page_number(page: Any, page_name: str = "page") -> int:

@@ -24,7 +24,6 @@ from so.http.headers import Items
 from so.http.redirects import Redirector, redirect
 from so.http.request import Request
 from so.http.response import JsonResponse, RedirectResponse, Response
-from so.http.router import Router
 from so.http.status import STATUS_LINES
 from so.support.markup import Markup, escape, h
 from so.support.scope import current_scope
@@ -43,8 +42,6 @@ __all__ = [
     "redirect",
     "request",
     "response",
-    "route",
-    "url",
 ]
 
 _EXCEPTIONS: dict[int, type[HttpException]] = {
@@ -141,20 +138,3 @@ def csrf_field() -> Markup:
 def method_field(method: str) -> Markup:
     """The hidden field by which a form means PUT, PATCH or DELETE."""
     return h("input", type="hidden", name="_method", value=method.upper())
-
-
-def url(path: str = "", params: Any = None) -> str:
-    """The full URL of *path*, inside a request."""
-    return _router().urls.to(path, params)
-
-
-def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> str:
-    """The URL of a named route, inside a request."""
-    return _router().route(name, params, absolute, **kw)
-
-
-def _router() -> Router:
-    router = request().settings.router
-    if router is None:
-        raise RuntimeError("this request did not come through a kernel, so it knows no routes")
-    return router

@@ -10,8 +10,9 @@ import pytest
 
 from so import db as room
 from so.db.connection import Connection
-from so.db.manager import Database, bind, current_database
+from so.db.manager import Database, current_database
 from so.errors import InvalidArgumentError, LockTimeoutError
+from so.support.current import replaced
 
 
 @pytest.fixture
@@ -155,17 +156,11 @@ def test_a_url_as_a_configuration(tmp_path):
         assert database.scalar("select 1") == 1
 
 
-def test_models_ask_for_the_bound_database(database):
-    bind(None)
-    with pytest.raises(RuntimeError, match="start an Application, or in a script call"):
+def test_models_ask_for_the_current_database(database):
+    with pytest.raises(RuntimeError, match="no db is running: start an application"):
         current_database()
-    try:
-        bind(database)
+    with replaced("db", database):
         assert current_database() is database
-        bind(lambda: database)
-        assert current_database() is database
-    finally:
-        bind(None)
 
 
 def test_the_room_imports_its_names_when_they_are_asked_for():

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from so.container import Container
 from so.db import events
 from so.db.manager import Database
 from so.db.model import Model, SoftDeletes
+from so.support.current import running
 from tests.db.model_tables import STAMPS, make_table
 
 
@@ -234,20 +236,18 @@ def test_observers_may_stand_on_the_class(tasks: Database) -> None:
 
 def test_observers_are_made_by_the_container_once_a_class(tasks: Database) -> None:
     made: list[type] = []
-
-    def make(cls: type) -> Any:
-        made.append(cls)
-        return cls()
-
+    container = Container()
+    container.resolving(Watcher, lambda watcher, _: made.append(type(watcher)))
     Task = task_class()
-    Task.resolve_observers_using(make)
+
+    Task.observe(Watcher)
+    assert made == []
+    token = running.set(container)
     try:
-        Task.observe(Watcher)
-        assert made == []
         Task.create(title="a")
         Task.create(title="b")
     finally:
-        Task.resolve_observers_using(lambda cls: cls())
+        running.reset(token)
     assert made == [Watcher]
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from so.db.manager import Database, bind
+from so.db.manager import Database
 from so.db.model import Model
 from so.errors import StaleModelError
+from so.support.current import provide
 from tests.db.model_tables import make_table
 
 CALLERS = 20
@@ -75,7 +76,8 @@ def test_twenty_threads_get_one_row_inside_their_transactions(tags: Database) ->
 
 
 def _create_in_a_process(config: dict[str, Any], start: Any, results: Any) -> None:
-    bind(Database({"default": config}))
+    database = Database({"default": config})
+    provide("db", lambda: database)
     start.wait(120)
     try:
         results.put(Tag.first_or_create({"name": "new"}, {"uses": 1}).id)

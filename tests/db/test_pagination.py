@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
-from so.db import pagination
 from so.db.pagination import Cursor
+from so.support.scope import Scope, entered
 from tests.db.queries import Recorder, query, raw
 
 COUNT = 'select count(*) as "aggregate" from "users"'
 
 
-@pytest.fixture(autouse=True)
-def _no_request():
-    yield
-    pagination.resolve_page_using(None)
+def asking(answers):
+    """A scope whose request has *answers* in its query."""
+    scope = Scope()
+    scope.request = SimpleNamespace(query=answers.get)
+    return scope
 
 
 def rows(*ids):
@@ -96,13 +98,12 @@ def test_whatever_is_no_page_is_the_first(page):
 
 
 def test_the_request_says_which_page_where_the_caller_does_not():
-    asked = []
-    pagination.resolve_page_using(lambda name: asked.append(name) or "2")
-    q, _ = paging(total(3), rows(3), rows(3))
+    q, _ = paging(total(3), rows(3), rows(3), rows(3))
 
-    assert q.paginate(2).current_page == 2
-    assert q.simple_paginate(2, page_name="p").current_page == 2
-    assert asked == ["page", "p"]
+    with entered(asking({"page": "2", "p": "2"})):
+        assert q.paginate(2).current_page == 2
+        assert q.simple_paginate(2, page_name="p").current_page == 2
+    assert q.simple_paginate(2, page_name="p").current_page == 1
 
 
 def test_the_total_can_be_given_and_the_size_depend_on_it():
@@ -336,12 +337,12 @@ def test_a_cursor_is_safe_in_an_address_and_keeps_types():
 
 
 def test_the_request_says_which_cursor_where_the_caller_does_not():
-    pagination.resolve_page_using(lambda name: place(id=7) if name == "after" else None)
     q, recorder = paging([], [])
-    q.order_by("id").cursor_paginate(2, cursor_name="after")
-    assert recorder.last[2] == [7]
-    q.cursor_paginate(2)
-    assert recorder.last[2] == []
+    with entered(asking({"after": place(id=7)})):
+        q.order_by("id").cursor_paginate(2, cursor_name="after")
+        assert recorder.last[2] == [7]
+        q.cursor_paginate(2)
+        assert recorder.last[2] == []
 
 
 def test_the_links_of_a_cursor_page():

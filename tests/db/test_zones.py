@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from so.db.connection import Connection
-from so.db.manager import Database, bind
+from so.db.manager import Database
 from so.db.migrations import Migrator
 from so.db.model import Model
 from so.errors import ConfigError
 from so.support.clock import Clock
+from so.support.current import provide
 from so.systems.activity import Activity, ActivityLog
 from so.systems.auth import AccessTokens, HasApiTokens
 from so.systems.notifications import Notifiable
@@ -55,7 +56,7 @@ def clock() -> Clock:
 def zoned(mysql_config: dict[str, Any], zone: str, clock: Clock) -> Iterator[Database]:
     """A server whose connection is in *zone*; SQLite has UTC alone."""
     database = Database({"default": {**mysql_config, "timezone": zone}}, clock=clock)
-    bind(database)
+    provide("db", lambda: database)
     with database:
         create(
             database.connection(),
@@ -65,7 +66,7 @@ def zoned(mysql_config: dict[str, Any], zone: str, clock: Clock) -> Iterator[Dat
         )
         create(database.connection(), "people", "id integer primary key auto_increment, n int")
         yield database
-    bind(None)
+    provide("db", None)
 
 
 def test_casts_and_stamps_keep_their_moment_however_often_saved(zoned):

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from so.db.manager import Database, bind
+from so.db.manager import Database
 from so.db.model import Model
 from so.http.request import Request
 from so.http.response import JsonResponse
+from so.support.current import provide
 from tests.http.wsgi import Client
 
 
@@ -30,7 +31,7 @@ def orders(empty_db: Database) -> Iterator[Database]:
     )
     connection.statement(f"create table routed_orders (id {key}, code varchar(20))")
     connection.insert("insert into routed_orders (id, code) values (?, ?)", (1, "A-1"))
-    bind(empty_db)
+    provide("db", lambda: empty_db)
     yield empty_db
     connection.statement("drop table routed_orders")
 

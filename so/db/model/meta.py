@@ -125,13 +125,12 @@ class ModelMeta(type):
         return within(events.muted(), fn)
 
     def observe(cls, observers: Any) -> None:
-        """Let an observer (object or class), or several, hear of this class's events."""
+        """Let an observer (object or class), or several, hear of this class's events.
+
+        A class is made by the running application's container, where one is running.
+        """
         for observer in observers if isinstance(observers, list | tuple) else [observers]:
             cls._events.observe(observer)
-
-    def resolve_observers_using(cls, make: Callable[[type], Any]) -> None:
-        """Let *make* build the observers that were given as classes (the container's make)."""
-        events.resolve_observers_using(make)
 
     # --- global scopes
 

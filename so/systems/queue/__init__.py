@@ -13,7 +13,6 @@ processes of their own is so.systems.worker.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from so.systems.queue.batches import Batch, PendingBatch
@@ -22,7 +21,7 @@ from so.systems.queue.fake import QueueFake
 from so.systems.queue.hooks import JobEvent
 from so.systems.queue.job import JOBS, Exponential, Job, callback, exponential
 from so.systems.queue.pending import PendingChain, PendingDispatch
-from so.systems.queue.queue import Queue, bind, current_queue
+from so.systems.queue.queue import Queue, current_queue
 from so.systems.queue.run.middleware import (
     RateLimited,
     Skip,
@@ -57,48 +56,11 @@ __all__ = [
     "ThrottlesExceptions",
     "WithoutOverlapping",
     "WorkerRow",
-    "batch",
-    "bind",
     "callback",
-    "chain",
     "current_queue",
-    "dispatch",
-    "dispatch_sync",
     "exponential",
-    "find_batch",
     "queue_fake",
-    "schedule",
 ]
-
-
-def dispatch(job: Job) -> PendingDispatch:
-    """Queue *job*; stored before the statement's line ends, or at `.send()`."""
-    return current_queue().dispatch(job)
-
-
-def dispatch_sync(job: Job) -> Any:
-    """Run *job* here and now; what it raises is raised."""
-    return current_queue().dispatch_sync(job)
-
-
-def chain(jobs: Iterable[Job]) -> PendingChain:
-    """Jobs that run one after the other: `chain([A(), B()]).catch(fn).dispatch()`."""
-    return current_queue().chain(jobs)
-
-
-def batch(jobs: Iterable[Any]) -> PendingBatch:
-    """Jobs with one name, counters and callbacks: `batch([…]).then(Done()).dispatch()`."""
-    return current_queue().batch(jobs)
-
-
-def find_batch(batch_id: str) -> Batch | None:
-    """The batch *batch_id* as it is now."""
-    return current_queue().find_batch(batch_id)
-
-
-def schedule() -> Schedule:
-    """What recurs: `schedule().job(Report("…")).daily_at("02:00")`."""
-    return current_queue().schedule
 
 
 def queue_fake() -> Any:

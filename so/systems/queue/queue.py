@@ -18,7 +18,7 @@ from so.errors import CodecError, DatabaseError, QueueError, RecordNotFoundError
 from so.settings.queue import QueueSettings
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
-from so.support.current import current, provide
+from so.support.current import current
 from so.support.scope import Scope
 from so.systems.queue.batches import Batch, Batches, PendingBatch
 from so.systems.queue.care.failed import FailedJobs
@@ -624,15 +624,13 @@ class _Parts:
         self.metrics = Metrics(queue, dialect)
 
 
-# --- the current queue, for Job.dispatch() and the functions of this package ---
-
-
-def bind(queue: Queue | Callable[[], Queue]) -> None:
-    """Say, in a script, which Queue `Job.dispatch()` uses; an Application does it by itself."""
-    provide("queue", (lambda: queue) if isinstance(queue, Queue) else queue)
+# --- the current queue, for Job.dispatch() ---
 
 
 def current_queue() -> Queue:
-    """The Queue in use; raises RuntimeError when nobody said which."""
+    """The Queue of the running application; raises RuntimeError without one.
+
+    A script without one calls `so.support.current.provide("queue", lambda: queue)`.
+    """
     found: Queue = current("queue")
     return found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from so.application.running import current_application
-from so.support.current import current
+from so.support.current import current, current_application
 from so.systems.queue import Job
 
 AT_ONCE = 100

@@ -17,22 +17,14 @@ from typing import Any
 
 import pytest
 
+from so import batch, chain, dispatch, dispatch_sync
 from so.db.connection import Connection
 from so.db.manager import Database
 from so.errors import CodecError, QueueError
 from so.support.clock import Clock
 from so.support.codec import allow
 from so.support.scope import Scope, current_scope, entered
-from so.systems.queue import (
-    Job,
-    Queue,
-    batch,
-    chain,
-    dispatch,
-    dispatch_sync,
-    exponential,
-    queue_fake,
-)
+from so.systems.queue import Job, Queue, exponential, queue_fake
 from so.systems.worker import Worker
 from tests.systems.queue.jobs import DIARY, Fails, Note
 

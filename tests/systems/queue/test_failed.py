@@ -477,7 +477,7 @@ def test_a_fake_tells_where_chains_and_batches_went(queue: Queue) -> None:
 
 
 def test_without_a_queue_dispatching_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("so.support.current._providers", {})
+    monkeypatch.setattr("so.support.current._provided", {})
 
     with pytest.raises(RuntimeError, match="no queue is running"):
         Note.dispatch("a")
@@ -486,12 +486,11 @@ def test_without_a_queue_dispatching_says_what_to_do(monkeypatch: pytest.MonkeyP
 def test_a_script_binds_its_queue(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, worker: Any
 ) -> None:
-    from so.systems.queue import bind, current_queue
+    from so.support.current import provide
+    from so.systems.queue import current_queue
 
-    monkeypatch.setattr("so.support.current._providers", {})
-    bind(queue)
-    assert current_queue() is queue
-    bind(lambda: queue)
+    monkeypatch.setattr("so.support.current._provided", {})
+    provide("queue", lambda: queue)
     assert current_queue() is queue
 
 

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from so import schedule
 from so.db.manager import Database
 from so.errors import QueueError
 from so.support.clock import Clock
-from so.systems.queue import Job, Queue, Schedule, schedule
+from so.systems.queue import Job, Queue, Schedule
 from so.systems.queue.schedules.cron import Cron
 from so.systems.worker import Worker
 from tests.systems.queue.jobs import DIARY, Note

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from so import batch, chain, dispatch, find_batch
 from so.db.manager import Database
 from so.errors import QueueError, RecordNotFoundError
 from so.support.clock import Clock
@@ -20,11 +21,7 @@ from so.systems.queue import (
     Skip,
     ThrottlesExceptions,
     WithoutOverlapping,
-    batch,
     callback,
-    chain,
-    dispatch,
-    find_batch,
 )
 from so.systems.queue.job import CallbackJob
 from so.systems.queue.tables.locks import lock_name
