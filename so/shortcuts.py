@@ -7,7 +7,7 @@ this. With no application running they raise RuntimeError that says how to start
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from so.application import current_application, set_current
 from so.support.current import current
@@ -16,10 +16,21 @@ from so.support.scope import current_scope
 if TYPE_CHECKING:
     import logging
 
+    from so.application import Application
+    from so.config import Config
     from so.db.manager import Database
+    from so.http.router import Router as RouterClass
     from so.http.routing.route import Route
-    from so.systems.queue import Batch, PendingBatch, PendingChain, PendingDispatch, Schedule
+    from so.systems.activity.pending import PendingActivity
+    from so.systems.auth import Auth
+    from so.systems.auth import Gate as GateClass
+    from so.systems.auth.accounts import Accounts
+    from so.systems.cache import Cache, RateLimiter
+    from so.systems.notifications import Notifications
+    from so.systems.queue import Batch, PendingBatch, PendingChain, PendingDispatch, Queue, Schedule
+    from so.systems.sessions import Session, Sessions
 
+T = TypeVar("T")
 __all__ = ["DB", "Gate", "Router", "app", "set_current"]
 
 
@@ -48,11 +59,30 @@ class _RouterRoom(_Room):
         return RouterClass()
 
 
-DB: Any = _Room("db")
-Gate: Any = _Room("gate")
-Router: Any = _RouterRoom("router")
+if TYPE_CHECKING:
+    # As type checkers and editors see them; what they do when called is said above.
+    class _Database(Database):
+        def __call__(self) -> Database: ...
+
+    class _Gate(GateClass):
+        def __call__(self) -> GateClass: ...
+
+    class _Router(RouterClass):
+        def __call__(self) -> RouterClass: ...
+
+    DB: _Database
+    Gate: _Gate
+    Router: _Router
+else:
+    DB, Gate, Router = _Room("db"), _Room("gate"), _RouterRoom("router")
 
 
+@overload
+def app(abstract: None = None) -> Application: ...
+@overload
+def app(abstract: type[T], **params: Any) -> T: ...
+@overload
+def app(abstract: Any, **params: Any) -> Any: ...
 def app(abstract: Any = None, **params: Any) -> Any:
     """The running Application, or what its container makes of *abstract*."""
     here = current_application()
@@ -65,6 +95,10 @@ def db() -> Database:
     return found
 
 
+@overload
+def config(key: None = None, default: Any = None) -> Config: ...
+@overload
+def config(key: Any, default: Any = None) -> Any: ...
 def config(key: Any = None, default: Any = None) -> Any:
     """The setting *key*; the Config itself without a key; a dict of dotted keys sets them."""
     settings = current_application().config
@@ -123,10 +157,10 @@ def temporary_signed_route(name: str, expires: Any, params: Any = None, **kw: An
 # --- systems --------------------------------------------------------------------------------------
 
 
-def cache(store: str | None = None) -> Any:
+def cache(store: str | None = None) -> Cache:
     """The default cache store, or the one called *store*."""
-    caches = current("caches")
-    return caches.store(store)
+    found: Cache = current("caches").store(store)
+    return found
 
 
 def cached(ttl: Any, key: Any = None, **options: Any) -> Any:
@@ -136,11 +170,16 @@ def cached(ttl: Any, key: Any = None, **options: Any) -> Any:
     return decorator(ttl, key, cache=cache, **options)
 
 
-def rate_limiter() -> Any:
+def rate_limiter() -> RateLimiter:
     """The rate limiter."""
-    return current("limiter")
+    found: RateLimiter = current("limiter")
+    return found
 
 
+@overload
+def session(key: None = None, default: Any = None) -> Session: ...
+@overload
+def session(key: Any, default: Any = None) -> Any: ...
 def session(key: Any = None, default: Any = None) -> Any:
     """The request's session; one value of it; or, given a dict, puts its items."""
     scope = current_scope()
@@ -155,30 +194,34 @@ def session(key: Any = None, default: Any = None) -> Any:
     return scope.session.get(key, default)
 
 
-def sessions() -> Any:
+def sessions() -> Sessions:
     """All sessions: devices of a user, logging out everywhere, counting."""
-    return current("sessions")
+    found: Sessions = current("sessions")
+    return found
 
 
-def auth(guard: str | None = None) -> Any:
+def auth(guard: str | None = None) -> Auth:
     """Who is logged in, and logging in and out; by the guard *guard* where one is named."""
-    here = current("auth")
+    here: Auth = current("auth")
     return here if guard is None else here.guard(guard)
 
 
-def accounts() -> Any:
+def accounts() -> Accounts:
     """Forgotten passwords, confirmed addresses, new passwords, locks."""
-    return current("accounts")
+    found: Accounts = current("accounts")
+    return found
 
 
-def activity(log_name: str | None = None) -> Any:
+def activity(log_name: str | None = None) -> PendingActivity:
     """A fresh entry for the activity log."""
-    return current("activity").entry(log_name)
+    found: PendingActivity = current("activity").entry(log_name)
+    return found
 
 
-def notifications() -> Any:
+def notifications() -> Notifications:
     """The notification system: channels, marking as read, events."""
-    return current("notifications")
+    found: Notifications = current("notifications")
+    return found
 
 
 def notify(notifiables: Any, notification: Any) -> None:
@@ -186,9 +229,10 @@ def notify(notifiables: Any, notification: Any) -> None:
     notifications().send(notifiables, notification)
 
 
-def queue(connection: str | None = None) -> Any:
-    """The queue."""
-    return current("queue")
+def queue(connection: str | None = None) -> Queue:
+    """The queue, or the one of another queue *connection*."""
+    found: Queue = current("queue")
+    return found if connection is None else found.others.get(connection, found)
 
 
 def dispatch(job: Any) -> PendingDispatch:

@@ -15,6 +15,7 @@ from so import Command, Config, Env
 from so.console.commands import COMMANDS
 from so.console.signature import Signature
 from tests.support.reference import reference, topics, variables, written
+from tests.support.stub import stub
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / ".env.example"
@@ -116,6 +117,11 @@ def defaults(name: str) -> list[str]:
 
 
 # --- pages ----------------------------------------------------------------------------------------
+
+
+def test_the_types_of_the_short_names_are_current():
+    """`python -m tests.support.stub > so/__init__.pyi` writes them."""
+    assert (ROOT / "so" / "__init__.pyi").read_text("utf-8") == stub()
 
 
 def test_the_reference_is_current():

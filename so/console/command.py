@@ -32,7 +32,7 @@ class Command:
     destructive: bool = False
     hidden: bool = False
     names_faults: bool = False
-    """True for a command that runs, and tells, whatever is wrong with the settings."""
+    """True for a command that runs whatever is wrong with the settings."""
 
     def __init__(self) -> None:
         self.app: Application = None  # type: ignore[assignment]  # set by the kernel before handle

@@ -23,6 +23,7 @@ class KeyGenerate(Command):
         "{--rotate : Replace it, and go on accepting what the old one signed}"
     )
     description = "Write a new APP_KEY into .env"
+    names_faults = True  # it mends one
 
     def handle(self) -> int:
         """Write, or show, a key of 256 random bits."""

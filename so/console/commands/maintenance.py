@@ -17,6 +17,7 @@ class Down(Command):
         "{--allow=* : Addresses or networks that are let in; several, or separated by commas}"
     )
     description = "Take this server down for maintenance"
+    names_faults = True
 
     def handle(self) -> int:
         """Write the notice."""
@@ -42,6 +43,7 @@ class Up(Command):
 
     signature = "up"
     description = "End the maintenance of this server"
+    names_faults = True
 
     def handle(self) -> int:
         """Remove the notice."""
