@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "so.systems.cache": (*LOW, "so.db", "so.systems.cache"),
     "so.systems.notifications": (*LOW, "so.db", "so.systems.notifications"),
     "so.systems.queue": (*LOW, "so.db", "so.systems.queue"),
+    "so.systems.queue.tables": (*LOW, "so.db", "so.systems.queue.tables"),
     "so.systems.sessions": (*LOW, "so.db", "so.systems.sessions"),
     "so.systems.worker": (*LOW, "so.db", "so.systems.queue", "so.systems.worker"),
     "so.systems": (),
@@ -195,3 +196,13 @@ def test_the_table_of_rooms_names_real_modules():
     for room in MAY_IMPORT:
         path = ROOT / room.replace(".", "/")
         assert path.is_dir() or path.with_suffix(".py").is_file(), f"{room} is not there"
+
+
+@pytest.mark.parametrize("name", ["care/failed", "care/removal", "run/ending", "job", "hooks"])
+def test_what_the_queue_is_made_of_does_not_name_the_queue(name):
+    """Parts take the tables they work on; imports for types alone count as well."""
+    tree = ast.parse((ROOT / f"so/systems/queue/{name}.py").read_text())
+
+    named = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+
+    assert "so.systems.queue.queue" not in named

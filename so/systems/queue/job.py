@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from so.errors import InvalidPayloadError, QueueError
+from so.support.current import current
+from so.systems.queue.tables.batches import CALLBACK
 
 if TYPE_CHECKING:
     from so.systems.queue.batches import Batch
@@ -201,9 +203,8 @@ class Job:
     @classmethod
     def dispatch(cls, *args: Any, **kwargs: Any) -> PendingDispatch:
         """Make one with these arguments and queue it."""
-        from so.systems.queue.queue import current_queue
-
-        return current_queue().dispatch(cls(*args, **kwargs))
+        found: PendingDispatch = current("queue").dispatch(cls(*args, **kwargs))
+        return found
 
     @classmethod
     def dispatch_if(cls, condition: object, *args: Any, **kwargs: Any) -> PendingDispatch:
@@ -225,9 +226,7 @@ class Job:
     @classmethod
     def dispatch_sync(cls, *args: Any, **kwargs: Any) -> Any:
         """Run one here and now; its exceptions are raised."""
-        from so.systems.queue.queue import current_queue
-
-        return current_queue().dispatch_sync(cls(*args, **kwargs))
+        return current("queue").dispatch_sync(cls(*args, **kwargs))
 
     def on_queue(self, name: str) -> Self:
         """Let this one wait in the queue *name*."""
@@ -373,7 +372,7 @@ def _function(name: str) -> Callable[..., Any] | None:
 class CallbackJob(Job):
     """Runs a function that stands for a job; made by `as_job`."""
 
-    alias = "so.callback"
+    alias = CALLBACK
     tries = 1
 
     def __init__(self, name: str, reason: str | None = None) -> None:

@@ -20,7 +20,7 @@ from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.current import current
 from so.support.scope import Scope
-from so.systems.queue.batches import Batch, Batches, PendingBatch
+from so.systems.queue.batches import Batch, PendingBatch, find
 from so.systems.queue.care.failed import FailedJobs
 from so.systems.queue.care.removal import Removal
 from so.systems.queue.carrying import captured, restored
@@ -32,6 +32,8 @@ from so.systems.queue.pending import PendingChain, PendingDispatch, send_held
 from so.systems.queue.run.ending import Settler
 from so.systems.queue.run.runner import HOPELESS, Run, perform
 from so.systems.queue.schedules.schedule import Schedule
+from so.systems.queue.tables.batches import Batches
+from so.systems.queue.tables.bundle import Tables
 from so.systems.queue.tables.jobs import Store, Stored
 from so.systems.queue.tables.locks import Locks, lock_name
 from so.systems.queue.tables.metrics import Metrics
@@ -116,28 +118,28 @@ class Queue(Hooks):
     def parts(self) -> _Parts:
         """The statements for this queue's engine."""
         if self._parts is None:
-            self._parts = _Parts(self, self.source.connection().dialect.name)
+            self._parts = _Parts(self)
         return self._parts
 
     @property
     def store(self) -> Store:
         """The statements on `jobs`."""
-        return self.parts.store
+        return self.parts.tables.jobs
 
     @property
     def locks(self) -> Locks:
         """The statements on `queue_locks`."""
-        return self.parts.locks
+        return self.parts.tables.locks
 
     @property
     def batches(self) -> Batches:
         """The statements on `job_batches`."""
-        return self.parts.batches
+        return self.parts.tables.batches
 
     @property
     def progress_table(self) -> ProgressTable:
         """The statements on `job_progress`."""
-        return self.parts.progress
+        return self.parts.tables.progress
 
     @property
     def settler(self) -> Settler:
@@ -152,12 +154,12 @@ class Queue(Hooks):
     @property
     def control(self) -> Control:
         """Workers, pauses and restarts."""
-        return self.parts.control
+        return self.parts.tables.workers
 
     @property
     def metrics(self) -> Metrics:
         """Counters and sizes."""
-        return self.parts.metrics
+        return self.parts.tables.metrics
 
     @property
     def schedule(self) -> Schedule:
@@ -491,7 +493,7 @@ class Queue(Hooks):
 
     def find_batch(self, batch_id: str) -> Batch | None:
         """The batch *batch_id* as it is now."""
-        return self.batches.find(self.source.connection(), self, batch_id)
+        return find(self, batch_id)
 
     def start_chain(self, pending: PendingChain) -> int | None:
         """Store a chain: the first job, with the others inside its payload; its id."""
@@ -611,17 +613,12 @@ class Queue(Hooks):
 class _Parts:
     """What a queue consists of, once its engine is known."""
 
-    def __init__(self, queue: Queue, dialect: str) -> None:
-        self.store = Store(dialect)
-        self.locks = Locks(dialect)
-        self.batches = Batches(dialect)
-        self.progress = ProgressTable(dialect)
-        self.settler = Settler(queue)
+    def __init__(self, queue: Queue) -> None:
+        self.tables = tables = Tables.of(queue.source, queue.clock)
+        self.settler = Settler(tables, queue.connection_name, queue.wake)
+        self.removal = Removal(tables, self.settler)
+        self.failed = FailedJobs(tables, queue.wake)
         self.grouping = Grouping(queue)
-        self.removal = Removal(queue)
-        self.failed = FailedJobs(queue)
-        self.control = Control(queue, dialect)
-        self.metrics = Metrics(queue, dialect)
 
 
 # --- the current queue, for Job.dispatch() ---

@@ -12,15 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from so.systems.queue.batches import links_of
 from so.systems.queue.payload import with_fields
+from so.systems.queue.tables.batches import links_of
+from so.systems.queue.tables.bundle import Tables
 from so.systems.queue.tables.jobs import Stored
 from so.systems.queue.tables.sql import Retry, marks, read
-
-if TYPE_CHECKING:
-    from so.systems.queue.queue import Queue
 
 PAGE = 200
 _FEW = 20  # rows at a time where whole payloads are wanted
@@ -120,9 +118,10 @@ def moment(value: Any) -> datetime:
 class FailedJobs:
     """The statements on `failed_jobs`, for one queue."""
 
-    def __init__(self, queue: Queue) -> None:
-        """For *queue*, whose `jobs` they go back to."""
-        self._queue = queue
+    def __init__(self, tables: Tables, wake: Callable[[], None]) -> None:
+        """They go back to the `jobs` of *tables*; *wake* is called when they do."""
+        self._tables = tables
+        self._wake = wake
 
     # --- looking ---
 
@@ -203,7 +202,7 @@ class FailedJobs:
 
     def ages(self) -> dict[str, int]:
         """How many failures are younger than a day, a week, a month, and older."""
-        now = self._queue.clock.now()
+        now = self._tables.clock.now()
         bounds = [("day", 1), ("week", 7), ("month", 30)]
         counts, newer = {}, 0
         for name, days in bounds:
@@ -266,7 +265,7 @@ class FailedJobs:
                 break
             last = rows[-1][0]
         if result.count:
-            self._queue.wake()
+            self._wake()
 
     @staticmethod
     def _count(moved: bool | None, result: Retried) -> None:
@@ -291,18 +290,18 @@ class FailedJobs:
                 return None
             if failed.batch_id:
                 links = links_of(failed.payload, failed.batch_id)
-                self._queue.batches.revived(conn, failed.batch_id, failed.uuid, links)
-            self._queue.store.insert(conn, self._stored(failed))
+                self._tables.batches.revived(conn, failed.batch_id, failed.uuid, links)
+            self._tables.jobs.insert(conn, self._stored(failed))
         return True
 
     def _retake_lock(self, conn: Any, failed: FailedJob) -> bool:
         if not failed.lock_key:
             return True
-        now = self._queue.clock.time()
-        return self._queue.locks.take_unique(conn, failed.lock_key, failed.uuid, now, None)
+        now = self._tables.clock.time()
+        return self._tables.locks.take_unique(conn, failed.lock_key, failed.uuid, now, None)
 
     def _stored(self, failed: FailedJob) -> Stored:
-        now = int(self._queue.clock.time())
+        now = int(self._tables.clock.time())
         return Stored(
             failed.queue,
             _with_history(failed),
@@ -330,7 +329,7 @@ class FailedJobs:
 
     def prune(self, hours: float = 0, *, on_page: Callable[[int], None] | None = None) -> int:
         """Delete failures older than *hours* (0: all), in bounded pieces; how many."""
-        before = self._queue.clock.now() - timedelta(hours=hours)
+        before = self._tables.clock.now() - timedelta(hours=hours)
         total = 0
         while True:
             rows = read(
@@ -352,7 +351,7 @@ class FailedJobs:
                 return total
 
     def _conn(self) -> Any:
-        return self._queue.source.connection()
+        return self._tables.source.connection()
 
 
 def _failed(row: tuple[Any, ...]) -> FailedJob:

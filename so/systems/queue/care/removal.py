@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from so.systems.queue.batches import links_of
+from so.systems.queue.run.ending import Settler
+from so.systems.queue.tables.batches import links_of
+from so.systems.queue.tables.bundle import Tables
 from so.systems.queue.tables.sql import Retry, marks, read
-
-if TYPE_CHECKING:
-    from so.systems.queue.queue import Queue
 
 CLEAR_CHUNK = 500
 
@@ -16,13 +15,14 @@ CLEAR_CHUNK = 500
 class Removal:
     """Cancelling and clearing, for one queue."""
 
-    def __init__(self, queue: Queue) -> None:
-        """For *queue*, whose locks and batches are put right as well."""
-        self._queue = queue
+    def __init__(self, tables: Tables, settler: Settler) -> None:
+        """Locks and batches in *tables* are put right as well."""
+        self._tables = tables
+        self._settler = settler
 
     def cancel(self, job_id: int) -> str | None:
         """Cancel a job: "removed" if it had not started, "asked" if it runs, None if it is gone."""
-        conn = self._queue.source.connection()
+        conn = self._tables.source.connection()
 
         def work() -> str | None:
             with conn.transaction():
@@ -30,7 +30,7 @@ class Removal:
                     return "removed"
                 asked = conn.affecting_statement(
                     "update jobs set cancelled_at = ? where id = ?",
-                    (int(self._queue.clock.time()), job_id),
+                    (int(self._tables.clock.time()), job_id),
                 )
                 return "asked" if asked else None
 
@@ -38,7 +38,7 @@ class Removal:
 
     def clear(self, queue: str) -> int:
         """Delete every job of *queue* that is not running, and cancel their batches; how many."""
-        conn, total = self._queue.source.connection(), 0
+        conn, total = self._tables.source.connection(), 0
         newest = read(conn, "select max(id) from jobs where queue = ?", (queue,))[0][0] or 0
         # Until there is nothing: a chunk falls short where workers took some of it meanwhile.
         while removed := Retry()(conn, lambda: self._clear_some(conn, queue, newest)):
@@ -48,16 +48,16 @@ class Removal:
     def _clear_some(self, conn: Any, queue: str, newest: int) -> int:
         with conn.transaction():
             rows = self._remove(conn, "queue = ? and id <= ?", (queue, newest), CLEAR_CHUNK)
-            now = self._queue.clock.time()
+            now = self._tables.clock.time()
             for batch_id in {row[4] for row in rows if row[4]}:
-                self._queue.batches.cancel(conn, batch_id, now)
+                self._tables.batches.cancel(conn, batch_id, now)
             return len(rows)
 
     def _remove(
         self, conn: Any, where: str, values: tuple[Any, ...], limit: int
     ) -> list[tuple[Any, ...]]:
         """Delete jobs that do not run, with their locks; their batches count them as dropped."""
-        now = int(self._queue.clock.time())
+        now = int(self._tables.clock.time())
         idle = "(reserved_at is null or available_at <= ?)"
         found = read(
             conn,
@@ -69,7 +69,7 @@ class Removal:
             return []
         # Asked again under a lock, by key so that it locks nothing else: what a worker has taken
         # meanwhile is the worker's to end, and must not be counted twice.
-        lock = "" if self._queue.store.dialect == "sqlite" else " for update"
+        lock = "" if self._tables.jobs.dialect == "sqlite" else " for update"
         rows = read(
             conn,
             "select id, uuid, queue, lock_key, batch_id, "  # noqa: S608 - question marks only
@@ -87,10 +87,10 @@ class Removal:
         dropped: dict[tuple[str, str], list[tuple[str, int]]] = {}
         for _, uuid, queue, lock_key, batch_id, payload in rows:
             if lock_key:
-                self._queue.locks.drop_unique(conn, lock_key, uuid or "")
+                self._tables.locks.drop_unique(conn, lock_key, uuid or "")
             if batch_id:
                 members = dropped.setdefault((batch_id, queue), [])
                 members.append((uuid or "", links_of(payload, batch_id)))
         for (batch_id, queue), members in dropped.items():
-            due = self._queue.batches.dropped(conn, batch_id, members, now)
-            self._queue.settler.insert_callbacks(conn, due, batch_id, queue)
+            due = self._tables.batches.dropped(conn, batch_id, members, now)
+            self._settler.insert_callbacks(conn, due, batch_id, queue)

@@ -10,18 +10,16 @@ import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from so.errors import InvalidPayloadError
-from so.systems.queue.batches import links_of
-from so.systems.queue.payload import Payload, is_key, member, plain
+from so.systems.queue.payload import Payload, is_key, member
 from so.systems.queue.run.failure_text import fingerprint, one_line, storable, trace_of
 from so.systems.queue.run.runner import LeaseLost, Outcome
+from so.systems.queue.tables.batches import CALLBACK, Due, links_of
+from so.systems.queue.tables.bundle import Tables
 from so.systems.queue.tables.jobs import Reserved, Stored
 from so.systems.queue.tables.sql import Retry, is_outage, read
-
-if TYPE_CHECKING:
-    from so.systems.queue.queue import Queue
 
 log = logging.getLogger("so.queue")
 _FAILED_COLUMNS = (
@@ -33,9 +31,11 @@ _FAILED_COLUMNS = (
 class Settler:
     """Ends reservations, for one queue."""
 
-    def __init__(self, queue: Queue) -> None:
-        """For *queue*, whose tables, locks and batches it changes together."""
-        self.queue = queue
+    def __init__(self, tables: Tables, connection: str, wake: Callable[[], None]) -> None:
+        """*connection* is the queue's name in failed_jobs; *wake* is called for each new job."""
+        self.tables = tables
+        self._connection = connection
+        self._wake = wake
 
     def settle(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:
         """Write *outcome* down; False when the claim was lost and nothing was written.
@@ -77,7 +77,7 @@ class Settler:
     def done(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:
         """Remove a job that has run, was skipped or cancelled."""
         if self.is_plain(row, outcome):
-            return self._once(conn, row, retry, lambda: self.queue.store.delete(conn, row))
+            return self._once(conn, row, retry, lambda: self.tables.jobs.delete(conn, row))
 
         def work() -> bool:
             try:
@@ -94,7 +94,7 @@ class Settler:
         """Do *work*; when a broken connection hid its success, find that out by the row."""
 
         def tried() -> bool:
-            return work() or (retry.lost and not self.queue.store.exists(conn, row.id))
+            return work() or (retry.lost and not self.tables.jobs.exists(conn, row.id))
 
         return retry(conn, tried)
 
@@ -111,18 +111,18 @@ class Settler:
         *told* says whether it has written progress, None that nobody knows. A chain goes on after
         a link that was skipped or deleted itself; only cancelling and failing end it.
         """
-        if not self.queue.store.delete(conn, row):
+        if not self.tables.jobs.delete(conn, row):
             raise LeaseLost(f"job {row.id} was taken over by another worker")
-        now = self.queue.clock.time()
+        now = self.tables.clock.time()
         if row.lock_key:
-            self.queue.locks.drop_unique(conn, row.lock_key, row.uuid or "")
+            self.tables.locks.drop_unique(conn, row.lock_key, row.uuid or "")
         uuid = self.uuid_of(row, payload)
         state = "cancelled" if kind == "cancelled" else "done"
-        self.queue.progress_table.finish(conn, uuid, state, now, told)
+        self.tables.progress.finish(conn, uuid, state, now, told)
         runs_on = kind != "cancelled"
         if row.batch_id:
             links = links_of(payload.fields if payload else row.payload, row.batch_id)
-            batches = self.queue.batches
+            batches = self.tables.batches
             due = (
                 batches.succeeded(conn, row.batch_id, uuid, links, now)
                 if runs_on
@@ -144,9 +144,9 @@ class Settler:
 
     def _insert_member(self, conn: Any, fields: dict[str, Any], queue: str, **more: Any) -> None:
         """Insert a job that waited inside a payload, into *queue* unless it names its own."""
-        now = self.queue.clock.time()
+        now = self.tables.clock.time()
         batch_id = fields.get("batchId")
-        self.queue.store.insert(
+        self.tables.jobs.insert(
             conn,
             Stored(
                 queue=str(fields.get("onQueue") or queue),
@@ -157,22 +157,20 @@ class Settler:
                 batch_id=str(batch_id) if batch_id else None,
             ),
         )
-        conn.after_commit(self.queue.wake)
+        conn.after_commit(self._wake)
 
-    def insert_callbacks(
-        self, conn: Any, payloads: Iterable[str], batch_id: str, queue: str
-    ) -> None:
+    def insert_callbacks(self, conn: Any, callbacks: Due, batch_id: str, queue: str) -> None:
         """Insert the callbacks of a batch that are due, in the caller's transaction."""
-        for text in payloads:
-            self._insert_member(conn, plain(text), queue, ofBatch=batch_id)
+        for fields in callbacks:
+            self._insert_member(conn, fields, queue, ofBatch=batch_id)
 
     def unlock(self, conn: Any, row: Reserved, retry: Retry) -> None:
         """Give up the unique lock of a job that keeps it only until it starts."""
 
         def work() -> None:
             with conn.transaction():
-                self.queue.locks.drop_unique(conn, row.lock_key or "", row.uuid or "")
-                self.queue.store.forget_lock(conn, row)
+                self.tables.locks.drop_unique(conn, row.lock_key or "", row.uuid or "")
+                self.tables.jobs.forget_lock(conn, row)
 
         retry(conn, work)
         row.lock_key = None
@@ -181,13 +179,13 @@ class Settler:
 
     def release(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:
         """Put it back, later and at its cost."""
-        now = self.queue.clock.time()
+        now = self.tables.clock.time()
         # A wait for a lock is rounded down, a pause that was asked for is not cut short.
         moment = now + outcome.delay
         available = int(moment) if outcome.cost == "nothing" else ceil(moment)
         if outcome.delay <= 0:
             available = int(now)
-        store = self.queue.store
+        store = self.tables.jobs
         return self._still(
             conn, row, retry, lambda: store.release(conn, row, available, cost=outcome.cost)
         )
@@ -201,7 +199,7 @@ class Settler:
         def tried() -> bool:
             if work():
                 return True
-            return retry.lost and self.queue.store.exists(conn, row.id)
+            return retry.lost and self.tables.jobs.exists(conn, row.id)
 
         return retry(conn, tried)
 
@@ -252,16 +250,16 @@ class Settler:
         exception: BaseException | None,
         alone: bool,
     ) -> None:
-        now = self.queue.clock.time()
+        now = self.tables.clock.time()
         uuid = self.uuid_of(row, payload)
         self._move_to_failed(conn, row, payload, exception, uuid)
         if row.lock_key:
-            self.queue.locks.drop_unique(conn, row.lock_key, row.uuid or "")
-        self.queue.progress_table.finish(conn, uuid, "failed", now)
+            self.tables.locks.drop_unique(conn, row.lock_key, row.uuid or "")
+        self.tables.progress.finish(conn, uuid, "failed", now)
         reason = one_line(exception)
         if row.batch_id:
             links = links_of(payload.fields if payload else row.payload, row.batch_id)
-            due = self.queue.batches.failed(conn, row.batch_id, uuid, links, now, reason)
+            due = self.tables.batches.failed(conn, row.batch_id, uuid, links, now, reason)
             if not alone:
                 self.insert_callbacks(conn, due, row.batch_id, row.queue)
         catch = payload.fields.get("chainCatch") if payload and not alone else None
@@ -281,10 +279,10 @@ class Settler:
         name = payload.name if payload is not None and readable else ""
         values = [
             uuid,
-            self.queue.connection_name,
+            self._connection,
             row.queue,
             trace_of(exception),
-            self.queue.clock.now(),
+            self.tables.clock.now(),
             (payload.name if payload else "(unreadable)")[:255],
             fingerprint(name, exception),
             row.attempts,
@@ -294,7 +292,7 @@ class Settler:
         # The server copies the payload itself: with the traceback, one that just fitted into a
         # packet would not fit any more. SQLite knows no packets, but bytes that are no text.
         source = "payload"
-        if self.queue.store.dialect == "sqlite":
+        if self.tables.jobs.dialect == "sqlite":
             source = "?"
             values.append(storable(row.payload))
         # An upsert: the same job may fail again after it was retried by hand-written SQL.
@@ -306,7 +304,7 @@ class Settler:
             f"select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {source} from jobs where id = ?",
             (*values, row.id),
         )
-        if not self.queue.store.delete(conn, row):
+        if not self.tables.jobs.delete(conn, row):
             raise LeaseLost(f"job {row.id} was taken over by another worker")
 
     @staticmethod
@@ -318,6 +316,6 @@ class Settler:
 
 def _with_reason(fields: dict[str, Any], reason: str) -> dict[str, Any]:
     data = fields.get("data")
-    if fields.get("job") == "so.callback" and isinstance(data, dict):
+    if fields.get("job") == CALLBACK and isinstance(data, dict):
         return {**fields, "data": {**data, "reason": reason}}
     return fields

@@ -9,12 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from so.support.clock import Clock
 from so.systems.queue.tables.sql import read
-
-if TYPE_CHECKING:
-    from so.systems.queue.queue import Queue
+from so.systems.queue.tables.workers import Control
 
 BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0)
 COUNTERS = (
@@ -56,9 +55,11 @@ class QueueState:
 class Metrics:
     """Counts for one queue system, in memory until `flush()`."""
 
-    def __init__(self, queue: Queue, dialect: str) -> None:
-        """For *queue*, on "sqlite" or "mysql"."""
-        self._queue = queue
+    def __init__(self, source: Any, clock: Clock, workers: Control, dialect: str) -> None:
+        """*source* gives the connection to read on; *dialect* is "sqlite" or "mysql"."""
+        self._source = source
+        self._clock = clock
+        self._workers = workers
         self._counts: dict[tuple[str, str], int] = {}
         tail = (
             "on conflict (queue, minute, name) do update set amount = amount + excluded.amount"
@@ -84,7 +85,7 @@ class Metrics:
         if not self._counts:
             return
         counts, self._counts = self._counts, {}
-        minute = int(self._queue.clock.time()) // 60
+        minute = int(self._clock.time()) // 60
         rows = [(q, 0, name, amount) for (q, name), amount in counts.items()]
         rows += [(q, minute, n, amount) for (q, n), amount in counts.items() if n in PER_MINUTE]
         try:
@@ -99,7 +100,7 @@ class Metrics:
 
     def sweep(self, conn: Any) -> int:
         """Delete what was kept by minute an hour ago."""
-        oldest = int(self._queue.clock.time()) // 60 - KEEP_MINUTES
+        oldest = int(self._clock.time()) // 60 - KEEP_MINUTES
         return int(
             conn.affecting_statement(
                 "delete from queue_metrics where minute > 0 and minute < ?", (oldest,)
@@ -124,20 +125,20 @@ class Metrics:
 
     def states(self, queues: Iterable[str] | None = None) -> list[QueueState]:
         """How the given queues (default: all) are."""
-        conn = self._queue.source.connection()
-        paused = self._queue.control.paused(conn)
+        conn = self._source.connection()
+        paused = self._workers.paused(conn)
         return [
             self._state(conn, name, bool(paused.keys() & {name, "*"}))
             for name in (self.queues(conn) if queues is None else queues)
         ]
 
     def _state(self, conn: Any, name: str, paused: bool) -> QueueState:
-        now = int(self._queue.clock.time())
+        now = int(self._clock.time())
         pending = self._capped(conn, "available_at <= ?", name, now)
         later = self._capped(conn, "available_at > ?", name, now)
         reserved = sum(
             1
-            for worker in self._queue.control.workers(conn)
+            for worker in self._workers.workers(conn)
             for job in worker.current
             if worker.alive and job.get("queue") == name
         )
@@ -179,7 +180,7 @@ class Metrics:
         """Every counter since the beginning, by queue."""
         found: dict[str, dict[str, int]] = {}
         rows = read(
-            self._queue.source.connection(),
+            self._source.connection(),
             "select queue, name, amount from queue_metrics where minute = 0",
         )
         for queue, name, amount in rows:
@@ -205,7 +206,7 @@ class Metrics:
             lines.append(f"# TYPE so_queue_{name}_seconds histogram")
             for queue, counts in sorted(totals.items()):
                 lines += _histogram(name, queue, counts)
-        workers = self._queue.control.workers()
+        workers = self._workers.workers()
         lines.append("# TYPE so_queue_workers gauge")
         lines.append(f"so_queue_workers {sum(w.processes for w in workers if w.alive)}")
         return "\n".join([*lines, "# EOF", ""])

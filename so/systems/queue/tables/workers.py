@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from so.support.clock import Clock
 from so.systems.queue.tables.sql import read
-
-if TYPE_CHECKING:
-    from so.systems.queue.queue import Queue
 
 ALL = "*"
 BEAT_SECONDS = 5.0
@@ -57,9 +55,10 @@ class WorkerRow:
 class Control:
     """The statements on `queue_control` and `queue_workers`."""
 
-    def __init__(self, queue: Queue, dialect: str) -> None:
-        """For *queue*, on "sqlite" or "mysql"."""
-        self._queue = queue
+    def __init__(self, source: Any, clock: Clock, dialect: str) -> None:
+        """*source* gives the connection of the caller; *dialect* is "sqlite" or "mysql"."""
+        self._source = source
+        self._clock = clock
         # Set by the application: whether this server is down, so that all its workers rest.
         self.is_down: Callable[[], bool] = lambda: False
         self._upsert = _upsert(dialect, "queue_control", ("name", "amount", "updated_at"), 1)
@@ -88,8 +87,8 @@ class Control:
 
     def restart(self) -> int:
         """Ask every worker to finish what it does and end; the number of the request."""
-        conn = self._queue.source.connection()
-        conn.run(self._bump, (int(self._queue.clock.time()),))
+        conn = self._source.connection()
+        conn.run(self._bump, (int(self._clock.time()),))
         return self.generation(conn)
 
     def generation(self, conn: Any) -> int:
@@ -101,16 +100,14 @@ class Control:
 
     def pause(self, queue: str | None = None, seconds: float | None = None) -> None:
         """Let no worker take jobs of *queue* (None: of any), for *seconds* or until resumed."""
-        now = self._queue.clock.time()
+        now = self._clock.time()
         until = 0 if seconds is None else ceil(now + seconds)
-        self._queue.source.connection().run(
-            self._upsert, (f"pause:{queue or ALL}", until, int(now))
-        )
+        self._source.connection().run(self._upsert, (f"pause:{queue or ALL}", until, int(now)))
 
     def resume(self, queue: str | None = None) -> bool:
         """End a pause; False when there was none."""
         return bool(
-            self._queue.source.connection().affecting_statement(
+            self._source.connection().affecting_statement(
                 "delete from queue_control where name = ?", (f"pause:{queue or ALL}",)
             )
         )
@@ -119,7 +116,7 @@ class Control:
         """The queues that rest ("*" is all), with the second in which that ends (0: never)."""
         if self.is_down():
             return {"*": 0}
-        now = self._queue.clock.time()
+        now = self._clock.time()
         rows = read(conn, "select name, amount from queue_control where name like 'pause:%'")
         return {str(name)[6:]: int(until) for name, until in rows if int(until) == 0 or until > now}
 
@@ -141,7 +138,7 @@ class Control:
                 values["done"],
                 values["failed"],
                 values["started_at"],
-                int(self._queue.clock.time()),
+                int(self._clock.time()),
                 values["current"],
             ),
         )
@@ -152,9 +149,9 @@ class Control:
 
     def workers(self, conn: Any = None) -> list[WorkerRow]:
         """All workers that are known, those that have gone silent included."""
-        now = self._queue.clock.time()
+        now = self._clock.time()
         rows = read(
-            conn or self._queue.source.connection(),
+            conn or self._source.connection(),
             "select id, host, pid, queues, processes, state, generation, done, failed, "
             "started_at, beat_at, current from queue_workers order by started_at, id",
         )
@@ -182,7 +179,7 @@ class Control:
         return int(
             conn.affecting_statement(
                 "delete from queue_workers where beat_at < ?",
-                (int(self._queue.clock.time()) - FORGET_AFTER_SECONDS,),
+                (int(self._clock.time()) - FORGET_AFTER_SECONDS,),
             )
         )
 
