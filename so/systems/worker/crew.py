@@ -183,7 +183,7 @@ class Crew:
         deadlines = self._kill_overdue()
         now = time.monotonic()
         if not self.supervisor.is_stopping and self._opened.is_replaced():
-            self.supervisor.stop()
+            self.supervisor.stop()  # nothing can be asked of a file that is gone
         # While the database is away everything else waits, except killing what is over its time.
         if now >= self._silenced_until:
             try:
@@ -220,10 +220,6 @@ class Crew:
             self._beat()
 
     def _look(self) -> None:
-        # First: nothing can be asked of a file that is gone.
-        if not self.supervisor.is_stopping and self._opened.is_replaced():
-            self.supervisor.stop()
-            return
         conn = self._connection()
         self._paused = self.queue.control.paused(conn)
         generation = self.queue.control.generation(conn)

@@ -93,6 +93,7 @@ class Worker:
         self.stopping = False
         self.is_paused: Callable[[], bool] = lambda: False
         self.on_job: Callable[[Reserved, Any, float | None], None] | None = None
+        self.on_outage: Callable[[], object] = lambda: None
         self.on_claim: Callable[[int], None] = lambda number: None
         self.on_return: Callable[[], None] | None = None
         self.after_job: Callable[[Outcome], None] | None = None
@@ -312,13 +313,22 @@ class Worker:
 
         self.on_claim(self.sequence)
         with self._taken_finished() as ended:
-            patience = math.inf if ended else PATIENCE
-            rows, gone = self.retry(self.conn, work, patience=patience)
+            try:
+                rows, gone = self.retry(self.conn, work, patience=lambda: self._patience(ended))
+            except DatabaseError:
+                if ended or not self.stopping:
+                    raise
+                return []  # nothing is lost by leaving without another job
         self._heard_at = time.monotonic()
         self._note_lost(ended, gone)
         if not rows:
             self.on_claim(0)
         return rows
+
+    def _patience(self, ended: list[Reserved]) -> float:
+        if ended:
+            return math.inf
+        return 0.0 if self.stopping else PATIENCE
 
     def _was_long_silent(self, began: float) -> bool:
         since = self._heard_at if self.retry.away else began
@@ -520,6 +530,8 @@ class Worker:
             log.warning("queue: housekeeping failed: %s", error)
 
     def _on_retry(self, why: str) -> None:
+        if why != "conflict":
+            self.on_outage()
         self.queue.metrics.count(self.options.queues[0], "conflict_retries")
 
 

@@ -85,6 +85,7 @@ class Single:
                 self._opened = OpenedFile(self.worker.conn)
                 if self.options.on_boot is not None:
                     self.options.on_boot()
+                self.worker.on_outage = self._end_if_replaced
                 if not self.options.once:
                     self.worker.on_look = self._look
                 self._notify.ready()
@@ -168,19 +169,20 @@ class Single:
     # --- looking around ---
 
     def _look(self) -> None:
-        # First: nothing can be asked of a file that is gone.
-        if not self.worker.stopping and self._opened.is_replaced():
-            self.worker.stop()
-            return
         now = time.monotonic()
-        if not self.worker.stopping and self._opened.is_replaced():
-            self.worker.stop()  # first, for that file is not spoken to any more
-        elif self.queue.control.generation(self.worker.conn) != self._generation:
+        self._end_if_replaced()  # first: nothing can be asked of a file that is gone
+        if self.worker.stopping:
+            return
+        if self.queue.control.generation(self.worker.conn) != self._generation:
             log.info("queue: restart was asked for")
             self.worker.stop()
         if now - self._beat_at >= BEAT_SECONDS:
             self._beat_at = now
             self._beat()
+
+    def _end_if_replaced(self) -> None:
+        if not self.worker.stopping and self._opened.is_replaced():
+            self.worker.stop()
 
     def _beat(self) -> None:
         self._notify.watchdog()

@@ -445,3 +445,12 @@ def test_jobs_that_others_are_claiming_are_passed_over_in_their_order(
 
     assert found == sorted(found)
     assert len(set(found)) == 24
+
+
+def test_a_worker_that_is_stopped_while_its_database_is_away_does_not_wait_for_it(
+    queue: Queue, worker: Worker
+) -> None:
+    worker.conn.before_executing(Refuses(" jobs", OUTAGES["lost"], 10**9))
+    worker.on_outage = worker.stop
+
+    assert worker.run() == 0

@@ -73,7 +73,9 @@ class Retry:
         self.tries = 0
         """How often the last call has failed."""
 
-    def __call__(self, conn: Any, work: Callable[[], R], *, patience: float = math.inf) -> R:
+    def __call__(
+        self, conn: Any, work: Callable[[], R], *, patience: Callable[[], float] = lambda: math.inf
+    ) -> R:
         """The result of *work*, run again until the database is there and takes it.
 
         *work* must be safe to run when an earlier try took effect and only its answer was lost;
@@ -92,7 +94,7 @@ class Retry:
                 if not self._passes(error):
                     raise
                 self._note(error)
-                if time.monotonic() >= begun + min(self.patience, patience):
+                if time.monotonic() >= begun + min(self.patience, patience()):
                     raise
                 is_conflict = isinstance(error, ConcurrencyError)
             longest = 0.02 if is_conflict else min(_LONGEST_PAUSE, 0.02 * 2 ** min(self.tries, 10))
