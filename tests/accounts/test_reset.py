@@ -153,7 +153,7 @@ def test_it_ends_sessions_devices_and_tokens_and_is_told(erp, ada):
     accounts().reset(accounts().reset_token(ada), NEW)
 
     assert client.get("/me", headers=JSON).status == 401
-    assert DB.table("remember_tokens", connection="cache").count() == 0
+    assert erp.make("db").table("remember_tokens", connection="cache").count() == 0
     assert ada.tokens() == []
     assert heard == ["ada@x.y"]
 

@@ -97,7 +97,7 @@ def test_one_query_a_request_says_it_all(erp, ada):
     Role.named("buyer").allow("orders.*")
     ada.assign_role("buyer")
     seen: list[str] = []
-    DB.listen(lambda query: seen.append(query.sql))
+    erp.make("db").listen(lambda query: seen.append(query.sql))
 
     with entered(Scope()):
         for _ in range(5):
