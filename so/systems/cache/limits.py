@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
+from so.errors import CacheError
 from so.support.clock import Clock
 from so.systems.cache.entry import after, checked_prefix, stored_key
 from so.systems.cache.sharing import Outage, clock_of, key_of, retried, swept, waited
@@ -385,7 +386,13 @@ class RateLimiter:
         return True if result is None else result
 
     def hit(self, key: str, decay: float | timedelta = 60, by: int = 1) -> int:
-        """Count an attempt; how many there were in this window of *decay* seconds."""
+        """Count an attempt; how many there were in this window of *decay* seconds.
+
+        Raises CacheError unless *by* is a whole number above 0: what was counted is not taken
+        back. Where an attempt may not count, `reserve()` a place.
+        """
+        if isinstance(by, bool) or not isinstance(by, int) or by < 1:
+            raise CacheError(f"cannot count {by!r} attempts: give 1 or more, or reserve() a place")
         return self._counters.hit(self._stored(key), _whole_seconds(decay), by)
 
     def reserve(

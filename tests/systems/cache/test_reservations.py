@@ -10,6 +10,7 @@ import time
 import pytest
 
 from so.db.manager import Database
+from so.errors import CacheError
 from so.support.clock import Clock
 from so.systems.cache import DatabaseCounters, MemoryCounters, RateLimiter, SteadyCounters
 
@@ -102,6 +103,14 @@ def test_a_hit_in_a_new_window_forgets_the_places_of_the_old_one(limiter, clock)
     limiter.hit("k")
 
     assert limiter.reserve("k", 2, wait_seconds=0) is not None
+
+
+@pytest.mark.parametrize("by", [-1, 0, True, 1.5, "1"])
+def test_what_was_counted_is_not_taken_back(limiter, by):
+    with pytest.raises(CacheError, match="reserve"):
+        limiter.hit("k", 60, by)
+
+    assert limiter.hit("k") == 1
 
 
 def test_a_limit_of_none_gives_no_place(limiter):
