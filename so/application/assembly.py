@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from so.application import homes, logins
-from so.errors import ConfigError
+from so.errors import ConfigError, SixOrbitError
 from so.settings.activity import ActivitySettings
 from so.settings.app import AppSettings
 from so.settings.auth import AuthSettings
@@ -491,7 +491,7 @@ def make_activity(app: App) -> Any:
     from so.systems.activity import ActivityLog
 
     settings = app.settings(ActivitySettings)
-    return ActivityLog(
+    log = ActivityLog(
         app.make("db"),
         enabled=settings.enabled,
         default_log=settings.default_log,
@@ -504,6 +504,27 @@ def make_activity(app: App) -> Any:
         seal_delay_seconds=settings.seal_delay_seconds,
         rows_per_seal=settings.rows_per_seal,
     )
+    if settings.alert:
+        alarm = log.on_tampering
+
+        def tell(report: Any) -> None:
+            alarm(report)
+            _tell_of_tampering(app, settings.alert, report)
+
+        log.on_tampering = tell
+    return log
+
+
+def _tell_of_tampering(app: App, addresses: Iterable[str], report: Any) -> None:
+    """A mail to each of *addresses*; that one could not be sent does not undo the verification."""
+    from so.application.alarms import TrailTampered
+
+    for address in addresses:
+        try:
+            told = app.make("notifications").route("mail", address)
+            told.notify_now(TrailTampered(report.summary))
+        except SixOrbitError:
+            app.make("logger").exception("nobody was told at %s of what verify found", address)
 
 
 def _causer(app: App) -> Any:

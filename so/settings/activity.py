@@ -61,3 +61,6 @@ class ActivitySettings(Settings, topic="activity"):
         "when a change cannot be logged: exception stops it, log and silent let it pass",
         of=("exception", "log", "silent"),
     )
+    alert: tuple[str, ...] = listed(
+        (), "ACTIVITY_ALERT", "mail addresses told when activity:verify finds something"
+    )

@@ -206,3 +206,42 @@ def test_erase_lists_first(kernel):
         0,
         "row 5, properties.contact_name: user:9\nrow 5, causer_label: user:9\n",
     )
+
+
+def test_check_says_that_nobody_verifies_or_that_somebody_found_something(kernel):
+    def faults():
+        return json.loads(run(kernel, "check", "--json")[1])["faults"]
+
+    assert not [fault for fault in faults() if "verif" in fault]
+    kernel.app.clock.travel(3 * 86_400)
+    assert [fault for fault in faults() if "verified never" in fault]
+    run(kernel, "activity:seal")
+    assert run(kernel, "activity:verify")[0] == 0
+    assert not [fault for fault in faults() if "verif" in fault]
+    sql(kernel, "update activity_log set description = 'x' where id = 1")
+    run(kernel, "activity:verify")
+    assert [fault for fault in faults() if "had 1 findings" in fault]
+
+
+def test_a_verification_that_found_something_is_mailed(tmp_path, caplog):
+    with make(tmp_path, alert=["auditor@example.com"]) as app:
+        app.make("activity").entry("x").log("x")
+        with caplog.at_level("INFO"):
+            run(Kernel(app), "activity:verify")
+            assert "auditor@example.com" not in caplog.text
+            app.make("db").connection().unprepared("update activity_log set description = 'y'")
+            assert run(Kernel(app), "activity:verify")[0] == 1
+        assert "tampered with" in caplog.text
+        assert "auditor@example.com" in caplog.text
+
+
+def test_report_from_the_command_line(kernel, tmp_path):
+    code, output = run(kernel, "activity:report", "--person=user:1", "--format=jsonl")
+    assert code == 0
+    assert json.loads(output)["causer_id"] == "1"
+    before = kernel.app.make("activity").stats()["rows"]
+    assert run(kernel, "activity:export", "--output=/no/such/folder/x")[0] == 1
+    assert run(kernel, "activity:export", "--format=xml")[0] == 1
+    assert kernel.app.make("activity").stats()["rows"] == before
+    code, output = run(kernel, "activity:report", "--separator=;", "--bom", "--log=books")
+    assert output.startswith("\ufeffid;created_at;")

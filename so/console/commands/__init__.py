@@ -44,6 +44,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "ActivityPrune",
         "Delete activity log rows older than so many days",
     ),
+    "activity:report": (
+        "activity",
+        "ActivityReport",
+        "Write who changed which field when, from what to what",
+    ),
     "activity:seal": ("activity", "ActivitySeal", "Seal the committed rows of the trail"),
     "activity:stats": (
         "activity",

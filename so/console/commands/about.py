@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from so.db.schema import Fault
 
 LARGEST_SKEW = 2.0  # seconds between this clock and the database's
+DAYS_UNVERIFIED = 2  # of a signed trail
 DAYS_LATE = 7  # after which a timer that should have cleaned up has evidently not run
 MANY_FAILED_JOBS = 10_000
 
@@ -139,6 +140,7 @@ class Check(Command):
             self._database,
             self._migrations,
             self._growth,
+            self._trail,
         ):
             try:
                 yield from check()
@@ -227,6 +229,20 @@ class Check(Command):
         if pending:
             names = ", ".join(str(getattr(one, "name", one)) for one in pending)
             yield f"migrations are pending: {names}; run `sixorbit migrate`"
+
+    def _trail(self) -> Iterator[str]:
+        """A trail that is signed, and that nobody looks at."""
+        log = self.app.make("activity")
+        if self._incomplete or log.integrity is None:
+            return
+        verified, findings = log.last_verified()
+        if findings:
+            yield f"the last activity:verify had {findings} findings: run `activity:verify --full`"
+        limit = self.app.clock.now() - timedelta(days=DAYS_UNVERIFIED)
+        old = self.app.make("db").table("activity_log").where("created_at", "<", limit)
+        if (verified is None or verified < limit) and old.exists():
+            when = "never" if verified is None else f"last on {verified:%Y-%m-%d}"
+            yield f"the trail was verified {when}: run `activity:verify` by a timer, every night"
 
     def _growth(self) -> Iterator[str]:
         """Rows that a timer should have removed long ago, found by an index."""

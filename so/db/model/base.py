@@ -69,6 +69,12 @@ class Model(Serialising, metaclass=ModelMeta):
 
     # --- hooks of other rooms
 
+    _reads_are_told: ClassVar[bool] = False
+
+    @classmethod
+    def _were_read(cls, models: Any) -> None:
+        """Called with the models of each query, where `_reads_are_told`."""
+
     @classmethod
     def _bulk(cls, query: Any, kind: str, values: Any, perform: Callable[..., R]) -> R:
         """Every write through a query of this class passes here; must call *perform*.

@@ -185,6 +185,8 @@ class ScopedQuery(Query):
         if self._source is not None:
             for model in models:
                 _put(model, "_source", self._source)
+        if models and self.model._reads_are_told:
+            self.model._were_read(models)
         if self.model._events.wanted("retrieved"):
             for model in models:
                 model._fire("retrieved")

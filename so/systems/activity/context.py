@@ -18,7 +18,7 @@ from so.support.scope import (
     current_scope,
 )  # fmt: skip
 
-_silent: ContextVar[bool] = ContextVar("so_activity_silent", default=False)
+_silent: ContextVar[list[int] | None] = ContextVar("so_activity_silent", default=None)
 _unaudited: ContextVar[bool] = ContextVar("so_activity_unaudited", default=False)
 
 
@@ -76,12 +76,18 @@ current_batch = batch_said
 
 @contextmanager
 def without_activity() -> Iterator[None]:
-    """Log nothing in the block."""
-    token = _silent.set(True)
+    """Log nothing in the block; that this was done, and how often, is one entry, if it mattered."""
+    if _silent.get() is not None:
+        yield
+        return
+    count = [0]
+    token = _silent.set(count)
     try:
         yield
     finally:
         _silent.reset(token)
+        if count[0]:
+            current("activity").note_silence(count[0])
 
 
 @contextmanager
@@ -101,9 +107,16 @@ def unaudited(reason: str) -> Iterator[None]:
 
 def is_silent() -> bool:
     """True inside `without_activity`."""
-    return _silent.get()
+    return _silent.get() is not None
+
+
+def note_silenced() -> None:
+    """Count what is not logged because of `without_activity`."""
+    count = _silent.get()
+    if count is not None:
+        count[0] += 1
 
 
 def is_unaudited() -> bool:
-    """True inside `unaudited` or `without_activity`: models write nothing by themselves."""
-    return _unaudited.get() or _silent.get()
+    """True inside `unaudited`: models write nothing by themselves."""
+    return _unaudited.get()

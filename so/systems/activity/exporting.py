@@ -1,4 +1,4 @@
-"""The trail for auditors: rows as CSV, JSON or JSON lines, one at a time, and its figures."""
+"""The trail for auditors: rows, or the changes in them, as CSV, JSON or JSON lines; its figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -19,45 +21,115 @@ COLUMNS = (
     "subject_label", "causer_type", "causer_id", "causer_label", "batch_uuid", "properties",
     "context", "uid", "seal_no",
 )  # fmt: skip
+CHANGE = (
+    "id", "created_at", "causer_type", "causer_id", "causer_label", "subject_type", "subject_id",
+    "subject_label", "log_name", "event", "description", "field", "old", "new", "seal_no",
+)  # fmt: skip
 FORMATS = ("csv", "json", "jsonl")
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+SEPARATORS = {",": ",", ";": ";", "tab": "\t"}
+BOM = "\ufeff"
+_FORMULA = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+_STARTS = re.compile(rf"^[ \u00a0]*[{_FORMULA}]")
+# What another program takes for the end of a cell: there a formula begins as well.
+# A comma only where it is not our own: JSON has many, and quoting covers them.
+_RUNS = {
+    separator: re.compile(rf"([{ends}][ \u00a0]*)(?=[{_FORMULA}])")
+    for separator, ends in ((",", ";\t\r\n|"), (";", ";,\t\r\n|"), ("\t", ";,\t\r\n|"))
+}
+Rows = Iterator[Mapping[str, Any]]
 
 
-def export(
-    connection: Connection, format: str, where: str, bindings: Sequence[Any]
+@dataclass(frozen=True)
+class Selection:
+    """Which rows; days and moments are UTC, *until* includes its whole day.
+
+    *subject*, *causer* and *person* (either of the two) are written TYPE:ID; *type* is a type of
+    subject; *field* a column that changed.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    log: str | None = None
+    subject: str | None = None
+    causer: str | None = None
+    person: str | None = None
+    type: str | None = None
+    event: str | None = None
+    field: str | None = None
+
+    def told(self) -> dict[str, str]:
+        """What was asked for."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if value}
+
+    def conditions(self) -> tuple[str, list[Any]]:
+        """SQL and bindings; ActivityError for what means nothing."""
+        parts: list[tuple[str, list[Any]]] = []
+        if self.since:
+            parts.append(("created_at >= ?", [moment(self.since)]))
+        if self.until:
+            parts.append(("created_at <= ?", [moment(self.until, end_of_day=True)]))
+        for column, value in (
+            ("log_name", self.log), ("subject_type", self.type), ("event", self.event)
+        ):  # fmt: skip
+            if value:
+                parts.append((f"{column} = ?", [value]))
+        for role, given in (("subject", self.subject), ("causer", self.causer)):
+            if given:
+                parts.append((f"{role}_type = ? and {role}_id = ?", [*reference(given)]))
+        if self.person:
+            about, by = (f"{r}_type = ? and {r}_id = ?" for r in ("subject", "causer"))
+            parts.append((f"(({about}) or ({by}))", [*reference(self.person)] * 2))
+        if self.field:  # a rough look; `_has` looks closely
+            name = json.dumps(self.field, ensure_ascii=False)
+            parts.append(("properties like ? escape '!'", [f"%{_escaped(name)}:%"]))
+        where = " and ".join(part for part, _ in parts) or "1 = 1"
+        return where, [value for _, values in parts for value in values]
+
+
+def rows(
+    connection: Connection, selection: Selection, format: str, *, separator: str, bom: bool
 ) -> Iterator[str]:
     """The rows that match, oldest first, as pieces of text; memory does not grow with them."""
+    return _written(connection, selection, COLUMNS, _whole, format, separator, bom)
+
+
+def changes(
+    connection: Connection, selection: Selection, format: str, *, separator: str, bom: bool
+) -> Iterator[str]:
+    """As `rows()`, one line for each field that changed; entries without any are one line, too."""
+
+    def told(record: Mapping[str, Any]) -> Rows:
+        return _changes_of(record, selection.field)
+
+    return _written(connection, selection, CHANGE, told, format, separator, bom)
+
+
+def _written(
+    connection: Connection,
+    selection: Selection,
+    columns: Sequence[str],
+    told: Callable[[Mapping[str, Any]], Rows],
+    format: str,
+    separator: str,
+    bom: bool,
+) -> Iterator[str]:
+    # No generator, so that what is wrong is said before anything is written or noted.
     if format not in FORMATS:
         raise ActivityError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}")
-    sql = f"select {', '.join(COLUMNS)} from {log_table(connection)} where {where} order by id"  # noqa: S608
-    _, found = connection.stream(sql, bindings)
-    yield from {"csv": _csv, "json": _json, "jsonl": _jsonl}[format](found)
-
-
-def conditions(
-    *,
-    since: str | None = None,
-    until: str | None = None,
-    log: str | None = None,
-    subject: str | None = None,
-    causer: str | None = None,
-) -> tuple[str, list[Any]]:
-    """SQL and bindings of a selection; days and moments are UTC, *until* includes its whole day.
-
-    *subject* and *causer* are written TYPE:ID. Raises ActivityError for what means nothing.
-    """
-    parts: list[tuple[str, Any]] = []
-    if since:
-        parts.append(("created_at >= ?", moment(since)))
-    if until:
-        parts.append(("created_at <= ?", moment(until, end_of_day=True)))
-    if log:
-        parts.append(("log_name = ?", log))
-    for role, given in (("subject", subject), ("causer", causer)):
-        if given:
-            kind, id = reference(given)
-            parts += [(f"{role}_type = ?", kind), (f"{role}_id = ?", id)]
-    return " and ".join(part for part, _ in parts) or "1 = 1", [value for _, value in parts]
+    if separator not in SEPARATORS:
+        raise ActivityError(f"unknown separator {separator!r}: use one of {', '.join(SEPARATORS)}")
+    where, bindings = selection.conditions()
+    name = log_table(connection)
+    last = connection.scalar(f"select max(id) from {name}", use_read=False) or 0  # noqa: S608
+    sql = f"select {', '.join(COLUMNS)} from {name} where {where} and id <= ? order by id"  # noqa: S608
+    _, found = connection.stream(sql, [*bindings, last])
+    records = (dict(zip(COLUMNS, _cells(row), strict=True)) for row in found)
+    chosen = (record for record in records if _has(record, selection.field))
+    lines = (line for record in chosen for line in told(record))
+    if format == "csv":
+        return _csv(lines, columns, SEPARATORS[separator], bom)
+    return (_json if format == "json" else _jsonl)(lines)
 
 
 def reference(text: str) -> tuple[str, str]:
@@ -79,11 +151,54 @@ def moment(text: str, *, end_of_day: bool = False) -> datetime:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-def harmless(value: Any) -> Any:
-    """A cell that a spreadsheet shows instead of running it: `'` goes before a formula."""
-    if isinstance(value, str) and value.lstrip(" \u00a0").startswith(_RUNS):
-        return "'" + value
-    return value
+def harmless(value: Any, separator: str = ",") -> Any:
+    """A cell that a spreadsheet shows instead of running it: `'` goes before a formula.
+
+    Also inside, after what a spreadsheet with another separator takes for the end of a cell.
+    """
+    if not isinstance(value, str):
+        return value
+    value = _RUNS[separator].sub(r"\1'", value)
+    return "'" + value if _STARTS.match(value) else value
+
+
+# --- records
+
+
+def _whole(record: Mapping[str, Any]) -> Rows:
+    yield record
+
+
+def _changes_of(record: Mapping[str, Any], field: str | None) -> Rows:
+    properties = _decoded(record["properties"])
+    before, after = (_dict(properties.get(side)) for side in ("old", "attributes"))
+    kept = {name: record[name] for name in CHANGE if name in record}
+    names = [n for n in dict.fromkeys([*after, *before]) if field in (None, n)]
+    if not names:
+        yield {**kept, "field": None, "old": None, "new": None}
+    for name in names:
+        yield {**kept, "field": name, "old": before.get(name), "new": after.get(name)}
+
+
+def _has(record: Mapping[str, Any], field: str | None) -> bool:
+    if not field:
+        return True
+    properties = _decoded(record["properties"])
+    return any(field in _dict(properties.get(side)) for side in ("old", "attributes"))
+
+
+def _decoded(text: Any) -> dict[str, Any]:
+    with contextlib.suppress(TypeError, ValueError):
+        return _dict(json.loads(text or "{}"))
+    return {}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([!%_])", r"!\1", text)
 
 
 def _cells(row: Sequence[Any]) -> list[Any]:
@@ -94,14 +209,24 @@ def _time(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
-def _csv(found: Iterator[Sequence[Any]]) -> Iterator[str]:
+# --- formats
+
+
+def _csv(lines: Rows, columns: Sequence[str], separator: str, bom: bool) -> Iterator[str]:
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(COLUMNS)
-    for row in found:
+    writer = csv.writer(buffer, delimiter=separator)
+    if bom:
+        yield BOM
+    writer.writerow(columns)
+    for line in lines:
         yield _taken(buffer)
-        writer.writerow([harmless(value) for value in _cells(row)])
+        writer.writerow([harmless(_plain(line[name]), separator) for name in columns])
     yield _taken(buffer)
+
+
+def _plain(value: Any) -> Any:
+    is_nested = isinstance(value, (dict, list, bool))
+    return json.dumps(value, ensure_ascii=False) if is_nested else value
 
 
 def _taken(buffer: io.StringIO) -> str:
@@ -111,25 +236,26 @@ def _taken(buffer: io.StringIO) -> str:
     return text
 
 
-def _record(row: Sequence[Any]) -> str:
-    record = dict(zip(COLUMNS, _cells(row), strict=True))
+def _record(line: Mapping[str, Any]) -> str:
+    record = dict(line)
     for name in ("properties", "context"):
-        with contextlib.suppress(ValueError):  # a row written by hand: its text as it is
-            record[name] = json.loads(record[name] or "{}")
+        if name in record:
+            with contextlib.suppress(ValueError):  # a row written by hand: its text as it is
+                record[name] = json.loads(record[name] or "{}")
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
-def _json(found: Iterator[Sequence[Any]]) -> Iterator[str]:
+def _json(lines: Rows) -> Iterator[str]:
     lead = "[\n"
-    for row in found:
-        yield lead + _record(row)
+    for line in lines:
+        yield lead + _record(line)
         lead = ",\n"
     yield "[]\n" if lead == "[\n" else "\n]\n"
 
 
-def _jsonl(found: Iterator[Sequence[Any]]) -> Iterator[str]:
-    for row in found:
-        yield _record(row) + "\n"
+def _jsonl(lines: Rows) -> Iterator[str]:
+    for line in lines:
+        yield _record(line) + "\n"
 
 
 def stats(connection: Connection) -> dict[str, Any]:

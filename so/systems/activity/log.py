@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from so.errors import (
 from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
 from so.support.masking import SECRET_NAMES, Masker
-from so.systems.activity.context import current_batch, current_causer, is_silent
+from so.systems.activity.context import current_batch, current_causer, is_silent, note_silenced
 from so.systems.activity.integrity import Integrity, SealSoon, integrity
 from so.systems.activity.model import Activity
 from so.systems.activity.pending import PendingActivity
@@ -81,7 +82,7 @@ class ActivityLog:
         self.clock = clock or Clock()
         self._causer = causer
         self.failure = _failure(failure)
-        self.on_tampering: Callable[[Report], object] = lambda report: None
+        self.on_tampering: Callable[[Report], object] = _alarm
         self.integrity: Integrity | None = integrity(integrity_mode, keys)
         self.sealer: Sealer | None = None
         self.soon: SealSoon | None = None
@@ -99,6 +100,21 @@ class ActivityLog:
     def is_on(self) -> bool:
         """False when logging is off, everywhere or for this block."""
         return self.enabled and not is_silent()
+
+    def wants(self) -> bool:
+        """Is what happens now to be logged? What a silent block keeps out is counted."""
+        if not self.enabled:
+            return False
+        if is_silent():
+            note_silenced()
+            return False
+        return True
+
+    def note_silence(self, count: int) -> None:
+        """Leave the entry of a block in which *count* changes or entries were not logged."""
+        if self.enabled:
+            text = f"{count} changes or entries were not logged: without_activity()"
+            self.certify("silenced", text, {"count": count})
 
     def entry(self, log_name: str | None = None) -> PendingActivity:
         """A fresh entry; each of its steps gives a new one, `log()` writes it.
@@ -331,21 +347,51 @@ class ActivityLog:
         words = ActivitySettings.personal if personal is None else personal
         return erasing.mentions(self, kind, id, words, free_text=free_text)
 
-    def export(self, format: str = "csv", **selection: str | None) -> Iterator[str]:
-        """The trail as text, piece by piece; that it was exported is logged."""
+    def export(
+        self,
+        format: str = "csv",
+        *,
+        separator: str = ",",
+        bom: bool = False,
+        **selection: str | None,
+    ) -> Iterator[str]:
+        """The trail as text, piece by piece; that it was exported is logged.
+
+        *format* is csv, json or jsonl; *separator*, of CSV, is `,`, `;` or `tab`; *bom* is for
+        spreadsheets that take UTF-8 for something else without. *selection* is what
+        `exporting.Selection` has: since, until, log, subject, causer, person, type, event, field.
+        """
         from so.systems.activity import exporting
 
-        where, bindings = exporting.conditions(**selection)
-        given = {name: value for name, value in selection.items() if value}
-        last = self.db.connection().scalar(
-            f"select max(id) from {log_table(self.db.connection())}",  # noqa: S608  # a name
-            use_read=False,
-        )
-        where, bindings = f"{where} and id <= ?", [*bindings, last or 0]
-        pieces = exporting.export(self.db.connection(), format, where, bindings)
-        if self.is_on:
-            self.certify("exported", "Exported the trail", {"format": format, **given})
+        chosen = exporting.Selection(**selection)
+        connection = self.db.connection()
+        pieces = exporting.rows(connection, chosen, format, separator=separator, bom=bom)
+        self._note_reading("exported", "Exported the trail", {"format": format, **chosen.told()})
         return pieces
+
+    def report(
+        self,
+        format: str = "csv",
+        *,
+        separator: str = ",",
+        bom: bool = False,
+        **selection: str | None,
+    ) -> Iterator[str]:
+        """As `export()`, a line for each field that changed: who, when, of what, old and new.
+
+        With *person* all that the trail holds about or by somebody: what they may ask to see.
+        """
+        from so.systems.activity import exporting
+
+        chosen = exporting.Selection(**selection)
+        connection = self.db.connection()
+        pieces = exporting.changes(connection, chosen, format, separator=separator, bom=bom)
+        self._note_reading("reported", "Reported the trail", {"format": format, **chosen.told()})
+        return pieces
+
+    def _note_reading(self, event: str, text: str, what: Mapping[str, Any]) -> None:
+        if self.is_on:
+            self.certify(event, text, what)
 
     def stats(self) -> dict[str, Any]:
         """Rows and bytes by log, event and subject; what is sealed."""
@@ -413,6 +459,15 @@ class ActivityLog:
             self.certify("tampered", f"Verified the trail: {report.summary}", found)
             self.on_tampering(report)
 
+    def last_verified(self) -> tuple[datetime | None, int]:
+        """When the last clean verification was (None: never), and the findings of one since."""
+        rows = Activity.on(self.db.connection()).where("log_name", AUDIT).order_by_desc("id")
+        clean = rows.clone().where("event", "verified").first()
+        found = rows.clone().where("event", "tampered").first()
+        is_newer = found is not None and (clean is None or found.id > clean.id)
+        since = int(found.properties.get("findings") or 1) if is_newer else 0
+        return (clean.created_at if clean is not None else None), since
+
     def proof(self, id: int, until: int | None = None) -> dict[str, Any]:
         """What an outsider needs to check row *id* against the hash of seal *until*."""
         from so.systems.activity.proving import proof
@@ -447,3 +502,7 @@ def _failure(given: str) -> str:
     if given not in FAILURES:
         raise ConfigError(f"unknown activity.failure {given!r}: use one of {', '.join(FAILURES)}")
     return given
+
+
+def _alarm(report: Report) -> None:
+    logging.getLogger("so.activity").critical("the trail was tampered with: %s", report.summary)

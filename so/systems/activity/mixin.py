@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from so.errors import ActivityError
 from so.support.current import current
 from so.systems.activity import naming, timeline
 from so.systems.activity.bulk import Bulk
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from so.systems.activity.timeline import Version
 
 R = TypeVar("R")
+READ = "retrieved"
+PAIRS = ("attached", "detached", "synced")
 EVENTS = ["created", "updated", "deleted", "restored", "force_deleted"]
 
 
@@ -32,8 +35,11 @@ class LogsActivity:
     log_empty: ClassVar[bool] = False
     log_events: ClassVar[list[str]] = EVENTS
     log_mask: ClassVar[list[str]] = []
+    log_reads: ClassVar[bool] = False
+    """Whether who reads a row is logged as well (`retrieved`): for what is sensitive."""
 
     _writes_in_transaction = True
+    _reads_are_told: ClassVar[bool] = False
 
     # --- what an application may override ---
 
@@ -73,13 +79,35 @@ class LogsActivity:
     @classmethod
     def _defined(cls) -> None:
         naming.know(cls)
+        known = (*EVENTS, *PAIRS, READ)
+        unknown = [name for name in cls.log_events if name not in known]
+        if unknown:
+            raise ActivityError(
+                f"{cls.__name__}.log_events names {unknown[0]!r}, which is never logged: use "
+                f"{', '.join(known)}"
+            )
+        if cls.log_reads or READ in cls.log_events:
+            cls._reads_are_told = True
+
+    @classmethod
+    def _were_read(cls, models: Any) -> None:
+        log: ActivityLog = current("activity")
+        if is_unaudited() or not log.wants():
+            return
+        try:
+            entries = Entries(cls, log, READ)
+            for model in models:
+                entries.note(model, {})
+            log.write_safely(models[0]._connection(), entries.made)
+        except Exception as error:
+            log.failed(f"reading {cls.__name__}", error)
 
     def _written(self, event: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         super()._written(event, before, after)  # type: ignore[misc]
         if event not in self.log_events or is_unaudited():
             return
         log: ActivityLog = current("activity")
-        if not log.is_on:
+        if not log.wants():
             return
         model: Any = self
         try:
@@ -99,7 +127,7 @@ class LogsActivity:
         kinds = {"attached": attached, "detached": detached, "updated": updated}
         given = [kind for kind, keys in kinds.items() if keys]
         event = given[0] if len(given) == 1 else "synced"
-        if not log.is_on or not {event, "updated"} & {*self.log_events}:
+        if not {event, "updated"} & {*self.log_events} or not log.wants():
             return
         model: Any = self
         try:
@@ -112,7 +140,7 @@ class LogsActivity:
     @classmethod
     def _bulk(cls, query: Any, kind: str, values: Any, perform: Callable[..., R]) -> R:
         log: ActivityLog = current("activity")
-        if is_unaudited() or not log.is_on:
+        if is_unaudited() or not log.wants():
             return perform()
         if kind == "truncate" and query.runner.dialect.name == "mysql":
             return Bulk(cls, log, query).run(kind, values, perform)  # it commits by itself

@@ -80,7 +80,7 @@ class PendingActivity:
         that means nothing stays as it is.
         """
         log = self._log
-        if not log.is_on:
+        if not log.wants():
             return None
         try:
             return self._written(description)

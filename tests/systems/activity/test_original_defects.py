@@ -165,6 +165,7 @@ def test_o10_switching_off_holds_for_the_block_and_this_thread_only(log, db_conf
 
     assert [row.description for row in trail()] == [
         "elsewhere",
+        "1 changes or entries were not logged: without_activity()",
         "Unaudited changes: a reason",
         "created",
     ]

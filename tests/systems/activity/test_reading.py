@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from so.errors import ActivityError
 from so.support.current import replaced
 from so.systems.activity import Activity, ActivityLog, causer
 from tests.systems.activity.conftest import Document, Person, Tag
@@ -66,3 +67,38 @@ def test_a_causer_whose_class_logs_nothing_is_found(log):
 
     assert entry.causer == tag
     assert isinstance(log, ActivityLog)
+
+
+class Salary(Person):
+    type_alias = "salary"
+    log_reads = True
+
+
+def test_who_reads_a_sensitive_row_is_logged_in_one_statement(log, ada, db):
+    Person.create(name="Bob")
+    connection = db.connection()
+    with causer(ada):
+        connection.enable_query_log()
+        found = Salary.all()
+        assert len(connection.get_query_log()) <= 4
+        connection.disable_query_log()
+        Salary.find(ada.id)
+
+    rows = Activity.for_event("retrieved").order_by("id").get()
+    assert [row["subject_id"] for row in rows] == [str(m.id) for m in found] + [str(ada.id)]
+    assert {row.causer_label for row in rows} == {"Ada"}
+    assert Activity.where("event", "retrieved").first().properties == {}
+
+
+def test_an_event_that_is_never_logged_is_refused():
+    with pytest.raises(ActivityError, match="names 'touched', which is never logged"):
+
+        class Wrong(Person):
+            log_events = ["touched"]
+
+
+def test_reading_without_log_reads_writes_nothing(log, ada):
+    count = Activity.count()
+    Person.all()
+    Person.find(ada.id)
+    assert Activity.count() == count
