@@ -245,3 +245,12 @@ def test_report_from_the_command_line(kernel, tmp_path):
     assert kernel.app.make("activity").stats()["rows"] == before
     code, output = run(kernel, "activity:report", "--separator=;", "--bom", "--log=books")
     assert output.startswith("\ufeffid;created_at;")
+
+
+def test_anchors_go_to_the_system_log_and_by_mail(kernel, caplog):
+    assert run(kernel, "activity:anchor")[0] == 2
+    with caplog.at_level("INFO"):
+        code, output = run(kernel, "activity:anchor", "--syslog", "--mail=auditor@example.com")
+    assert code == 0
+    assert output.strip().startswith("1 ")
+    assert "auditor@example.com" in caplog.text

@@ -20,18 +20,44 @@ def whole_days(text: object, option: str) -> int:
 
 
 class ActivityAnchor(Command):
-    """Run by a timer; the file belongs on another machine."""
+    """Run by a timer; where it writes belongs out of reach of who reaches this database."""
 
-    signature = "activity:anchor {file : Where to append number, hash and time of the newest seal}"
+    signature = (
+        "activity:anchor {file? : Where to append number, hash and time of the newest seal}"
+        " {--syslog : Write them to the system's log} {--mail= : Send them to this address}"
+        " {--connection= : Write them to another database, by the name of its connection}"
+    )
     description = "Write down the newest seal outside the database"
 
     def handle(self) -> int:
-        """Append a line, unless it is there already."""
-        log = self.app.make("activity")
+        """Write it to each place that is named, unless it is there already."""
+        log, file, name = (
+            self.app.make("activity"),
+            self.argument("file"),
+            self.option("connection"),
+        )
+        if not (file or name or self.option("syslog") or self.option("mail")):
+            raise UsageError("name a file, --syslog, --mail or --connection")
         if log.sealer is not None:
             log.sealer.seal()
-        line = log.anchor(self.argument("file"))
-        self.info(line or "There is no seal yet.")
+        line = log.head_line()
+        if line is None:
+            self.info("There is no seal yet.")
+            return 0
+        if file:
+            log.anchor(file)
+        if name:
+            log.anchor_in(self.app.make("db").connection(name))
+        if self.option("syslog"):
+            import syslog
+
+            syslog.syslog(syslog.LOG_AUTH | syslog.LOG_NOTICE, f"sixorbit activity anchor {line}")
+        if self.option("mail"):
+            from so.application.alarms import TrailAnchored
+
+            told = self.app.make("notifications").route("mail", self.option("mail"))
+            told.notify_now(TrailAnchored(line))
+        self.info(line)
         return 0
 
 
@@ -278,6 +304,7 @@ class ActivityVerify(Command):
         " {--full : All of it, as without options} {--subject= : Only the rows of TYPE:ID}"
         " {--seal= : Only the seals A..B, or the one A}"
         " {--anchor= : Compare with what activity:anchor wrote}"
+        " {--connection= : Compare with what activity:anchor wrote to another database}"
         " {--head= : The hash of a seal, noted elsewhere, that must be there}"
     )
     description = "Check that nobody changed the trail"
@@ -302,17 +329,25 @@ class ActivityVerify(Command):
         chosen = [n for n in ("full", "since-last", "subject", "seal") if self.option(n)]
         if len(chosen) > 1:
             raise UsageError(f"give only one of {', '.join(f'--{name}' for name in chosen)}")
-        anchor = self.option("anchor")
         settings = self.app.settings(ActivitySettings)
         return self.app.make("activity").verify(
             since_last=bool(self.option("since-last")),
             subject=self.option("subject"),
             between=_seals(self.option("seal")),
-            anchors=Path(anchor).read_text("utf-8-sig").splitlines() if anchor else None,
+            anchors=self._anchors(),
             head=self.option("head"),
             backlog_seconds=settings.backlog_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
         )
+
+    def _anchors(self) -> list[str] | None:
+        file, name = self.option("anchor"), self.option("connection")
+        lines = Path(file).read_text("utf-8-sig").splitlines() if file else []
+        if name:
+            from so.systems.activity.anchoring import lines_of
+
+            lines += lines_of(self.app.make("db").connection(name))
+        return lines if file or name else None
 
     def _print(self, report: Any) -> None:
         for fault in report.faults:

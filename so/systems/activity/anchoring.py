@@ -60,6 +60,34 @@ def parsed(line: str) -> tuple[int, str] | None:
     return None
 
 
+def lines_of(second: Connection) -> list[str]:
+    """The anchors that `keep` wrote to another database."""
+    sql = f"select seal_no, seal_hash, sealed_at from {_table(second)} order by seal_no"  # noqa: S608
+    return [" ".join(map(str, row)) for row in second.select_tuples(sql, use_read=False)]
+
+
+def keep(connection: Connection, second: Connection, line: str) -> None:
+    """Write *line* to a table of another database, which is made if it is not there.
+
+    Raises IntegrityError, and writes nothing, if what is there contradicts *connection*.
+    """
+    second.unprepared(
+        f"create table if not exists {_table(second)} (seal_no bigint not null primary key, "
+        "seal_hash char(64) not null, sealed_at char(26) not null)"
+    )
+    known = lines_of(second)
+    _refuse_other(connection, known[-1:], f"connection {second.name}")
+    if line not in known:
+        no, seal_hash, sealed_at = line.split(" ", 2)
+        second.table("activity_anchors").insert(
+            {"seal_no": int(no), "seal_hash": seal_hash, "sealed_at": sealed_at}
+        )
+
+
+def _table(connection: Connection) -> str:
+    return stored.table(connection, "activity_anchors")
+
+
 def append(connection: Connection, path: Path, line: str | None) -> None:
     """Add *line*, if there is one, to the file, unless it is the last one.
 
@@ -67,15 +95,22 @@ def append(connection: Connection, path: Path, line: str | None) -> None:
     """
     known = path.read_text("utf-8-sig").split("\n") if path.is_file() else []
     known = [each for each in known if each.strip()]
-    for last in known[-1:]:
-        anchor = parsed(last)
-        fault = ("", f"{last[:80]!r} is no anchor") if anchor is None else None
-        fault = fault or contradiction(connection, *(anchor or (0, "")))
-        if fault is not None:
-            raise IntegrityError(
-                f"nothing was added to {path}, for it ends with another trail: {fault[1]}; run "
-                f"activity:verify --anchor={path}"
-            )
+    _refuse_other(connection, known[-1:], str(path))
     if line is not None and line not in known[-1:]:
         with path.open("a", encoding="utf-8") as out:
             out.write(line + "\n")
+
+
+def _refuse_other(connection: Connection, ends: Iterable[str], place: str) -> None:
+    """IntegrityError if the last of the anchors at *place* is none of this trail."""
+    for last in ends:
+        anchor = parsed(last)
+        text = None if anchor else f"{last[:80]!r} is no anchor"
+        if anchor is not None:
+            fault = contradiction(connection, *anchor)
+            text = None if fault is None else fault[1]
+        if text is not None:
+            raise IntegrityError(
+                f"nothing was added to {place}, for it ends with another trail: {text}; run "
+                "activity:verify with that anchor"
+            )

@@ -482,13 +482,25 @@ class ActivityLog:
         """
         from so.systems.activity import anchoring
 
+        line = self.head_line()
+        anchoring.append(self.db.connection(), Path(file), line)
+        return line
+
+    def anchor_in(self, second: Connection) -> str | None:
+        """As `anchor()`, in the table `activity_anchors` of another database."""
+        from so.systems.activity import anchoring
+
+        line = self.head_line()
+        if line is not None:
+            anchoring.keep(self.db.connection(), second, line)
+        return line
+
+    def head_line(self) -> str | None:
+        """Number, hash and time of the newest seal; None if there is none."""
         if self.sealer is None:
             raise IntegrityError("there is nothing to anchor: set activity.integrity to seal")
-        connection = self.db.connection()
-        head = self.sealer.head(connection)
-        line = f"{head.seal_no} {head.seal_hash} {head.sealed_at}"
-        anchoring.append(connection, Path(file), line if head.seal_no else None)
-        return line if head.seal_no else None
+        head = self.sealer.head(self.db.connection())
+        return f"{head.seal_no} {head.seal_hash} {head.sealed_at}" if head.seal_no else None
 
     def _integrity(self) -> Integrity:
         if self.integrity is None:

@@ -132,7 +132,7 @@ class LogsActivity:
         model: Any = self
         try:
             rows = Entries(type(self), log, event)
-            rows.note(model, {"relation": relation, **kinds})
+            rows.note(model, {"relation": relation, **kinds, **rows.pairs(model, relation, kinds)})
             log.write_safely(model._connection(), rows.made)
         except Exception as error:
             log.failed(f"{event} of {model!r}", error)

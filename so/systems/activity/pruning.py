@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from so.systems.activity.log import ActivityLog
 
 HELD_SECONDS = 0.005  # how long a batch should hold the database
-PAUSE = 8  # times as long it is then left alone
+PAUSE = 20  # times as long it is then left alone: who writes meets a batch one time in twenty
 FEWEST = 10  # rows of a batch, however slow the machine
 _FIRST_BATCH = 50
 
@@ -105,12 +105,13 @@ class _Run:
             return 0
         count, size, last = 0, min(self._most, _FIRST_BATCH), None
         while found := self._next(last, size):
-            last = found[-1]
+            last, asked = found[-1], size
             began = time.monotonic()
             count += self._delete([id for id, _ in found], certificate)
             took = max(time.monotonic() - began, 1e-6)
             size = min(self._most, max(FEWEST, int(size * HELD_SECONDS / took), 1))
-            time.sleep(took * PAUSE if len(found) > FEWEST else 0)
+            if len(found) == asked:
+                time.sleep(took * PAUSE)
         self._complain(count)
         return count
 

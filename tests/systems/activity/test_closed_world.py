@@ -284,6 +284,23 @@ def test_an_anchor_is_not_appended_to_one_of_another_trail(trail, db, clock, tmp
     assert len(file.read_text().splitlines()) == 1
 
 
+def test_an_anchor_in_another_database_finds_a_trail_that_was_cut(trail, db, clock):
+    from so.db.connection import Connection
+    from so.systems.activity.anchoring import lines_of
+
+    with Connection(":memory:") as second:
+        line = trail.anchor_in(second)
+        assert trail.anchor_in(second) == line
+        assert lines_of(second) == [line]
+        assert trail.verify(anchors=lines_of(second)).exit_code == 0
+        run(db, "delete from activity_log", "delete from activity_seals")
+        assert trail.verify(anchors=lines_of(second)).exit_code == 1
+        fill(trail, 20, clock)
+        trail.sealer.seal()
+        with pytest.raises(IntegrityError, match="ends with another trail"):
+            trail.anchor_in(second)
+
+
 def test_every_verification_says_what_it_cannot_show_and_one_that_found_something_is_an_entry(
     trail, db
 ):

@@ -102,3 +102,13 @@ def test_reading_without_log_reads_writes_nothing(log, ada):
     Person.all()
     Person.find(ada.id)
     assert Activity.count() == count
+
+
+def test_the_values_of_a_pair_stand_beside_its_keys(log, ada):
+    tag = Tag.create(name="t")
+    ada.related("tags").attach({tag.id: {"note": "new"}})
+    ada.related("tags").update_existing_pivot(tag.id, {"note": "other"})
+
+    first, second = Activity.for_event("attached", "updated").order_by("id").get()
+    assert first.properties["pivot"] == {str(tag.id): {"note": "new"}}
+    assert second.properties["pivot"] == {str(tag.id): {"note": "other"}}
