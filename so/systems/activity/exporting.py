@@ -123,13 +123,22 @@ def _written(
     name = log_table(connection)
     last = connection.scalar(f"select max(id) from {name}", use_read=False) or 0  # noqa: S608
     sql = f"select {', '.join(COLUMNS)} from {name} where {where} and id <= ? order by id"  # noqa: S608
-    _, found = connection.stream(sql, [*bindings, last])
-    records = (dict(zip(COLUMNS, _cells(row), strict=True)) for row in found)
-    chosen = (record for record in records if _has(record, selection.field))
-    lines = (line for record in chosen for line in told(record))
+    lines = (
+        line
+        for record in _records(connection, sql, [*bindings, last])
+        if _has(record, selection.field)
+        for line in told(record)
+    )
     if format == "csv":
         return _csv(lines, columns, SEPARATORS[separator], bom)
     return (_json if format == "json" else _jsonl)(lines)
+
+
+def _records(connection: Connection, sql: str, bindings: Sequence[Any]) -> Rows:
+    # Opened when the first is asked for: that it was read is noted before.
+    _, found = connection.stream(sql, bindings)
+    for row in found:
+        yield dict(zip(COLUMNS, _cells(row), strict=True))
 
 
 def reference(text: str) -> tuple[str, str]:
