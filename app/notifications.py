@@ -41,6 +41,7 @@ class InvoiceDecided(InvoiceSubmitted):
 class OrderShipped(Notification):
     """A clerk learns that an order has left the house."""
 
+    type_alias = "erp_order_shipped"
     category = "orders"
 
     def __init__(self, order: Any) -> None:

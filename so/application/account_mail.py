@@ -10,7 +10,7 @@ from so.systems.notifications import MailMessage, Notification
 class ResetPassword(Notification):
     """The link by which a forgotten password is replaced."""
 
-    category, critical = "account", True
+    category, critical, resendable = "account", True, False
 
     def __init__(self, url: str, minutes: int = 60) -> None:
         self.url, self.minutes = url, minutes
@@ -33,7 +33,7 @@ class ResetPassword(Notification):
 class VerifyEmail(Notification):
     """The link that confirms an address."""
 
-    category, critical = "account", True
+    category, critical, resendable = "account", True, False
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -557,6 +557,7 @@ def make_notifications(app: App) -> Any:
         queue_all=settings.queue,
         defer=defer_with(lambda: app.make("queue"), settings.queue_name),
         clock=app.clock,
+        codec=app.make("job_codec"),
     )
 
 
@@ -714,8 +715,8 @@ def _let_models_through(codec: Codec, *, as_reference: bool) -> None:
         codec.register(
             Notification,
             "notification",
-            lambda n: [n.alias(), list(n._arguments[0]), n._arguments[1]],
-            lambda p: Notification.for_alias(p[0])(*p[1], **p[2]),
+            lambda n: n.carried(codec.can_write),
+            Notification.revived,
             subclasses=True,
         )
     else:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from so.support.current import current
-from so.systems.notifications.service import Delivery, Route
+from so.systems.notifications.delivery import Delivery, may_be_repeated
+from so.systems.notifications.service import Route
 from so.systems.queue import Job, Queue
 
 
@@ -25,17 +26,22 @@ class DeliverNotification(Job):
         notification: Any,
         channel: str,
         addresses: dict[str, Any] | None = None,
+        channels: list[str] | None = None,
     ) -> None:
-        """*addresses* instead of *notifiable* for whoever is no model."""
+        """*addresses* instead of *notifiable* for whoever is no model; *channels* has all, in
+        which this recipient is told of it.
+        """
         self.id, self.notifiable = id, notifiable
         self.notification, self.channel = notification, channel
         self.addresses = addresses
+        self.channels = channels
 
     def _delivery(self) -> Delivery:
         who = self.notifiable
         if self.addresses is not None:
             who = Route(current("notifications"), self.addresses)
-        return Delivery(self.id, who, self.notification, self.channel)
+        channels = tuple(self.channels or ())
+        return Delivery(self.id, who, self.notification, self.channel, channels)
 
     def handle(self) -> None:
         """Deliver it, unless an earlier attempt has."""
@@ -62,6 +68,8 @@ def defer_with(
                     [_job(delivery) for delivery in some], some[0].notification.queue or name
                 )
             except Exception as error:
+                if may_be_repeated(error):
+                    raise
                 errors.append(error)
         return errors
 
@@ -77,6 +85,7 @@ def _job(delivery: Delivery) -> DeliverNotification:
         delivery.notification,
         delivery.channel,
         addresses,
+        list(delivery.channels),
     )
     if delivery.notification.delay is not None:
         job.delay = delivery.notification.delay

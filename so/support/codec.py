@@ -134,6 +134,14 @@ class Codec:
                 raise
             raise CodecError(f"cannot write {type(value).__name__} as JSON: {error}") from error
 
+    def can_write(self, value: Any) -> bool:
+        """True if `encode` takes *value*."""
+        try:
+            self.encode(value)
+        except CodecError:
+            return False
+        return True
+
     def decode(self, text: str | bytes) -> Any:
         """The value that `encode()` wrote; raises CodecError for anything else."""
         try:

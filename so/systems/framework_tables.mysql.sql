@@ -235,11 +235,10 @@ create table if not exists notifications (
     category varchar(64) null default null,        -- what people mute
     subject_type varchar(100) null default null,   -- what it is about
     subject_id varchar(64) null default null,
-    dedupe_key varchar(100) null default null,     -- one row a recipient and key
+    dedupe_key varchar(100) null default null,     -- one row a class, recipient and key: its id is made of them
     primary key (id),
-    unique key notifications_dedupe_unique (notifiable_type, notifiable_id, dedupe_key),
     key notifications_inbox_index (notifiable_type, notifiable_id, created_at, id),
-    key notifications_unread_index (notifiable_type, notifiable_id, read_at),
+    key notifications_unread_page_index (notifiable_type, notifiable_id, read_at, created_at, id),
     key notifications_subject_index (subject_type, subject_id),
     key notifications_read_at_index (read_at),
     key notifications_created_at_index (created_at)
@@ -249,8 +248,13 @@ create table if not exists notifications (
 create table if not exists notification_deliveries (
     notification_id varchar(36) not null,
     channel varchar(64) not null,
-    status varchar(16) not null default 'sent',
-    sent_at datetime(6) null default null,         -- UTC
+    status varchar(16) not null default 'sent',    -- wanted, sent, muted, refused, failed
+    sent_at datetime(6) null default null,         -- UTC; of the status
+    reason varchar(500) null default null,         -- of the status
+    type varchar(255) null default null,           -- class of the notification
+    notifiable_type varchar(255) null default null, -- recipient; null for an address
+    notifiable_id varchar(64) null default null,
+    payload longtext null default null,            -- typed JSON; of what failed and may be sent again
     primary key (notification_id, channel),
     key notification_deliveries_sent_at_index (sent_at)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;

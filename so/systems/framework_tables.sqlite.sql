@@ -220,14 +220,12 @@ create table if not exists notifications (
     category varchar(64) null default null,        -- what people mute
     subject_type varchar(100) null default null,   -- what it is about
     subject_id varchar(64) null default null,
-    dedupe_key varchar(100) null default null      -- one row a recipient and key
+    dedupe_key varchar(100) null default null      -- one row a class, recipient and key: its id is made of them
 );
-create unique index if not exists notifications_dedupe_unique
-    on notifications (notifiable_type, notifiable_id, dedupe_key);
 create index if not exists notifications_inbox_index
     on notifications (notifiable_type, notifiable_id, created_at, id);
-create index if not exists notifications_unread_index
-    on notifications (notifiable_type, notifiable_id, read_at);
+create index if not exists notifications_unread_page_index
+    on notifications (notifiable_type, notifiable_id, read_at, created_at, id);
 create index if not exists notifications_subject_index on notifications (subject_type, subject_id);
 create index if not exists notifications_read_at_index on notifications (read_at);
 create index if not exists notifications_created_at_index on notifications (created_at);
@@ -236,8 +234,13 @@ create index if not exists notifications_created_at_index on notifications (crea
 create table if not exists notification_deliveries (
     notification_id char(36) not null,
     channel varchar(64) not null,
-    status varchar(16) not null default 'sent',
-    sent_at datetime null default null,            -- UTC
+    status varchar(16) not null default 'sent',    -- wanted, sent, muted, refused, failed
+    sent_at datetime null default null,            -- UTC; of the status
+    reason varchar(500) null default null,         -- of the status
+    type varchar(255) null default null,           -- class of the notification
+    notifiable_type varchar(255) null default null, -- recipient; null for an address
+    notifiable_id varchar(64) null default null,
+    payload text null default null,                -- typed JSON; of what failed and may be sent again
     primary key (notification_id, channel)
 );
 create index if not exists notification_deliveries_sent_at_index on notification_deliveries (sent_at);

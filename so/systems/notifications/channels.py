@@ -19,12 +19,14 @@ from so.errors import DatabaseError, NotificationError, UniqueConstraintError
 from so.settings.notifications import NotificationSettings
 from so.support.clock import Clock
 from so.support.codec import to_jsonable
+from so.systems.notifications.delivery import may_be_repeated
 from so.systems.notifications.inbox import address_of, owner_columns
 from so.systems.notifications.mail import MailTransport, compose
 from so.systems.notifications.message import MailMessage, Notification
 
 _log = logging.getLogger("so.notifications")
 ROWS = 500  # to a statement
+ATTEMPTS = 3  # of a statement that was in another one's way
 ROWS_BYTES = 4_000_000  # of data to a statement; servers limit what they take at once
 LONGEST = {"type": 255, "category": 64, "dedupe_key": 100}  # characters, as the columns hold
 
@@ -72,20 +74,29 @@ class DatabaseChannel:
         for part in _portions(rows):
             try:
                 self._insert([row for _, row in part], one_by_one=False)
-            except DatabaseError:
+            except DatabaseError as error:
+                self._refuse_if_repeated(error)
                 for place, row in part:
                     try:
                         self._insert([row])
                     except DatabaseError as error:
+                        self._refuse_if_repeated(error)
                         errors[place] = error
         return errors
+
+    def _refuse_if_repeated(self, error: DatabaseError) -> None:
+        """Let through what the caller's transaction is to repeat: nothing of it is left."""
+        if may_be_repeated(error) and self._db.connection().transaction_level() > 0:
+            raise error
 
     def _insert(self, rows: list[dict[str, Any]], one_by_one: bool = True) -> None:
         connection = self._db.connection()
         try:
-            # A savepoint: on a taken key the caller's transaction goes on unharmed.
-            with connection.transaction():
-                connection.table("notifications").insert(rows)
+            # A savepoint: on a taken key the caller's transaction goes on unharmed. Without one
+            # of the caller's, a deadlock is repeated here.
+            connection.transaction(
+                lambda: connection.table("notifications").insert(rows), attempts=ATTEMPTS
+            )
         except UniqueConstraintError:
             if not one_by_one:
                 raise

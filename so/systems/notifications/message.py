@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -14,8 +16,9 @@ from so.support.signatures import arity
 class Notification:
     """Subclass and give `via` and a `to_…` method for each channel.
 
-    The arguments of the constructor are what a job carries, so they must be models or values
-    that JSON can hold. `category` is what people mute; `critical` goes through all the same.
+    The arguments of the constructor, and what was set after it, are what a job carries, so they
+    must be models or values that JSON can hold. `category` is what people mute; `critical` goes
+    through all the same.
     """
 
     type_alias: ClassVar[str | None] = None
@@ -25,8 +28,9 @@ class Notification:
     delay: Any = None  # seconds, timedelta or datetime; what is delayed is queued
     queue: str | None = None
     subject: Any = None  # the model it is about
-    dedupe_key: str | None = None  # told once a recipient and key, through each channel
-    _classes: ClassVar[dict[str, type[Notification]]] = {}
+    dedupe_key: str | None = None  # told once a class, recipient and key, through each channel
+    resendable: bool = True  # False: it holds a secret, and is not kept when it could not be sent
+    _classes: ClassVar[dict[str, weakref.ref[type[Notification]]]] = {}
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -36,7 +40,29 @@ class Notification:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Notification._classes[cls.alias()] = cls
+        cls._refuse_a_rival()
+        Notification._classes[cls.alias()] = weakref.ref(cls)
+
+    @classmethod
+    def _refuse_a_rival(cls) -> None:
+        """Two of one name would share their rows, and a job of one would come back as the other."""
+        if cls._rival() is not None:
+            gc.collect()  # a class is in a cycle with itself: it outlives the last who held it
+        other = cls._rival()
+        if other is not None:
+            raise NotificationError(
+                f"{_full(cls)} and {_full(other)} are both called {cls.alias()!r} in inboxes and "
+                "jobs: set type_alias on one of them"
+            )
+
+    @classmethod
+    def _rival(cls) -> type[Notification] | None:
+        """Another class of this alias in another module; a module that is loaded anew has none."""
+        ref = Notification._classes.get(cls.alias())
+        known = ref() if ref is not None else None
+        if known is None or known.__module__ == cls.__module__ or issubclass(cls, known):
+            return None
+        return known
 
     @classmethod
     def alias(cls) -> str:
@@ -47,12 +73,40 @@ class Notification:
     @classmethod
     def for_alias(cls, alias: str) -> type[Notification]:
         """The class called *alias*; only classes that were defined can be found."""
-        found = Notification._classes.get(alias)
+        ref = Notification._classes.get(alias)
+        found = ref() if ref is not None else None
         if found is None:
             raise NotificationError(
                 f"unknown notification {alias!r}: import the module that defines it"
             )
         return found
+
+    def carried(self, is_writable: Callable[[Any], bool]) -> list[Any]:
+        """What a job carries: the alias, the constructor's arguments, and what was set since."""
+        args, kwargs = self._arguments
+        return [self.alias(), list(args), kwargs, self._state(is_writable)]
+
+    @staticmethod
+    def revived(plain: list[Any]) -> Notification:
+        """The notification of which `carried` gave *plain*."""
+        alias, args, kwargs, *state = plain
+        made = Notification.for_alias(alias)(*args, **kwargs)
+        vars(made).update(*state)
+        return made
+
+    def _state(self, is_writable: Callable[[Any], bool]) -> dict[str, Any]:
+        """What differs from one that is made now of the same arguments.
+
+        What the constructor makes and nothing can carry, such as a client, is left to it.
+        """
+        args, kwargs = self._arguments
+        twin = vars(type(self)(*args, **kwargs))
+        state = {
+            name: value
+            for name, value in vars(self).items()
+            if name != "_arguments" and not (name in twin and _same(twin[name], value))
+        }
+        return {k: v for k, v in state.items() if k not in twin or is_writable(v)}
 
     def via(self, notifiable: Any = None) -> list[str] | None:
         """The channels for *notifiable*: those of `notifications.default`, unless you say others.
@@ -88,6 +142,14 @@ class Notification:
             f"{type(self).__name__} has no to_{channel}(notifiable): write it, or leave "
             f"{channel!r} out of via()"
         )
+
+
+def _full(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is type(other) and bool(one == other))
 
 
 @dataclass

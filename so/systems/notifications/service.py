@@ -7,22 +7,19 @@ note, and rows of many recipients are written together.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
-from so.db.connection import Connection
 from so.db.manager import ConnectionSource
-from so.errors import NotificationError, NotificationFailed, RecordNotFoundError
+from so.errors import NotificationError, RecordNotFoundError
+from so.settings.notifications import NotificationSettings
 from so.support.clock import Clock
+from so.support.codec import Codec
 from so.support.current import current
-from so.support.ids import uuid
 from so.support.signatures import arity
 from so.systems.notifications.channels import (
     Channel,
@@ -31,22 +28,28 @@ from so.systems.notifications.channels import (
     MailChannel,
     WebhookChannel,
 )
+from so.systems.notifications.cleaning import Cleaning
+from so.systems.notifications.delivery import (
+    FAILED,
+    MUTED,
+    REFUSED,
+    SENT,
+    SETTLED,
+    WANTED,
+    Delivery,
+    Outcome,
+    Trouble,
+    id_for,
+    may_be_repeated,
+)
 from so.systems.notifications.inbox import DatabaseNotification, each, owner_columns
+from so.systems.notifications.ledger import Ledger
 from so.systems.notifications.mail import LogTransport
 from so.systems.notifications.message import Notification
+from so.systems.notifications.preferences import Muted, Preferences
 
 _log = logging.getLogger("so.notifications")
 TOGETHER = 500  # recipients whose rows are written, and whose wishes are read, at once
-
-
-@dataclasses.dataclass(frozen=True)
-class Delivery:
-    """One notification for one recipient through one channel, as a job carries it."""
-
-    id: str
-    notifiable: Any
-    notification: Notification
-    channel: str
 
 
 class Route:
@@ -88,10 +91,12 @@ class Notifications:
         queue_all: bool = False,
         defer: Callable[[list[Delivery]], Sequence[BaseException] | None] | None = None,
         clock: Clock | None = None,
+        codec: Codec | None = None,
     ) -> None:
         """*channels*: name → how it is made; the inbox and the log without.
 
-        *defer* dispatches a job for each delivery and gives the errors that stopped some.
+        *defer* dispatches a job for each delivery and gives the errors that stopped some. *codec*
+        writes what failed, for `resend`.
         """
         self.clock = clock or Clock()
         self._db = db
@@ -108,6 +113,8 @@ class Notifications:
         self._default = default or ["database"]
         self._queue_all = queue_all
         self._defer = defer
+        self._ledger = Ledger(db, self.clock, codec)
+        self._preferences = Preferences(db)
         self._hooks: dict[str, list[Callable[..., Any]]] = {"sending": [], "sent": [], "failed": []}
 
     # --- set-up ---
@@ -163,76 +170,83 @@ class Notifications:
         self,
         notifiables: Any,
         notification: Notification,
-        deliver: Callable[[list[Delivery], list[BaseException]], None],
+        deliver: Callable[[list[Delivery], Trouble], None],
     ) -> None:
-        errors: list[BaseException] = []
+        trouble = Trouble(self._db.connection())
         rest = iter(each(notifiables))
         while some := list(islice(rest, TOGETHER)):
-            deliver(list(self._deliveries(some, notification, errors)), errors)
-        if errors:
-            raise NotificationFailed(errors)
+            deliver(list(self._deliveries(some, notification, trouble)), trouble)
+        trouble.tell()
 
     def _deliveries(
-        self, notifiables: list[Any], notification: Notification, errors: list[BaseException]
+        self, notifiables: list[Any], notification: Notification, trouble: Trouble
     ) -> Iterator[Delivery]:
-        """One for each recipient and channel that is wanted, known and not muted."""
-        all_muted = self._all_muted(notifiables, notification)
-        for place, notifiable in enumerate(notifiables):
+        """One for each recipient and each channel that there is."""
+        for notifiable in notifiables:
             try:
-                id = _id_for(notifiable, notification)
-                channels = notification.channels_for(notifiable, self._default)
+                id = id_for(notifiable, notification)
+                channels = tuple(notification.channels_for(notifiable, self._default))
             except Exception as error:
-                errors.append(error)
+                trouble.add(error)
                 continue
             for channel in channels:
-                if not {channel, "*"}.isdisjoint(all_muted.get(place, ())):
-                    continue
+                delivery = Delivery(id, notifiable, notification, channel, channels)
                 try:
                     self.channel(channel)  # a misspelt one is an error here, not in a job
                 except Exception as error:
-                    errors.append(error)
+                    self._failed(delivery, error, trouble)
                 else:
-                    yield Delivery(id, notifiable, notification, channel)
+                    yield delivery
 
-    def _put_off(self, deliveries: list[Delivery], errors: list[BaseException]) -> None:
+    def _put_off(self, deliveries: list[Delivery], trouble: Trouble) -> None:
         assert self._defer is not None
         try:
-            errors.extend(self._defer(deliveries) or ())
+            self._ledger.begin_anew([it.id for it in deliveries if it.is_told_once])
+            for error in self._defer(deliveries) or ():
+                trouble.add(error)
         except Exception as error:
-            errors.append(error)
+            trouble.add(error)
 
-    def _dispatch(self, deliveries: list[Delivery], errors: list[BaseException]) -> None:
+    def _dispatch(self, deliveries: list[Delivery], trouble: Trouble) -> None:
         """Deliver now; what leaves the house, after the outermost commit."""
         # All are asked before the first is delivered: a notification that says "not if one is
         # there already" must not be stopped by its own row.
-        wanted = list(self._wanted(deliveries, errors))
-        rows = [delivery for delivery in wanted if delivery.channel == "database"]
-        self._deliver_rows(rows, errors)
+        wanted = self._wanted(deliveries, trouble)
+        self._deliver_rows([it for it in wanted if it.channel == "database"], trouble)
         connection = self._db.connection()
         for delivery in wanted:
             if delivery.channel == "database":
                 continue
             if connection.transaction_level() > 0:
-                connection.after_commit(functools.partial(self._deliver_after_commit, delivery))
+                connection.after_commit(functools.partial(self._attempt_after_commit, delivery))
                 continue
             try:
-                self._deliver(delivery)
+                self.attempt(delivery)
             except Exception as error:
-                errors.append(error)
+                self._failed(delivery, error, trouble)
 
-    def _wanted(
-        self, deliveries: list[Delivery], errors: list[BaseException]
-    ) -> Iterator[Delivery]:
+    def _wanted(self, deliveries: list[Delivery], trouble: Trouble) -> list[Delivery]:
+        """Those that nothing speaks against; what does is noted of the others."""
+        muted = self._preferences.of(deliveries)
+        wanted: list[Delivery] = []
+        others: list[tuple[Delivery, Outcome]] = []
         for delivery in deliveries:
             try:
-                if delivery.notification.should_send(delivery.notifiable, delivery.channel):
-                    yield delivery
+                outcome = self._decided(delivery, muted)
             except Exception as error:
-                errors.append(error)
+                self._failed(delivery, error, trouble)
+                continue
+            if outcome.status == WANTED:
+                wanted.append(delivery)
+            else:
+                others.append((delivery, outcome))
+        self._ledger.begin_anew([it.id for it, _ in others if it.is_told_once])
+        self._ledger.decide(others)
+        return wanted
 
-    def _deliver_rows(self, deliveries: list[Delivery], errors: list[BaseException]) -> None:
+    def _deliver_rows(self, deliveries: list[Delivery], trouble: Trouble) -> None:
         """Write inbox rows, many at once where the channel can."""
-        going = [it for it in deliveries if self._may_go(it, errors)]
+        going = [it for it in deliveries if self._may_go(it, trouble)]
         channel: Any = self.channel("database") if going else None
         if not hasattr(channel, "send_many"):
             results = [self._tried(channel, it) for it in going]
@@ -242,8 +256,7 @@ class Notifications:
             if error is None:
                 self._tell("sent", delivery)
             else:
-                self.announce_failure(delivery, error)
-                errors.append(error)
+                self._failed(delivery, error, trouble)
 
     @staticmethod
     def _tried(channel: Channel, delivery: Delivery) -> BaseException | None:
@@ -253,58 +266,102 @@ class Notifications:
             return error
         return None
 
-    def _may_go(self, delivery: Delivery, errors: list[BaseException]) -> bool:
+    def _may_go(self, delivery: Delivery, trouble: Trouble) -> bool:
         try:
             return self._is_let_through(delivery)
         except Exception as error:
-            errors.append(error)
+            self._failed(delivery, error, trouble)
             return False
+
+    def _attempt_after_commit(self, delivery: Delivery) -> None:
+        try:
+            self.attempt(delivery)
+        except Exception as error:
+            # The transaction is committed: nobody above can do anything about it any more.
+            _log.exception("a notification could not be delivered after the commit")
+            self.announce_failure(delivery, error)
+
+    # --- deciding and delivering ---
+
+    def decide(self, delivery: Delivery) -> str | None:
+        """Why *delivery* is not to be made; None if nothing speaks against it.
+
+        Asks what its recipient has muted, and then the notification's `should_send`.
+        """
+        return self._decided(delivery, self._preferences.of([delivery])).reason
+
+    @staticmethod
+    def _decided(delivery: Delivery, muted: Muted) -> Outcome:
+        reason = muted.why(delivery)
+        if reason is not None:
+            return Outcome(MUTED, reason)
+        if not delivery.notification.should_send(delivery.notifiable, delivery.channel):
+            return Outcome(REFUSED, "should_send said no")
+        return Outcome(WANTED)
+
+    def attempt(self, delivery: Delivery) -> bool:
+        """Make a delivery that was decided on; False if it was made before or is cancelled now.
+
+        Raises what its channel raises.
+        """
+        is_repetition = delivery.is_told_once and self._ledger.status(delivery) == SENT
+        if is_repetition or not self._is_let_through(delivery):
+            return False
+        channel = self.channel(delivery.channel)
+        channel.send(delivery.notifiable, delivery.notification, delivery.id)
+        self._ledger.note(delivery, Outcome(SENT))
+        self._tell("sent", delivery)
+        return True
 
     def _is_let_through(self, delivery: Delivery) -> bool:
         who, what, channel = delivery.notifiable, delivery.notification, delivery.channel
-        return all(fn(who, what, channel) is not False for fn in self._hooks["sending"])
-
-    def _deliver_after_commit(self, delivery: Delivery) -> None:
-        try:
-            self._deliver(delivery)
-        except Exception:
-            # The transaction is committed: nobody above can do anything about it any more.
-            _log.exception("a notification could not be delivered after the commit")
-
-    def _deliver(self, delivery: Delivery) -> bool:
-        """Deliver one that was wanted; False if it was cancelled or was delivered before."""
-        is_known = delivery.notification.dedupe_key is not None and self._is_delivered(delivery)
-        if is_known or not self._is_let_through(delivery):
-            return False
-        try:
-            self._pass_on(delivery)
-        except Exception as error:
-            self.announce_failure(delivery, error)
-            raise
+        for fn in self._hooks["sending"]:
+            if fn(who, what, channel) is False:
+                name = getattr(fn, "__qualname__", type(fn).__name__)
+                reason = f"cancelled by {name}, which listens for 'sending'"
+                self._ledger.note(delivery, Outcome(REFUSED, reason))
+                return False
         return True
 
     def deliver(self, delivery: Delivery) -> bool:
-        """Deliver what a job carried; False if it was cancelled or had been delivered before.
+        """Deliver what a job carried; False if it is not wanted or had been delivered before.
 
-        A failure is announced by the job, when it has failed for good: see `announce_failure`.
+        What is wanted was decided once, when the first job of this recipient ran. A failure is
+        announced by the job, when it has failed for good: see `announce_failure`.
         """
-        if self._is_delivered(delivery):
-            return False
-        if not delivery.notification.should_send(delivery.notifiable, delivery.channel):
-            return False
-        if not self._is_let_through(delivery):
-            return False
-        self._pass_on(delivery)
-        return True
+        status = self._ledger.status(delivery)
+        if status is None:
+            self._decide_all(delivery)
+            status = self._ledger.status(delivery)
+        return status not in SETTLED and self.attempt(delivery)
 
-    def _pass_on(self, delivery: Delivery) -> None:
-        channel = self.channel(delivery.channel)
-        channel.send(delivery.notifiable, delivery.notification, delivery.id)
-        self._note(delivery)
-        self._tell("sent", delivery)
+    def _decide_all(self, delivery: Delivery) -> None:
+        """Decide on every channel of this recipient, before one of them is used."""
+        siblings = delivery.siblings()
+        muted = self._preferences.of(siblings)
+        outcomes = []
+        for sibling in siblings:
+            try:
+                outcomes.append((sibling, self._decided(sibling, muted)))
+            except Exception:
+                if sibling.channel == delivery.channel:
+                    raise
+                # Its own job asks again, and tells what goes wrong.
+        self._ledger.decide(outcomes)
+
+    def _failed(self, delivery: Delivery, error: BaseException, trouble: Trouble) -> None:
+        trouble.add(error)
+        self.announce_failure(delivery, error)
 
     def announce_failure(self, delivery: Delivery, error: BaseException) -> None:
-        """Tell those who asked for `failed`, once for each delivery."""
+        """Note that *delivery* has failed, and tell those who asked for `failed`."""
+        try:
+            reason = f"{type(error).__name__}: {error}"
+            self._ledger.note(delivery, Outcome(FAILED, reason))
+        except Exception as trouble:
+            if may_be_repeated(trouble) and self._db.connection().transaction_level() > 0:
+                raise
+            _log.exception("a failed notification could not be noted")
         self._tell("failed", delivery, error)
 
     def _tell(self, event: str, delivery: Delivery, *more: Any) -> None:
@@ -312,9 +369,50 @@ class Notifications:
         for fn in self._hooks[event]:
             try:
                 fn(*what[: arity(fn)])
-            except Exception:
+            except Exception as error:
+                if may_be_repeated(error) and self._db.connection().transaction_level() > 0:
+                    raise
                 # What has happened has happened: a listener's own error changes nothing of it.
                 _log.exception("a listener for %r notifications failed", event)
+
+    def why(self, id: str) -> list[dict[str, Any]]:
+        """What came of the notification *id*, a dict for each channel: `status` (wanted, sent,
+        muted, refused, failed), `reason`, `channel`, `type`, recipient and `sent_at`.
+
+        Empty if nothing is known of it, or not any more.
+        """
+        found = self._ledger.of(id)
+        row = self._db.connection().table("notifications").where("id", id).first()
+        if row is not None and all(each["channel"] != "database" for each in found):
+            columns = ("type", "notifiable_type", "notifiable_id")
+            inbox = {"channel": "database", "status": SENT, "reason": None}
+            found.insert(
+                0, {**inbox, "sent_at": row["created_at"], **{name: row[name] for name in columns}}
+            )
+        return found
+
+    def resend(self, id: str, channel: str | None = None) -> int:
+        """Try again what failed of the notification *id* (by *channel*); how many were sent.
+
+        Raises NotificationError where nothing is kept to be sent, NotificationFailed where it
+        fails again.
+        """
+        taken = self._ledger.take_failed(id, channel)
+        if not taken:
+            raise NotificationError(
+                f"nothing of the notification {id} has failed and is kept: only what failed can "
+                "be sent again, and not what holds a secret (resendable = False)"
+            )
+        trouble, count = Trouble(self._db.connection()), 0
+        for name, who, addresses, what in taken:
+            to = who if addresses is None else Route(self, addresses)
+            delivery = Delivery(id, to, what, name)
+            try:
+                count += self.attempt(delivery)
+            except Exception as error:
+                self._failed(delivery, error, trouble)
+        trouble.tell()
+        return count
 
     def route(self, channel: str, address: Any) -> Route:
         """An address that belongs to no model; the channel 'database' is refused."""
@@ -322,56 +420,15 @@ class Notifications:
             raise NotificationError("an address has no inbox: notify a model instead")
         return Route(self, {channel: address})
 
-    # --- the ledger ---
-
-    def _is_delivered(self, delivery: Delivery) -> bool:
-        sql = "select 1 from notification_deliveries where notification_id = ? and channel = ?"
-        key = (delivery.id, delivery.channel)
-        return bool(self._db.connection().select_tuples(sql, key))
-
-    def _note(self, delivery: Delivery) -> None:
-        self._db.connection().table("notification_deliveries").insert_or_ignore(
-            {
-                "notification_id": delivery.id,
-                "channel": delivery.channel,
-                "status": "sent",
-                "sent_at": self.clock.now(),
-            }
-        )
-
     # --- preferences ---
 
     def mute(self, notifiable: Any, category: str, channel: str | None = None) -> None:
         """Let *notifiable* hear no more of *category*, through *channel* or at all."""
-        row = {**owner_columns(notifiable), "category": category, "channel": channel or "*"}
-        self._db.connection().table("notification_mutes").insert_or_ignore(row)
+        self._preferences.mute(notifiable, category, channel)
 
     def unmute(self, notifiable: Any, category: str, channel: str | None = None) -> None:
         """Let *notifiable* hear of *category* again."""
-        query = self._db.connection().table("notification_mutes")
-        query = query.where({**owner_columns(notifiable), "category": category})
-        (query if channel is None else query.where("channel", channel)).delete()
-
-    def _all_muted(self, notifiables: list[Any], notification: Notification) -> dict[int, set[str]]:
-        """By place, the channels that some do not want, `*` for all; one query for each type."""
-        category = notification.category
-        if category is None or notification.critical:
-            return {}
-        by_type: dict[str, dict[str, list[int]]] = {}
-        for place, notifiable in enumerate(notifiables):
-            if hasattr(notifiable, "get_key") and notifiable.get_key() is not None:
-                owner = owner_columns(notifiable)
-                keys = by_type.setdefault(owner["notifiable_type"], {})
-                keys.setdefault(owner["notifiable_id"], []).append(place)
-        found: dict[int, set[str]] = {}
-        for type_, places in by_type.items():
-            query = self._db.connection().table("notification_mutes")
-            query = query.where({"notifiable_type": type_, "category": category})
-            rows = query.where_in("notifiable_id", list(places)).get(["notifiable_id", "channel"])
-            for row in rows:
-                for place in places[row["notifiable_id"]]:
-                    found.setdefault(place, set()).add(row["channel"])
-        return found
+        self._preferences.unmute(notifiable, category, channel)
 
     # --- the inbox ---
 
@@ -392,77 +449,59 @@ class Notifications:
             raise RecordNotFoundError(f"there is no notification {id} of yours")
         return found
 
+    def mark_about_as_read(self, subject: Any, owner: Any = None) -> int:
+        """Mark as read what is about the model *subject*, of *owner* or of everybody; how many."""
+        about = owner_columns(subject)
+        query = DatabaseNotification.where(
+            {"subject_type": about["notifiable_type"], "subject_id": about["notifiable_id"]}
+        )
+        if owner is not None:
+            query = query.where(owner_columns(owner))
+        return int(query.where_null("read_at").update({"read_at": self.clock.now()}))
+
     def cleanup(
         self,
-        days: int = 30,
+        days: int = NotificationSettings.prune_days,
         unread_days: int | None = None,
         *,
+        type: str | None = None,
+        category: str | None = None,
         dry_run: bool = False,
         batch: int = 500,
     ) -> int:
-        """Delete what was read more than *days* ago, and unread ones of *unread_days*; how many."""
-        count = self._sweep("read_at", self._ago(days), dry_run, batch)
-        if unread_days is not None:
-            count += self._sweep("created_at", self._ago(unread_days), dry_run, batch, unread=True)
-        if not dry_run:
-            self._sweep_ledger(self._ago(days), batch)
-        return count
+        """Delete what was read more than *days* ago, and unread ones of *unread_days*; how many.
 
-    def _sweep_ledger(self, until: Any, batch: int) -> None:
-        """Forget deliveries of that age whose notification is in no inbox (any more)."""
-        while True:
-            connection = self._db.connection()
-            old = connection.select_tuples(
-                "select distinct d.notification_id from notification_deliveries d"
-                " left join notifications n on n.id = d.notification_id"
-                " where d.sent_at <= ? and n.id is null limit ?",
-                (until, batch),
-            )
-            if not old:
-                return
-            ledger = connection.table("notification_deliveries")
-            ledger.where_in("notification_id", sorted(id for (id,) in old)).delete()
+        *type* (as the column has it) and *category* leave all others alone, and the ledger too.
+        """
+        only = {k: v for k, v in {"type": type, "category": category}.items() if v is not None}
+        cleaning = Cleaning(self._db, batch)
+
+        def sweep(column: str, until: Any) -> int:
+            def old(query: Any) -> Any:
+                query = query.where(column, "<=", until).where(only)
+                return query.where_null("read_at") if column == "created_at" else query
+
+            if dry_run:
+                return int(old(self._db.connection().table("notifications")).count())
+            return cleaning.inbox(old, column)
+
+        count = sweep("read_at", self._ago(days))
+        if unread_days is not None:
+            count += sweep("created_at", self._ago(unread_days))
+        if not dry_run and not only:
+            cleaning.ledger(self._ago(days))
+        return count
 
     def _ago(self, days: int) -> Any:
         if isinstance(days, bool) or not isinstance(days, int) or days < 1:
             raise NotificationError(f"days must be a whole number from 1, not {days!r}")
-        return self.clock.now() - timedelta(days=days)
-
-    def _sweep(
-        self, column: str, until: Any, dry_run: bool, batch: int, *, unread: bool = False
-    ) -> int:
-        def old(connection: Connection) -> Any:
-            query = connection.table("notifications").where(column, "<=", until)
-            return query.where_null("read_at") if unread else query
-
-        if dry_run:
-            return int(old(self._db.connection()).count())
-        total = 0
-        while True:
-            connection = self._db.connection()
-            ids = old(connection).order_by(column).limit(batch).pluck("id")
-            if not ids:
-                return total
-            with connection.transaction():
-                total += connection.table("notifications").where_in("id", sorted(ids)).delete()
-                ledger = connection.table("notification_deliveries")
-                ledger.where_in("notification_id", sorted(ids)).delete()
+        try:
+            return self.clock.now() - timedelta(days=days)
+        except OverflowError as error:
+            raise NotificationError(f"days must be less than that: {days} are too many") from error
 
 
 def route(channel: str, address: Any) -> Route:
     """An address to tell that belongs to no model: `route("mail", "a@b.c").notify(…)`."""
     found: Route = current("notifications").route(channel, address)
     return found
-
-
-def _id_for(notifiable: Any, notification: Notification) -> str:
-    """One a recipient, shared by the channels; the same again for the same dedupe key.
-
-    So a repetition meets the row and the deliveries of the first, whichever channel it is.
-    """
-    if notification.dedupe_key is None:
-        return uuid()
-    is_model = hasattr(notifiable, "get_key")
-    who = list(owner_columns(notifiable).values()) if is_model else ["", str(notifiable)]
-    text = "\0".join([*who, notification.dedupe_key])
-    return str(UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4))

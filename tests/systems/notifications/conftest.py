@@ -26,6 +26,7 @@ class User(Notifiable, Model):
 
 
 class OrderShipped(Notification):
+    type_alias = "told_order_shipped"
     category = "orders"
 
     def __init__(self, number, channels=("database",)):

@@ -31,7 +31,7 @@ def test_a_notification_lands_unread_in_the_inbox(ada):
 
     (found,) = ada.unread_notifications
     assert found.data == {"title": "Order Shipped", "message": "#5 for Ada"}
-    assert found.type == "OrderShipped"
+    assert found.type == "told_order_shipped"
     assert len(found.id) == 36
     assert found.unread()
     assert not found.read()
