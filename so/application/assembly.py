@@ -550,7 +550,12 @@ def make_notifications(app: App) -> Any:
         {
             "database": lambda: n.DatabaseChannel(db, app.clock, settings.max_bytes),
             "mail": lambda: n.MailChannel(_transport(mail), mail.sender),
-            "webhook": lambda: n.WebhookChannel(settings.webhook_secret, settings.webhook_timeout),
+            "webhook": lambda: n.WebhookChannel(
+                settings.webhook_secret,
+                settings.webhook_timeout,
+                app.clock,
+                private=settings.webhook_private,
+            ),
             "log": n.LogChannel,
         },
         default=list(settings.default),

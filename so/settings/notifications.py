@@ -28,3 +28,6 @@ class NotificationSettings(Settings, topic="notifications"):
         None, "NOTIFICATION_WEBHOOK_SECRET", "signs what is posted; unset: unsigned", secret=True
     )
     webhook_timeout: float = number(10.0, "NOTIFICATION_WEBHOOK_TIMEOUT", "seconds")
+    webhook_private: bool = switch(
+        True, "NOTIFICATION_WEBHOOK_PRIVATE", "false: refuse addresses of this machine and network"
+    )

@@ -93,6 +93,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "NotificationCleanup",
         "Delete old notifications that were read",
     ),
+    "notification:why": (
+        "notification",
+        "NotificationWhy",
+        "What came of a notification by each channel, and why",
+    ),
     "queue:cancel": ("queue", "QueueCancel", "Remove a waiting job; ask a running one to stop"),
     "queue:clear": ("queue", "QueueClear", "Delete every job of a queue that is not running"),
     "queue:doctor": (

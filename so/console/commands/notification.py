@@ -1,4 +1,4 @@
-"""`notification:*`: clean up the inboxes."""
+"""`notification:*`: clean up the inboxes, and tell what came of a notification."""
 
 from __future__ import annotations
 
@@ -24,4 +24,29 @@ class NotificationCleanup(Command):
         dry = bool(self.option("dry-run"))
         count = self.app.make("notifications").cleanup(days, unread_days, dry_run=dry)
         self.info(f"{count} notifications {'would be deleted' if dry else 'deleted'}.")
+        return 0
+
+
+class NotificationWhy(Command):
+    """Answers "why did I not get that?"."""
+
+    signature = "notification:why {id : Of the notification}"
+    description = "What came of a notification by each channel, and why"
+
+    def handle(self) -> int:
+        """A line for each channel; 1 if nothing is known of it."""
+        id = self.argument("id")
+        found = self.app.make("notifications").why(id)
+        if not found:
+            self.error(
+                f"Nothing is known of a notification {id}: the id is another one, or the clean-up "
+                "has forgotten it."
+            )
+            return 1
+        for row in found:
+            to = f"{row['notifiable_type']}:{row['notifiable_id']}"
+            who = "an address" if row["notifiable_type"] is None else to
+            why = f": {row['reason']}" if row["reason"] else ""
+            at = str(row["sent_at"])[:19]
+            self.line(f"{row['type']} to {who} by {row['channel']}: {row['status']}, {at}{why}")
         return 0

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
+import ipaddress
 import json
 import logging
 import urllib.error
@@ -179,16 +181,27 @@ class MailChannel:
 
 
 class WebhookChannel:
-    """Posts JSON, signed: `X-Signature: sha256=HMAC(secret, body)`, `X-Notification-Id`."""
+    """Posts JSON, signed, with `X-Notification-Id`.
+
+    `X-Signature: sha256=HMAC(secret, body)`; and, so that nobody can send it again later,
+    `X-Signature-Timed: sha256=HMAC(secret, time.body)` of the unix seconds in `X-Signed-At`.
+    """
 
     def __init__(
         self,
         secret: str | None = None,
         timeout: float = NotificationSettings.webhook_timeout,
+        clock: Clock | None = None,
+        *,
+        private: bool = NotificationSettings.webhook_private,
     ) -> None:
-        """*timeout* in seconds; without *secret* nothing is signed."""
+        """*timeout* in seconds; without *secret* nothing is signed; *private*: also to addresses
+        of this machine and its network.
+        """
         self._secret = secret
         self._timeout = timeout
+        self._clock = clock or Clock()
+        self._opener = _opener if private else _public_opener
 
     def send(self, notifiable: Any, notification: Notification, id: str) -> None:
         """Post to the URL; anything but a 2xx answer is an error."""
@@ -202,15 +215,21 @@ class WebhookChannel:
         body = json.dumps(to_jsonable(payload), ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json", "X-Notification-Id": id}
         if self._secret:
-            mac = hmac.new(self._secret.encode(), body, hashlib.sha256).hexdigest()
-            headers["X-Signature"] = f"sha256={mac}"
+            now = str(int(self._clock.now().timestamp()))
+            headers["X-Signed-At"] = now
+            headers["X-Signature"] = self._mac(body)
+            headers["X-Signature-Timed"] = self._mac(f"{now}.".encode() + body)
         request = urllib.request.Request(str(url), body, headers)  # noqa: S310  # checked above
         try:
-            with _opener.open(request, timeout=self._timeout):
+            with self._opener.open(request, timeout=self._timeout):
                 pass
         except urllib.error.HTTPError as error:
             error.close()  # the answer keeps its socket open otherwise
             raise NotificationError(f"{url} answered {error.code} {error.reason}") from error
+
+    def _mac(self, signed: bytes) -> str:
+        mac = hmac.new((self._secret or "").encode(), signed, hashlib.sha256).hexdigest()
+        return f"sha256={mac}"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -218,7 +237,43 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """A POST that is sent elsewhere loses its body, and its signature is not for there."""
 
 
+class _Public(http.client.HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _refuse_private(self)
+
+
+class _PublicTls(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _refuse_private(self)
+
+
+class _PublicHandler(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_Public, req)
+
+
+class _PublicTlsHandler(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_PublicTls, req)
+
+
+def _refuse_private(connection: http.client.HTTPConnection) -> None:
+    """Asked of the open connection, whose name can't be resolved to another address any more."""
+    peer = str(connection.sock.getpeername()[0])
+    address: Any = ipaddress.ip_address(peer.partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    if not address.is_global:
+        connection.close()
+        raise NotificationError(
+            f"the webhook's host {connection.host!r} is {address}, which is no public address: "
+            "allow it by NOTIFICATION_WEBHOOK_PRIVATE=true, or give another URL"
+        )
+
+
 _opener = urllib.request.build_opener(_NoRedirect)
+_public_opener = urllib.request.build_opener(_NoRedirect, _PublicHandler, _PublicTlsHandler)
 
 
 class LogChannel:

@@ -164,6 +164,12 @@ def _release_lock(app: Any, request: Request) -> str:
     return f"Lock {name!r} is free."
 
 
+def _resend(app: Any, request: Request) -> str:
+    id, channel = _field(request, "id"), _field(request, "channel")
+    count = app.make("notifications").resend(id, channel)
+    return f"Notification {id} was sent again by {channel}." if count else "It was sent before."
+
+
 def _verify(app: Any, request: Request) -> str:
     id = app.make("queue").push(VerifyTrail())
     return f"A worker verifies the trail: job {id}."
@@ -190,5 +196,6 @@ ACTIONS: dict[str, Action] = {
         _release_lock,
         "Its holder may still be at work: two may then do what only one should.",
     ),
+    "resend": Action("Send again", _resend),
     "verify": Action("Verify now", _verify),
 }

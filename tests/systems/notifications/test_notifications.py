@@ -308,6 +308,8 @@ def test_a_webhook_is_signed(service, hook):
     expected = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
     assert headers["X-Signature"] == f"sha256={expected}"
     assert len(headers["X-Notification-Id"]) == 36
+    timed = hmac.new(b"secret", f"{headers['X-Signed-At']}.".encode() + body, hashlib.sha256)
+    assert headers["X-Signature-Timed"] == f"sha256={timed.hexdigest()}"
 
 
 def test_a_webhook_that_answers_with_an_error_has_failed(service, hook):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import types
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from so.systems.notifications import (
     MailChannel,
     Notification,
     Notifications,
+    WebhookChannel,
     route,
 )
 from tests.conftest import install
@@ -434,3 +436,16 @@ def test_a_prefix_is_honoured_by_every_statement_of_the_room(db_config, clock):
             clock.travel(timedelta(days=31))
             assert service.cleanup(30) == 2
             assert db.table("notification_deliveries").count() == 0
+
+
+# --- webhooks
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_webhook_to_a_private_address_is_refused_where_that_is_set(service, host):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://{host}:{server.getsockname()[1]}/in"
+        service.extend("webhook", lambda: WebhookChannel("s", 5, private=False))
+
+        with pytest.raises(NotificationFailed, match="no public address"):
+            service.route("webhook", url).notify(OrderShipped(5, ["webhook"]))

@@ -235,3 +235,39 @@ def test_a_task_rests_until_it_is_resumed_and_runs_when_it_is_told(erp, operator
     do(operator, "run-task", task="each")
     Worker(queue()).run_all()
     assert runs == ["task"]
+
+
+def test_a_notification_that_failed_is_sent_again_and_says_why_it_failed(erp, operator):
+    from so import Notification, NotificationFailed, notifications, route
+    from so.console.kernel import Kernel
+
+    class ConsoleTold(Notification):
+        def via(self, notifiable=None):
+            return ["pager"]
+
+    sent = []
+
+    class Pager:
+        def send(self, notifiable, notification, id):
+            if not sent:
+                sent.append("failed")
+                raise OSError("no line")
+            sent.append("sent")
+
+    notifications().extend("pager", Pager)
+    with pytest.raises(NotificationFailed):
+        route("pager", "7").notify(ConsoleTold())
+    (row,) = operator.get("/console/notifications?format=json").json()["deliveries"]
+    assert (row["status"], row["reason"], row["may_resend"]) == ("failed", "OSError: no line", True)
+    assert "payload" not in row
+    assert "Send again" in operator.get("/console/notifications").text
+    id = row["notification_id"]
+    assert Kernel(erp).call(f"notification:why {id}") == 0
+    assert Kernel(erp).call("notification:why nobody") == 1
+
+    do(operator, "resend", id=id, channel="pager")
+
+    assert sent == ["failed", "sent"]
+    (row,) = operator.get("/console/notifications?format=json").json()["deliveries"]
+    assert (row["status"], row["may_resend"]) == ("sent", False)
+    assert "Send again" not in operator.get("/console/notifications").text

@@ -16,6 +16,10 @@ def data(app: Any, request: Request) -> dict[str, Any]:
     """The newest deliveries and the newest notifications."""
     db = app.make("db")
     rows = db.table("notification_deliveries").order_by_desc("sent_at").limit(HOW_MANY)
+    told = [dict(row) for row in rows.get()]
+    for row in told:  # what was said is not for whoever looks after the machine
+        row["may_resend"] = row["status"] == "failed" and row.pop("payload") is not None
+        row.pop("payload", None)
     columns = [
         "id",
         "type",
@@ -27,7 +31,7 @@ def data(app: Any, request: Request) -> dict[str, Any]:
     ]
     newest = db.table("notifications").order_by_desc("created_at").limit(HOW_MANY)
     return {
-        "deliveries": [dict(row) for row in rows.get()],
+        "deliveries": told,
         "notifications": [dict(row) for row in newest.get(columns)],
     }
 
@@ -38,7 +42,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
     deliveries = table(
         "Deliveries",
         [
-            ("Notification", lambda r: r["notification_id"][:8]),
+            ("Notification", "notification_id"),
             ("Channel", "channel"),
             (
                 "State",
@@ -53,6 +57,16 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ),
             ("Reason", lambda r: r.get("reason")),
             ("When (UTC)", lambda r: str(r["sent_at"] or "–")[:19]),
+            (
+                "",
+                lambda r: (
+                    view.button(
+                        "Send again", "resend", id=r["notification_id"], channel=r["channel"]
+                    )
+                    if r["may_resend"]
+                    else ""
+                ),
+            ),
         ],
         data["deliveries"],
     )
