@@ -98,7 +98,7 @@ def _folded(words: Iterable[str], field: str) -> str:
 
 
 def addresses(given: Any, field: str) -> list[Address]:
-    """The addresses in *given*: a text of one or several, a list of such, or {address: name}.
+    """The addresses in *given*: a text of one, a list of such, or {address: name}.
 
     NotificationError for what is no address, and names it.
     """
@@ -118,6 +118,11 @@ def addresses(given: Any, field: str) -> list[Address]:
     found = [pair for pair in getaddresses([line]) if pair != ("", "")]
     if not found:
         raise NotificationError(f"{field} is {line!r}, which is no mail address")
+    if len(found) > 1:
+        # A column that somebody typed into must not send mails to whoever else is named there.
+        raise NotificationError(
+            f"{field} {line!r} is no mail address but several in one text: give them as a list"
+        )
     return [_address(name, spec, field) for name, spec in found]
 
 

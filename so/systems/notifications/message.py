@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gc
+import mimetypes
+import re
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
 
 from so.errors import NotificationError
 from so.support.markup import h, join
 from so.support.signatures import arity
+
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+", re.IGNORECASE)
 
 
 class Notification:
@@ -152,6 +158,27 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (type(one) is type(other) and bool(one == other))
 
 
+class Attachment(NamedTuple):
+    """What goes with a mail."""
+
+    name: str
+    content: bytes
+    type: str
+
+    @classmethod
+    def of(cls, given: Any) -> Attachment:
+        """From (name, content) or (name, content, type); NotificationError for anything else."""
+        if isinstance(given, (tuple, list)) and 2 <= len(given) <= 3:
+            name, content, type_ = (*given, None)[:3]
+            content = content.encode() if isinstance(content, str) else content
+            type_ = type_ or mimetypes.guess_type(str(name))[0] or "application/octet-stream"
+            if isinstance(name, str) and isinstance(content, (bytes, bytearray)) and name:
+                if not _MEDIA_TYPE.fullmatch(type_):
+                    raise NotificationError(f"{type_!r} is no media type: write one as text/csv")
+                return cls(name, bytes(content), type_)
+        raise NotificationError("an attachment is (name, bytes or text) or (name, …, media type)")
+
+
 @dataclass
 class MailMessage:
     """A mail, line by line: `MailMessage("Subject").line("…").action("Open", url)`."""
@@ -166,6 +193,16 @@ class MailMessage:
     from_address: Any = None
     body: str | None = None
     html: str | None = None
+    attachments: list[Attachment] = field(default_factory=list)
+
+    def attach(self, name: str, content: bytes | str, type: str | None = None) -> Self:
+        """Attach *content* under *name*; its media type is guessed from the name."""
+        self.attachments.append(Attachment.of((name, content, type)))
+        return self
+
+    def attach_file(self, path: str | PathLike[str], name: str | None = None) -> Self:
+        """Attach a file, read now; raises OSError if that cannot be done."""
+        return self.attach(name or Path(path).name, Path(path).read_bytes())
 
     def greeting(self, text: str) -> Self:
         """How it begins."""
@@ -212,10 +249,13 @@ class MailMessage:
             return written
         if isinstance(written, Mapping):
             unknown = set(written) - {
-                "subject", "body", "html", "reply_to", "cc", "bcc", "from_address"
+                "subject", "body", "html", "reply_to", "cc", "bcc", "from_address",
+                "attachments",
             }  # fmt: skip
             if not unknown and written.get("subject"):
-                return cls(**written)
+                given = written.get("attachments") or ()
+                made = [Attachment.of(each) for each in given]
+                return cls(**{**written, "attachments": made})
         raise NotificationError(
             f"to_mail gave {written!r}: give a MailMessage or a dict with subject and body"
         )
