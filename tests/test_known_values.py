@@ -23,7 +23,7 @@ from so.support.settings import OFF, ON
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "k" * 32
-REFUSED = object()
+REFUSED = "REFUSED"  # a text: two processes of one test run must name a case alike
 
 
 @pytest.fixture
@@ -174,7 +174,9 @@ IN_A_CONNECTION = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("variable", "driver", "name", "table"), IN_A_CONNECTION, ids=str)
+@pytest.mark.parametrize(
+    ("variable", "driver", "name", "table"), IN_A_CONNECTION, ids=lambda one: str(one)[:24]
+)
 def test_connections_are_read_alike(said, variable, driver, name, table):
     key = f"database.connections.{driver}.{name}"
     for spelling, meaning in table.items():
