@@ -30,6 +30,7 @@ ORDER = (
     "openapi",
     "deployment",
     "backup-and-restore",
+    "air-gap",
     "operations-console",
     "reference",
 )

@@ -16,7 +16,7 @@ from so.console.output import Output
 from so.console.signature import Signature
 
 # They run until they are stopped, or need a file, users or a model; these words for the rest.
-NOT_CALLED = {"user:list", "user:sessions", "queue:work", "restore", "model:show"}
+NOT_CALLED = {"user:list", "user:sessions", "queue:work", "restore", "model:show", "bundle"}
 WORDS = {"queue:monitor": ["default"], "config:show": ["app"], "db:table": ["jobs"]}
 
 

@@ -6,6 +6,11 @@ name → (module in this package, class, one line for `list`). A test compares i
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "about": ("about", "About", "Show the application, its engine and its drivers"),
     "backup": ("backup", "Backup", "Write databases, uploads, keys and settings into one file"),
+    "bundle": (
+        "bundle",
+        "Bundle",
+        "Write the application into one file for a machine without a network",
+    ),
     "check": ("about", "Check", "Name every fault of this installation, exit 1 if there is one"),
     "down": ("maintenance", "Down", "Take this server down for maintenance"),
     "docs": ("docs", "Docs", "Read the guides, or search them"),
@@ -13,6 +18,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "new": ("new", "New", "Create a new application in a directory"),
     "openapi": ("docs", "OpenApi", "Write the OpenAPI document of the routes"),
     "restore": ("backup", "Restore", "Bring back what a backup holds, and check it"),
+    "upgrade": (
+        "bundle",
+        "UpgradeCommand",
+        "Bring a new version of the application here, or go back if it does not work",
+    ),
     "up": ("maintenance", "Up", "End the maintenance of this server"),
     "activity:anchor": (
         "activity",

@@ -1,0 +1,126 @@
+"""`bundle` and `upgrade`: an application to a machine without a network, and its next version."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from so.console.command import Command
+from so.errors import CommandError
+from so.release.bundle import Upgrade, write_bundle
+from so.release.sealed import UNFINISHED, Sealed, remove_leftovers
+from so.settings.app import AppSettings
+
+HEALTH_SECONDS = 10
+
+
+class Bundle(Command):
+    """Framework, application, guides and what they need, in one file with checksums."""
+
+    signature = (
+        "bundle {file? : Default: NAME-TIME.bundle.tar.gz in this folder} "
+        "{--wheel=* : A wheel to take along, such as that of the MySQL driver}"
+    )
+    description = "Write the application into one file for a machine without a network"
+
+    def handle(self) -> int:
+        """Write it; say how it is installed."""
+        name = self.app.settings(AppSettings).name
+        given = self.argument("file")
+        time = self.app.clock.now().strftime("%Y%m%d-%H%M%S")
+        stem = "".join(c if c.isalnum() else "-" for c in name.lower())
+        target = Path(str(given)) if given else Path(f"{stem}-{time}.bundle.tar.gz")
+        wheels = [Path(str(one)) for one in self.option("wheel")]
+        size = write_bundle(
+            self.app.base_path(), name, self.app.version(), target.resolve(), wheels
+        )
+        if self.wants_json:
+            self.json({"file": str(target), "bytes": size})
+            return 0
+        self.info(f"Bundled {name} in {target} ({size:,} bytes).")
+        self.line("On the other machine:")
+        self.line(f"  python3 -m tarfile -e {target.name} unpacked")
+        self.line("  python3 unpacked/install.py /srv/erp")
+        return 0
+
+
+class UpgradeCommand(Command):
+    """The new version in place, or the old one as it was."""
+
+    signature = (
+        "upgrade {file : What `bundle` wrote} "
+        "{--reload= : What makes the services take the new code, such as "
+        "`systemctl reload sixorbit-web`} "
+        "{--health= : An address that must answer 200 afterwards} "
+        "{--pretend : Show what changes, change nothing}"
+    )
+    description = "Bring a new version of the application here, or go back if it does not work"
+
+    def handle(self) -> int:
+        """Check, keep a copy, replace, migrate, reload, look; back again at the first failure."""
+        base = self.app.base_path()
+        time = self.app.clock.now().strftime("%Y%m%d-%H%M%S")
+        source = Sealed.read(Path(str(self.argument("file"))))
+        upgrade = Upgrade(base, source, self.app.storage_path(f"upgrades/{time}"))
+        remove_leftovers(base)
+        with tempfile.TemporaryDirectory(prefix=f"{UNFINISHED}{_pid()}-", dir=base) as folder:
+            source.extract(Path(folder))
+            for change in upgrade.changed_settings(Path(folder)):
+                self.line(f"setting {change}")
+            if self.option("pretend"):
+                return 0
+            upgrade.forward(Path(folder))
+        try:
+            self._prove(base)
+        except CommandError as error:
+            upgrade.back()
+            self._reload()
+            self.error(f"{error}")
+            self.error("The old version is back in its place.")
+            return 1
+        self.success(f"Upgraded. The version before is in {upgrade.kept}.")
+        return 0
+
+    def _prove(self, base: Path) -> None:
+        sixorbit = [sys.executable, str(base / "bin" / "sixorbit")]
+        self._run([*sixorbit, "db:install"], base)
+        self._run([*sixorbit, "migrate", "--force"], base)
+        self._run([*sixorbit, "route:list", "--json"], base)
+        self._reload()
+        url = self.option("health")
+        if url:
+            _require_200(str(url))
+
+    def _run(self, words: list[str], base: Path) -> None:
+        done = subprocess.run(  # noqa: S603 - this Python and our own commands
+            words, cwd=base, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()
+            raise CommandError(f"{' '.join(words[1:])} failed with the new version: {said}")
+
+    def _reload(self) -> None:
+        line = self.option("reload")
+        if line and subprocess.run(str(line), shell=True, check=False).returncode:  # noqa: S602 - typed by whoever runs it
+            raise CommandError(f"{line} failed")
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()
+
+
+def _require_200(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise CommandError(f"--health={url} is no address: it begins with http:// or https://")
+    try:
+        with urllib.request.urlopen(url, timeout=HEALTH_SECONDS) as answer:  # noqa: S310 - checked above
+            if answer.status != 200:
+                raise CommandError(f"{url} answered {answer.status}")
+    except (urllib.error.URLError, OSError) as error:
+        raise CommandError(f"{url} does not answer: {error}") from error

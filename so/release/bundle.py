@@ -1,0 +1,160 @@
+"""One file that carries an application to a machine without a network, and a new version of it.
+
+It holds the framework, the application, the guides, the driver's wheel where one is given, a list
+of what is inside (CycloneDX 1.5) and `install.py`, which needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from so.errors import ReleaseError
+from so.release.files import SKELETON, files_below
+from so.release.sealed import Sealed, remove_leftovers, sealed
+
+FORMAT = "bundle 1"
+# What belongs to a machine and not to an application, or is made anew.
+_LEFT_OUT = {"storage", "build", "dist", "node_modules", "vendor", "venv"}
+_KEPT = (".env", "storage", "vendor")  # of an installation, through every upgrade
+_VARIABLE = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]*)=([^#\n]*?)\s*(?:#.*)?$", re.MULTILINE)
+
+
+def application_files(base: Path) -> Iterator[tuple[str, Path]]:
+    """(name, file) of the application in *base*, and of the framework it runs on."""
+    framework = Path(__file__).resolve().parent.parent
+    skeleton = framework / "skeleton" if (framework / "skeleton").is_dir() else framework.parent
+    own = {entry.name for entry in base.iterdir()}
+    for entry in sorted(base.iterdir()):
+        hidden = entry.name.startswith(".") and entry.name != ".env.example"
+        if not hidden and entry.name not in _LEFT_OUT:
+            yield from ((f.relative_to(base).as_posix(), f) for f in files_below(entry))
+    if "so" not in own:
+        for file in files_below(framework):
+            name = file.relative_to(framework).as_posix()
+            if not name.startswith("skeleton/"):
+                yield f"so/{name}", file
+    for name in SKELETON:
+        if name.partition("/")[0] not in own:
+            found = files_below(skeleton / name)
+            yield from ((f.relative_to(skeleton).as_posix(), f) for f in found)
+
+
+def write_bundle(
+    base: Path, name: str, version: str, target: Path, wheels: Sequence[Path] = ()
+) -> int:
+    """Write *target*, with the framework of *version*; its size in bytes."""
+    for wheel in wheels:
+        if wheel.suffix != ".whl" or not wheel.is_file():
+            raise ReleaseError(f"{wheel} is no wheel: give a .whl file")
+    remove_leftovers(target.parent)
+    about = {"format": FORMAT, "application": name, "framework": version}
+    with sealed(target, about, mode=0o644) as archive:
+        for place, file in application_files(base):
+            archive.add(place, file, 0o755 if place.startswith("bin/") else 0o644)
+        for wheel in wheels:
+            archive.add(f"wheels/{wheel.name}", wheel, 0o644)
+        archive.add("install.py", Path(__file__).with_name("install.py"), 0o644)
+        archive.add_text(
+            "sbom.cdx.json", json.dumps(bill_of_materials(name, version, wheels), indent=1)
+        )
+    return target.stat().st_size
+
+
+def bill_of_materials(name: str, version: str, wheels: Iterable[Path]) -> dict[str, Any]:
+    """What a bundle is made of, as CycloneDX 1.5 says it."""
+    framework = {
+        "type": "framework",
+        "bom-ref": "so",
+        "name": "so-framework",
+        "version": version,
+        "licenses": [{"license": {"id": "MIT"}}],
+        "purl": f"pkg:pypi/so-framework@{version}",
+    }
+    parts = [framework, *map(_part, wheels)]
+    made_of = json.dumps([name, parts], sort_keys=True)
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, made_of)}",
+        "version": 1,
+        "metadata": {"component": {"type": "application", "bom-ref": "app", "name": name}},
+        "components": parts,
+        "dependencies": [
+            {"ref": "app", "dependsOn": [part["bom-ref"] for part in parts]},
+            *({"ref": part["bom-ref"], "dependsOn": []} for part in parts),
+        ],
+    }
+
+
+def _part(wheel: Path) -> dict[str, Any]:
+    name, version = [*wheel.name.split("-"), "0"][:2]
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return {
+        "type": "library",
+        "bom-ref": wheel.name,
+        "name": name.replace("_", "-"),
+        "version": version,
+        "purl": f"pkg:pypi/{name.replace('_', '-').lower()}@{version}",
+        "hashes": [{"alg": "SHA-256", "content": digest}],
+    }
+
+
+@dataclass
+class Upgrade:
+    """A new version for the installation in *base*; `back()` undoes what `forward()` did."""
+
+    base: Path
+    source: Sealed
+    kept: Path
+    """Where the old version goes."""
+    moved: list[str] = field(default_factory=list)
+    placed: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.source.manifest.get("format") != FORMAT:
+            raise ReleaseError(f"{self.source.path} is no bundle: `sixorbit bundle` writes one")
+        if not (self.base / "so").is_dir() or not (self.base / "bin" / "sixorbit").is_file():
+            raise ReleaseError(f"{self.base} is no installation: so/ or bin/sixorbit is missing")
+
+    def changed_settings(self, folder: Path) -> list[str]:
+        """Which variables come, go, or have another default, by the two .env.example."""
+        old, new = (_variables(place / ".env.example") for place in (self.base, folder))
+        found = [f"new: {name}={value}" for name, value in new.items() if name not in old]
+        found += [f"gone: {name}" for name in old if name not in new]
+        both = [name for name in new if name in old and old[name] != new[name]]
+        return [*found, *(f"changed: {name}={old[name]} is now {new[name]}" for name in both)]
+
+    def forward(self, folder: Path) -> None:
+        """Put the new version in place of the old one, which is kept."""
+        for entry in sorted(folder.iterdir()):
+            if entry.name in (*_KEPT, "install.py", "sbom.cdx.json", "wheels"):
+                continue
+            here = self.base / entry.name
+            if here.exists():
+                self.kept.mkdir(parents=True, exist_ok=True)
+                shutil.move(here, self.kept / entry.name)
+                self.moved.append(entry.name)
+            shutil.move(entry, here)
+            self.placed.append(entry.name)
+
+    def back(self) -> None:
+        """The old version again."""
+        for name in reversed(self.placed):
+            here = self.base / name
+            shutil.rmtree(here) if here.is_dir() else here.unlink()
+        for name in self.moved:
+            shutil.move(self.kept / name, self.base / name)
+        self.placed, self.moved = [], []
+
+
+def _variables(file: Path) -> dict[str, str]:
+    text = file.read_text("utf-8") if file.is_file() else ""
+    return {name: value.strip() for name, value in _VARIABLE.findall(text)}

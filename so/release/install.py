@@ -1,0 +1,91 @@
+"""Installs the bundle it came in: python3 install.py /srv/erp
+
+It needs nothing but Python 3.11, and no network. Every file is checked against MANIFEST.json first;
+nothing is written into a folder that has something in it.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - in words that every Python understands
+    sys.exit("SixOrbit needs Python 3.11 or newer; this is %d.%d" % sys.version_info[:2])  # noqa: UP031
+
+import compileall
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+OURS = ("MANIFEST.json", "install.py", "sbom.cdx.json", "wheels")
+
+
+def main(words: list[str]) -> int:
+    """Check, copy, compile, say what comes next."""
+    source = Path(__file__).resolve().parent
+    if len(words) != 1:
+        return told("say where to: python3 install.py /srv/erp", 2)
+    target = Path(words[0]).resolve()
+    manifest = json.loads((source / "MANIFEST.json").read_text("utf-8"))
+    files = manifest["files"].items()
+    changed = [name for name, about in files if not is_whole(source / name, about)]
+    if changed:
+        return told(f"{changed[0]} is missing or was changed: unpack the bundle anew", 1)
+    if target.exists() and any(target.iterdir()):
+        return told(f"{target} is not empty: `sixorbit upgrade` brings a new version there", 1)
+    copy(source, target, manifest["files"])
+    if not with_driver(source, target):
+        return told("the driver could not be installed: is pip there?", 1)
+    make_settings(target)
+    sys.stdout.write(
+        f"Installed {manifest['application']} in {target}.\n"
+        f"Next: edit {target / '.env'} (APP_ENV=production, the database), then\n"
+        f"  cd {target} && bin/sixorbit db:install && bin/sixorbit migrate --force\n"
+        "  bin/sixorbit check\n"
+        "docs/deployment.md tells how it becomes services.\n"
+    )
+    return 0
+
+
+def is_whole(file: Path, about: dict[str, object]) -> bool:
+    """Whether *file* is as the manifest says."""
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == about["sha256"]
+
+
+def copy(source: Path, target: Path, names: dict[str, object]) -> None:
+    """The application's files into their place, compiled: services may not write there."""
+    for name in names:
+        if name.partition("/")[0] not in OURS:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, target / name)
+    (target / "bin" / "sixorbit").chmod(0o755)  # whatever unpacked it
+    for folder in ("storage/logs", "storage/app"):
+        (target / folder).mkdir(parents=True, exist_ok=True)
+    compileall.compile_dir(str(target / "so"), quiet=2)
+
+
+def with_driver(source: Path, target: Path) -> bool:
+    """Install the wheels that came along into `vendor/`; False if that failed."""
+    wheels = sorted(map(str, (source / "wheels").glob("*.whl")))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    words = [*pip, "--target", str(target / "vendor"), *wheels]
+    return not wheels or subprocess.run(words, check=False).returncode == 0  # noqa: S603
+
+
+def make_settings(target: Path) -> None:
+    """`.env` from the example, with a key of its own."""
+    file = target / ".env"
+    if not file.exists():
+        shutil.copyfile(target / ".env.example", file)
+        file.chmod(0o600)
+        words = [sys.executable, str(target / "bin" / "sixorbit"), "key:generate"]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+
+
+def told(text: str, code: int) -> int:
+    """Say what is wrong."""
+    sys.stderr.write(f"{text}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

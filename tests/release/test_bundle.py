@@ -1,0 +1,228 @@
+"""A bundle: made here, installed there with Python alone, and brought up to date, or back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from so.release.sealed import Sealed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*words: object, cwd: Path | str = "/", **env: str) -> subprocess.CompletedProcess[str]:
+    """Python without any installed package."""
+    command = [sys.executable, "-S", *map(str, words)]
+    environ = {"PATH": os.environ["PATH"], **env}
+    return subprocess.run(
+        command, cwd=cwd, env=environ, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def erp(tmp_path_factory) -> Path:
+    """An application made by `new`, with something that must not travel."""
+    base = tmp_path_factory.mktemp("made") / "erp"
+    assert run(ROOT / "bin" / "sixorbit", "new", base).returncode == 0
+    (base / "storage" / "secret.txt").write_text("stays here")
+    (base / ".git").mkdir()
+    return base
+
+
+@pytest.fixture(scope="module")
+def bundle(erp, tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("bundle") / "erp.bundle.tar.gz"
+    done = run(erp / "bin" / "sixorbit", "bundle", file, cwd=erp)
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+@pytest.fixture
+def unpacked(bundle, tmp_path) -> Path:
+    with tarfile.open(bundle) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    return tmp_path / "unpacked"
+
+
+@pytest.fixture
+def installed(unpacked, tmp_path) -> Path:
+    done = run(unpacked / "install.py", tmp_path / "srv")
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "srv"
+
+
+def test_it_holds_application_framework_and_guides_and_nothing_of_the_machine(bundle):
+    files = set(Sealed.read(bundle).manifest["files"])
+
+    assert {
+        "so/__init__.py",
+        "app/routes.py",
+        "config/app.py",
+        "bin/sixorbit",
+        "install.py",
+    } <= files
+    assert {"docs/deployment.md", ".env.example", "sbom.cdx.json"} <= files
+    assert [name for name in files if name.startswith(("storage", ".git", ".env"))] == [
+        ".env.example"
+    ]
+
+
+def test_it_says_what_it_is_made_of(bundle, unpacked):
+    bill = json.loads((unpacked / "sbom.cdx.json").read_text())
+
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    assert [part["name"] for part in bill["components"]] == ["so-framework"]
+
+
+def test_what_was_installed_is_sound_and_serves(installed):
+    sixorbit = installed / "bin" / "sixorbit"
+
+    for command in (["db:install"], ["migrate", "--force"], ["check"], ["route:list"]):
+        done = run(sixorbit, *command, cwd=installed)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    assert (installed / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_was_changed_on_the_way_is_named(unpacked, tmp_path):
+    (unpacked / "so" / "errors.py").write_text("")
+
+    done = run(unpacked / "install.py", tmp_path / "srv")
+
+    assert done.returncode == 1
+    assert "so/errors.py is missing or was changed" in done.stderr
+    assert not (tmp_path / "srv").exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(unpacked, tmp_path):
+    (tmp_path / "srv").mkdir()
+    (tmp_path / "srv" / "mine").write_text("")
+
+    done = run(unpacked / "install.py", tmp_path / "srv")
+
+    assert (done.returncode, "is not empty" in done.stderr) == (1, True)
+
+
+def test_a_wheel_comes_along_and_is_found(erp, tmp_path):
+    wheel = tmp_path / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny.py", "answer = 42\n")
+        about = "tiny-1.0.dist-info/"
+        archive.writestr(about + "METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr(
+            about + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(about + "RECORD", "")
+    file = tmp_path / "x.tar.gz"
+    assert (
+        run(erp / "bin" / "sixorbit", "bundle", file, f"--wheel={wheel}", cwd=erp).returncode == 0
+    )
+    with tarfile.open(file) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+
+    done = subprocess.run(
+        [sys.executable, tmp_path / "unpacked" / "install.py", tmp_path / "srv"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    shell = run(tmp_path / "srv/bin/sixorbit", "shell", "--execute=import tiny; print(tiny.answer)")
+    assert "42" in shell.stdout
+    bill = json.loads((tmp_path / "unpacked" / "sbom.cdx.json").read_text())
+    assert [part["name"] for part in bill["components"]] == ["so-framework", "tiny"]
+
+
+# --- upgrade --------------------------------------------------------------------------------------
+
+
+def changed(erp: Path, tmp_path: Path, **files: str) -> Path:
+    """A bundle of *erp* with other files in it."""
+    import shutil
+
+    copy = tmp_path / "next"
+    shutil.copytree(erp, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in files.items():
+        (copy / name.replace("__", "/").replace("_py", ".py").replace("_sql", ".sql")).write_text(
+            text
+        )
+    with (copy / ".env.example").open("a") as file:
+        file.write("\nBRAND_NEW=7\n")
+    target = tmp_path / "next.bundle.tar.gz"
+    assert run(copy / "bin" / "sixorbit", "bundle", target, cwd=copy).returncode == 0
+    return target
+
+
+def test_a_new_version_takes_the_place_of_the_old_one_which_is_kept(erp, installed, tmp_path):
+    (installed / "storage" / "app" / "upload.txt").write_text("mine")
+    before = (installed / ".env").read_bytes()
+    file = changed(
+        erp, tmp_path, app__routes_py='"""New."""\n',
+        **{"database__migrations__2026_01_01_000000_new_sql": "create table novelties (id int);\n"},
+    )  # fmt: skip
+
+    done = run(installed / "bin/sixorbit", "upgrade", file, cwd=installed)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "setting new: BRAND_NEW=7" in done.stdout
+    assert (installed / "app" / "routes.py").read_text() == '"""New."""\n'
+    assert (installed / ".env").read_bytes() == before
+    assert (installed / "storage" / "app" / "upload.txt").read_text() == "mine"
+    (kept,) = (installed / "storage" / "upgrades").iterdir()
+    assert "def home" in (kept / "app" / "routes.py").read_text()
+    assert run(installed / "bin/sixorbit", "db:table", "novelties", cwd=installed).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"app__routes_py": "def (\n"},
+        {"database__migrations__2026_01_01_000000_bad_sql": "create nonsense;\n"},
+    ],
+)
+def test_a_version_that_does_not_work_gives_way_to_the_old_one(erp, installed, tmp_path, files):
+    done = run(
+        installed / "bin/sixorbit", "upgrade", changed(erp, tmp_path, **files), cwd=installed
+    )
+
+    assert done.returncode == 1
+    assert "The old version is back in its place." in done.stderr
+    assert "def home" in (installed / "app" / "routes.py").read_text()
+    assert run(installed / "bin/sixorbit", "route:list", cwd=installed).returncode == 0
+    assert not list(installed.glob(".unfinished*"))
+
+
+def test_a_version_without_a_pulse_gives_way_as_well(erp, installed, tmp_path):
+    done = run(
+        installed / "bin/sixorbit", "upgrade", changed(erp, tmp_path),
+        "--health=http://127.0.0.1:9/", cwd=installed,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+
+
+def test_pretending_shows_the_settings_and_changes_nothing(erp, installed, tmp_path):
+    before = (installed / "app" / "routes.py").stat().st_mtime_ns
+
+    done = run(
+        installed / "bin/sixorbit", "upgrade", changed(erp, tmp_path), "--pretend", cwd=installed
+    )
+
+    assert (done.returncode, "BRAND_NEW" in done.stdout) == (0, True)
+    assert (installed / "app" / "routes.py").stat().st_mtime_ns == before
+
+
+def test_another_file_is_no_bundle(installed, tmp_path):
+    (tmp_path / "x.tar.gz").write_bytes(b"nothing")
+
+    done = run(installed / "bin/sixorbit", "upgrade", tmp_path / "x.tar.gz", cwd=installed)
+
+    assert done.returncode == 1
+    assert "damaged or was cut off" in done.stderr
