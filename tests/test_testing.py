@@ -401,7 +401,7 @@ def test_without_arguments_it_is_the_clock_of_the_application(monkeypatch):
 
 
 def test_a_fake_takes_the_place_of_the_real_thing(monkeypatch):
-    monkeypatch.setitem(current._providers, "clock", Clock)
+    monkeypatch.setitem(current._provided, "clock", Clock)
 
     with fake("notifications") as sent:
         sent.assert_nothing_sent()

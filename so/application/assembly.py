@@ -476,7 +476,8 @@ def make_factories(app: App) -> Callable[[], None]:
             spec = importlib.util.spec_from_file_location(f"factories.{file.stem}", file)
             assert spec is not None
             assert spec.loader is not None
-            spec.loader.exec_module(importlib.util.module_from_spec(spec))
+            with app.own_modules():  # its models are of this application, and of no other
+                spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
     return read
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from so.db.connection import Connection
+from so.support.ids import token
 from so.systems.auth import PasswordHasher
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,7 +201,7 @@ def places(tmp_path, mysql_config):
     """Two folders with the same `.env` and nothing else in common."""
     env = "\n".join(
         [
-            "APP_ENV=production", f"APP_KEY={'k' * 40}", "DB_CONNECTION=mysql",
+            "APP_ENV=production", f"APP_KEY={token(32)}", "DB_CONNECTION=mysql",
             f"DB_HOST={mysql_config['host']}", f"DB_PORT={mysql_config['port']}",
             f"DB_DATABASE={mysql_config['database']}", f"DB_USERNAME={mysql_config['username']}",
             f"DB_PASSWORD={mysql_config['password']}", "SESSION_SECURE_COOKIE=false",

@@ -538,5 +538,5 @@ def test_the_class_may_name_its_connection(invoices: Database, tmp_path: Any) ->
 
 
 def test_without_a_database_the_error_says_what_to_do() -> None:
-    with pytest.raises(RuntimeError, match=r"bind\(Database"):
+    with pytest.raises(RuntimeError, match="no db is running"):
         Invoice.count()

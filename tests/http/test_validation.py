@@ -684,7 +684,7 @@ def test_a_column_is_named_after_the_field():
 
 def test_a_validator_finds_the_database_of_the_running_application(monkeypatch):
     monkeypatch.setitem(
-        current._providers, "validator", lambda: Validation(FakePresence(users=["a"]), Clock(0.0))
+        current._provided, "validator", lambda: Validation(FakePresence(users=["a"]), Clock(0.0))
     )
 
     assert Validator({"a": "a"}, {"a": "unique:users"}).fails()
@@ -693,7 +693,7 @@ def test_a_validator_finds_the_database_of_the_running_application(monkeypatch):
 
 
 def test_a_validator_works_without_an_application(monkeypatch):
-    monkeypatch.delitem(current._providers, "validator", raising=False)
+    monkeypatch.delitem(current._provided, "validator", raising=False)
 
     assert Validator({"a": "2001-01-01"}, {"a": "before:today"}).passes()
     with pytest.raises(ConfigError, match=re.escape("presence=DatabasePresence(db)")):

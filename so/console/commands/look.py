@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
 from collections.abc import Iterator
 from typing import Any
@@ -163,22 +162,24 @@ class EventList(Command):
 
 def models_of(app: Any) -> dict[str, Any]:
     """The models of the application by name, its modules imported for it."""
-    for module in _modules(app):
-        importlib.import_module(module)
-    return {cls.__name__: cls for cls in _below(Model) if not cls.__module__.startswith("so.")}
+    found = {}
+    for name in _modules(app):
+        module = app.import_module(name)
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Model) and value.__module__ == name:
+                found[value.__name__] = value
+    return found
 
 
 def _modules(app: Any) -> Iterator[str]:
-    package = app.import_module("app") if (app.base_path("app") / "__init__.py").is_file() else None
-    for info in pkgutil.walk_packages(getattr(package, "__path__", []), "app."):
-        if "models" in info.name.split("."):
+    has_package = (app.base_path("app") / "__init__.py").is_file()
+    package = app.import_module("app") if has_package else None
+    for info in pkgutil.iter_modules(getattr(package, "__path__", []), "app."):
+        if info.name == "app.models":
             yield info.name
-
-
-def _below(cls: Any) -> Iterator[Any]:
-    for one in cls.__subclasses__():
-        yield one
-        yield from _below(one)
+            models = app.import_module(info.name)
+            inner = pkgutil.iter_modules(getattr(models, "__path__", []), "app.models.")
+            yield from (one.name for one in inner)
 
 
 def listeners_of(cls: Any) -> Iterator[tuple[str, str]]:

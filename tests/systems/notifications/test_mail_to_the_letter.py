@@ -308,11 +308,11 @@ def test_a_notification_that_names_no_channel_goes_nowhere(service, outbox, ada,
 
 @pytest.mark.parametrize("named", ["mail", ["mail", "", None, "mail"], ("mail",)])
 def test_a_channel_that_is_named_twice_is_used_once(service, outbox, ada, named):
-    class Told(OrderShipped):
+    class ToldOnce(OrderShipped):
         def via(self):
             return named
 
-    ada.notify(Told(1))
+    ada.notify(ToldOnce(1))
 
     assert len(outbox.mails) == 1
 

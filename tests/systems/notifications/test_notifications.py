@@ -160,14 +160,14 @@ def test_should_send_leaves_a_channel_out(ada, outbox):
 
 
 def test_a_muted_category_is_not_heard_unless_it_is_critical(ada):
-    class Alarm(OrderShipped):
+    class Siren(OrderShipped):
         critical = True
 
     ada.mute("orders", "database")
     ada.mute("orders", "database")
     ada.notify(OrderShipped(1))
     assert ada.unread_count() == 0
-    ada.notify(Alarm(2))
+    ada.notify(Siren(2))
     assert ada.unread_count() == 1
     ada.unmute("orders", "database")
     ada.notify(OrderShipped(3))
