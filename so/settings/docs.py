@@ -28,6 +28,7 @@ ORDER = (
     "console",
     "testing",
     "openapi",
+    "architecture",
     "deployment",
     "backup-and-restore",
     "air-gap",
