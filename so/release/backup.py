@@ -90,6 +90,9 @@ class Restoration:
     moved: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        # Of this run alone: what an earlier one has moved aside is never written over.
+        now = datetime.now(UTC)
+        self.aside = self.into / "storage" / f"before-restore-{now:%Y%m%d-%H%M%S-%f}"
         unknown = [part for part in self.parts if part not in PARTS]
         if unknown:
             raise ReleaseError(f"there is no part {unknown[0]!r}: {', '.join(PARTS)}")
@@ -156,8 +159,7 @@ class Restoration:
         # A database's journal belongs to it: left behind, it would be played into the new one.
         for old in (place, *(place.with_name(place.name + tail) for tail in ("-wal", "-shm"))):
             if old.exists():
-                home = self.into / "storage" / f"before-restore-{os.getpid()}"
-                aside = home / str(self._top(old)).lstrip("/")
+                aside = self.aside / str(self._top(old)).lstrip("/")
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(old, aside)
                 self.moved.append(aside)

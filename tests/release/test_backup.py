@@ -157,12 +157,22 @@ def test_with_force_what_was_there_is_moved_aside_and_kept(place):
     assert items(place, place.base, {}) == ROWS
     assert "Moved aside: " in done.stdout
     kept = [f for f in (place.base / "storage").glob("before-restore-*/**/*.sqlite")]
-    dumped = list((place.base / "storage").glob("before-restore-*.sql"))
+    dumped = list((place.base / "storage").glob("before-restore-*/*.sql"))
     if place.connection["driver"] == "sqlite":
         with Connection(str(kept[0])) as db:
             assert db.scalar("select name from items limit 1") == "newer"
     else:
         assert "'newer'" in dumped[0].read_text("utf-8")
+
+
+def test_what_one_restore_moved_aside_is_not_touched_by_the_next(place):
+    file = backed_up(place)
+    for name in ("first", "second"):
+        with place.open() as db:
+            db.statement(f"update items set name = '{name}'")
+        assert place.run("restore", file, "--force").returncode == 0
+
+    assert len(list((place.base / "storage").glob("before-restore-*"))) == 2
 
 
 def test_only_one_part_can_be_restored(place):

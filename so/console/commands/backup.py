@@ -205,11 +205,10 @@ def _make_room(run: Restoration, name: str, connection: Connection) -> None:
             f"database {connection.config['database']!r} has {len(tables)} tables: name an empty "
             "one in DB_DATABASE, or use --force, which dumps them into storage/ first"
         )
-    kept = run.into / "storage" / f"before-restore-{name}.sql"
-    if not run.was_interrupted() or not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        dumps.dump(connection, kept)
-        run.moved.append(kept)
+    kept = run.aside / f"{name}.sql"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    dumps.dump(connection, kept)
+    run.moved.append(kept)
     run.begin()
     drop_all(connection)
 
