@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from so.errors import ActivityError
 from so.support.current import current
-from so.systems.activity import naming, timeline
+from so.systems.activity import timeline
 from so.systems.activity.bulk import Bulk
 from so.systems.activity.context import is_unaudited
 from so.systems.activity.entries import Entries, as_stored
-from so.systems.activity.model import Activity
+from so.systems.activity.model import Activity, audited
 
 if TYPE_CHECKING:
     from so.systems.activity.log import ActivityLog
@@ -78,7 +78,7 @@ class LogsActivity:
 
     @classmethod
     def _defined(cls) -> None:
-        naming.know(cls)
+        audited.know(cls.type_alias, cls)  # type: ignore[attr-defined]
         known = (*EVENTS, *PAIRS, READ)
         unknown = [name for name in cls.log_events if name not in known]
         if unknown:

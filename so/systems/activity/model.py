@@ -9,8 +9,15 @@ from typing import Any
 
 from so.db.model import Model, eager, relation
 from so.db.relations.belongs_to import BelongsTo, MorphTo
-from so.errors import RelationError
-from so.systems.activity.naming import audited
+from so.errors import ActivityError, RelationError
+from so.support.naming import Names
+
+audited = Names(
+    ActivityError,
+    "in the trail, and would share one history",
+    lambda cls, other: (cls.table, cls.connection) == (other.table, other.connection),
+)
+"""The classes that log; two of one table may share their name, as they share their rows."""
 
 
 class Activity(Model):
@@ -83,7 +90,7 @@ def _class(alias: str | None) -> Any:
     if alias is None:
         return None
     with contextlib.suppress(RelationError):
-        return audited(alias) or Model.for_alias(alias)
+        return audited.find(alias) or Model.for_alias(alias)
     return None
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import mimetypes
 import re
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -14,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from so.errors import NotificationError
 from so.support.markup import h, join
+from so.support.naming import Names
 from so.support.signatures import arity
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+", re.IGNORECASE)
@@ -36,7 +35,7 @@ class Notification:
     subject: Any = None  # the model it is about
     dedupe_key: str | None = None  # told once a class, recipient and key, through each channel
     resendable: bool = True  # False: it holds a secret, and is not kept when it could not be sent
-    _classes: ClassVar[dict[str, weakref.ref[type[Notification]]]] = {}
+    _classes: ClassVar[Names] = Names(NotificationError, "in inboxes and jobs")
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -46,29 +45,7 @@ class Notification:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._refuse_a_rival()
-        Notification._classes[cls.alias()] = weakref.ref(cls)
-
-    @classmethod
-    def _refuse_a_rival(cls) -> None:
-        """Two of one name would share their rows, and a job of one would come back as the other."""
-        if cls._rival() is not None:
-            gc.collect()  # a class is in a cycle with itself: it outlives the last who held it
-        other = cls._rival()
-        if other is not None:
-            raise NotificationError(
-                f"{_full(cls)} and {_full(other)} are both called {cls.alias()!r} in inboxes and "
-                "jobs: set type_alias on one of them"
-            )
-
-    @classmethod
-    def _rival(cls) -> type[Notification] | None:
-        """Another class of this alias in another module; a module that is loaded anew has none."""
-        ref = Notification._classes.get(cls.alias())
-        known = ref() if ref is not None else None
-        if known is None or known.__module__ == cls.__module__ or issubclass(cls, known):
-            return None
-        return known
+        Notification._classes.know(cls.alias(), cls)
 
     @classmethod
     def alias(cls) -> str:
@@ -79,8 +56,7 @@ class Notification:
     @classmethod
     def for_alias(cls, alias: str) -> type[Notification]:
         """The class called *alias*; only classes that were defined can be found."""
-        ref = Notification._classes.get(alias)
-        found = ref() if ref is not None else None
+        found: type[Notification] | None = Notification._classes.find(alias)
         if found is None:
             raise NotificationError(
                 f"unknown notification {alias!r}: import the module that defines it"
@@ -148,10 +124,6 @@ class Notification:
             f"{type(self).__name__} has no to_{channel}(notifiable): write it, or leave "
             f"{channel!r} out of via()"
         )
-
-
-def _full(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _same(one: Any, other: Any) -> bool:
