@@ -47,6 +47,7 @@ _from(
     "request redirect back response json abort abort_if abort_unless old csrf_token csrf_field"
     " method_field e",
 )
+_from("so.edge.local", "local")
 _from("so.http.validation", "Rule")
 _from("so.http.rules", "rules responds")
 _from("so.support.markup", "Markup h")

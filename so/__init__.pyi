@@ -26,6 +26,7 @@ from so.db.model import relation as relation
 from so.db.query import Query as Query
 from so.db.rows import Collection as Collection
 from so.db.rows import Row as Row
+from so.edge.local import local as local
 from so.errors import AuthenticationException as AuthenticationException
 from so.errors import AuthorizationException as AuthorizationException
 from so.errors import BadRequest as BadRequest

@@ -62,6 +62,14 @@ def make_signer(app: App) -> Any:
     return Signer(_key(app), *app.settings(AppSettings).previous_keys)
 
 
+def make_formats(app: App) -> Any:
+    """How numbers and dates are written for whoever says nothing else."""
+    from so.support.formats import Formats
+
+    settings = app.settings(AppSettings)
+    return Formats(settings.locale, settings.timezone)
+
+
 def _key(app: App) -> str:
     """APP_KEY; outside production a missing one is made and kept in storage/."""
     key: str | None = app.settings(AppSettings).key
@@ -586,6 +594,7 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "logger": make_logger,
     "maintenance": make_maintenance,
     "signer": make_signer,
+    "formats": make_formats,
     "db": make_db,
     "job_codec": make_job_codec,
     "cache_codec": make_cache_codec,

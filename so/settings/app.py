@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from so.support.formats import LOCALES
 from so.support.settings import Settings, choice, listed, switch, text
 
 ENVIRONMENTS = ("production", "staging", "local", "testing")
@@ -35,6 +36,15 @@ class AppSettings(Settings, topic="app", others=True):
     )
     previous_keys: tuple[str, ...] = listed(
         (), "APP_PREVIOUS_KEYS", "still accepted after a change of the key", secret=True
+    )
+    locale: str = choice(
+        "en",
+        "APP_LOCALE",
+        "how numbers and dates are written for whoever says nothing else, such as de-DE",
+        of=LOCALES,
+    )
+    timezone: str = text(
+        "UTC", "APP_TIMEZONE", "whose clock pages show, such as Europe/Berlin; stored is UTC"
     )
     storage: str = text("storage", "APP_STORAGE", "folder for everything that is written")
     providers: tuple[Any, ...] = listed((), None, "registered in this order, then booted")
