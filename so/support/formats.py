@@ -93,7 +93,7 @@ LOCALES: dict[str, Locale] = {
 class Formats:
     """One person's way of writing: a locale's, and the clock of a zone. Nothing gives ``""``."""
 
-    locale: str = "en"
+    locale: str
     zone: str = "UTC"
 
     def __post_init__(self) -> None:

@@ -69,7 +69,7 @@ def test_midnight_and_noon_are_twelve_on_a_clock_of_twelve_hours():
 
 
 def test_nothing_is_written_as_nothing():
-    formats = Formats()
+    formats = Formats("en")
 
     assert {formats.number(None), formats.date(None), formats.moment(None)} == {""}
 
@@ -77,7 +77,7 @@ def test_nothing_is_written_as_nothing():
 @pytest.mark.parametrize("value", ["x", "1,5", "nan", float("inf"), Decimal("sNaN")])
 def test_what_is_no_number_is_refused(value):
     with pytest.raises(ValueError, match="is no number"):
-        Formats().number(value)
+        Formats("en").number(value)
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_what_is_no_number_is_refused(value):
 )
 def test_a_locale_or_zone_that_there_is_not_is_named_with_the_mend(given, told):
     with pytest.raises(ConfigError, match=told):
-        Formats(**given)
+        Formats(**{"locale": "en", **given})
