@@ -23,8 +23,8 @@ from so.server.outgoing import Budget, Outgoing
 from so.server.wire import Head, RequestParser
 
 # States; the first two read. READING covers heads and idle keep-alive, APPLICATION also the wait
-# for a thread.
-READING, BODY, APPLICATION, WRITING, LINGERING, CLOSED = range(6)
+# for a thread; HELD is an answer that goes on without one (so/server/held.py).
+READING, BODY, APPLICATION, WRITING, LINGERING, HELD, CLOSED = range(7)
 
 # The end of what the client sends, also behind bytes nobody has read yet.
 _RDHUP = getattr(select, "POLLRDHUP", 0)
@@ -117,6 +117,7 @@ class Connection:
         "exchange",
         "fd",
         "head",
+        "held",
         "link",
         "moved",
         "outgoing",
@@ -160,6 +161,8 @@ class Connection:
         self.head: Head | None = None
         self.body: Body | None = None
         self.exchange: Any = None
+        # The answer that goes on after its request.
+        self.held: Any = None
         # Close when everything is sent / at once.
         self.closes = False
         self.broken = False

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from enum import Enum
 
-from so.server.connection import APPLICATION, BODY, LINGERING, READING, WRITING, Connection
+from so.server.connection import (
+    APPLICATION,
+    BODY,
+    HELD,
+    LINGERING,
+    READING,
+    WRITING,
+    Connection,
+)
 from so.server.limits import Limits
 
 # How long what a client still sends after a refusal is awaited, and read at all.
@@ -48,6 +56,9 @@ def due(
         return Due.TIME_OUT if late else None
     if state == WRITING:
         return Due.DROP if _is_unread(connection, seconds, now, limits) else None
+    if state == HELD:
+        is_stuck = connection.outgoing and seconds >= limits.write_seconds
+        return Due.DROP if is_stuck else None
     if state == LINGERING:
         longest = LINGER_SECONDS if draining else LONGEST_LINGER_SECONDS
         late = seconds >= LINGER_SECONDS or now - connection.begun >= longest

@@ -20,6 +20,7 @@ from so.errors import ServerError
 from so.server.answers import date
 from so.server.connection import Application, ClientGone, Connection
 from so.server.deadlines import ASK_SECONDS
+from so.server.held import Held
 from so.server.limits import Limits
 from so.server.wire import Head
 
@@ -32,6 +33,8 @@ _STATUS = re.compile(r"[2-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 _KEPT = 512
 _JOIN_BYTES = 64 * 1024
 _SLICE_BYTES = 512 * 1024
+# A response of this size is on its way as a whole: TCP sends so much without waiting for an answer.
+_FLIGHT_BYTES = 8192
 # How fast a response is written to a file at most: the other threads want the interpreter, too.
 _SPOOL_BYTES_PER_SECOND = 200 * 1024 * 1024
 
@@ -98,6 +101,8 @@ class Service(Protocol):
 
     def step_aside(self, number: int) -> bool: ...
 
+    def offer(self) -> Held | None: ...
+
 
 class Exchange:
     """See the module. `run()` never raises; the outcome is in the connection and in here."""
@@ -109,6 +114,7 @@ class Exchange:
         "_handed_over",
         "_head_sent",
         "_headers",
+        "_held",
         "_left",
         "_mode",
         "_service",
@@ -145,6 +151,7 @@ class Exchange:
         self._left: int | None = None
         self._mode = ""
         self._handed_over = False
+        self._held: Held | None = None
         # Whoever takes the only item may begin the response: this exchange, or the watch.
         self._claim = [True]
 
@@ -153,6 +160,7 @@ class Exchange:
     def _environ(self) -> dict[str, Any]:
         environ = environ_of(self._connection, self.head)
         environ["so.abort"] = self.abort
+        environ["so.hold"] = self.hold
         return environ
 
     def run(self) -> None:
@@ -172,6 +180,8 @@ class Exchange:
             close = getattr(result, "close", None)
             if close is not None and not self._handed_over:
                 self._close(close)
+            if self._held is not None and self._connection.held is None:
+                self._held.is_open = False  # it answered something else after all
 
     def _close(self, close: Callable[[], object]) -> None:
         try:
@@ -233,6 +243,15 @@ class Exchange:
         `environ["so.abort"]`, for a source that breaks half way.
         """
         self._connection.cut()
+
+    def hold(self) -> Held | None:
+        """Keep the response open when its stream has ended; None where that can't be.
+
+        `environ["so.hold"]`, for an application that will have more to say: so/server/held.py.
+        """
+        if self._held is None and self.head.method != "HEAD":
+            self._held = self._service.offer()
+        return self._held
 
     # --- the response ----------------------------------------------------------------------------
 
@@ -308,6 +327,9 @@ class Exchange:
         if not self._head_sent:
             # Nothing but empty pieces: the length is known after all.
             self._connection.push(self._begin(0))
+        elif self._held is not None and self._mode in ("chunked", "close"):
+            self._held.is_chunked = self._mode == "chunked"
+            self._connection.held = self._held
         elif self._mode == "chunked":
             self._connection.push(b"0\r\n\r\n")
         self._check_end()
@@ -379,6 +401,11 @@ class Exchange:
         connection.push(b"")
 
     # --- the head of the response ----------------------------------------------------------------
+
+    @property
+    def ends_plainly(self) -> bool:
+        """Whether the client asked for the end, and has a response nothing can take from it."""
+        return not self.head.keep_alive and self.sent <= _FLIGHT_BYTES
 
     @property
     def has_begun(self) -> bool:

@@ -27,6 +27,7 @@ from so.server.connection import (
     APPLICATION,
     BODY,
     CLOSED,
+    HELD,
     LINGERING,
     READING,
     WRITING,
@@ -38,6 +39,7 @@ from so.server.connection import (
 )
 from so.server.deadlines import LAST_CALL_SECONDS, Due, due
 from so.server.exchange import Exchange, environ_of
+from so.server.held import Keeper
 from so.server.limits import Limits
 from so.server.links import Link, TlsLink, is_silent
 from so.server.outgoing import Budget
@@ -59,8 +61,6 @@ _SWEEP_SECONDS = 0.5
 _FAILED_SECONDS = 0.05
 # How long before the grace ends whatever is still there is brought to an end.
 _FAREWELL_SECONDS = 1.0
-# A response of this size is on its way as a whole: TCP sends so much without waiting for an answer.
-_FLIGHT_BYTES = 8192
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,14 @@ class Loop:
             settle=self._give_back,
         )
         self._running: dict[int, Exchange] = {}
+        held = setup.limits.held
+        self._keeper = Keeper(held, self._wake, self._arm, self._drop, self._finish)
+        self.offer = self._keeper.offer
+        self._acts = {
+            APPLICATION: self._look_away,
+            WRITING: self._write,
+            LINGERING: self._linger,
+        }
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -142,7 +150,7 @@ class Loop:
 
     def _begin_round(self) -> None:
         self._polling = True
-        pending = self._returned or self._again
+        pending = self._returned or self._again or self._keeper.has_work
         until = min(self._sweep_at, self._entrance.opens_at)
         found = self._poller.poll(0 if pending else max(0.0, until - self._now))
         self._polling = False
@@ -153,6 +161,7 @@ class Loop:
     def _end_round(self, number: int) -> None:
         while self._returned:
             self._take_back(self._returned.popleft())
+        self._keeper.work(self._now)
         # One more request each of those that sent several at once, then the others have their turn.
         for _ in range(len(self._again)):
             connection = self._again.popleft()
@@ -186,12 +195,10 @@ class Loop:
         if state <= BODY:
             if not connection.queued:
                 self._read(connection, number)
-        elif state == WRITING:
-            self._write(connection)
-        elif state == LINGERING:
-            self._linger(connection)
-        elif state == APPLICATION:
-            self._look_away(connection)
+        elif state == HELD:
+            self._keeper.happened(connection, events, self._now)
+        elif state in self._acts:
+            self._acts[state](connection)
 
     def _read_wake_ups(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -427,10 +434,13 @@ class Loop:
         if connection.broken:
             self._drop(connection)
             return
-        connection.ends_plainly = _ends_plainly(connection)
+        exchange = connection.exchange
+        connection.ends_plainly = exchange is not None and exchange.ends_plainly
         connection.exchange = connection.head = None
         connection.since = self._now
-        if connection.outgoing:
+        if connection.held is not None:
+            self._keeper.take(connection, self._now)
+        elif connection.outgoing:
             connection.state = WRITING
             connection.begun = self._now
             connection.moved = 0
@@ -510,6 +520,7 @@ class Loop:
         if connection.state == CLOSED:
             return
         connection.state = CLOSED
+        self._keeper.leave(connection)
         self._entrance.note_room(self._now)
         if self._connections.get(connection.fd) is connection:
             del self._connections[connection.fd]
@@ -575,6 +586,7 @@ class Loop:
         if self.is_draining:
             return
         self.is_draining = True
+        self._keeper.leave_all()
         self._seat.leave()
         if self._seat.has_bell:
             self._poller.unregister(self._seat.fileno())
@@ -586,11 +598,3 @@ class Loop:
         for plain, base in self._entrance.close(self.limits.backlog):
             with contextlib.suppress(OSError):
                 self._arm(self._welcome(plain, base), IN)
-
-
-def _ends_plainly(connection: Connection) -> bool:
-    """Whether the client asked for the end, and has a small response nothing can take from it."""
-    exchange = connection.exchange
-    if exchange is None or exchange.head.keep_alive:
-        return False
-    return bool(exchange.sent <= _FLIGHT_BYTES)

@@ -74,6 +74,9 @@ class ServerLimits(Settings, topic="server.limits"):
     connections: int = whole(
         4096, "SERVER_CONNECTIONS", "beyond: the idle longest is closed", least=1
     )
+    held: int = whole(
+        2048, "SERVER_HELD", "answers kept open without a thread; beyond: they end at once"
+    )
     backlog: int = whole(1024, "SERVER_BACKLOG", "connections the system keeps waiting")
 
 

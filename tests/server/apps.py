@@ -266,8 +266,41 @@ def still_there(environ, start_response):
     return [body]
 
 
+HELD = []
+
+
+def hold(environ, start_response):
+    """Answers, and goes on answering later, or does something else after all."""
+    held = environ["so.hold"]()
+    if held is not None:
+        HELD.append(held)
+    if environ["QUERY_STRING"] == "fail":
+        raise RuntimeError("no answer after all")
+    headers = [("Content-Length", "5")] if environ["QUERY_STRING"] == "length" else []
+    start_response("200 OK", [*TEXT, *headers])
+    return iter([b"hello" if held is not None else b"no room"])
+
+
+def tell(environ, start_response):
+    """Says something so many times in all that is held; how many are there."""
+    HELD[:] = [held for held in HELD if held.is_open]
+    word, _, times = environ["QUERY_STRING"].partition("*")
+    reached = [held.send(word.encode() * int(times or 1)) for held in HELD]
+    start_response("200 OK", TEXT)
+    return [str(sum(reached)).encode()]
+
+
+def end(environ, start_response):
+    for held in HELD:
+        held.end()
+    return whole(environ, start_response)
+
+
 PATHS = {
     "/": whole,
+    "/hold": hold,
+    "/tell": tell,
+    "/end": end,
     "/pid": pid,
     "/told": told,
     "/upload": upload,

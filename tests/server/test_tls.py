@@ -152,6 +152,15 @@ def test_an_application_can_ask_whether_its_client_is_still_there(server):
     assert found == ["gone"]
 
 
+def test_an_answer_can_go_on_without_a_thread(server):
+    with Secure(server) as client:
+        client.send(get("/hold"))
+        wait_until(lambda: ask(server, "/tell?+") == b"1", "the answer is held")
+        ask(server, "/end")
+
+        assert client.read().body == b"hello+"
+
+
 def test_the_environ_says_https(server):
     told = json.loads(ask(server, "/told"))
 
