@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from so.db.dialects import Dialect, Outcome, Tuples
+from so.db.dialects import Dialect, Outcome, Server, Tuples
 from so.db.errortext import bound
 from so.db.execution import Call, refresh_all
 from so.db.options import options, zone_of
@@ -190,6 +190,13 @@ class Connection(Transactions):
     def dialect(self) -> Dialect:
         """The engine; `.dialect.name` is 'sqlite' or 'mysql'."""
         return self._dialect
+
+    @property
+    def server(self) -> Server:
+        """The product and the version that answer here; opens a session if there was none yet."""
+        if self._dialect.server is None:
+            self._writer()
+        return self._dialect.server or Server(self._dialect.name, ())
 
     @property
     def config(self) -> Mapping[str, Any]:

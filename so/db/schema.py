@@ -112,10 +112,7 @@ def _as_read_by(server: str, script: str) -> str:
 
 def server_of(connection: Connection) -> str:
     """'mariadb' or 'mysql', whichever answers; for SQLite, where it is all one, 'mariadb'."""
-    if connection.dialect.name != "mysql":
-        return "mariadb"
-    version = str(connection.scalar("select version()", use_read=False))
-    return "mariadb" if "mariadb" in version.lower() else "mysql"
+    return "mysql" if connection.server.product == "mysql" else "mariadb"
 
 
 def _without_comments(statement: str) -> tuple[str, dict[str, str]]:

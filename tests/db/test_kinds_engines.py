@@ -293,6 +293,62 @@ def test_what_went_in_is_given_back(codes: Database) -> None:
     assert insert([]) == []
 
 
+def test_a_row_without_what_it_must_have_is_left_out_of_those_given_back(codes: Database) -> None:
+    rows = [{"code": "b", "n": 1}, {"code": "x", "n": None}, {"code": "a", "n": 1}]
+
+    found = codes.table("codes").insert_or_ignore_returning(rows, ["code"])
+
+    assert [dict(row) for row in found] == [{"code": "b"}]
+    assert codes.table("codes").insert_or_ignore_returning({"code": "x", "n": None}) == []
+    assert codes.table("codes").order_by("code").pluck("code") == ["a", "b"]
+
+
+def test_rows_with_and_without_a_number_of_their_own_are_given_back(codes: Database) -> None:
+    rows = [{"id": number, "code": code, "n": 1} for number, code in ((None, "b"), (70, "c"))]
+    rows += [{"id": 70, "code": "d", "n": 1}, {"id": None, "code": "e", "n": 1}]
+
+    found = codes.table("codes").insert_or_ignore_returning(rows, ["id", "code"])
+
+    assert [row["code"] for row in found] == ["b", "c", "e"]
+    assert found[1]["id"] == 70
+    stored = codes.table("codes").pluck("code", "id")
+    assert [stored[row["id"]] for row in found] == ["b", "c", "e"]
+
+
+def test_rows_of_a_key_of_two_columns_are_given_back_as_stored(empty_db: Database) -> None:
+    db = empty_db
+    db.statement(
+        "create table stock (place int not null, item varchar(9) not null, n int default 7,"
+        " primary key (place, item))"
+    )
+    rows = [{"place": 1, "item": item} for item in ("a", "b", "a")]
+
+    with db.transaction():
+        found = db.table("stock").insert_or_ignore_returning(rows, unique_by=["place", "item"])
+
+    assert [tuple(row.values()) for row in found] == [(1, "a", 7), (1, "b", 7)]
+
+
+def test_rows_without_any_key_are_given_back_or_refused_whole(empty_db: Database) -> None:
+    empty_db.statement("create table notes (a int)")
+    connection = empty_db.connection()
+    if connection.server.returns_rows:
+        assert len(empty_db.table("notes").insert_or_ignore_returning([{"a": 1}, {"a": 2}])) == 2
+        return
+    with pytest.raises(UnsupportedError, match="tell no unique key"):
+        empty_db.table("notes").insert_or_ignore_returning([{"a": 1}, {"a": 2}])
+    assert empty_db.table("notes").count() == 0
+
+
+def test_an_insert_that_gives_rows_back_is_only_told_when_pretending(codes: Database) -> None:
+    told = codes.connection().pretend(
+        lambda: codes.table("codes").insert_or_ignore_returning({"code": "b", "n": 1})
+    )
+
+    assert [one["query"][:6] for one in told] == ["insert"]
+    assert codes.table("codes").count() == 1
+
+
 def test_models_that_went_in_are_given_back(codes: Database) -> None:
     class Code(Model):
         timestamps = False

@@ -21,6 +21,18 @@ class Outcome(NamedTuple):
     columns: tuple[str, ...] = ()
 
 
+class Server(NamedTuple):
+    """Which database answers: 'sqlite', 'mariadb' or 'mysql', and its version as numbers."""
+
+    product: str
+    version: tuple[int, ...]
+
+    @property
+    def returns_rows(self) -> bool:
+        """Whether an insert or a delete gives its rows with `returning`; MySQL's never do."""
+        return self.product != "mysql"
+
+
 class Session(Protocol):
     """One open driver handle. Every method may raise the dialect's `driver_errors`."""
 
@@ -90,6 +102,8 @@ class Dialect(Protocol):
 
     name: str
     """'sqlite' or 'mysql'."""
+    server: Server | None
+    """What answers, once a session was opened."""
     driver_errors: tuple[type[BaseException], ...]
     config: Mapping[str, Any]
     splits: bool

@@ -20,7 +20,7 @@ import mysql.connector
 from mysql.connector.constants import ClientFlag
 
 from so.db import errortext
-from so.db.dialects import Outcome, Session, Tuples, keep_for_ever
+from so.db.dialects import Outcome, Server, Session, Tuples, keep_for_ever
 from so.db.options import host_list, zone_of
 from so.db.sqltext import MYSQL_TOKEN, commits_implicitly, cut, ends_transaction
 from so.db.values import decimal_text, plain
@@ -302,6 +302,7 @@ class MySQLDialect:
         """Take a checked configuration (see so/db/options.py); nothing is opened yet."""
         self.config = config
         self.splits = bool(config["read"])
+        self.server: Server | None = None
         self._zone = zone_of(config["timezone"])
         self._texts: dict[Any, Any] = {}
         self._keys: dict[tuple[str, str], list[str]] = {}
@@ -376,10 +377,11 @@ class MySQLDialect:
     def _prepare(self, session: MySQLSession, cnx: Any) -> None:
         config = self.config
         modes = config["modes"]
-        if "mariadb" not in str(cnx.server_info).lower() and "TIME_TRUNCATE" not in modes:
+        self.server = _server(str(cnx.server_info))
+        if self.server.product == "mysql" and "TIME_TRUNCATE" not in modes:
             # MariaDB cuts microseconds off for a column without them, MySQL would round.
             modes = ",".join(filter(None, (modes, "TIME_TRUNCATE_FRACTIONAL")))
-        more = ", innodb_snapshot_isolation = 0" if _has_strict_snapshots(cnx) else ""
+        more = ", innodb_snapshot_isolation = 0" if _has_strict_snapshots(self.server) else ""
         session.command(f"set time_zone = '{_checked_zone(config)}', sql_mode = '{modes}'{more}")
         if config["isolation"]:
             session.command(f"set session transaction isolation level {config['isolation']}")
@@ -475,11 +477,18 @@ def _refuse_unfit(session: MySQLSession, role: str) -> None:
         raise mysql.connector.OperationalError("this server is read-only", errno=1836)
 
 
-def _has_strict_snapshots(cnx: Any) -> bool:
+def _server(info: str) -> Server:
+    """What the greeting tells; MariaDB before 11 says `5.5.5-10.6.1-MariaDB`."""
+    mariadb = re.search(r"(\d+)\.(\d+)\.(\d+)-MariaDB", info, re.IGNORECASE)
+    found = mariadb or re.search(r"(\d+)\.(\d+)\.(\d+)", info)
+    product = "mariadb" if "mariadb" in info.lower() else "mysql"
+    return Server(product, tuple(map(int, found.groups())) if found else ())
+
+
+def _has_strict_snapshots(server: Server) -> bool:
     """True for MariaDB from 11.6.2, where a locking read of a row that is newer than the snapshot
     is an error by default. Who lost the race for a unique key could not read the winner's row."""
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)-MariaDB", str(cnx.server_info), re.IGNORECASE)
-    return found is not None and tuple(map(int, found.groups())) >= (11, 6, 2)
+    return server.product == "mariadb" and server.version >= (11, 6, 2)
 
 
 def _checked_zone(config: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from threading import get_ident
 from typing import Any, Final
 
 from so.db import errortext, jsontext
-from so.db.dialects import Outcome, Session, Tuples, keep_for_ever
+from so.db.dialects import Outcome, Server, Session, Tuples, keep_for_ever
 from so.db.options import zone_of
 from so.db.sqltext import backtick_names, ends_transaction, is_ordinary
 from so.db.values import PLAIN, decimal_text, plain
@@ -274,6 +274,7 @@ class SQLiteDialect:
         """Take a checked configuration (see so/db/options.py); nothing is opened yet."""
         self.config = config
         self.lock_wait_seconds = config["busy_timeout"] / 1000
+        self.server: Server | None = Server("sqlite", sqlite3.sqlite_version_info)
         self._zone = zone_of(config["timezone"])
         self._texts: dict[str, str] = {}
         self._identity: tuple[int, int] | None = None

@@ -13,6 +13,7 @@ from so.db import clauses as c
 from so.db.expressions import Expression
 from so.db.model.scoped import ScopedQuery
 from so.db.query import Query
+from so.db.query.given import column_names
 from so.db.values import in_parts
 
 Row = Mapping[str, Any]
@@ -25,6 +26,8 @@ class BulkQuery(ScopedQuery):
     placeholders_in_a_part = 3_500
     unique_by: Sequence[str] = ()
     """What an upsert takes for the columns of a unique key."""
+    must_tell_keys = False
+    """Whether the rows given back tell their key, asked for or not."""
 
     def _through(self, kind: str, values: Any, perform: Callable[[Any], Any]) -> Any:
         if self._hook_was_asked:
@@ -82,8 +85,16 @@ class BulkQuery(ScopedQuery):
         """Insert the rows that no key forbids; the models of those that went in."""
         add = super(BulkQuery, type(self)).insert_or_ignore_returning
         return self._add_rows(
-            "insert_or_ignore", values, lambda query, rows: add(query, rows, returning, unique_by)
+            "insert_or_ignore_returning",
+            values,
+            lambda query, rows: add(query, rows, query._told(returning), unique_by),
         )
+
+    def _told(self, returning: Any) -> list[Any]:
+        names = column_names(returning) or ["*"]
+        if not self.must_tell_keys or {"*", self.model.primary_key} & set(map(str, names)):
+            return names
+        return [*names, self.model.primary_key]
 
     def _add_rows(self, kind: str, values: Any, add: Callable[[Any, Any], Any]) -> Any:
         rows = values if isinstance(values, Mapping) else list(values or ())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, Self
-from weakref import WeakKeyDictionary
 
 from so.db import clauses as c
 from so.db.expressions import json_text
@@ -13,9 +11,7 @@ from so.db.query.core import QueryCore, checked_boolean
 from so.db.query.twins import twin
 from so.errors import UnsupportedError
 
-_VERSION = re.compile(r"(\d+)\.(\d+).*mariadb", re.IGNORECASE)
 _NEEDED = (11, 7)
-_known: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 class Vectors(QueryCore):
@@ -65,13 +61,8 @@ class Vectors(QueryCore):
         return sql, [json_text(list(vector))]
 
     def _need_vectors(self) -> None:
-        """Ask the server once whether it knows vectors."""
-        dialect = self.runner.dialect
-        if dialect not in _known:
-            version = self.runner.scalar("select version()") if dialect.name == "mysql" else ""
-            found = _VERSION.match(str(version))
-            _known[dialect] = found is not None and tuple(map(int, found.groups())) >= _NEEDED
-        if not _known[dialect]:
+        server = self.runner.server
+        if server.product != "mariadb" or server.version < _NEEDED:
             raise UnsupportedError(
                 "This database engine does not support vector distances: they need MariaDB 11.7 "
                 f"or later, and connection {self.runner.name!r} has another one."

@@ -9,6 +9,7 @@ from typing import Any
 
 from so.db import clauses as c
 from so.db.expressions import PLAIN
+from so.db.query import read_back
 from so.db.query.core import QueryCore, is_queryable
 from so.db.query.given import column_names
 from so.db.query.twins import twin
@@ -27,6 +28,7 @@ Row = Mapping[str, Any]
 _SHOWN = 50
 """Rows inserted with one look at the warnings; servers show no more than 64 of them."""
 _DUPLICATE = 1062
+_REFUSALS = (UniqueConstraintError, NotNullError)
 
 
 class _LetIn(Exception):
@@ -102,11 +104,13 @@ class Writing(QueryCore):
         except _LetIn:
             return sum(self._add_allowed([row]) for row in rows)
 
-    def _unless_refused(self, add: Callable[[], Any]) -> Any:
+    def _unless_refused(
+        self, add: Callable[[], Any], refusals: tuple[type[Exception], ...] = _REFUSALS
+    ) -> Any:
         """What *add* gives, or None if a key or a NOT NULL refuses a row."""
         try:
             return add()
-        except (UniqueConstraintError, NotNullError):
+        except refusals:
             return None
 
     def insert_or_ignore_returning(
@@ -115,12 +119,14 @@ class Writing(QueryCore):
         """Insert the rows that no key forbids; those that went in, as they stand in the table.
 
         On SQLite *unique_by* names the columns of the one key that may forbid a row. MariaDB
-        looks at all keys; MySQL cannot give rows back.
+        and MySQL look at all keys; MySQL's are read back by a unique key that the rows tell.
         """
         keys, columns = column_names(unique_by), column_names(returning) or ["*"]
         found: list[Any] = []
 
         def add(rows: list[Row]) -> Any:
+            if not (self.grammar.literal or self.runner.server.returns_rows):
+                return read_back.inserted(self, rows, keys, columns)
             sql, bindings = self.grammar.compile_insert_or_ignore_returning(
                 self._target(), rows, keys, columns
             )
@@ -131,9 +137,8 @@ class Writing(QueryCore):
         return self._hydrate(found)
 
     def _returned(self, rows: list[Row], add: Callable[[list[Row]], Any]) -> list[Any]:
-        if not self.grammar.ignores_too_much:
-            return list(add(rows))
-        added = self._unless_refused(partial(add, rows))
+        refusals = _REFUSALS if self.grammar.ignores_too_much else (NotNullError,)
+        added = self._unless_refused(partial(add, rows), refusals)
         if added is not None or len(rows) == 1:
             return list(added or ())
 

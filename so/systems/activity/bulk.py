@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from sqlite3 import sqlite_version_info
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from so.db.expressions import Expression
@@ -163,10 +162,20 @@ class Bulk:
     def _insert(self, kind: str, values: Any, perform: Callable[[Any], R]) -> R:
         if kind != "insert_using" and not values:
             return perform(self._query)
-        if not can_return(self._connection):
+        if kind == "insert_or_ignore_returning":
+            return self._insert_given_back(values, perform)
+        if not self._connection.server.returns_rows:
             return self._insert_apart(kind, values, perform)
         given = _names_given(values)
         return self._returned(perform, lambda rows: self._tell_born(given, rows))
+
+    def _insert_given_back(self, values: Any, perform: Callable[[Any], R]) -> R:
+        query = self._query.clone()
+        query.must_tell_keys = True
+        models: Any = perform(query)
+        for some in parts([model.get_raw_original(self._key) for model in models], ROWS_AT_ONCE):
+            self._tell_born(_names_given(values), self._read(some).values())
+        return models  # type: ignore[no-any-return]
 
     def _tell_born(self, given: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
         self._tell("created", (({}, filled(given, row)) for row in rows))
@@ -204,7 +213,7 @@ class Bulk:
         rows = [values] if isinstance(values, Mapping) else values
         if not rows:
             return perform(self._query)
-        if not can_return(self._connection):
+        if not self._connection.server.returns_rows:
             result = perform(self._query)
             self._summarise("upsert", result if isinstance(result, int) else None)
             return result
@@ -298,19 +307,6 @@ class Returning:
         for part in parts(self._rows, ROWS_AT_ONCE):
             self._tell(list(part))
         self._rows = []
-
-
-_can_return: dict[tuple[str, int], bool] = {}
-
-
-def can_return(connection: Any) -> bool:
-    """Does an insert take `returning`? SQLite since 3.35 and MariaDB do, MySQL does not."""
-    if connection.dialect.name == "sqlite":
-        return sqlite_version_info >= (3, 35)
-    place = (connection.name, id(connection.dialect))
-    if place not in _can_return:
-        _can_return[place] = "mariadb" in str(connection.scalar("select version()")).lower()
-    return _can_return[place]
 
 
 def _keys_given(connection: Any, rows: Sequence[Mapping[str, Any]], key: str) -> list[Any]:

@@ -108,7 +108,6 @@ class DatabaseStore:
         self._live = f"{self._one} and expiration > ?"
         self._written = 0  # bytes since the size was last looked at
         self._over = 0  # bytes that are to go
-        self._gives_deleted: bool | None = None  # whether `delete … returning` is known here
         self._plain = {
             name: self._filled(name, "?") for name in ("put", "add", "increment")
         }  # without tags, as most are
@@ -245,16 +244,7 @@ class DatabaseStore:
         return None
 
     def _can_return(self) -> bool:
-        """True on SQLite and MariaDB; MySQL has no `delete … returning`."""
-        if self._gives_deleted is None:
-            self._gives_deleted = (
-                not self._is_mysql
-                or "mariadb"
-                in str(
-                    self.db.connection().select_tuples("select version()", (), False)[0][0]
-                ).lower()
-            )
-        return self._gives_deleted
+        return self.db.connection().server.returns_rows
 
     def touch(self, key: str, expiration: int, tags: Tags = NONE) -> bool:
         """Let the live entry under *key* end at *expiration*."""

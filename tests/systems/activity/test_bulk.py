@@ -211,6 +211,8 @@ INSERTS = {
     "with keys": lambda: Order.insert([{"id": 77, "number": "X1"}, {"id": 70, "number": "X2"}]),
     "insert_or_ignore": lambda: Order.insert_or_ignore(
         [{"number": "N01"}, {"number": "X2"}, {"number": "N03"}, {"number": "X4"}]),
+    "insert_or_ignore_returning": lambda: Order.insert_or_ignore_returning(
+        [{"number": "N01"}, {"number": "X2"}, {"number": "X4"}], ["number"]),
     "insert_or_ignore one": lambda: Order.insert_or_ignore({"number": "N01"}),
     "upsert": lambda: Order.upsert(
         [{"number": "N01", "qty": 100}, {"number": "X2", "qty": 5}, {"number": "N03", "qty": 3}],
