@@ -9,18 +9,24 @@
 
 Dispatching, batches, chains, limits, failed jobs and the schedule live here; running jobs in
 processes of their own is so.systems.worker.
+
+Read in this order: job.py (what an application writes), queue.py (the door), intake.py (how a job
+is stored), tables/jobs.py (how it is claimed), run/runner.py (how it runs), run/ending.py (how it
+ends). Then pending.py and groups.py for dispatches, chains and batches; care/ for what has failed.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from so.systems.queue.batches import Batch, PendingBatch
+from so.systems.queue.batches import Batch
 from so.systems.queue.care.failed import FailedJob, FailedJobs, FailureGroup
+from so.systems.queue.delays import Exponential, exponential
 from so.systems.queue.fake import QueueFake
+from so.systems.queue.groups import PendingBatch, PendingChain
 from so.systems.queue.hooks import JobEvent
-from so.systems.queue.job import JOBS, Exponential, Job, callback, exponential
-from so.systems.queue.pending import PendingChain, PendingDispatch
+from so.systems.queue.job import JOBS, Job, callback
+from so.systems.queue.pending import PendingDispatch
 from so.systems.queue.queue import Queue, current_queue
 from so.systems.queue.run.middleware import (
     RateLimited,

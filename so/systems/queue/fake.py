@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from so.systems.queue.batches import Batch, Member, PendingBatch
+from so.systems.queue.batches import Batch
+from so.systems.queue.groups import Groups, Member, PendingBatch, PendingChain
+from so.systems.queue.intake import Intake
 from so.systems.queue.job import Job
-from so.systems.queue.pending import PendingChain
-
-if TYPE_CHECKING:
-    from so.systems.queue.queue import Queue
 
 Test = Callable[[Any], Any]
 
@@ -53,7 +51,7 @@ class Batched:
 class QueueFake:
     """What was dispatched while it stood in for the queue."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Intake) -> None:
         """In place of *queue*."""
         self._queue = queue
         self.pushed: list[Pushed] = []
@@ -80,7 +78,8 @@ class QueueFake:
         number = f"fake-{len(self.batches)}"
         label, options = pending.label, dict(pending.options)
         return Batch(
-            self._queue,
+            self._queue.tables,
+            Groups(self._queue).add_to_batch,
             number,
             label,
             total,

@@ -7,21 +7,20 @@ claiming and running jobs is the business of the rooms beside this one.
 from __future__ import annotations
 
 import inspect
-import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from so.errors import InvalidPayloadError, QueueError
 from so.support.current import current
+from so.systems.queue.delays import Backoff, Seconds
 from so.systems.queue.tables.batches import CALLBACK
 
 if TYPE_CHECKING:
     from so.systems.queue.batches import Batch
     from so.systems.queue.pending import PendingDispatch
-    from so.systems.queue.run.runner import Run
+    from so.systems.queue.run.run import Run
 
 T = TypeVar("T")
 
@@ -33,33 +32,6 @@ CALLBACKS: dict[str, Callable[..., Any]] = {}
 
 
 _LAZY = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-
-
-@dataclass(frozen=True)
-class Exponential:
-    """Seconds before attempt n + 1: base × factorⁿ⁻¹, at most *cap*; with *jitter*, up to it."""
-
-    base: float = 1
-    factor: float = 2
-    cap: float = 3600
-    jitter: bool = True
-
-    def seconds(self, attempt: int) -> float:
-        """The pause after the failed attempt number *attempt* (1 is the first)."""
-        longest = min(self.cap, self.base * self.factor ** min(attempt - 1, 64))
-        # Full jitter: spreads a thundering herd evenly, which a fixed share on top would not.
-        return random.uniform(0, longest) if self.jitter else longest  # noqa: S311
-
-
-def exponential(
-    base: float = 1, factor: float = 2, cap: float = 3600, jitter: bool = True
-) -> Exponential:
-    """A growing pause between attempts, for `backoff`: `backoff = exponential(5, cap=600)`."""
-    return Exponential(base, factor, cap, jitter)
-
-
-Seconds = float | timedelta
-Backoff = Seconds | list[Seconds] | list[float] | tuple[Seconds, ...] | Exponential
 
 
 class Blueprint:

@@ -10,22 +10,49 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 from weakref import ref
 
 from so.errors import QueueError
-from so.systems.queue.job import Job, as_job, checked
-from so.systems.queue.payload import due_at
-
-if TYPE_CHECKING:
-    from so.systems.queue.queue import Queue
+from so.support.clock import Clock
+from so.systems.queue.delays import due_at
+from so.systems.queue.job import Job, checked
 
 log = logging.getLogger("so.queue")
 SYNC = "sync"
+Written = tuple[str, str, float]  # a job's uuid, its payload, and when that was written
 # Those not yet sent, in the order they were made. A WeakSet would cost three times as much.
 _held: dict[int, ref[PendingDispatch]] = {}
+
+
+class Taker(Protocol):
+    """What a dispatch asks of the queue that it goes to."""
+
+    default: str
+    clock: Clock
+    caller: Any
+
+    @property
+    def fakes(self) -> Sequence[Any]: ...
+
+    def check_queue(self, name: str) -> None: ...
+
+    def check_connection(self, name: str) -> None: ...
+
+    def written(self, job: Job, extra: Mapping[str, Any] | None = None) -> Written: ...
+
+    def send(
+        self,
+        job: Job,
+        *,
+        queue: str | None = None,
+        delay: Any = None,
+        connection: str | None = None,
+        after_commit: bool | None = None,
+        written: Written | None = None,
+    ) -> int | None: ...
 
 
 class PendingDispatch:
@@ -46,7 +73,7 @@ class PendingDispatch:
         "queue_name",
     )
 
-    def __init__(self, queue: Queue, job: Job) -> None:
+    def __init__(self, queue: Taker, job: Job) -> None:
         """Raises QueueError for what is no Job or has settings that make no sense.
 
         CodecError for arguments that have no form in a payload.
@@ -218,7 +245,7 @@ def _end_of_transaction(held: ref[PendingDispatch], committed: bool) -> None:
         pending.drop()
 
 
-def send_held(queue: Queue | None = None) -> None:
+def send_held(queue: Taker | None = None) -> None:
     """Send every dispatch (of *queue*) that somebody still holds; errors are logged."""
     for held in list(_held.values()):
         pending = held()
@@ -245,49 +272,3 @@ def _leave_to_parent() -> None:
 
 atexit.register(send_held)
 os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-class PendingChain:
-    """Jobs that run one after the other: `chain([A(), B()]).catch(fn).dispatch()`."""
-
-    def __init__(self, queue: Queue, jobs: Iterable[Job]) -> None:
-        """Each starts when the one before it has succeeded; QueueError for what is no Job."""
-        self.jobs = [checked(job, "chain") for job in jobs]
-        if not self.jobs:
-            raise QueueError("cannot chain nothing: give at least one job")
-        self.catches: list[Job] = []
-        self.queue_name: str | None = None
-        self.connection_name: str | None = None
-        self.delay_of_first: Any = None
-        self._queue = queue
-
-    def catch(self, work: Job | Callable[..., Any]) -> Self:
-        """Queue *work* when one of them has failed; the rest is then not run."""
-        self.catches.append(as_job(work))
-        return self
-
-    def on_queue(self, name: str) -> Self:
-        """Let those without a queue of their own wait in the queue *name*."""
-        self._queue.check_queue(name)
-        self.queue_name = name
-        return self
-
-    def on_connection(self, name: str) -> Self:
-        """Send it to the queue connection *name*."""
-        self._queue.check_connection(name)
-        self.connection_name = name
-        return self
-
-    def delay(self, delay: Any) -> Self:
-        """Start the first one not before *delay*."""
-        due_at(delay, self._queue.clock.time())
-        self.delay_of_first = delay
-        return self
-
-    def all_jobs(self) -> list[Job]:
-        """Every job of it: links and callbacks."""
-        return [*self.jobs, *self.catches]
-
-    def dispatch(self) -> int | None:
-        """Store the first one, the others inside it; its id."""
-        return self._queue.start_chain(self)

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from so.support.lifeline import Lifeline
-from so.systems.queue.run.runner import Outcome, TimeUp
+from so.systems.queue.run.run import Outcome, TimeUp
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.worker.board import BUSY, IDLE, Seat
 from so.systems.worker.lines import to_stdout

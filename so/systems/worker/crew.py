@@ -33,7 +33,8 @@ from so.support.supervisor import ChildExit, Supervisor
 from so.systems.queue.payload import Payload
 from so.systems.queue.queue import Queue
 from so.systems.queue.run.failure_text import one_line
-from so.systems.queue.run.runner import FAILED_SECONDS, Outcome, Runner, scope_of
+from so.systems.queue.run.run import Outcome
+from so.systems.queue.run.runner import FAILED_SECONDS, Runner, scope_of
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import Retry, is_outage
 from so.systems.queue.tables.workers import BEAT_SECONDS
@@ -432,7 +433,7 @@ class Crew:
 
     def _runner_on(self, conn: Any) -> Runner:
         if self._runner is None or self._runner.conn is not conn:
-            self._runner = Runner(self.queue, conn, self.options.limits)
+            self._runner = Runner(self.queue.workshop, conn, self.options.limits)
         return self._runner
 
     def _too_late(self, runner: Runner, row: Reserved, payload: Payload, stack: str) -> Outcome:
@@ -489,7 +490,7 @@ class Crew:
             ).run()
 
     def _last_words(self, lifeline: Lifeline) -> int:
-        runner = Runner(self.queue, None, self.options.limits)
+        runner = Runner(self.queue.workshop, None, self.options.limits)
         for uuid in self._untold:
             found = self.failure(uuid)
             if found is not None:

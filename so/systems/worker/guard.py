@@ -181,7 +181,9 @@ class _Watchman:
     def _end(self, conn: Any, row: Reserved, payload: Payload, stack: str, retry: Retry) -> None:
         error = TimeoutExceeded(f"{payload.name} ran for longer than {self._timeout:g} seconds")
         error.stack = stack  # type: ignore[attr-defined]  # read when the trace is written
-        outcome = Runner(self._queue, conn, self._options.limits).verdict(row, payload, error)
+        outcome = Runner(self._queue.workshop, conn, self._options.limits).verdict(
+            row, payload, error
+        )
         outcome.payload = payload
         if self._queue.settler.settle(conn, row, outcome, retry):
             word = "FAIL" if outcome.kind == "failed" else "RETRY"
@@ -189,7 +191,7 @@ class _Watchman:
             self._lines.flush()
             log.error("queue: job %s (%s) was over its time, killed", row.id, payload.name)
             if outcome.kind == "failed":
-                self._queue.call_failed(payload, error)
+                self._queue.workshop.call_failed(payload, error)
 
 
 def _is_stopped(pid: int) -> bool:

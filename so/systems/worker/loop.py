@@ -26,7 +26,9 @@ from so.support.ids import short_id
 from so.support.scope import entered
 from so.systems.queue.queue import Queue
 from so.systems.queue.run.failure_text import one_line
-from so.systems.queue.run.runner import HOPELESS, Outcome, Runner, scope_of
+from so.systems.queue.run.run import Outcome
+from so.systems.queue.run.runner import Runner, scope_of
+from so.systems.queue.run.workshop import HOPELESS
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import PATIENCE, Retry
 from so.systems.worker.leftovers import Leftovers
@@ -78,7 +80,7 @@ class Worker:
         self.store.look_for_cluster(self.conn)
         # What has ended is known to nobody else: it is written down however long that takes.
         self.retry = Retry(math.inf, self._on_retry, outlasts=True)
-        self.runner = Runner(queue, self.conn, self.options.limits, self.retry)
+        self.runner = Runner(queue.workshop, self.conn, self.options.limits, self.retry)
         self.runner.on_start = self._on_start
         self.lines = Lines(queue.clock, as_json=self.options.as_json, out=out)
         self.lock = Lock()

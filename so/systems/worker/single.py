@@ -20,7 +20,7 @@ from typing import Any
 from so.errors import DatabaseError
 from so.support import systemd
 from so.systems.queue.queue import Queue
-from so.systems.queue.run.runner import Interrupted, Outcome, TimeUp
+from so.systems.queue.run.run import Interrupted, Outcome, TimeUp
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.workers import BEAT_SECONDS
 from so.systems.queue.waking import Watch

@@ -19,7 +19,9 @@ from so.errors import (
 from so.support.clock import Clock
 from so.support.codec import Codec
 from so.systems.queue import Job, JobEvent, Queue, exponential
-from so.systems.queue.payload import Payload, backoff_seconds
+from so.systems.queue.delays import backoff_seconds
+from so.systems.queue.payload import Payload
+from so.systems.queue.writer import job_class
 from so.systems.worker import Worker, WorkerOptions
 from tests.systems.queue.jobs import DIARY, Fails, FailsOnce, Note, NoteAttempt
 
@@ -652,11 +654,11 @@ def test_a_causer_who_is_gone_is_none(db: Database, clock: Clock) -> None:
     codec.register(Person, "person", lambda value: 1, find)
     queue = Queue(db, clock=clock, codec=codec)
     scope = Scope("job")
-    queue.restore_context(scope, {"causer": {"$": "person", "v": 1}, "batch": "b"})
+    queue.workshop.restore_context(scope, {"causer": {"$": "person", "v": 1}, "batch": "b"})
 
     assert scope.causer is UNSET
     assert scope.batch == "b"
-    queue.restore_context(scope, {"causer": {"$": "nobody", "v": 1}})
+    queue.workshop.restore_context(scope, {"causer": {"$": "nobody", "v": 1}})
     assert scope.causer is UNSET
 
 
@@ -785,8 +787,8 @@ def test_the_options_say_what_does_not_fit() -> None:
 
 
 def test_a_payload_knows_its_class_or_says_so() -> None:
-    assert Payload.read('{"job": "so.callback"}').job_class().alias == "so.callback"
+    assert job_class(Payload.read('{"job": "so.callback"}')).alias == "so.callback"
     with pytest.raises(UnknownJobError):
-        Payload.read('{"job": "x"}').job_class()
+        job_class(Payload.read('{"job": "x"}'))
     with pytest.raises(InvalidPayloadError):
         Payload.read('{"job": 7}')

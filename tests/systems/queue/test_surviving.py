@@ -14,8 +14,10 @@ from so.db.manager import Database
 from so.errors import InvalidPayloadError, QueueError
 from so.support.clock import Clock
 from so.systems.queue import Job, Queue, ThrottlesExceptions
-from so.systems.queue.payload import Payload, backoff_seconds
-from so.systems.queue.run.runner import Limits, TimeUp
+from so.systems.queue.delays import backoff_seconds
+from so.systems.queue.payload import Payload
+from so.systems.queue.run.run import TimeUp
+from so.systems.queue.run.runner import Limits
 from so.systems.worker import Worker, WorkerOptions
 from tests.systems.queue.jobs import DIARY, Fails, Note, NoteAttempt
 from tests.systems.queue.test_running import insert_by_hand, job_row

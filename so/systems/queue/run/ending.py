@@ -15,7 +15,7 @@ from typing import Any
 from so.errors import InvalidPayloadError
 from so.systems.queue.payload import Payload, is_key, member
 from so.systems.queue.run.failure_text import fingerprint, one_line, storable, trace_of
-from so.systems.queue.run.runner import LeaseLost, Outcome
+from so.systems.queue.run.run import LeaseLost, Outcome
 from so.systems.queue.tables.batches import CALLBACK, Due, links_of
 from so.systems.queue.tables.bundle import Tables
 from so.systems.queue.tables.jobs import Reserved, Stored

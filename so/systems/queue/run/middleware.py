@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from so.errors import QueueError
 from so.systems.queue.job import Job
-from so.systems.queue.run.runner import Run
+from so.systems.queue.run.run import Run
 from so.systems.queue.tables.locks import lock_name
 
 Next = Callable[[Job], Any]
@@ -72,7 +72,7 @@ class WithoutOverlapping:
         expires = self.expires_seconds
         if run.row is None and expires is None:
             expires = SYNC_LOCK_SECONDS
-        locks, now = run.queue.locks, run.queue.clock.time()
+        locks, now = run.tables.locks, run.tables.clock.time()
         conn = run._own_connection()
         if not locks.take_overlap(conn, name, owner, now, expires):
             return self._wait(run)
@@ -105,10 +105,10 @@ class RateLimited:
         """Run *job* if every limit has room."""
         run = _run_of(job)
         for most, seconds, key in self._limits(run, job):
-            window = run.queue.locks.hit(
+            window = run.tables.locks.hit(
                 run._own_connection(),
                 lock_name("limit", self.name, key),
-                run.queue.clock.time(),
+                run.tables.clock.time(),
                 most,
                 seconds,
             )
@@ -117,7 +117,7 @@ class RateLimited:
         return next(job)
 
     def _limits(self, run: Run, job: Job) -> list[tuple[int, float, str]]:
-        limiter = run.queue.limiter(self.name)
+        limiter = run.place.limiter(self.name)
         if limiter is None:
             raise QueueError(
                 f"no rate limit named {self.name!r}: define it with limit({self.name!r}, …)"
@@ -184,7 +184,7 @@ class ThrottlesExceptions:
         """Run *job* while the circuit is closed; count what it raises."""
         run = _run_of(job)
         name = lock_name("throttle", type(job).alias if self.key is None else self.key)
-        locks, clock = run.queue.locks, run.queue.clock
+        locks, clock = run.tables.locks, run.tables.clock
         closed = locks.seconds_closed(run._own_connection(), name, clock.time(), self.most)
         if closed:
             return run.release(closed, "nothing", "throttled")

@@ -14,17 +14,15 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from so.errors import QueueError
 from so.settings.queue import QueueSettings
+from so.systems.queue.intake import Intake
 from so.systems.queue.job import Job
 from so.systems.queue.schedules.cron import Cron, hour_and_minute, weekdays_field
 from so.systems.queue.tables.sql import Retry, read
-
-if TYPE_CHECKING:
-    from so.systems.queue.queue import Queue
 
 log = logging.getLogger("so.queue")
 LATE = ("skip", "once", "all")
@@ -267,7 +265,7 @@ class Started:
 class Schedule:
     """The tasks of one queue system."""
 
-    def __init__(self, queue: Queue, timezone: str = QueueSettings.timezone) -> None:
+    def __init__(self, queue: Intake, timezone: str = QueueSettings.timezone) -> None:
         """Times are those of *timezone* unless a task says otherwise."""
         self._queue = queue
         self.zone = zone_of(timezone)
@@ -334,7 +332,7 @@ class Schedule:
         """
         now = self._queue.clock.now()
         started: list[Started] = []
-        resting = self._queue.control.paused(self._queue.source.connection())
+        resting = self._queue.tables.workers.paused(self._queue.source.connection())
         for key, task in self.keyed().items():
             if f"schedule:{key}" in resting:
                 continue
