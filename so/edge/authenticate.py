@@ -18,7 +18,7 @@ from so.errors import (
     NotFoundException,
     RouteDefinitionError,
 )
-from so.http.redirects import chosen
+from so.http.locations import chosen
 from so.http.request import Request
 from so.http.response import RedirectResponse, Response
 from so.settings.auth import AuthSettings

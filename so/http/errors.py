@@ -29,7 +29,8 @@ from so.errors import (
     ValidationException,
 )
 from so.http.error_pages import debug_page, plain_page
-from so.http.redirects import INTENDED, chosen, onsite
+from so.http.locations import chosen, onsite
+from so.http.redirects import INTENDED
 from so.http.response import JsonResponse, RedirectResponse, Response
 from so.http.results import to_response
 from so.support.ids import short_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from so.errors import OffsiteRedirectError
-from so.http.locations import as_browsers_read, below, has_control, header_text, is_ours
+from so.http.locations import onsite
 from so.http.response import RedirectResponse
 from so.support.current import current
 from so.support.scope import current_scope
@@ -70,27 +70,3 @@ def redirect(url: str | None = None, status: int = 302) -> Any:
 def _request() -> Any:
     scope = current_scope()
     return None if scope is None else scope.request
-
-
-def onsite(url: str) -> str:
-    """*url* as it is sent, if that leads to a page of this site; OffsiteRedirectError if not.
-
-    Outside a request no site is known, and every URL is the programmer's.
-    """
-    if not isinstance(url, str) or has_control(url):
-        raise OffsiteRedirectError(f"{url!r} is no text or has a control character: it is no URL")
-    request = _request()
-    text = header_text(as_browsers_read(url))
-    if request is None:
-        return below("", text)
-    if is_ours(text, request.own_sites()):
-        return below(request.script_name(), text)
-    raise OffsiteRedirectError(
-        f"the redirect to {url!r} leads off this site: use redirect().away(url) if that is meant"
-    )
-
-
-def chosen(url: str) -> str:
-    """*url* that the programmer chose, such as where the login is: a path of ours, or any URL."""
-    request = _request()
-    return below("" if request is None else request.script_name(), header_text(url))

@@ -234,7 +234,7 @@ class Request(RequestInput, RequestUrl):
         router = self.settings.router
         if router is None:
             raise RuntimeError("a signature can be checked only in an application with a router")
-        return router.urls.has_valid_signature(self)
+        return bool(router.urls.has_valid_signature(self))
 
     def validate(
         self,

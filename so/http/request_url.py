@@ -24,6 +24,7 @@ from so.http.locations import (
 )
 from so.http.patterns import fits
 from so.http.request_base import Number, RequestBase, Text
+from so.http.urltext import query_string
 from so.support.scope import current_scope
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
@@ -121,8 +122,6 @@ class RequestUrl(RequestBase):
 
     def full_url_with_query(self, params: Mapping[str, Any]) -> str:
         """The URL with *params* added to its query; None removes one."""
-        from so.http.routing.urls import query_string
-
         return self._with_query(query_string({**self._query_dict(), **params}))
 
     def _with_query(self, query: str) -> str:

@@ -16,7 +16,7 @@ from so.http.cookies import cookie_header
 from so.http.dates import http_date
 from so.http.flash import ERRORS, current_input, flash, flash_input, kept_errors
 from so.http.headers import Headers, Items
-from so.http.locations import header_text
+from so.http.locations import header_text, onsite
 from so.support.codec import dumps
 from so.support.markup import escape
 from so.support.scope import current_scope
@@ -64,11 +64,9 @@ class Response:
         return JsonResponse(data, status, headers)
 
     @staticmethod
-    def redirect(url: str, status: int = 302) -> Any:
+    def redirect(url: str, status: int = 302) -> RedirectResponse:
         """To another page of this site; `redirect().away(url)` goes elsewhere."""
-        from so.http.redirects import redirect
-
-        return redirect(url, status)
+        return RedirectResponse(onsite(url), status)
 
     @staticmethod
     def download(path: str | Path, name: str | None = None, headers: Items | None = None) -> Any:

@@ -15,7 +15,7 @@ from so.errors import RouteDefinitionError
 from so.http.middleware import Layer, MiddlewareRegistry
 from so.http.routing import resources
 from so.http.routing.actions import resolve
-from so.http.routing.groups import Attributes, Callback, Group, Registrar
+from so.http.routing.groups import GroupAttributes, flat
 from so.http.routing.route import Route
 from so.http.routing.template import compiled
 from so.http.routing.trie import ANY, HIT, MISS, Quick, Tree
@@ -26,6 +26,7 @@ from so.support.scope import current_scope
 
 if TYPE_CHECKING:
     from so.support.signing import Signer
+Callback = Callable[..., Any] | str | Path
 
 
 class Router(Verbs):
@@ -47,7 +48,7 @@ class Router(Verbs):
         self.patterns: dict[str, str] = {}
         self.binders: dict[str, Callable[..., Any]] = {}
         self.models: dict[str, Any] = {}
-        self.urls = UrlGenerator(self, root, signer, clock)
+        self.urls = UrlGenerator(self.named_routes, root, signer, clock)
         self.registry = MiddlewareRegistry(self.changed)
         self._routes: list[Route] = []
         self.fallback_route: Route | None = None
@@ -109,7 +110,7 @@ class Router(Verbs):
         """
         if attrs is not None and not isinstance(attrs, Mapping):
             attrs, callback = None, attrs
-        group = Group(self, Attributes.read({**(attrs or {}), **options}))
+        group = Group(self, GroupAttributes.read({**(attrs or {}), **options}))
         if callback is None:
             return group
         with group:
@@ -342,16 +343,16 @@ class Router(Verbs):
     # --- inside the room --------------------------------------------------------------------------
 
     @property
-    def group_stack(self) -> list[Attributes]:
+    def group_stack(self) -> list[GroupAttributes]:
         """The groups open in this thread, outermost first."""
         try:
-            stack: list[Attributes] = self._local.stack
+            stack: list[GroupAttributes] = self._local.stack
         except AttributeError:
             stack = self._local.stack = []
         return stack
 
     @property
-    def group_attributes(self) -> Attributes:
+    def group_attributes(self) -> GroupAttributes:
         """What the open groups say together."""
         stack = self.group_stack
         return stack[-1] if stack else _NOTHING
@@ -369,7 +370,73 @@ class Router(Verbs):
         self._listeners.append(listener)
 
 
-_NOTHING = Attributes()
+_NOTHING = GroupAttributes()
+
+
+class Group:
+    """An open group as a context manager; left, it restores what was said before."""
+
+    def __init__(self, router: Router, attributes: GroupAttributes) -> None:
+        self._router = router
+        self._attributes = attributes
+
+    def __enter__(self) -> Router:
+        self._router.group_stack.append(self._attributes.within(self._router.group_attributes))
+        return self._router
+
+    def __exit__(self, *error: object) -> None:
+        self._router.group_stack.pop()
+
+
+class Registrar(Verbs):
+    """Attributes gathered so far: `router.prefix("api").middleware("auth").group(…)`."""
+
+    def __init__(self, router: Router, attributes: Mapping[str, Any] | None = None) -> None:
+        self._router = router
+        self._given = dict(attributes or {})
+        self.controllers = router.controllers
+
+    def prefix(self, prefix: str) -> Registrar:
+        """Put *prefix* in front of every URI."""
+        return self._with("prefix", prefix)
+
+    def name(self, name: str) -> Registrar:
+        """Put *name* in front of every name."""
+        return self._with("name", str(self._given.get("name") or "") + name)
+
+    as_ = name
+
+    def middleware(self, *middleware: Any) -> Registrar:
+        """Run *middleware* before every action."""
+        return self._with("middleware", [*self._given.get("middleware", []), *flat(middleware)])
+
+    def without_middleware(self, *middleware: Any) -> Registrar:
+        """Leave *middleware* out."""
+        before = self._given.get("without_middleware", [])
+        return self._with("without_middleware", [*before, *flat(middleware)])
+
+    without = without_middleware
+
+    def where(self, name: str | Mapping[str, str], pattern: str | None = None) -> Registrar:
+        """Constrain parameters by regular expressions."""
+        given = {name: pattern} if isinstance(name, str) else dict(name)
+        return self._with("where", {**self._given.get("where", {}), **given})
+
+    def controller(self, controller: Any) -> Registrar:
+        """Take actions given as text for methods of *controller*."""
+        return self._with("controller", controller)
+
+    def group(self, callback: Callback | None = None) -> Any:
+        """Register what *callback* (a callable or the path of a routes file) registers, so."""
+        return self._router.group(self._given, callback)
+
+    def match(self, methods: str | Iterable[str], uri: str, action: object) -> Route:
+        """One route with these attributes."""
+        with self._router.group(self._given):
+            return self._router.match(methods, uri, action)
+
+    def _with(self, key: str, value: Any) -> Registrar:
+        return Registrar(self._router, {**self._given, key: value})
 
 
 def _methods(methods: str | Iterable[str], uri: str) -> tuple[str, ...]:

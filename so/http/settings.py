@@ -11,15 +11,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from so.settings.http import Disks, HttpLimits
 from so.settings.trustedproxy import NAMES, ProxySettings, network
 
-if TYPE_CHECKING:
-    from so.http.router import Router
-
 FORWARDED = ProxySettings.headers
+
+
+class Links(Protocol):
+    """What a request asks of the router: links to its routes, and whether a link is its own."""
+
+    @property
+    def urls(self) -> Any: ...
+
+    def route(self, name: str, params: Any = None, absolute: bool = True, **kw: Any) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class HttpSettings(HttpLimits):
     disks: Mapping[str, str | Path] = field(default_factory=lambda: {"local": Disks.local})
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks; "*" for whoever connects
     trusted_headers: tuple[str, ...] = FORWARDED  # which X-Forwarded-… count
-    router: Router | None = None
+    router: Links | None = None
     validate: Callable[..., dict[str, Any]] | None = None
     make_list: Callable[[Iterable[Any]], Any] = list
 

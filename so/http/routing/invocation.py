@@ -11,14 +11,12 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from so.errors import ContainerError, ModelNotFoundError, NotFoundException, RouteActionError
 from so.http.request import Request
+from so.http.routing.actions import Action
 from so.http.routing.casts import Cast, cast_for, without_none
-
-if TYPE_CHECKING:
-    from so.http.routing.route import Route
 
 Make = Callable[[Any], Any]
 Fetch = Callable[[Request, dict[str, Any], Make], Any]
@@ -33,18 +31,35 @@ class BindingNotFound(ModelNotFoundError):
     """The path names a model that is not there (404, or what `Route.missing` says)."""
 
 
-class Plan:
+class Served(NamedTuple):
+    """What a plan knows of its route."""
+
+    uri: str
+    action: Action
+    parameters: tuple[str, ...]
+    """In the order of the template."""
+    binders: Mapping[str, Binder]
+    """What the router said about parameters, by name."""
+    field: Callable[[str], str | None]
+    """`slug` for `{post:slug}`."""
+    bound: Callable[[Request, str], Any]
+    """What a parameter of a request is bound to."""
+    names: tuple[str, ...]
+    """Those of parameters, and of defaults beyond them."""
+
+
+class ActionPlan:
     """The arguments of one route's action; `call` runs it for a request."""
 
     __slots__ = ("_fn", "_keywords", "_method", "_owner", "_positional", "binders")
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Served) -> None:
         """Raises RouteActionError for a parameter that nothing could fill."""
-        action = route.handler
+        action = route.action
         self._fn = action.fn
         self._owner = action.owner
         self._method = action.method
-        self.binders: dict[str, Binder] = {}
+        self.binders: dict[str, Binder] = dict(route.binders)
         self._positional: list[Fetch] = []
         self._keywords: list[tuple[str | None, Fetch]] = []
         self._read(route, _parameters(action.fn, action.owner is not None))
@@ -77,18 +92,13 @@ class Plan:
             named.update(value if name is None else {name: value})
         return fn(*args, **named)
 
-    def _read(self, route: Route, parameters: list[_Parameter]) -> None:
-        available = dict.fromkeys([*route.parameter_names, *route.default_values])
+    def _read(self, route: Served, parameters: list[_Parameter]) -> None:
         claimed = {p.name for p in parameters if p.kind not in _GATHERING}
-        left = [name for name in route.parameter_names if name not in claimed]
-        for name in available:
-            explicit = route.router_binder(name)
-            if explicit is not None:
-                self.binders[name] = explicit
+        left = [name for name in route.parameters if name not in claimed]
         for parameter in parameters:
-            self._place(route, parameter, parameter.name in available, left)
+            self._place(route, parameter, parameter.name in route.names, left)
 
-    def _place(self, route: Route, parameter: _Parameter, by_name: bool, left: list[str]) -> None:
+    def _place(self, route: Served, parameter: _Parameter, by_name: bool, left: list[str]) -> None:
         kind = parameter.kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
             for name in left:
@@ -104,7 +114,9 @@ class Plan:
             else:
                 self._positional.append(fetch)
 
-    def _source(self, route: Route, parameter: _Parameter, by_name: bool, left: list[str]) -> Fetch:
+    def _source(
+        self, route: Served, parameter: _Parameter, by_name: bool, left: list[str]
+    ) -> Fetch:
         wanted = parameter.wanted
         if by_name:
             return self._from_route(route, parameter, parameter.name)
@@ -119,23 +131,23 @@ class Plan:
         if parameter.default is not _ABSENT:
             return _constant(parameter.default)
         raise RouteActionError(
-            f"the action {route.handler.label} of route {route.uri!r} asks for "
+            f"the action {route.action.label} of route {route.uri!r} asks for "
             f"{parameter.name!r}, which is neither a parameter of the route nor annotated with a "
             "class: rename it, annotate it or give it a default"
         )
 
-    def _from_route(self, route: Route, parameter: _Parameter, name: str) -> Fetch:
+    def _from_route(self, route: Served, parameter: _Parameter, name: str) -> Fetch:
         default = None if parameter.default is _ABSENT else parameter.default
         wanted = parameter.wanted
         if name not in self.binders and _is_model(wanted):
-            self.binders[name] = model_binder(wanted, route.binding_field(name))
+            self.binders[name] = model_binder(wanted, route.field(name))
         if name in self.binders:
-            return _bound(route, name, default)
+            return _bound(route.bound, name, default)
         cast = cast_for(wanted)
         return _plain(name, default) if cast is None else _casted(name, cast, default)
 
 
-class _Parameter(typing.NamedTuple):
+class _Parameter(NamedTuple):
     name: str
     kind: Any
     annotation: Any
@@ -256,9 +268,9 @@ def _casted(name: str, cast: Cast, default: Any) -> Fetch:
     return fetch
 
 
-def _bound(route: Route, name: str, default: Any) -> Fetch:
+def _bound(bound: Callable[[Request, str], Any], name: str, default: Any) -> Fetch:
     def fetch(request: Request, params: Mapping[str, Any], make: Make) -> Any:
-        return route.bound(request, name) if params.get(name) is not None else default
+        return bound(request, name) if params.get(name) is not None else default
 
     return fetch
 

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from so.errors import RouteActionError, RouteDefinitionError
-from so.http.locations import header_text, origin
-from so.http.redirects import onsite
+from so.http.locations import header_text, onsite, origin
 from so.http.request import Request
 from so.http.response import RedirectResponse
-from so.http.routing.actions import find_class
 from so.http.routing.template import PLACEHOLDER
-from so.http.routing.urls import encode
+from so.http.urltext import encode
 from so.support.near import nearest
-
-if TYPE_CHECKING:
-    from so.http.routing.route import Route
-    from so.http.routing.verbs import Verbs
 
 _WITH_SLASH = re.compile(f"(/?){PLACEHOLDER.pattern}")
 
@@ -36,29 +30,35 @@ ACTIONS: dict[str, tuple[tuple[str, ...], str]] = {
 PAGES = ("create", "edit")  # the forms, which a resource for programs lacks
 
 
-def register(
-    registrar: Verbs,
+class Planned(NamedTuple):
+    """One route of a resource."""
+
+    methods: tuple[str, ...]
+    uri: str
+    action: list[Any]
+    name: str
+
+
+def planned(
     name: str,
     controller: Any,
     actions: Iterable[str],
     names: str | Mapping[str, str] | None,
     parameters: str | Mapping[str, str] | None,
-    middleware: Any,
-) -> list[Route]:
+) -> list[Planned]:
     """The routes of resource *name*; `Verbs.resource` describes the options."""
-    if isinstance(controller, str):
-        controller = find_class(controller, registrar.controllers)
     collection, item = _uris(name, parameters)
     actions = list(actions)
     _check(name, controller, actions)
-    found = []
-    for action in actions:
-        methods, rest = ACTIONS[action]
-        route = registrar.match(
-            methods, collection + rest.replace("{}", f"{{{item}}}"), [controller, action]
+    return [
+        Planned(
+            ACTIONS[action][0],
+            collection + ACTIONS[action][1].replace("{}", f"{{{item}}}"),
+            [controller, action],
+            _route_name(name, action, names),
         )
-        found.append(route.name(_route_name(name, action, names)).middleware(middleware))
-    return found
+        for action in actions
+    ]
 
 
 def _check(name: str, controller: Any, actions: list[str]) -> None:

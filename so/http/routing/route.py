@@ -9,18 +9,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from so.errors import RouteDefinitionError
 from so.http.routing.actions import Action
-from so.http.routing.groups import Attributes, flat
-from so.http.routing.invocation import Plan, model_binder
-from so.http.routing.template import PLACEHOLDER, compiled, parse
+from so.http.routing.groups import GroupAttributes, flat
+from so.http.routing.invocation import ActionPlan, Served, model_binder
+from so.http.routing.template import compiled, parse
 from so.support.scope import current_scope
 
 if TYPE_CHECKING:
     from so.http.request import Request
-    from so.http.router import Router
 
 NUMBER = "[0-9]+"
 ALPHA = "[a-zA-Z]+"
@@ -28,6 +27,20 @@ ALPHA_NUMERIC = "[a-zA-Z0-9]+"
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 ULID = "[0-7][0-9a-hjkmnp-tv-zA-HJKMNP-TV-Z]{25}"
 SLUG = "[a-z0-9]+(?:-[a-z0-9]+)*"
+
+
+class Keeper(Protocol):
+    """What a route asks of the router that keeps it."""
+
+    patterns: dict[str, str]
+    binders: dict[str, Callable[..., Any]]
+    models: dict[str, Any]
+
+    def check_middleware(self, route: Route, middleware: Iterable[Any]) -> None: ...
+
+    def drop(self, route: Route) -> None: ...
+
+    def changed(self) -> None: ...
 
 
 class Route:
@@ -39,12 +52,12 @@ class Route:
 
     def __init__(
         self,
-        router: Router,
+        router: Keeper,
         methods: Iterable[str],
         uri: str,
         action: object,
         handler: Action,
-        group: Attributes,
+        group: GroupAttributes,
     ) -> None:
         self._router = router
         self.methods = list(methods)
@@ -58,7 +71,7 @@ class Route:
         self.is_fallback = False
         self._name_prefix = group.name
         self.route_name: str | None = None
-        self._plan: Plan | None = None
+        self._plan: ActionPlan | None = None
         self._set_uri(f"{group.prefix}/{uri}")
 
     # --- definition -----------------------------------------------------------------------------
@@ -198,11 +211,24 @@ class Route:
     # --- running --------------------------------------------------------------------------------
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ActionPlan:
         """How to call the action; worked out at the first request."""
         if self._plan is None:
-            self._plan = Plan(self)
+            self._plan = ActionPlan(self._served())
         return self._plan
+
+    def _served(self) -> Served:
+        names = dict.fromkeys([*self.parameter_names, *self.default_values])
+        binders = {name: self.router_binder(name) for name in names}
+        return Served(
+            self.uri,
+            self.handler,
+            self.parameter_names,
+            {name: binder for name, binder in binders.items() if binder is not None},
+            self.binding_field,
+            self.bound,
+            tuple(names),
+        )
 
     def bound(self, request: Request, name: str) -> Any:
         """The value of parameter *name* in *request*: what it is bound to, looked up once."""
@@ -260,8 +286,3 @@ def one_of(values: Iterable[Any]) -> str:
     if not texts:
         raise RouteDefinitionError("where_in() was given no values: name at least one")
     return "|".join(re.escape(text) for text in texts)
-
-
-def parameters_in(text: str) -> list[str]:
-    """The names in braces in *text*."""
-    return [name.rstrip("?").partition(":")[0] for name in PLACEHOLDER.findall(text)]

@@ -6,33 +6,24 @@ holds behind proxies and under several names of one site.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, timedelta
-from enum import Enum
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from so.errors import RouteNotFoundError, SixOrbitError, UrlGenerationError
 from so.http.locations import joined_mounts
 from so.http.routing.template import Parameter, Segment
+from so.http.urltext import READABLE, encode, query_string, text_of
 from so.support.clock import Clock
 from so.support.scope import current_scope
 
 if TYPE_CHECKING:
     from so.http.request import Request
-    from so.http.router import Router
     from so.http.routing.route import Route
     from so.support.signing import Signer
 
 PURPOSE = "url"
-# What Laravel leaves readable in a path, less the characters that would end it or double as an
-# escape (?, # and %).
-_READABLE = "/@:;,=+!*|&"
-
-
-def encode(text: str) -> str:
-    """*text* for a path."""
-    return quote(text, safe=_READABLE, errors="replace")
 
 
 class UrlGenerator:
@@ -40,12 +31,12 @@ class UrlGenerator:
 
     def __init__(
         self,
-        router: Router,
+        named: Callable[[], Mapping[str, Route]],
         root: str | Callable[[], str],
         signer: Signer | Callable[[], Signer] | None,
         clock: Clock | None,
     ) -> None:
-        self._router = router
+        self._routes = named
         self.root = root
         self.signer = signer
         self._clock = clock or Clock()
@@ -76,7 +67,7 @@ class UrlGenerator:
         mount = _mount()
         if mount and f"{path}/".startswith(f"{mount}/"):
             path = path[len(mount) :]  # written by `route(…, absolute=False)`
-        url = f"{self.base()}/{quote(path.strip('/'), safe=_READABLE + '%')}"
+        url = f"{self.base()}/{quote(path.strip('/'), safe=READABLE + '%')}"
         if params is not None and not isinstance(params, Mapping):
             values = params if isinstance(params, (list, tuple)) else [params]
             url = "/".join([url.rstrip("/"), *(encode(text_of(value)) for value in values)])
@@ -125,14 +116,14 @@ class UrlGenerator:
         if len(macs) != 1:
             return False
         rest = urlencode([pair for pair in pairs if pair[0] != "signature"])
-        path = quote("/" + request.decoded_path().strip("/"), safe=_READABLE)
+        path = quote("/" + request.decoded_path().strip("/"), safe=READABLE)
         if not self._signer().verify(_canonical(path, rest), macs[0], PURPOSE):
             return False
         expires = [value for key, value in pairs if key == "expires"]
         return not expires or (expires[0].isdecimal() and self._clock.time() < int(expires[0]))
 
     def _named(self, name: str) -> Route:
-        route = self._router.named_routes().get(name)
+        route = self._routes().get(name)
         if route is None:
             raise RouteNotFoundError(f"Route [{name}] not defined.")
         return route
@@ -206,40 +197,6 @@ def _request() -> Request | None:
 def _mount() -> str:
     request = _request()
     return "" if request is None else request.script_name()
-
-
-def text_of(value: Any, field: str | None = None) -> str:
-    """*value* as it stands in a URL: a model by its route key or *field*, an Enum by value."""
-    if field is not None and not isinstance(value, (str, int)):
-        return text_of(getattr(value, field))
-    for name in ("get_route_key", "get_key"):
-        key = getattr(value, name, None)
-        if callable(key) and not isinstance(value, type):
-            return text_of(key())
-    if isinstance(value, Enum):
-        return text_of(value.value)
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def query_string(params: Mapping[str, Any]) -> str:
-    """*params* as a query: lists and dicts in brackets, None left out."""
-    pairs = [pair for key, value in params.items() for pair in _pairs(str(key), value)]
-    return urlencode(pairs, quote_via=quote, errors="replace")
-
-
-def _pairs(key: str, value: Any) -> Iterable[tuple[str, str]]:
-    if value is None:
-        return
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _pairs(f"{key}[{name}]", inner)
-    elif isinstance(value, (list, tuple)):
-        for at, inner in enumerate(value):
-            yield from _pairs(f"{key}[{at}]", inner)
-    else:
-        yield key, text_of(value)
 
 
 def _query(before: str, params: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from so.http.routing import resources
+from so.http.routing.actions import find_class
 
 if TYPE_CHECKING:
     from so.http.routing.route import Route
@@ -42,7 +43,12 @@ class Verbs:
         or some names one by one; *parameters* replaces `{id}`, for a nested name each part.
         """
         chosen = resources.chosen(only, except_)
-        return resources.register(self, name, controller, chosen, names, parameters, middleware)
+        if isinstance(controller, str):
+            controller = find_class(controller, self.controllers)
+        return [
+            self.match(one.methods, one.uri, one.action).name(one.name).middleware(middleware)
+            for one in resources.planned(name, controller, chosen, names, parameters)
+        ]
 
     def get(self, uri: str, action: object) -> Route:
         """Serve GET (and HEAD) of *uri* by *action*."""
