@@ -590,6 +590,13 @@ def _transport(mail: MailSettings) -> Any:
     )
 
 
+def make_vitals(app: App) -> Any:
+    """What monitors ask of the application."""
+    from so.application.vitals import Vitals
+
+    return Vitals(app)
+
+
 ROOMS: dict[str, Callable[[App], Any]] = {
     "logger": make_logger,
     "maintenance": make_maintenance,
@@ -633,6 +640,7 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "seeding": make_seeding,
     "activity": make_activity,
     "notifications": make_notifications,
+    "vitals": make_vitals,
 }
 # Made anew whenever they are asked for.
 PASSING: dict[str, Callable[[App], Any]] = {

@@ -51,16 +51,17 @@ def plain_response(
     status: str,
     text: str,
     *,
+    kind: str = "text/plain; charset=utf-8",
     headers: list[tuple[str, str]] | None = None,
     connection: str = "close",
     body: bool = True,
 ) -> bytes:
     """A small response of the server's own, ready to send; *body* False for HEAD.
 
-    *connection* is the value of that field, "" to leave it out.
+    *kind* is its content type; *connection* is the value of that field, "" to leave it out.
     """
     fields = [
-        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Type", kind),
         ("Content-Length", str(len(text.encode()))),
         *(headers or []),
     ]
@@ -89,8 +90,10 @@ def refusal(
     return plain_response(line, text, headers=headers)
 
 
-def options(head: Head, *, closes: bool) -> bytes:
-    """The answer to `OPTIONS *`, RFC 9110 section 9.3.7: what the server as a whole can do."""
+def own_answer(head: Head, *, closes: bool) -> bytes:
+    """The answer to CONNECT, or to `OPTIONS *`: what the server as a whole can do (RFC 9110)."""
+    if head.path != "*":
+        return refusal(501, "This is no proxy.\n")
     manner = connection_field(head, closes=closes)
     return plain_response("200 OK", "", headers=[("Allow", _METHODS)], connection=manner)
 

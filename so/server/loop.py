@@ -22,7 +22,7 @@ from so.errors import WireError
 from so.server import metrics
 from so.server.accepting import NO_ROOM, Entrance
 from so.server.access_log import AccessLog
-from so.server.answers import options, refusal
+from so.server.answers import own_answer, refusal
 from so.server.connection import (
     APPLICATION,
     BODY,
@@ -43,7 +43,7 @@ from so.server.held import Keeper
 from so.server.limits import Limits
 from so.server.links import Link, TlsLink, is_silent
 from so.server.outgoing import Budget
-from so.server.pages import PATHS, Pages
+from so.server.pages import PATHS, Desk, Pages
 from so.server.poller import IN, OUT, new_poller
 from so.server.shares import COURTESY_SECONDS, Seat
 from so.server.threads import Crew
@@ -91,6 +91,7 @@ class Loop:
         self._setup = setup
         self._lifeline = lifeline
         self._pages = setup.pages
+        self._desk = Desk(setup.pages, lambda: self.is_draining, self._give_back)
         self._access = setup.access
         self._poller = new_poller()
         self._budget = Budget(setup.limits.response_memory_total_bytes)
@@ -351,12 +352,16 @@ class Loop:
     def _dispatch(self, connection: Connection, number: int) -> None:
         head = connection.head
         assert head is not None
-        if head.path in PATHS or head.path == "*" or head.method == "CONNECT":
-            answer = self._own_answer(connection, head)
+        if head.path == "*" or head.method == "CONNECT":
+            connection.closes = head.path != "*" or self.is_draining or not head.keep_alive
+            self._answer(connection, own_answer(head, closes=connection.closes))
+            return
+        connection.state = APPLICATION
+        if head.path in PATHS and self._pages.is_for(connection, head):
+            answer = self._desk.answer(connection, head)
             if answer is not None:
                 self._answer(connection, answer)
-                return
-        connection.state = APPLICATION
+            return
         connection.exchange = Exchange(connection, head, self, self._now)
         done = self._crew.take(connection, number)
         if done:
@@ -376,16 +381,6 @@ class Loop:
         metrics.note(self._counts, code, sent, seconds)
         if self._access:
             self._access.add(connection, head, code, sent, seconds)
-
-    def _own_answer(self, connection: Connection, head: Head) -> bytes | None:
-        """What the server itself has to say to *head*, if anything."""
-        if head.method == "CONNECT":
-            connection.closes = True
-            return refusal(501, "This is no proxy.\n")
-        if head.path == "*":
-            connection.closes = self.is_draining or not head.keep_alive
-            return options(head, closes=connection.closes)
-        return self._pages.answer(connection, head, draining=self.is_draining)
 
     def _answer(self, connection: Connection, answer: bytes) -> None:
         with contextlib.suppress(Exception):
@@ -568,7 +563,9 @@ class Loop:
 
     def _give_up(self, connection: Connection) -> None:
         """Answer in place of an application that does not; its thread finds the door closed."""
-        exchange: Exchange = connection.exchange
+        exchange: Exchange | None = connection.exchange
+        if exchange is None:
+            return  # at the desk, which does not take long
         if exchange.claim():
             head = exchange.head
             log.warning("%s %s was not answered in time", head.method, head.target)

@@ -160,12 +160,13 @@ class Master:
     def _be_worker(self, lifeline: Lifeline) -> int:
         options = self._options
         try:
+            app = self._application()
             setup = Setup(
-                app=self._application(),
+                app=app,
                 listeners=self._listeners,
                 limits=options.limits,
                 threads=options.threads,
-                pages=Pages(options.pages, self._board),
+                pages=Pages(options.pages, self._board, app),
                 seat=self._shares.seat(lifeline.slot),
                 tls=tls_context(options.cert, options.key) if options.cert else None,
                 access=_open_log(options),

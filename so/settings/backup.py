@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from so.support.settings import Settings, text, whole
 
+ENDING = ".backup.tar.gz"
+
 
 @dataclass(frozen=True)
 class BackupSettings(Settings, topic="backup"):

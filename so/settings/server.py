@@ -111,4 +111,14 @@ class ServerSettings(Settings, topic="server"):
         "who sees /healthz … : loopback, everyone or off",
         of=("loopback", "everyone", "off"),
     )
+    ready_seconds: float = number(1.0, "SERVER_READY_SECONDS", "an answer of /readyz is kept")
+    metrics_seconds: float = number(
+        5.0, "SERVER_METRICS_SECONDS", "what /metrics says of the application is kept"
+    )
+    vitals_wait_seconds: float = number(
+        2.0, "SERVER_VITALS_WAIT_SECONDS", "a database has to answer both; beyond: 503"
+    )
+    metrics_series: int = whole(
+        100, "SERVER_METRICS_SERIES", "queues and tasks with figures of their own", least=1
+    )
     limits: ServerLimits = part(ServerLimits)

@@ -493,6 +493,23 @@ def test_health_readiness_and_metrics_are_for_this_machine_only(tmp_path):
             assert client.read().status == 500
 
 
+def test_an_application_may_say_that_it_is_not_ready_and_nobody_else_waits(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANSWER_IN", str(tmp_path))
+    app = "tests.server.apps:vital"
+    with serving(app, tmp_path / "log", workers=1, threads=1) as server:
+        with Client(server.address) as client:
+            client.send(get("/readyz") + get("/") + get("/readyz", "Connection: close"))
+            assert ask(server, "/healthz") == b"ok\n"
+            assert ask(server, "/") == b"hello"
+            (tmp_path / "answer").touch()
+            first, second, third = (client.read() for _ in range(3))
+        text = ask(server, "/metrics").decode()
+
+    assert (first.status, first.body) == (503, b"no paper left\n")
+    assert (second.status, third.status) == (200, 503)
+    assert "sixorbit_workers 1" in text
+
+
 def test_the_pages_can_be_for_everyone(tmp_path):
     with (
         serving(APP, tmp_path / "log", workers=1, pages="everyone") as server,

@@ -18,7 +18,8 @@ from so.server.limits import Limits
 from so.server.listen import describe, open_listeners
 from so.server.metrics import COUNTERS, GAUGES, Board, Tally
 from so.server.outgoing import Budget, Outgoing
-from so.server.pages import metrics_text
+from so.server.pages import server_families
+from so.support.exposition import prometheus
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def test_a_request_answered_while_it_waited_is_not_run():
 
 
 def test_metrics_are_text_every_line_of_which_is_a_sample_or_a_comment():
-    for line in metrics_text(Board().read()).splitlines():
+    for line in prometheus(server_families(Board().read())).splitlines():
         name, _, value = line.rpartition(" ")
         assert line.startswith("# ") or (name and float(value) >= 0)
 

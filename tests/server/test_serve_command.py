@@ -141,6 +141,32 @@ def test_settings_come_from_the_configuration_and_options_win(folder):
         assert server.stop() == 0
 
 
+def test_it_is_not_ready_while_its_database_is_away(folder):
+    file = folder / "storage" / "database.sqlite"
+    server = start(folder, "--workers=1")
+    try:
+        server.wait_ready()
+        assert ask(server, READY) == "ok\n"
+        assert 'so_database_up{connection="sqlite"} 1' in ask(server, FIGURES)
+        file.rename(folder / "away")
+        wait_until(lambda: code_of(server, READY) == 503, "the fault")
+        assert ask(server) == "one first"
+        (folder / "away").rename(file)
+        wait_until(lambda: code_of(server, READY) == 200, "its end")
+    finally:
+        assert server.stop() == 0
+
+
+READY = b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n"
+FIGURES = READY.replace(b"/readyz", b"/metrics")
+
+
+def code_of(server: Server, raw: bytes) -> int:
+    with Client(server.address) as client:
+        client.send(raw)
+        return client.read().status
+
+
 def test_the_server_of_the_standard_library_serves_the_same_application(folder):
     server = start(folder, "--simple", "--access-log")
     try:

@@ -15,13 +15,12 @@ from so.release import dumps
 from so.release.backup import PARTS, Installation, Restoration, keep_newest, write_backup
 from so.release.sealed import Sealed
 from so.settings.app import AppSettings
-from so.settings.backup import BackupSettings
+from so.settings.backup import ENDING, BackupSettings
 from so.settings.database import DatabaseSettings
 
 if TYPE_CHECKING:
     from so.application import Application
 
-ENDING = ".backup.tar.gz"
 # An installation is looked at without its own code, which a backup does not hold.
 BARE: dict[str, Any] = {"app": {"providers": [], "middleware": [], "routes": []}}
 

@@ -419,19 +419,32 @@ class Cache:
 
     def stats(self) -> dict[str, Any]:
         """Hits and misses since the last flush, of every process; entries and bytes."""
-        if not self.backend.durable:
-            entries, size = self.backend.size(self.prefix)
-            return {"hits": self.hits, "misses": self.misses, "entries": entries, "bytes": size}
-        self._note()
-        rows = self.backend.many([stored_key(self.prefix, name) for name in _COUNTERS])
-        counts = [rows.get(stored_key(self.prefix, name)) for name in _COUNTERS]
+        rows = self._counters()
         entries, size = self.backend.size(self.prefix)
+        hits, misses = self._counted(rows)
         return {
-            "hits": 0 if counts[0] is None else int(counts[0].text),
-            "misses": 0 if counts[1] is None else int(counts[1].text),
+            "hits": hits,
+            "misses": misses,
             "entries": entries - len(rows),
             "bytes": size - sum(row.size for row in rows.values()),
         }
+
+    def reads(self) -> tuple[int, int]:
+        """Hits and misses as in `stats()`, without looking at what is stored."""
+        return self._counted(self._counters())
+
+    def _counters(self) -> dict[str, Entry]:
+        """The rows of hits and misses; of a store that dies with the process, none."""
+        if not self.backend.durable:
+            return {}
+        self._note()
+        return dict(self.backend.many([stored_key(self.prefix, name) for name in _COUNTERS]))
+
+    def _counted(self, rows: Mapping[str, Entry]) -> tuple[int, int]:
+        if not self.backend.durable:
+            return self.hits, self.misses
+        hits, misses = (rows.get(stored_key(self.prefix, name)) for name in _COUNTERS)
+        return int(hits.text) if hits else 0, int(misses.text) if misses else 0
 
     def count(self, hit: bool) -> None:
         """Count one read. The store is told after a response, never within a caller's call."""

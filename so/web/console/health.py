@@ -15,11 +15,11 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from so.application.vitals import last_backup
 from so.errors import DatabaseError, IntegrityError, SixOrbitError
 from so.web.console import queues
 from so.web.console.history import active_sessions
 from so.web.console.pages.cache import key_text, own_rows
-from so.web.console.pages.database import last_backup
 from so.web.console.parts import seconds, size
 
 ORDER = ("ok", "warn", "bad")

@@ -262,6 +262,15 @@ class Started:
     ok: bool
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How one task stands: when it was last decided on, and how long it should have been since."""
+
+    key: str
+    last_run: datetime | None
+    overdue_seconds: float
+
+
 class Schedule:
     """The tasks of one queue system."""
 
@@ -423,6 +432,22 @@ class Schedule:
                 task.work if isinstance(task.work, Job) else task.work(), task.queue_name
             )
         return self._start(task)
+
+    def standings(self, since: datetime, most: int | None = None) -> list[Standing]:
+        """How the first *most* tasks stand; one that was never seen is owed from *since* on.
+
+        A task that rests is not overdue.
+        """
+        now = self._queue.clock.now()
+        resting = self._queue.control.paused(self._queue.source.connection())
+        found = []
+        for key, task in list(self.keyed().items())[:most]:
+            last = self._last_run(key)
+            next_run = task.next_run(last or since)
+            rests = "*" in resting or f"schedule:{key}" in resting
+            late = 0.0 if rests or next_run is None else (now - next_run).total_seconds()
+            found.append(Standing(key, last, max(0.0, late)))
+        return found
 
     def sweep(self) -> int:
         """Delete runs of a month ago, except the latest of each task; how many."""

@@ -12,23 +12,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from so.support.clock import Clock
+from so.support.exposition import Family, counter, gauge, open_metrics
 from so.systems.queue.tables.sql import read
-from so.systems.queue.tables.workers import Control
+from so.systems.queue.tables.workers import Control, WorkerRow
 
+Totals = dict[str, dict[str, int]]
 BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0)
-COUNTERS = (
-    "done",
-    "failed",
-    "retried",
-    "released",
-    "skipped",
-    "cancelled",
-    "timeouts",
-    "crashes",
-    "lease_lost",
-    "conflict_retries",
-)
+COUNTERS = {
+    "done": "Jobs done.",
+    "failed": "Jobs failed for good.",
+    "retried": "Attempts that failed and are tried again.",
+    "released": "Jobs put back by themselves or by their middleware.",
+    "skipped": "Jobs that were not queued, or dropped by their middleware.",
+    "cancelled": "Jobs cancelled.",
+    "timeouts": "Jobs killed at their timeout.",
+    "crashes": "Jobs whose process died.",
+    "lease_lost": "Jobs whose worker had fallen silent for too long.",
+    "conflict_retries": "Transactions run again because of a conflict.",
+}
+_SIZES = {
+    "pending": "Jobs due now, counted up to 10,000.",
+    "delayed": "Jobs due later, counted up to 10,000.",
+    "reserved": "Jobs under way.",
+    "oldest_seconds": "How long the oldest waiting job has been due.",
+}
+_TIMES = {
+    "wait": "Seconds from when a job was due to its start.",
+    "run": "Seconds that jobs ran.",
+}
 CAP = 10_000
+MOST_QUEUES = 100  # with a series of their own in /metrics
+MOST_OTHERS = 100  # of the rest, that are looked at
+OTHERS = "(others)"
 KEEP_MINUTES = 60
 PER_MINUTE = ("done", "failed")
 
@@ -136,28 +151,24 @@ class Metrics:
         now = int(self._clock.time())
         pending = self._capped(conn, "available_at <= ?", name, now)
         later = self._capped(conn, "available_at > ?", name, now)
-        reserved = sum(
-            1
-            for worker in self._workers.workers(conn)
-            for job in worker.current
-            if worker.alive and job.get("queue") == name
-        )
-        oldest = read(
-            conn,
-            "select min(available_at) from jobs where queue = ? and available_at <= ?",
-            (name, now),
-        )[0][0]
+        reserved = _reserved(self._workers.workers(conn), name)
         return QueueState(
             name,
             pending,
             max(0, later - reserved),
             reserved,
-            max(0, now - int(oldest)) if oldest is not None else 0,
+            self._oldest(conn, name, now),
             self._last_hour(conn, name, "done", now),
             self._last_hour(conn, name, "failed", now),
             paused,
             CAP in (pending, later),
         )
+
+    def _oldest(self, conn: Any, name: str, now: int) -> int:
+        """How many seconds the oldest waiting job has been due."""
+        sql = "select min(available_at) from jobs where queue = ? and available_at <= ?"
+        found = read(conn, sql, (name, now))[0][0]
+        return 0 if found is None else max(0, now - int(found))
 
     def _capped(self, conn: Any, where: str, name: str, now: int) -> int:
         rows = read(
@@ -176,9 +187,9 @@ class Metrics:
         )
         return int(rows[0][0] or 0)
 
-    def totals(self) -> dict[str, dict[str, int]]:
+    def totals(self) -> Totals:
         """Every counter since the beginning, by queue."""
-        found: dict[str, dict[str, int]] = {}
+        found: Totals = {}
         rows = read(
             self._source.connection(),
             "select queue, name, amount from queue_metrics where minute = 0",
@@ -187,43 +198,93 @@ class Metrics:
             found.setdefault(str(queue), {})[str(name)] = int(amount)
         return found
 
+    def families(self, most: int = MOST_QUEUES, *always: str) -> list[Family]:
+        """Everything countable; of more than *most* queues the rest is in one named `(others)`.
+
+        The queues *always* are there before they have had a job.
+        """
+        workers = [one for one in self._workers.workers(self._source.connection()) if one.alive]
+        totals: Totals = {**dict.fromkeys(always, {}), **self.totals()}
+        # Dynamic names must not make a series each: those with most work behind them are shown.
+        done = {name: counts.get("done", 0) for name, counts in totals.items()}
+        known = sorted(done.keys() | set(self.queues(self._source.connection())))
+        known.sort(key=lambda name: (name not in always, -done.get(name, 0)))
+        rest = known[most:]
+        return [
+            *self._sizes(known[:most], rest, workers),
+            *_counted(_merged(totals, rest)),
+            gauge(
+                "so_queue_workers",
+                "Processes of living workers.",
+                sum(w.processes for w in workers),
+            ),
+            gauge("so_queue_failed_jobs", "Failed jobs kept, up to 10,000.", self._failed()),
+        ]
+
+    def _sizes(self, shown: list[str], rest: list[str], workers: list[WorkerRow]) -> list[Family]:
+        conn = self._source.connection()
+        rows = [(name, self._measured(conn, name, workers)) for name in sorted(shown)]
+        if rest:
+            found = [self._measured(conn, name, workers) for name in rest[:MOST_OTHERS]]
+            pending, delayed, reserved, waits = zip(*found, strict=True)
+            rows.append((OTHERS, (sum(pending), sum(delayed), sum(reserved), max(waits))))
+        families = [gauge(f"so_queue_{name}", meaning) for name, meaning in _SIZES.items()]
+        for name, figures in rows:
+            for family, figure in zip(families, figures, strict=True):
+                family.add(figure, queue=name)
+        return families
+
+    def _measured(
+        self, conn: Any, name: str, workers: Iterable[WorkerRow]
+    ) -> tuple[int, int, int, int]:
+        """Pending, delayed, reserved, and how many seconds the oldest has been due."""
+        now = int(self._clock.time())
+        reserved = _reserved(workers, name)
+        later = self._capped(conn, "available_at > ?", name, now)
+        pending = self._capped(conn, "available_at <= ?", name, now)
+        return pending, max(0, later - reserved), reserved, self._oldest(conn, name, now)
+
+    def _failed(self) -> int:
+        sql = f"select count(*) from (select 1 from failed_jobs limit {CAP}) as some"  # noqa: S608
+        return int(read(self._source.connection(), sql)[0][0])
+
     def open_metrics(self) -> str:
         """Everything as OpenMetrics text."""
-        lines: list[str] = []
-        states, totals = self.states(), self.totals()
-        for kind in ("pending", "delayed", "reserved", "oldest_seconds"):
-            lines.append(f"# TYPE so_queue_{kind} gauge")
-            lines += [
-                f'so_queue_{kind}{{queue="{_label(s.name)}"}} {getattr(s, kind)}' for s in states
-            ]
-        for name in COUNTERS:
-            lines.append(f"# TYPE so_queue_{name} counter")
-            lines += [
-                f'so_queue_{name}_total{{queue="{_label(queue)}"}} {counts.get(name, 0)}'
-                for queue, counts in sorted(totals.items())
-            ]
-        for name in ("wait", "run"):
-            lines.append(f"# TYPE so_queue_{name}_seconds histogram")
-            for queue, counts in sorted(totals.items()):
-                lines += _histogram(name, queue, counts)
-        workers = self._workers.workers()
-        lines.append("# TYPE so_queue_workers gauge")
-        lines.append(f"so_queue_workers {sum(w.processes for w in workers if w.alive)}")
-        return "\n".join([*lines, "# EOF", ""])
+        return open_metrics(self.families())
 
 
-def _histogram(name: str, queue: str, counts: dict[str, int]) -> list[str]:
-    lines, total = [], 0
-    label = _label(queue)
-    for index, bound in enumerate((*BUCKETS, None)):
-        total += counts.get(f"{name}_{index}", 0)
-        edge = "+Inf" if bound is None else f"{bound:g}"
-        lines.append(f'so_queue_{name}_seconds_bucket{{queue="{label}",le="{edge}"}} {total}')
-    seconds = counts.get(f"{name}_ms", 0) / 1000
-    lines.append(f'so_queue_{name}_seconds_sum{{queue="{label}"}} {seconds:g}')
-    lines.append(f'so_queue_{name}_seconds_count{{queue="{label}"}} {total}')
-    return lines
+def _merged(totals: Totals, rest: Iterable[str]) -> Totals:
+    """*totals* with those of *rest* added up under one name."""
+    others: dict[str, int] = {}
+    hidden = set(rest)
+    for queue in hidden & totals.keys():
+        for name, amount in totals[queue].items():
+            others[name] = others.get(name, 0) + amount
+    shown = {queue: counts for queue, counts in sorted(totals.items()) if queue not in hidden}
+    return {**shown, OTHERS: others} if hidden else shown
 
 
-def _label(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _counted(totals: Totals) -> list[Family]:
+    families = [counter(f"so_queue_{name}", meaning) for name, meaning in COUNTERS.items()]
+    for queue, counts in totals.items():
+        for name, family in zip(COUNTERS, families, strict=True):
+            family.add(counts.get(name, 0), queue=queue)
+    return [*families, *(_histogram(name, meaning, totals) for name, meaning in _TIMES.items())]
+
+
+def _histogram(name: str, meaning: str, totals: Totals) -> Family:
+    family = Family(f"so_queue_{name}_seconds", "histogram", meaning)
+    for queue, counts in totals.items():
+        fallen = [counts.get(f"{name}_{place}", 0) for place in range(len(BUCKETS) + 1)]
+        family.add_buckets(BUCKETS, fallen, counts.get(f"{name}_ms", 0) / 1000, queue=queue)
+    return family
+
+
+def _reserved(workers: Iterable[WorkerRow], queue: str) -> int:
+    return sum(
+        1
+        for worker in workers
+        if worker.alive
+        for job in worker.current
+        if job.get("queue") == queue
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from so.application.vitals import last_backup
 from so.db.migrations import Migrator
 from so.db.tables import sizes, whole_size
 from so.http.request import Request
-from so.settings.backup import BackupSettings
 from so.settings.database import DatabaseSettings
 from so.support.markup import Markup, join
 from so.web.console.parts import facts, moment, section, size, table
@@ -45,12 +44,6 @@ def _status(db: Any) -> dict[str, Any]:
     names = ", ".join("?" * len(wanted))
     rows = db.select(f"show global status where variable_name in ({names})", wanted)
     return {str(row["Variable_name"]): row["Value"] for row in rows if row["Value"] != ""}
-
-
-def last_backup(app: Any) -> float | None:
-    """When the newest backup was written, in seconds since the epoch."""
-    folder = Path(app.base_path(app.settings(BackupSettings).path))
-    return max((file.stat().st_mtime for file in folder.glob("[!.]*.backup.tar.gz")), default=None)
 
 
 def draw(data: dict[str, Any], view: Any) -> Markup:
