@@ -439,7 +439,7 @@ class Schedule:
         A task that rests is not overdue.
         """
         now = self._queue.clock.now()
-        resting = self._queue.control.paused(self._queue.source.connection())
+        resting = self._queue.tables.workers.paused(self._queue.source.connection())
         found = []
         for key, task in list(self.keyed().items())[:most]:
             last = self._last_run(key)
