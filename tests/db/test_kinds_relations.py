@@ -9,9 +9,10 @@ import pytest
 
 from so.db.manager import Database
 from so.db.model import Model
+from so.db.query import Query
 from so.db.relations.definition import relation
 from so.db.soft_deletes import SoftDeletes
-from so.errors import RelationError, UnsupportedError
+from so.errors import RelationError, UniqueConstraintError, UnsupportedError
 from tests.db.model_tables import make_table
 
 
@@ -84,10 +85,30 @@ WAYS: list[tuple[str, Callable[[Any, dict[str, Any]], Any]]] = [
     ("insert_get_id", lambda r, sent: r.insert_get_id({"title": "t", **sent})),
     ("insert_or_ignore", lambda r, sent: r.insert_or_ignore([{"title": "t", **sent}])),
     ("upsert", lambda r, sent: r.upsert([{"title": "t", **sent}], ["title"])),
+    ("upsert one", lambda r, sent: r.upsert({"title": "t", **sent}, "title", list(sent))),
+    ("update_or_insert", lambda r, sent: r.update_or_insert({"title": "t"}, sent)),
+    ("update_or_insert by it", lambda r, sent: r.update_or_insert({"title": "t", **sent})),
+    (
+        "insert_or_ignore_returning",
+        lambda r, sent: r.insert_or_ignore_returning({"title": "t", **sent}),
+    ),
+    ("insert_using", lambda r, sent: r.insert_using(["title", *sent], selected("t", sent))),
+    (
+        "insert_or_ignore_using",
+        lambda r, sent: r.insert_or_ignore_using([*sent, "title"], selected("t", sent, last=True)),
+    ),
 ]
 in_every_way = pytest.mark.parametrize(
     "way", [fn for _, fn in WAYS], ids=[name for name, _ in WAYS]
 )
+
+
+def selected(title: str, sent: dict[str, Any], last: bool = False) -> Any:
+    """A sub-query that gives one row: *title*, and what was *sent* before or behind it."""
+    values = [*sent.values(), title] if last else [title, *sent.values()]
+    source = Member.query()
+    query = Query(source.runner, source.grammar, "members")
+    return query.where("id", 1).select_raw(", ".join("?" * len(values)), values)
 
 
 def saved(model: Any) -> Any:
@@ -124,6 +145,105 @@ def test_a_model_that_is_found_is_not_given_away(members: Database) -> None:
     again = Member.find(1).related("posts").first_or_create({"title": "t", "member_id": 2})
 
     assert (row(members).member_id, again.id) == (1, mine.id)
+
+
+TAKEN: list[tuple[str, dict[str, Any]]] = [
+    ("title", {"title": "his", "badge_id": 9}),
+    ("id", {"id": 2, "title": "new", "badge_id": 9}),
+    ("title", {"id": 2, "title": "new", "badge_id": 9}),
+]
+
+
+@pytest.mark.parametrize(("key", "row"), TAKEN)
+@pytest.mark.parametrize("name", ["posts", "mark"])
+def test_an_upsert_leaves_the_rows_of_others_alone(
+    members: Database, name: str, key: str, row: dict[str, Any]
+) -> None:
+    Member.find(1).related(name).create(title="mine")
+    Member.find(2).related(name).create(title="his")
+    before = members.table("posts").order_by("id").get()
+    rows = [{**row, "title": "mine"}, row] if "id" not in row else [row]
+
+    for update in (None, ["badge_id"], {"badge_id": 9}, ["member_id", "owner_id"]):
+        with members.transaction(), pytest.raises(UniqueConstraintError):
+            Member.find(1).related(name).upsert(rows, key, update)
+
+    assert members.table("posts").order_by("id").get() == before
+
+
+def test_an_upsert_takes_no_row_that_has_no_owner(members: Database) -> None:
+    members.table("posts").insert({"title": "free"})
+
+    with pytest.raises(UniqueConstraintError, match="Post 1, which is not of this Member"):
+        Member.find(1).related("posts").upsert({"title": "free"}, "title")
+
+    assert row(members).member_id is None
+
+
+@pytest.mark.parametrize("update", [None, ["badge_id"], "badge_id", {"badge_id": 5}])
+def test_an_upsert_changes_the_parents_own_rows(members: Database, update: Any) -> None:
+    posts = Member.find(1).related("posts")
+    posts.create(title="mine")
+
+    posts.upsert(({"title": title, "badge_id": 5} for title in ("mine", "new")), "title", update)
+
+    found = members.table("posts").order_by("title").get(["title", "badge_id", "member_id"])
+    assert [tuple(one.values()) for one in found] == [("mine", 5, 1), ("new", 5, 1)]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda r: r.update({"member_id": 2}),
+        lambda r: r.update({"title": "x", "MEMBER_ID": 2}),
+        lambda r: r.update({"posts.member_id": 2}),
+        lambda r: r.update(member_id=2),
+        lambda r: r.where("title", "t").update_or_fail({"member_id": 2}),
+        lambda r: r.increment("member_id"),
+        lambda r: r.increment("badge_id", 1, {"member_id": 2}),
+        lambda r: r.decrement_each({"member_id": 1}),
+    ],
+)
+def test_what_ties_rows_to_their_parent_is_not_changed_through_it(
+    members: Database, way: Callable[[Any], Any]
+) -> None:
+    posts = Member.find(1).related("posts")
+    posts.create(title="t", badge_id=1)
+
+    with pytest.raises(RelationError, match=r"Post\.where"):
+        way(posts)
+
+    assert (row(members).member_id, row(members).title, row(members).badge_id) == (1, "t", 1)
+
+
+def test_pairs_and_rows_between_are_not_changed_through_a_relation(members: Database) -> None:
+    me = Member.find(1)
+    me.related("badges").create({"name": "b", "member_id": 1})
+    Post.create(title="t", badge_id=1)
+
+    for way in (
+        lambda: me.related("badges").update({"badge_member.member_id": 2}),
+        lambda: me.related("likes").update({"badges.member_id": 2}),
+        lambda: me.related("badges").insert({"name": "unpaired"}),
+        lambda: me.related("badges").upsert({"id": 1, "name": "unpaired"}, "id"),
+    ):
+        with pytest.raises(RelationError):
+            way()
+    assert members.table("badge_member").pluck("member_id") == [1]
+    assert members.table("badges").pluck("member_id", "name") == {"b": 1}
+
+
+def test_columns_of_a_joined_table_are_changed_or_refused(members: Database) -> None:
+    members.table("posts").insert({"title": "t", "member_id": 1})
+    query = members.table("posts").join("members", "members.id", "posts.member_id")
+
+    if members.connection().dialect.name == "sqlite":
+        with pytest.raises(UnsupportedError, match=r"members\.name"):
+            query.update({"members.name": "new"})
+    else:
+        assert query.update({"members.name": "new"}) == 1
+    assert members.table("members").where("name", "other").exists()
+    assert row(members).title == "t"
 
 
 def test_a_mutator_sees_the_parents_key(members: Database) -> None:

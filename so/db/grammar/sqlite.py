@@ -12,7 +12,7 @@ from so.db import clauses as c
 from so.db.expressions import Expression, bindable, json_scalar, json_text
 from so.db.grammar.base import Row
 from so.db.grammar.money import MoneyGrammar
-from so.db.grammar.names import AS, Bindings, json_keys
+from so.db.grammar.names import AS, Bindings, json_keys, unsupported
 
 _PARTS = {
     "date": "%Y-%m-%d",
@@ -227,9 +227,19 @@ class SQLiteGrammar(MoneyGrammar):
     def compile_update(self, tree: c.Select, values: Row) -> tuple[str, Bindings]:
         """An update; with joins or a limit, of the rows whose rowid a sub-query gives."""
         bindings: Bindings = []
+        if tree.joins and not self.literal:
+            self._refuse_others(tree.table, values)
         table = self._tables.get(tree.table) or self.table(tree.table, bindings)
         head = f"update {table} set {self.assignments(values, bindings)}"
         return head + self.update_tail(tree, bindings), bindings
+
+    def _refuse_others(self, table: Any, values: Row) -> None:
+        """MySQL changes columns of joined tables, too; here they would be those of *table*."""
+        own = table.alias if isinstance(table, c.Aliased) else self.alias_of(table)
+        for name in values:
+            other = name.partition("->")[0].rpartition(".")[0].rpartition(".")[2]
+            if other and other.lower() != own.lower():
+                raise unsupported(f"changing a column of a joined table ({name})")
 
     def compile_delete(self, tree: c.Select) -> tuple[str, Bindings]:
         """A delete; with joins or a limit, of the rows whose rowid a sub-query gives."""

@@ -115,12 +115,30 @@ class BulkQuery(ScopedQuery):
 
     def _add_found(self, columns: Iterable[str], found: Any, *, ignore: bool) -> int:
         names = list(columns)
+        if guaranteed := self._guaranteed():
+            found = self._with_fixed(names, found, guaranteed)
+            names = [*(n for n in names if not self._is_own(n)), *guaranteed]
         count: int = self._through(
             "insert_using",
             names,
             lambda query: query._insert_using(names, found, ignore=ignore),
         )
         return count
+
+    def _with_fixed(self, names: list[str], found: Any, fixed: Row) -> Query:
+        """The rows of a sub-query for columns *names*, with *fixed* values for some of them."""
+        # No row, for its names: those of the sub-query are the caller's.
+        named = Query(self.runner, self.grammar).select_raw(
+            ", ".join(f"null as {self.grammar.wrap(f'so_{at}')}" for at in range(len(names)))
+        )
+        nothing = Query(self.runner, self.grammar).select_raw("1 as so_one")
+        named.from_sub(nothing, "so_nothing").where_raw("1 = 0")
+        named.union_all(Query(self.runner, self.grammar).from_sub(found, "so_found"))
+        rows = Query(self.runner, self.grammar).from_sub(named, "so_rows")
+        rows.select(*(f"so_{at}" for at, name in enumerate(names) if not self._is_own(name)))
+        for value in fixed.values():
+            rows.select_raw("?", [value])
+        return rows
 
     def upsert(self, values: Any, unique_by: Any, update: Any = None) -> int:
         """Insert rows or update those that are there, with the model's timestamps."""

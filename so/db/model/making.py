@@ -91,8 +91,7 @@ class MakingQuery(ScopedQuery):
 
     def _with_values(self, attributes: Values) -> Any:
         """This query where the columns have these values, as the model would store them."""
-        own = {name.lower() for name in self._guaranteed_names()}
-        asked = {name: value for name, value in attributes.items() if name.lower() not in own}
+        asked = {name: value for name, value in attributes.items() if not self._is_own(name)}
         probe = self.model().force_fill(asked)
         query = self._kept()
         for name in asked:

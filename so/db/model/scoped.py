@@ -443,6 +443,11 @@ class ScopedQuery(Query):
         """The columns of `_guaranteed()`."""
         return tuple(self._guaranteed())
 
+    def _is_own(self, column: str) -> bool:
+        """Is *column* one of those, however it is spelled?"""
+        name = _bare(column.partition("->")[0]).lower()
+        return name in {own.lower() for own in self._guaranteed_names()}
+
     def _with_guaranteed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """A row's *values* with what a relation guarantees in place of whatever they say of it."""
         guaranteed = self._guaranteed()

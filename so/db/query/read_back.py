@@ -83,12 +83,17 @@ def _plain(query: Any, columns: list[str]) -> Any:
 def _keys(query: Any, unique_by: list[str]) -> Keys:
     """Ask the server; the primary key comes first, then the one that the caller named."""
     table = query.grammar.table(query._target(), [])
-    found: dict[str, list[str]] = {}
-    for key in query.runner.select(f"show keys from {table} where non_unique = 0", (), False):
-        found.setdefault(key["Key_name"], []).append(key["Column_name"])
-    unique = [names for names in found.values() if None not in names]  # None: of an expression
-    primary = found.get("PRIMARY")
+    found = unique_keys(query.runner, table)
+    primary, unique = found.get("PRIMARY"), list(found.values())
     unique.sort(key=lambda names: (names is not primary, set(names) != set(unique_by)))
     numbered = f"show columns from {table} where extra like '%auto_increment%'"
     names = [row["Field"] for row in query.runner.select(numbered, (), False)]
     return Keys(names[0] if names else None, unique)
+
+
+def unique_keys(runner: Any, table: str) -> dict[str, list[str]]:
+    """The columns of each unique key of a *table* of MySQL, which is named as in SQL."""
+    found: dict[str, list[str]] = {}
+    for key in runner.select(f"show keys from {table} where non_unique = 0", (), False):
+        found.setdefault(key["Key_name"], []).append(key["Column_name"])
+    return {key: names for key, names in found.items() if None not in names}  # of an expression

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from so.db import clauses as c
+from so.db.query import Query
+from so.db.query.read_back import unique_keys
 from so.db.relations.base import Relation
+from so.errors import RelationError, UniqueConstraintError
+from so.support.parts import parts
+from so.support.signatures import call_with
+
+Row = Mapping[str, Any]
 
 
 class HasMany(Relation):
@@ -33,8 +42,100 @@ class HasMany(Relation):
         mine = self.qualify(self.foreign_key)
         return [c.CompareColumns("and", f"{outer}.{self.local_key}", "=", mine)]
 
+    # --- writing: what ties a row to the parent is never the caller's to say
+
     def _guaranteed(self) -> dict[str, Any]:
         return {self.foreign_key: self._need_parent_key("add to")}
+
+    def _guaranteed_names(self) -> tuple[str, ...]:
+        return (self.foreign_key,)
+
+    def _without_own(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if not self._is_own(name)}
+
+    def update(self, values: Row | None = None, /, **columns: Any) -> int:
+        """Change columns of the parent's rows; RelationError for those that tie them to it."""
+        given = {**(values or {}), **columns}
+        for name in given:
+            if self._is_own(name):
+                raise RelationError(
+                    f"{name!r} ties the rows of {self.name!r} to their {type(self.parent).__name__}"
+                    f" and is not changed through it: to move rows, ask {self.model.__name__} "
+                    f"itself, {self.model.__name__}.where({self.foreign_key!r}, …).update(…)"
+                )
+        return super().update(given)
+
+    def update_or_insert(self, attributes: Row, values: Any = None) -> bool:
+        """As everywhere, among the parent's rows; what ties a row to it is left out."""
+
+        def changes(exists: bool) -> dict[str, Any]:
+            given = call_with(values, exists) if callable(values) else values
+            return self._without_own(given or {})
+
+        return super().update_or_insert(self._without_own(attributes), changes)
+
+    def upsert(self, values: Any, unique_by: Any, update: Any = None) -> int:
+        """Insert rows or update the parent's own, in one transaction.
+
+        Raises UniqueConstraintError, with nothing written, if a row's key is that of another's.
+        """
+        rows = [values] if isinstance(values, Mapping) else list(values or ())
+        keys = [unique_by] if isinstance(unique_by, str) else list(unique_by or ())
+        if not (rows and keys):
+            return super().upsert(rows, keys, update)
+        changes = self._own_changes(rows[0], keys, update)
+
+        def write() -> int:
+            count = super(HasMany, self).upsert(rows, keys, changes)
+            self._refuse_others([self._with_guaranteed(row) for row in rows], keys)
+            return count
+
+        return int(self.runner.transaction(write))
+
+    def _own_changes(self, row: Row, keys: list[str], update: Any) -> Any:
+        """What the upsert changes: all but what would give another's row to this parent."""
+        if isinstance(update, Mapping):
+            return self._without_own(update) or keys
+        created_at = self.model._plan.created_at
+        names = [n for n in row if n != created_at] if update is None else update
+        return [
+            n for n in ([names] if isinstance(names, str) else names) if not self._is_own(n)
+        ] or (keys if names else names)
+
+    def _refuse_others(self, rows: Sequence[Row], unique_by: list[str]) -> None:
+        """Raise if the key of one of *rows* is now that of a row which is not the parent's."""
+        table = self.model.table
+        unique = {tuple(unique_by)}
+        if self.grammar.name == "mysql":  # whose upsert looks at all keys
+            found = unique_keys(self.runner, self.grammar.table(table, []))
+            unique |= {tuple(names) for names in found.values()}
+        wanted = [
+            {name: row[name] for name in names}
+            for row in rows
+            for names in unique
+            if all(row.get(name) is not None for name in names)
+        ]
+        for some in parts(wanted, 200):
+            query = Query(self.runner, self.grammar, table).lock_for_update().use_write()
+            query.where(partial(_any_of, some)).where(self._is_of_another)
+            if (other := query.first()) is not None:
+                raise self._taken(other, unique_by)
+
+    def _is_of_another(self, query: Query) -> None:
+        for name, value in self._guaranteed().items():
+            key = self._bound_key(value) if name == self.foreign_key else value
+            query.or_where(name, "!=", key).or_where_null(name)
+
+    def _taken(self, other: Row, unique_by: list[str]) -> UniqueConstraintError:
+        row = f"{self.model.__name__} {other.get(self.model.primary_key)!r}"
+        error = UniqueConstraintError(
+            connection=self.runner.name,
+            message=f"upsert() through {self.name!r} would change {row}, which is not of this "
+            f"{type(self.parent).__name__}: a row given has its {' and '.join(unique_by)} or "
+            "another unique key of it",
+        )
+        error.columns = unique_by
+        return error
 
 
 class HasOne(HasMany):
@@ -76,8 +177,16 @@ class MorphMany(HasMany):
     def _guaranteed(self) -> dict[str, Any]:
         return {**super()._guaranteed(), self.type_column: type(self.parent).type_alias}
 
+    def _guaranteed_names(self) -> tuple[str, ...]:
+        return (self.foreign_key, self.type_column)
+
 
 class MorphOne(MorphMany):
     """At most one row holds the parent's key and type."""
 
     many = False
+
+
+def _any_of(wanted: Sequence[Row], query: Query) -> None:
+    for one in wanted:
+        query.or_where(one)

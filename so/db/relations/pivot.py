@@ -19,8 +19,10 @@ from so.db.query import Query
 from so.db.relations.base import Relation
 from so.db.rows import Row
 from so.db.values import plain
+from so.errors import RelationError
 
 _PREFIX = "pivot_"
+_UNPAIRED = ("insert", "insert_or_ignore", "insert_or_ignore_returning", "insert_using", "upsert")
 Extra = dict[str, Any]
 
 
@@ -194,6 +196,25 @@ class BelongsToMany(Relation):
         if model.save():
             self.attach(model, pivot)
         return model
+
+    def update(self, values: Mapping[str, Any] | None = None, /, **columns: Any) -> int:
+        """Change columns of the related rows; RelationError for those of the pairs."""
+        given = {**(values or {}), **columns}
+        for name in given:
+            if name.partition(".")[0].lower() == self.pivot.lower() and "." in name:
+                raise RelationError(
+                    f"{name!r} is a column of the pairs of {self.name!r}: change it with "
+                    "update_existing_pivot()"
+                )
+        return super().update(given)
+
+    def _through(self, kind: str, values: Any, perform: Any) -> Any:
+        if kind in _UNPAIRED:
+            raise RelationError(
+                f"{kind}() through {self.name!r} would leave the rows unpaired: use create() or "
+                f"save() here, or {kind}() on {self.model.__name__} itself and attach()"
+            )
+        return super()._through(kind, values, perform)
 
     def all_related_ids(self) -> list[Any]:
         """The related keys of all pairs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from so.db import clauses as c
@@ -57,6 +58,17 @@ class HasManyThrough(Relation):
             f"a {self.model.__name__} cannot be made through {self.name!r}, which does not say to "
             f"which {self.through.__name__} it belongs: make it through that one's own relation"
         )
+
+    def update(self, values: Mapping[str, Any] | None = None, /, **columns: Any) -> int:
+        """Change columns of the related rows; RelationError for those of the rows between."""
+        given = {**(values or {}), **columns}
+        for name in given:
+            if "." in name and name.partition(".")[0].lower() == self._middle.lower():
+                raise RelationError(
+                    f"{name!r} is a column of the rows between, which {self.name!r} only passes: "
+                    f"change it through {self.through.__name__}"
+                )
+        return super().update(given)
 
     def _guaranteed_names(self) -> tuple[str, ...]:
         return ()
