@@ -17,37 +17,37 @@ from so.settings.queue import QueueSettings
 from so.settings.session import SessionSettings
 
 if TYPE_CHECKING:
-    from so.application.application import Application
     from so.db.connection import Connection
 
+App = Any
 CACHE = ("cache", "cache_locks", "rate_limits")
 SESSIONS = ("sessions", "session_moves", "remember_tokens", "last_logins")
 VALUES_AT_ONCE = 900  # of rows that are brought along by one statement
 
 
-def cache_home(app: Application) -> str | None:
+def cache_home(app: App) -> str | None:
     """The name of the connection of cache, locks and limits; None for the default one."""
     return _known(app, app.settings(CacheSettings).connection)
 
 
-def session_home(app: Application) -> str | None:
+def session_home(app: App) -> str | None:
     """The name of the connection of sessions; where none is set, that of the cache."""
     own = app.settings(SessionSettings).connection
     return cache_home(app) if own is None else _known(app, own)
 
 
-def queue_home(app: Application) -> str | None:
+def queue_home(app: App) -> str | None:
     """The name of the connection of the queue; None for the default one."""
     return _known(app, app.settings(QueueSettings).connection)
 
 
-def homes(app: Application) -> dict[str, str]:
+def homes(app: App) -> dict[str, str]:
     """Table → connection, of the tables that do not live on the default one."""
     found = dict.fromkeys(CACHE, cache_home(app)) | dict.fromkeys(SESSIONS, session_home(app))
     return {table: name for table, name in found.items() if name is not None}
 
 
-def _known(app: Application, name: str | None) -> str | None:
+def _known(app: App, name: str | None) -> str | None:
     known = app.settings(DatabaseSettings).connections
     if name is None or name in known:
         return name
@@ -59,7 +59,7 @@ def _known(app: Application, name: str | None) -> str | None:
     return None  # an application that names its connections need not have one for the cache
 
 
-def connections(app: Application) -> list[Connection]:
+def connections(app: App) -> list[Connection]:
     """Every connection on which a system keeps tables, each database once, the default first."""
     names = dict.fromkeys([None, cache_home(app), session_home(app), queue_home(app)])
     places: dict[Any, Connection] = {}
@@ -77,7 +77,7 @@ def _place(connection: Connection) -> Any:
     return tuple(str(config.get(name)) for name in names)
 
 
-def install(app: Application, name: str | None = None) -> dict[str, list[str]]:
+def install(app: App, name: str | None = None) -> dict[str, list[str]]:
     """Create what is missing of the framework's tables; what was done, by connection.
 
     Sessions that an older installation kept on the default connection are brought along.
@@ -93,7 +93,7 @@ def install(app: Application, name: str | None = None) -> dict[str, list[str]]:
     return done
 
 
-def _brought_along(app: Application) -> list[tuple[str, str]]:
+def _brought_along(app: App) -> list[tuple[str, str]]:
     """Move rows of sessions out of the default SQLite file; what was moved, and where to."""
     db = app.make("db")
     old, new = db.connection(), db.connection(session_home(app))

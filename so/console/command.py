@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from so.console.output import NORMAL, Output
 from so.console.signature import Signature
@@ -14,9 +14,24 @@ from so.support.signatures import parameters
 
 if TYPE_CHECKING:
     from so.application import Application
-    from so.console.kernel import Kernel
 
 T = TypeVar("T")
+
+
+class Caller(Protocol):
+    """What a command asks of the kernel that runs it: other commands."""
+
+    def get_commands(self) -> dict[str, str]: ...
+
+    def run(self, argv: Sequence[str], output: Output | None = None) -> int: ...
+
+    def run_command(
+        self, name: str | type[Command], params: Mapping[str, Any], output: Output
+    ) -> int: ...
+
+    def call(
+        self, argv: str | Sequence[str] | type[Command], params: Mapping[str, Any] | None = None
+    ) -> int: ...
 
 
 class Command:
@@ -36,7 +51,7 @@ class Command:
 
     def __init__(self) -> None:
         self.app: Application = None  # type: ignore[assignment]  # set by the kernel before handle
-        self.kernel: Kernel = None  # type: ignore[assignment]
+        self.kernel: Caller = None  # type: ignore[assignment]
         self.output = Output()
         self.wants_json = False
         self._values: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from so.db.dialects import Dialect, Outcome, Session
 from so.db.errortext import redacted
@@ -28,9 +28,6 @@ from so.errors import (
     QueryError,
 )
 from so.support.scope import Scope
-
-if TYPE_CHECKING:
-    from so.db.connection import Connection
 
 _STATEMENT_ATTEMPTS = 5
 """How often a statement outside a transaction is tried while it keeps being a deadlock's victim."""
@@ -343,7 +340,7 @@ class Execution(Sessions):
 
     def _before(self, call: Call) -> None:
         for fn in self._hooks.before:
-            fn(call.sql, call.bindings, cast("Connection", self))
+            fn(call.sql, call.bindings, self)
 
     def _after(self, call: Call, started: float, role: str) -> None:
         if not self._is_watched():
@@ -355,7 +352,7 @@ class Execution(Sessions):
         if self._hooks:
             event = QueryExecuted(call.sql, shown, ms, self.name, role)
             self._total_ms += ms
-            self._hooks.tell(cast("Connection", self), event, self._total_ms)
+            self._hooks.tell(self, event, self._total_ms)
 
     def _shown(self, call: Call) -> Any:
         return redacted(call.sql, call.bindings, self._dialect.config["redact"])

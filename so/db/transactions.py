@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 from so.db.dialects import Dialect
 from so.db.execution import Execution
@@ -25,10 +25,6 @@ from so.errors import (
     TransactionError,
 )
 from so.support.scope import Scope
-
-if TYPE_CHECKING:
-    from so.db.connection import Connection
-
 
 MODES = ("read", "read only", "write", "deferred", "immediate", "exclusive")
 ISOLATIONS = ("read uncommitted", "read committed", "repeatable read", "serializable")
@@ -45,10 +41,10 @@ class Block:
         self._isolation = isolation
         self._level = 0
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Transactions:
         self._of.begin_transaction(mode=self._mode, isolation=self._isolation)
         self._level = self._of._level
-        return cast("Connection", self._of)
+        return self._of
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None:

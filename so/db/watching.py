@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from so.db.rows import Row
-
-if TYPE_CHECKING:
-    from so.db.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +46,23 @@ class SlowLimit:
     fn: Callable[..., object]
 
 
+class Watched(Protocol):
+    """What a connection remembers for those who watch it."""
+
+    @property
+    def slow_limits_reached(self) -> list[SlowLimit]: ...
+
+
 @dataclass(slots=True)
 class Hooks:
     """What watches every connection of one Database."""
 
     listeners: list[Callable[[QueryExecuted], object]] = field(default_factory=list)
-    before: list[Callable[[str, Any, Connection], object]] = field(default_factory=list)
+    before: list[Callable[[str, Any, Any], object]] = field(default_factory=list)
+    """Called with text, bindings and the Connection, before each statement."""
     slow: list[SlowLimit] = field(default_factory=list)
 
-    def tell(self, connection: Connection, event: QueryExecuted, total_ms: float) -> None:
+    def tell(self, connection: Watched, event: QueryExecuted, total_ms: float) -> None:
         """Call the listeners, and each slow-query hook that *total_ms* has newly reached."""
         for fn in self.listeners:
             fn(event)

@@ -18,7 +18,8 @@ from uuid import UUID
 
 from so.http.validation import Validator
 from so.http.validation import paths as field_paths
-from so.http.validation.spec import Check, Field, field
+from so.http.validation.fields import Check, Field
+from so.http.validation.spec import field
 from so.http.validation.text_rules import pattern
 from so.http.validation.values import bound, is_number
 

@@ -75,9 +75,7 @@ def _found(query: Any, keys: Keys, row: Row, columns: list[str]) -> Any:
 
 
 def _plain(query: Any, columns: list[str]) -> Any:
-    from so.db.query import Query
-
-    return Query(query.runner, query.grammar, query._target()).select(*columns).use_write()
+    return query.for_sub_query().from_(query._target()).select(*columns).use_write()
 
 
 def _keys(query: Any, unique_by: list[str]) -> Keys:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
 
+from so.http.validation.fields import Check, ForEach
 from so.http.validation.presence import DatabaseRule
 from so.http.validation.presence_rules import required_when
 from so.http.validation.registry import RULES
-from so.http.validation.spec import Check, Conditional, ForEach, built_in
+from so.http.validation.spec import Conditional, built_in
 
 
 class EnumRule:

@@ -9,8 +9,8 @@ from typing import Any
 
 from so.errors import InvalidRuleError
 from so.http.validation import paths
-from so.http.validation.registry import Params, rule
-from so.http.validation.spec import At
+from so.http.validation.fields import At, Params
+from so.http.validation.registry import rule
 from so.http.validation.values import is_array, is_number, number, text
 
 

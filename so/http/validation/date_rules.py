@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from so.http.validation import dates
+from so.http.validation.fields import At, Params
 from so.http.validation.paths import ABSENT
-from so.http.validation.registry import Params, rule
-from so.http.validation.spec import At
+from so.http.validation.registry import rule
 from so.http.validation.values import is_blank
 
 

@@ -6,8 +6,8 @@ from fractions import Fraction
 from typing import Any
 
 from so.errors import InvalidRuleError
-from so.http.validation.registry import Params, rule
-from so.http.validation.spec import At
+from so.http.validation.fields import At, Params
+from so.http.validation.registry import rule
 from so.http.validation.values import is_file
 
 IMAGES = frozenset({"jpg", "jpeg", "png", "gif", "bmp", "webp"})

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from so.http.validation import dates, paths
+from so.http.validation.fields import At, Check
 from so.http.validation.paths import ABSENT
-from so.http.validation.spec import At, Check
 from so.http.validation.values import is_array, is_file, is_number, size, text
 
 _FIELD: Final = "The :attribute field "

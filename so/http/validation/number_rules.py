@@ -12,9 +12,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from so.errors import InvalidRuleError
+from so.http.validation.fields import At, Params
 from so.http.validation.paths import ABSENT
-from so.http.validation.registry import Params, rule
-from so.http.validation.spec import At
+from so.http.validation.registry import rule
 from so.http.validation.values import (
     bound,
     is_array,

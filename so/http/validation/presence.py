@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from so.errors import ConfigError, InvalidRuleError
+from so.http.validation.fields import At, Check, Params
 from so.http.validation.paths import ABSENT
-from so.http.validation.registry import Params, rule
-from so.http.validation.spec import At, Check
+from so.http.validation.registry import rule
 from so.http.validation.values import is_list, is_scalar
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")

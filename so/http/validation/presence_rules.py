@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from so.http.validation.fields import At, Params
 from so.http.validation.paths import ABSENT
-from so.http.validation.registry import Params, rule
-from so.http.validation.spec import At
+from so.http.validation.registry import rule
 from so.http.validation.values import is_array, is_blank, is_file, text
 from so.support.current import current
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from so.http.validation.spec import At
+from so.http.validation.fields import At, Params
 
-Params = tuple[Any, ...]
-Test = Callable[[Any, Params, "At"], bool]
+Test = Callable[[Any, Params, At], bool]
 ParamsCheck = Callable[[str, Params], None]
 
 
@@ -34,12 +32,6 @@ class Definition:
 
 
 RULES: Final[dict[str, Definition]] = {}
-
-FLAGS: Final = frozenset({"bail", "nullable", "sometimes"})
-"""Rules that test nothing but steer how a field's other rules are run."""
-
-NUMERIC: Final = frozenset({"numeric", "integer", "decimal"})
-"""Rules that make the size of a value its number."""
 
 EXCLUDING: Final = frozenset({"exclude", "exclude_if", "exclude_unless"})
 """Rules whose failing removes the field instead of giving a message."""

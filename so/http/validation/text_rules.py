@@ -12,8 +12,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from so.errors import ConfigError, InvalidRuleError
-from so.http.validation.registry import Params, rule
-from so.http.validation.spec import At
+from so.http.validation.fields import At, Params
+from so.http.validation.registry import rule
 from so.http.validation.values import is_number, text
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}")

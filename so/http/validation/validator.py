@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 from so.errors import ValidationException
 from so.http.validation import messages as words
 from so.http.validation import paths, spec
+from so.http.validation.fields import At, Check, Field
 from so.http.validation.paths import ABSENT
 from so.http.validation.presence import Presence
 from so.http.validation.pruning import pruned
 from so.http.validation.registry import EXCLUDING
-from so.http.validation.spec import At, Check, Custom, Field
+from so.http.validation.spec import Custom
 from so.http.validation.values import is_file
 from so.support.clock import Clock
 from so.support.current import current

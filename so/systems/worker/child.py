@@ -9,17 +9,20 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+from so.errors import QueueError
 from so.support.lifeline import Lifeline
+from so.systems.queue.payload import Payload
+from so.systems.queue.queue import Queue
 from so.systems.queue.run.run import Outcome, TimeUp
 from so.systems.queue.tables.jobs import Reserved
+from so.systems.queue.waking import Ear
 from so.systems.worker.board import BUSY, IDLE, Seat
 from so.systems.worker.lines import to_stdout
 from so.systems.worker.loop import Worker
-
-if TYPE_CHECKING:
-    from so.systems.worker.crew import Crew
+from so.systems.worker.options import WorkerOptions
 
 log = logging.getLogger("so.queue")
 
@@ -27,14 +30,25 @@ log = logging.getLogger("so.queue")
 class Child:
     """One process of a crew, from its fork to its end."""
 
-    def __init__(self, crew: Crew, lifeline: Lifeline) -> None:
-        """Runs in the forked process, with nothing of the crew's but its memory and its bell."""
-        self._crew = crew
+    def __init__(
+        self,
+        lifeline: Lifeline,
+        queue: Queue,
+        options: WorkerOptions,
+        seat: Seat,
+        ear: Ear | None,
+        failure: Callable[[str], tuple[Payload, QueueError] | None],
+    ) -> None:
+        """Runs in the forked process. *ear* is the bell's, which all children share.
+
+        *failure* gives payload and error of a job, by its uuid, whose own process is gone.
+        """
         self._lifeline = lifeline
-        self._ear = crew.ear
-        self._seat: Seat = crew.board.enter(lifeline.slot)
+        self._options = options
+        self._failure = failure
+        self._ear = ear
+        self._seat = seat
         self._is_leaving = False
-        crew.stacks[lifeline.slot].register()
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the crew passes it on
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
@@ -45,8 +59,8 @@ class Child:
         os.set_blocking(wake_out, False)
         signal.set_wakeup_fd(wake_out, warn_on_full_buffer=False)
         signal.signal(signal.SIGALRM, self._on_alarm)
-        out = None if crew.options.quiet else to_stdout
-        self.worker = Worker(crew.queue, crew.options, out=out, keeps_leases=False)
+        out = None if options.quiet else to_stdout
+        self.worker = Worker(queue, options, out=out, keeps_leases=False)
         self.worker.on_job = self._begin
         self.worker.on_claim = self._seat.write_claim
         self.worker.on_return = self._check_descriptors
@@ -59,8 +73,8 @@ class Child:
     def run(self) -> int:
         """Work until told otherwise; the crew is told when that was by the options themselves."""
         gc.collect()
-        if self._crew.options.on_boot is not None:
-            self._crew.options.on_boot()
+        if self._options.on_boot is not None:
+            self._options.on_boot()
         self._lifeline.send({"name": self.worker.name})
         self.worker.run()
         self._lifeline.send({"end": "told to leave" if self._is_leaving else "done"})
@@ -95,7 +109,7 @@ class Child:
         """Leave what an alarm has torn apart: neither it nor what the job started is trusted."""
         self.worker.leave()
         self._lifeline.send({"kill": "timeout"})
-        time.sleep(self._crew.options.stop_grace_seconds)
+        time.sleep(self._options.stop_grace_seconds)
 
     def _check_descriptors(self) -> None:
         if not self._lifeline.is_intact():
@@ -130,7 +144,7 @@ class Child:
         handles: list[Any] = [self._lifeline, self._wake_in]
         if self._ear is not None:
             handles.append(self._ear)
-        options = self._crew.options
+        options = self._options
         pause = min(options.sleep_seconds, 1.0) if options.max_seconds else options.sleep_seconds
         ready, _, _ = select.select(handles, [], [], pause)
         if self._wake_in in ready:
@@ -150,7 +164,7 @@ class Child:
 
     def _tell_failed(self, uuid: str) -> None:
         """Call `failed()` of a job whose own process is gone, with an alarm as for a job."""
-        found = self._crew.failure(uuid)
+        found = self._failure(uuid)
         if found is None:
             return
         payload, error = found

@@ -130,7 +130,9 @@ class Crew:
     def _live(self, lifeline: Lifeline) -> int:
         self._conn = self._watch = None
         try:
-            return Child(self, lifeline).run()
+            seat = self.board.enter(lifeline.slot)
+            self.stacks[lifeline.slot].register()
+            return Child(lifeline, self.queue, self.options, seat, self.ear, self.failure).run()
         except DatabaseError as error:
             # One line and not a traceback: the crew tries again for as long as it takes.
             log.error("queue: a worker process ends for want of its database: %s", error)

@@ -10,13 +10,11 @@ import logging
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import Retry
-
-if TYPE_CHECKING:
-    from so.systems.worker.loop import Worker
+from so.systems.worker.in_hand import InHand
 
 log = logging.getLogger("so.queue")
 LONG_SECONDS = 0.025
@@ -28,7 +26,7 @@ TRY_SECONDS = 2.0
 class Leftovers:
     """Watches one worker; its thread starts when there is something to watch."""
 
-    def __init__(self, worker: Worker, keeps_leases: bool) -> None:
+    def __init__(self, worker: InHand, keeps_leases: bool) -> None:
         """*keeps_leases* where nobody else renews them."""
         self._worker = worker
         self.keeps_leases = keeps_leases

@@ -10,19 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import resource
-import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import attrgetter
-from threading import Lock
 from typing import Any
 
 from so.errors import DatabaseError
-from so.support.ids import short_id
 from so.support.scope import entered
 from so.systems.queue.queue import Queue
 from so.systems.queue.run.failure_text import one_line
@@ -31,8 +26,8 @@ from so.systems.queue.run.runner import Runner, scope_of
 from so.systems.queue.run.workshop import HOPELESS
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import PATIENCE, Retry
+from so.systems.worker.in_hand import InHand
 from so.systems.worker.leftovers import Leftovers
-from so.systems.worker.lines import Lines
 from so.systems.worker.options import WorkerOptions
 
 log = logging.getLogger("so.queue")
@@ -54,13 +49,7 @@ _OUTCOMES = {
 }
 
 
-def worker_name() -> str:
-    """A name for this process that no other has had: host, pid and something random."""
-    host = "".join(c for c in socket.gethostname() if c.isascii() and c.isalnum() or c == "-")
-    return f"{host[:20]}-{os.getpid()}-{short_id()}"
-
-
-class Worker:
+class Worker(InHand):
     """Runs the jobs of some queues in this process."""
 
     def __init__(
@@ -72,36 +61,23 @@ class Worker:
         keeps_leases: bool = True,
     ) -> None:
         """*out* gets the lines (None: nothing is printed); a crew keeps leases by itself."""
-        self.queue = queue
-        self.options = options or WorkerOptions(queues=[queue.default_queue])
-        self.name = worker_name()
+        super().__init__(queue, options, out)
         self.conn = queue.worker_connection()
-        self.store = queue.store
         self.store.look_for_cluster(self.conn)
         # What has ended is known to nobody else: it is written down however long that takes.
         self.retry = Retry(math.inf, self._on_retry, outlasts=True)
         self.runner = Runner(queue.workshop, self.conn, self.options.limits, self.retry)
         self.runner.on_start = self._on_start
-        self.lines = Lines(queue.clock, as_json=self.options.as_json, out=out)
-        self.lock = Lock()
-        self.waiting: deque[Reserved] = deque()
-        self.finished: list[Reserved] = []
-        self.leaving: list[Reserved] = []
-        """What the thread of the leftovers is about to write down."""
-        self.current: Reserved | None = None
-        self.current_since = 0.0
         self.done = 0
         self.failed = 0
         self.stopping = False
         self.is_paused: Callable[[], bool] = lambda: False
         self.on_job: Callable[[Reserved, Any, float | None], None] | None = None
         self.on_outage: Callable[[], object] = lambda: None
-        self.on_claim: Callable[[int], None] = lambda number: None
         self.on_return: Callable[[], None] | None = None
         self.after_job: Callable[[Outcome], None] | None = None
         self.on_look: Callable[[], None] | None = None
         self.wait: Callable[[], None] = lambda: queue.clock.sleep(self.options.sleep_seconds)
-        self.sequence = 0
         self._pace = self.options.prefetch_seconds
         self._group = 1
         self._started = time.monotonic()
