@@ -12,6 +12,7 @@ config = env.settings(
         "providers": [  # registered in this order, then booted
             "so.web.docs.DocsProvider",  # the guides at /docs
             "so.web.openapi.OpenApiProvider",  # what `sixorbit openapi` asks
+            "so.web.inbox.InboxProvider",  # the live inbox at /notifications/stream
             "so.web.console.ConsoleProvider",  # the operations console at /console
             "app.providers.AppProvider",
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.pages.parts import button, link
+from app.pages.parts import button, here, link
 from so import Gate, Markup, Response, auth, config, h, session
 from so.support.markup import join
 
@@ -94,7 +94,8 @@ def _header() -> Markup:
     unread = user.unread_count()
     right = h(
         "div",
-        link(f"Inbox ({unread})" if unread else "Inbox", "/notifications"),
+        link(["Inbox", h("span", f" ({unread})" if unread else "", data_unread="")], "/notifications"),
+        h("script", src=here("/notifications/bell.js"), defer=True),
         link(user.name, "/account"),
         button("Log out", "/logout"),
         class_="right",

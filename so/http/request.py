@@ -131,6 +131,8 @@ class Request(RequestInput, RequestUrl):
         if str(self.environ.get("PATH_INFO") or "").startswith("/api/"):
             return True
         wanted = self.accepted_types()
+        if wanted and wanted[0] == "text/event-stream":  # an EventSource can show nobody a page
+            return True
         return self.ajax() and not self.pjax() and (not wanted or wanted[0] in ("*/*", "*"))
 
     def format(self, default: str = "html") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from so.support.settings import Settings, number, switch, text, whole, words
+from so.support.settings import Settings, listed, number, switch, text, whole, words
 
 CHANNELS = ("database", "mail", "webhook", "log")
 
@@ -23,6 +23,18 @@ class NotificationSettings(Settings, topic="notifications"):
     )
     max_bytes: int = whole(
         1_048_576, "NOTIFICATION_MAX_BYTES", "bytes of the data of one notification"
+    )
+    inbox_path: str = text(
+        "/notifications", "NOTIFICATION_INBOX_PATH", "where InboxProvider serves the inbox"
+    )
+    inbox_middleware: tuple[str, ...] = listed(
+        ("web", "auth"), "NOTIFICATION_INBOX_MIDDLEWARE", "around it; somebody must be logged in"
+    )
+    stream_seconds: float = number(
+        120.0, "NOTIFICATION_STREAM_SECONDS", "then a live inbox is asked again who is logged in"
+    )
+    poll_seconds: float = number(
+        5.0, "NOTIFICATION_POLL_SECONDS", "between two looks where a server holds no stream"
     )
     webhook_secret: str | None = text(
         None, "NOTIFICATION_WEBHOOK_SECRET", "signs what is posted; unset: unsigned", secret=True

@@ -88,6 +88,7 @@ class Session:
         self._pending: dict[str, Any] = {}
         # Muted: what happens to this session stays in this request. Lost: it was ended meanwhile.
         self._is_muted = self._is_lost = self._is_renewed = self._is_sent = False
+        self._is_idle = False  # this request came from a page by itself
 
     # --- values ---
 
@@ -597,9 +598,13 @@ class Session:
         readable_until = now + self._grace if self._grace else 0
         return Move(old_id, id_of(self._own_secret()), readable_until, now)
 
+    def leave_idle(self) -> None:
+        """Let this request not count as activity: a page made it by itself, and nobody is there."""
+        self._is_idle = True
+
     def _touch(self, row: StoredSession) -> None:
         now = int(self._clock.time())
-        if now - row.last_activity < self._limits.touch_seconds:
+        if self._is_idle or now - row.last_activity < self._limits.touch_seconds:
             return
         touched = replace(
             row, last_activity=now, ip_address=self._ip_address, user_agent=self._user_agent
