@@ -94,7 +94,9 @@ def _header() -> Markup:
     unread = user.unread_count()
     right = h(
         "div",
-        link(["Inbox", h("span", f" ({unread})" if unread else "", data_unread="")], "/notifications"),
+        link(
+            ["Inbox", h("span", f" ({unread})" if unread else "", data_unread="")], "/notifications"
+        ),
         h("script", src=here("/notifications/bell.js"), defer=True),
         link(user.name, "/account"),
         button("Log out", "/logout"),
