@@ -20,6 +20,8 @@ invoice already, is not changed by any file.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -41,6 +43,11 @@ LONGEST_FIELD = 64  # characters of a number or sku
 LARGEST_QUANTITY = 1_000_000
 LARGEST_PRICE = Decimal("9999999.99")
 MOST_ERRORS = 100_000  # bad lines that are kept for each file; all are counted
+LONGEST_SHOWN = 500  # characters of a bad line that are kept
+
+
+class WrongFile(ValueError):
+    """A file that cannot be imported however often it is tried; the text is for who sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,11 @@ class Line:
     sku: str
     quantity: int
     price: Decimal
+    content: str  # the line itself, to show if it is refused
+
+    def refused(self, reason: str) -> BadLine:
+        """This line, which cannot be stored."""
+        return BadLine(self.at, reason, self.content)
 
     @property
     def total(self) -> Decimal:
@@ -73,8 +85,13 @@ class BadLine:
 
 
 def run_import(job: OrderImport, progress: Callable[[int, int], object] | None = None) -> None:
-    """Import the rest of *job*'s file from its checkpoint; *progress* hears (done, total)."""
+    """Import the rest of *job*'s file from its checkpoint; *progress* hears (done, total).
+
+    Raises WrongFile if there is nothing in it that could be imported.
+    """
     path = Path(job.path)
+    if not path.is_file():
+        raise WrongFile("The file is no longer on the server. Please send it again.")
     if not job.total_lines:
         job.force_fill({"total_lines": _count(path), "status": "running"}).save()
     for done, lines in _chunks(path, job.done_lines):
@@ -84,7 +101,8 @@ def run_import(job: OrderImport, progress: Callable[[int, int], object] | None =
         if progress:
             progress(done, job.total_lines)
     job.refresh()
-    job.force_fill({"status": "finished", "finished_at": app("clock").now()}).save()
+    now = app("clock").now()
+    job.force_fill({"status": "finished", "finished_at": now, "problem": None}).save()
 
 
 def _count(path: Path) -> int:
@@ -115,13 +133,18 @@ def _rows(path: Path) -> Iterator[tuple[int, Any, str]]:
                 header = _header(row)
             else:
                 yield at, *((row, problem) if problem else _fields(header, row))
+    if header is None:
+        raise WrongFile("The file is empty. Its first line must name the columns.")
 
 
 def _header(row: Sequence[str]) -> list[str]:
     names = [name.strip().lower() for name in row]
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise ValueError(f"the first line does not name the column(s) {', '.join(missing)}")
+        hint = ""
+        if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
+            hint = " Its columns seem to be separated by semicolons or tabs; please use commas."
+        raise WrongFile(f"The first line does not name the column(s) {', '.join(missing)}.{hint}")
     return names
 
 
@@ -136,8 +159,15 @@ def _fields(header: Sequence[str], row: Sequence[str]) -> tuple[Any, str]:
 
 
 def _shown(fields: Any) -> str:
-    values = fields.values() if isinstance(fields, dict) else fields
-    return ",".join(values).encode("utf-8", "replace").decode()[:500]
+    """The line as it stands in the file, so that whoever sent it finds it there."""
+    values = list(fields.values() if isinstance(fields, dict) else fields)
+    text = io.StringIO()
+    if len(values) > 1:
+        csv.writer(text, lineterminator="").writerow(values)
+    else:
+        text.write(values[0])  # what could not be read as CSV is not quoted as CSV
+    line = text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 1]}…"
 
 
 def _parse(at: int, fields: dict[str, str]) -> Line | BadLine:
@@ -152,6 +182,7 @@ def _parse(at: int, fields: dict[str, str]) -> Line | BadLine:
             _text(fields, "sku"),
             _whole(fields, "quantity", LARGEST_QUANTITY),
             _price(fields["unit_price"]),
+            _shown(fields),
         )
     except ValueError as error:
         return BadLine(at, str(error), _shown(fields))
@@ -199,7 +230,7 @@ def _save(import_id: int, done: int, chunk: Sequence[Line | BadLine]) -> None:
     lines = [line for line in chunk if isinstance(line, Line)]
     products = _ids("products", "sku", {line.sku for line in lines})
     unknown = [line for line in lines if line.sku not in products]
-    bad += [BadLine(line.at, f"unknown sku {line.sku!r}", line.order) for line in unknown]
+    bad += [line.refused(f"unknown sku {line.sku!r}") for line in unknown]
     lines = [line for line in lines if line.sku in products]
 
     orders = _orders(lines)
@@ -292,7 +323,7 @@ def _unseen(
             repeated += 1
         else:
             text = f"line {line.line_no} of order {line.order} is there with other values"
-            bad.append(BadLine(line.at, text, line.sku))
+            bad.append(line.refused(text))
     return new, repeated
 
 
@@ -309,9 +340,9 @@ def _added(
         key = orders[line.order]
         if key in closed:
             text = f"order {line.order} was not imported, or has an invoice already"
-            bad.append(BadLine(line.at, text, line.sku))
+            bad.append(line.refused(text))
         elif totals[key] + line.total > LARGEST_AMOUNT:
-            bad.append(BadLine(line.at, f"order {line.order} becomes too large", line.sku))
+            bad.append(line.refused(f"order {line.order} becomes too large"))
         else:
             totals[key] += line.total
             good.append(line)

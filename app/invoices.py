@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from app.models import Invoice, Order, User
 from app.notifications import InvoiceDecided, InvoiceSubmitted
-from so import DB, HttpException, activity, app, notify
+from so import DB, HttpException, activity, activity_batch, app, notify
 
 DAYS_TO_PAY = 30
 
@@ -34,7 +34,7 @@ def invoice_for(order: Order, owner: User) -> Invoice:
 
 def submit(invoice: Invoice, user: User) -> None:
     """Ask for approval; the managers are told."""
-    with DB.transaction():
+    with activity_batch(), DB.transaction():
         _move(invoice, "draft", "submitted")
         activity().performed_on(invoice).caused_by(user).event("submitted").log(
             "Invoice :subject.number submitted for approval"
@@ -55,7 +55,7 @@ def reject(invoice: Invoice, user: User, note: str | None = None) -> None:
 def _decide(invoice: Invoice, user: User, status: str, text: str, note: str | None) -> None:
     if user.id == invoice.owner_id:
         raise HttpException("Nobody decides on an invoice of their own.", 403)
-    with DB.transaction():
+    with activity_batch(), DB.transaction():
         _move(invoice, "submitted", status, decided_by=user.id, note=note)
         activity().performed_on(invoice).caused_by(user).event(status).with_properties(
             {"amount": invoice.amount, "status": status, "note": note}

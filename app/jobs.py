@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from app.importing import run_import
+from app.importing import WrongFile, run_import
 from app.models import OrderImport, Report, User
 from app.notifications import WorkFinished
 from app.reports import generate
-from so import Job
+from so import Job, local
+
+OUR_FAULT = (
+    "Something broke on our side, and those who run this system have been told. Lines that were "
+    "imported stay; send the file again, and the import goes on behind them."
+)
 
 
 class ImportOrders(Job):
@@ -22,15 +27,20 @@ class ImportOrders(Job):
         job = OrderImport.find_or_fail(self.import_id)
         if job.status == "finished":
             return
-        run_import(job, lambda done, total: self.progress(done, total, "Importing orders"))
+        try:
+            run_import(job, lambda done, total: self.progress(done, total, "Importing orders"))
+        except WrongFile as error:
+            self.fail(error)  # another attempt would read the same file
+            return
         text = f"{job.imported} lines imported, {job.repeated} repeated, {job.rejected} rejected"
         self._tell(job, "Import finished", text)
 
     def failed(self, exception: BaseException) -> None:
         job = OrderImport.find(self.import_id)
         if job is not None:
-            job.force_fill({"status": "failed"}).save()
-            self._tell(job, "Import failed", str(exception)[:300])
+            reason = str(exception) if isinstance(exception, WrongFile) else OUR_FAULT
+            job.force_fill({"status": "failed", "problem": reason}).save()
+            self._tell(job, "Import failed", reason)
 
     @staticmethod
     def _tell(job: OrderImport, title: str, message: str) -> None:
@@ -52,5 +62,5 @@ class GenerateMonthlyReport(Job):
         report = generate(Report.first_or_create({"month": self.month}, {"user_id": self.user_id}))
         user = User.find(self.user_id) if self.user_id else None
         if user is not None:
-            text = f"{report.month}: {report.orders} orders, {report.revenue}"
+            text = f"{report.month}: {report.orders} orders, {local(user).money(report.revenue)}"
             user.notify(WorkFinished("Report ready", text, f"/reports/{report.month}"))

@@ -22,7 +22,8 @@ class User(HasApiTokens, HasRoles, TwoFactor, MustVerifyEmail, Notifiable, LogsA
     """Somebody who logs in. The role decides what they may do (app/providers.py)."""
 
     type_alias = "user"
-    fillable = ["name", "email", "password", "role", "is_active"]
+    fillable = ["name", "email", "password", "role", "is_active", "locale", "timezone"]
+    attributes = {"locale": None, "timezone": None}
     hidden = ["password"]
     casts = {"is_active": bool}
 
@@ -33,6 +34,14 @@ class User(HasApiTokens, HasRoles, TwoFactor, MustVerifyEmail, Notifiable, LogsA
     def set_email_attribute(self, value: str) -> str:
         """Addresses are stored in lower case, so that they are unique on both engines."""
         return value.strip().lower()
+
+    def preferred_locale(self) -> str | None:
+        """How this user reads numbers and dates; None as the application does."""
+        return self.locale
+
+    def preferred_timezone(self) -> str | None:
+        """By which clock; None for the application's."""
+        return self.timezone
 
 
 class Product(LogsActivity, Model):
@@ -124,7 +133,7 @@ class OrderImport(Model):
     hidden = ["path"]  # where files lie on the server is nobody's business
     attributes = {
         "status": "waiting", "total_lines": 0, "done_lines": 0, "imported": 0, "repeated": 0,
-        "rejected": 0,
+        "rejected": 0, "problem": None,
     }  # fmt: skip
     casts = {
         "total_lines": int, "done_lines": int, "imported": int, "repeated": int, "rejected": int,

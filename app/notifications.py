@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from so import Notification
+from so import Notification, local
 
 
 class InvoiceSubmitted(Notification):
@@ -22,7 +22,7 @@ class InvoiceSubmitted(Notification):
     def to_database(self, notifiable: Any) -> dict[str, Any]:
         return {
             "title": "Invoice to approve",
-            "message": f"{self.invoice.number} over {self.invoice.amount} waits for you",
+            "message": f"{self.invoice.number} over {_amount(self, notifiable)} waits for you",
             "url": f"/invoices/{self.invoice.id}",
         }
 
@@ -33,7 +33,9 @@ class InvoiceDecided(InvoiceSubmitted):
     def to_database(self, notifiable: Any) -> dict[str, Any]:
         return {
             "title": f"Invoice {self.invoice.status}",
-            "message": f"{self.invoice.number} ({self.invoice.amount}) was {self.invoice.status}",
+            "message": (
+                f"{self.invoice.number} ({_amount(self, notifiable)}) was {self.invoice.status}"
+            ),
             "url": f"/invoices/{self.invoice.id}",
         }
 
@@ -92,3 +94,8 @@ class WorkFinished(Notification):
 
     def to_database(self, notifiable: Any) -> dict[str, Any]:
         return {"title": self.title, "message": self.message, "url": self.url}
+
+
+def _amount(told: InvoiceSubmitted, notifiable: Any) -> str:
+    """As whoever is told writes it."""
+    return local(notifiable).money(told.invoice.amount)

@@ -9,7 +9,15 @@ from typing import Any
 
 from app.models import LARGEST_AMOUNT, ZERO, Customer, Order, OrderLine, Product, User
 from app.notifications import OrderShipped, StockIsLow
-from so import DB, HttpException, ValidationException, app, notify
+from so import (
+    DB,
+    HttpException,
+    ValidationException,
+    activity,
+    activity_batch,
+    app,
+    notify,
+)
 from so.support import ids
 
 Items = Iterable[Mapping[str, Any]] | Mapping[Any, Mapping[str, Any]]
@@ -30,7 +38,8 @@ def place_order(customer: Customer, items: Items, user: User | None = None) -> O
     it names the item by its key in *items*, which may be a dict.
     """
     lines = _lines(items)
-    return DB.transaction(lambda: _place(customer, lines, user), attempts=3)
+    with activity_batch():  # one thing happened, whatever it changed
+        return DB.transaction(lambda: _place(customer, lines, user), attempts=3)
 
 
 def _place(customer: Customer, lines: Mapping[int, Wanted], user: User | None) -> Order:
@@ -54,17 +63,19 @@ def _place(customer: Customer, lines: Mapping[int, Wanted], user: User | None) -
         total += line_total
     # The key is known only now, and it makes the number unique without a counter to wait for.
     order.update(number=f"O-{order.ordered_on.year}-{order.id:06d}", total=total)
+    activity().performed_on(order).event("placed").log(f"Order placed for {customer.name}")
     _warn_about_low_stock(products.values())
     return order
 
 
 def ship(order: Order, user: User) -> None:
     """Send an open order out; whoever took it is told."""
-    with DB.transaction():
+    with activity_batch(), DB.transaction():
         fresh = Order.lock_for_update().find_or_fail(order.id)
         if fresh.status != "open":
             raise HttpException(f"This order is {fresh.status}, not open.", 409)
         fresh.update(status="shipped")
+        activity().performed_on(fresh).caused_by(user).event("shipped").log("Order shipped")
         if fresh.user_id is not None:
             User.find(fresh.user_id).notify(OrderShipped(fresh))
     order.refresh()

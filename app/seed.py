@@ -14,11 +14,11 @@ from app.models import Customer, Order, OrderLine, Product, User
 from so import DB, Hash, app, without_activity
 
 DEMO_PASSWORD = "demo-password"  # noqa: S105  # printed by `make run`; the demo's own
-USERS = (
-    ("Ada Moreau", "admin@demo.example", "admin"),
-    ("Marta Lindqvist", "manager@demo.example", "manager"),
-    ("Ben Okafor", "clerk@demo.example", "clerk"),
-    ("Wen Zhao", "warehouse@demo.example", "warehouse"),
+USERS = (  # name, address, role, how they read numbers, and by which clock
+    ("Ada Moreau", "admin@demo.example", "admin", None, None),
+    ("Marta Lindqvist", "manager@demo.example", "manager", "sv-SE", "Europe/Stockholm"),
+    ("Ben Okafor", "clerk@demo.example", "clerk", "en-GB", "Europe/London"),
+    ("Wen Zhao", "warehouse@demo.example", "warehouse", "de-DE", "Europe/Berlin"),
 )
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "Fasteners": ("Hex bolt M8×40", "Wood screw 4×50", "Lock nut M8", "Washer 8.4", "Anchor 10×80"),
@@ -30,8 +30,30 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 SIZES = ("box of 10", "box of 50", "box of 100", "single")
 CITIES = ("Lyon", "Gdańsk", "Porto", "Malmö", "Ghent", "Graz", "Turin", "Leeds", "Nantes", "Brno")
-FIRST = ("Alder", "Birch", "Cedar", "Delta", "Ember", "Fjord", "Grove", "Harbor", "Iris", "Juniper")
-SECOND = ("Building", "Works", "Supply", "Joinery", "Electric", "Trading", "Facilities", "Studios")
+FIRST = (
+    "Alder", "Birch", "Cedar", "Delta", "Ember", "Fjord", "Grove", "Harbor", "Iris", "Juniper",
+    "Kestrel", "Linden", "Maple", "North", "Oakfield", "Pinewood", "Quarry", "Rowan", "Summit",
+    "Tamarack", "Union", "Valley", "Willow", "Yarrow", "Zenith", "Anchor", "Beacon", "Copper",
+    "Eastgate", "Granite", "Highland", "Lakeside", "Meridian", "Orchard",
+)  # fmt: skip
+SECOND = (
+    "Building",
+    "Works",
+    "Supply",
+    "Joinery",
+    "Electric",
+    "Trading",
+    "Facilities",
+    "Studios",
+    "Roofing",
+    "Interiors",
+    "Plumbing",
+    "Carpentry",
+    "Hardware",
+    "Projects",
+    "Gardens",
+    "Metals",
+)
 FIRST_DAY = date(2025, 10, 1)
 DAYS = 120
 
@@ -40,15 +62,21 @@ def seed(orders: int = 150, seed: int = 1) -> None:
     """Fill empty tables: users, products, customers and *orders* orders with lines."""
     chance = random.Random(seed)  # noqa: S311  # believable, not secret
     with without_activity(), DB.transaction():
-        password = Hash.make(DEMO_PASSWORD)
-        for name, email, role in USERS:
-            User.force_create(name=name, email=email, password=password, role=role)
-        Product.insert(list(_products(chance)))
-        Customer.insert(list(_customers(chance)))
+        seed_masters(chance)
         products, customers = (list(m.order_by("id").get()) for m in (Product, Customer))
         clerk = User.first_where("role", "clerk")
         for number in range(1, orders + 1):
             _order(chance, number, chance.choice(customers), clerk, products)
+
+
+def seed_masters(chance: random.Random) -> None:
+    """Users, the catalogue and the customers, by the factories of database/factories."""
+    password = Hash.make(DEMO_PASSWORD)
+    for name, email, role, locale, zone in USERS:
+        who = {"name": name, "email": email, "role": role, "locale": locale, "timezone": zone}
+        User.factory().create(**who, password=password)
+    for model, rows in ((Product, list(_products(chance))), (Customer, list(_customers(chance)))):
+        model.insert(list(model.factory(len(rows)).sequence(*rows).raw()))
 
 
 def _products(chance: random.Random) -> Iterator[dict[str, Any]]:
@@ -60,15 +88,15 @@ def _products(chance: random.Random) -> Iterator[dict[str, Any]]:
                 yield {
                     "sku": f"SKU-{number:04d}", "name": f"{name}, {size}", "category": category,
                     "price": Decimal(chance.randrange(150, 25_000)) / 100,
-                    "stock": chance.randrange(5, 400), "reorder_level": 20, **_stamps(),
+                    "stock": chance.randrange(30, 180), **_stamps(),
                 }  # fmt: skip
 
 
 def _customers(chance: random.Random) -> Iterator[dict[str, Any]]:
     for number, (first, second) in enumerate(((f, s) for f in FIRST for s in SECOND), 1):
-        name = f"{first} {second}"
         yield {
-            "number": f"C-{number:05d}", "name": name, "city": chance.choice(CITIES),
+            "number": f"C-{number:05d}", "name": f"{first} {second}",
+            "city": chance.choice(CITIES),
             "email": f"office@{first.lower()}-{second.lower()}.example", **_stamps(),
         }  # fmt: skip
 
@@ -100,8 +128,13 @@ def _order(
     order.update(total=sum(row["line_total"] for row in rows))
 
 
-def write_orders(file: TextIO, lines: int, seed: int = 1, bad_every: int = 0) -> None:
-    """A CSV of *lines* order lines for the import; every *bad_every*-th is wrong (0: none)."""
+def write_orders(
+    file: TextIO, lines: int, seed: int = 1, bad_every: int = 0, since: date = FIRST_DAY
+) -> None:
+    """A CSV of *lines* order lines for the import; every *bad_every*-th is wrong (0: none).
+
+    The days are those from *since* on.
+    """
     chance = random.Random(seed)  # noqa: S311  # believable, not secret
     skus = len(SIZES) * sum(map(len, CATEGORIES.values()))
     customers = [f"{first} {second}" for first in FIRST for second in SECOND]
@@ -113,7 +146,7 @@ def write_orders(file: TextIO, lines: int, seed: int = 1, bad_every: int = 0) ->
         if not left:
             order, left, line_no = order + 1, chance.randrange(1, 6), 0
             customer = chance.randrange(len(customers))
-            day = FIRST_DAY + timedelta(days=chance.randrange(DAYS))
+            day = since + timedelta(days=chance.randrange(DAYS))
             head = [f"X{seed}-{order:07d}", day, f"C-{customer + 1:05d}", customers[customer]]
         line_no, left = line_no + 1, left - 1
         sku = f"SKU-{chance.randrange(1, skus + 1):04d}"

@@ -20,12 +20,16 @@ STOP_SECONDS = 40
 
 
 class DemoSeed(Command):
-    """Believable data, the same on every machine; does nothing twice."""
+    """Believable data; does nothing twice."""
 
-    signature = "demo:seed {--orders=150 : How many orders} {--seed=1 : Another seed, other data}"
+    signature = (
+        "demo:seed {--orders= : Nothing but so many orders, for tests and measurements; unset: a"
+        " year of everything} {--seed=1 : Another seed, other data}"
+    )
     description = "Create the demo's tables and fill them"
 
     def handle(self) -> int:
+        from app.history import a_year
         from app.models import User
         from app.seed import seed
 
@@ -35,7 +39,11 @@ class DemoSeed(Command):
         if User.exists():
             self.comment("The demo data is there already.")
             return 0
-        seed(_whole(self.option("orders"), "orders"), _whole(self.option("seed"), "seed"))
+        number = _whole(self.option("seed"), "seed")
+        if self.option("orders"):
+            seed(_whole(self.option("orders"), "orders"), number)
+        else:
+            a_year(seed=number)
         self.info("The demo data was created.")
         return 0
 
@@ -81,7 +89,7 @@ class DemoImport(Command):
         try:
             run_import(job, self.progress)
         except ValueError as error:
-            job.force_fill({"status": "failed"}).save()
+            job.force_fill({"status": "failed", "problem": str(error)}).save()
             raise CommandError(f"{file}: {error}") from error
         self.info(
             f"{job.imported} lines imported, {job.repeated} repeated, {job.rejected} rejected"
@@ -132,19 +140,20 @@ class DemoRun(Command):
             return subprocess.Popen([*script, *words], start_new_session=True)  # noqa: S603
 
         server = start("serve", f"--host={host}", f"--port={port}")
-        children = [server, start("queue:work", "--queue=default,reports")]
+        work = ("queue:work", "--queue=default,reports")
+        children = [server, start(*work), start("schedule:work")]
         try:
             _wait_until_it_answers(host, port, server)
             self.success(f"\nSixOrbit demo ERP: http://{host}:{port}")
-            for name, email, role in USERS:
+            for name, email, role, *_ in USERS:
                 self.line(f"  {role:<10} {email:<24} {DEMO_PASSWORD}   {name}")
-            self.line("Guides: /docs   Stop: Ctrl-C\n")
+            self.line("Guides: /docs   Console: /console   Stop: Ctrl-C\n")
             while server.poll() is None:
                 time.sleep(0.2)
                 if children[1].poll() is not None:
                     self.warn("The worker has ended; starting another one.")
                     time.sleep(1)
-                    children[1] = start("queue:work", "--queue=default,reports")
+                    children[1] = start(*work)
             self.error("The web server has stopped; stopping the worker.")
             return 1
         except KeyboardInterrupt:

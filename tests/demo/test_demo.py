@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from app.importing import run_import
+from app.importing import WrongFile, run_import
 from app.jobs import GenerateMonthlyReport
 from app.models import Customer, Invoice, Order, OrderImport, OrderLine, Product, Report, User
 from app.seed import write_orders
@@ -273,6 +273,7 @@ def test_a_bad_line_is_reported_and_stops_nothing(demo, tmp_path, line, reason):
     assert (job.imported, job.rejected) == (1, 1)
     (error,) = job.errors
     assert (error.line_no, reason in error.reason) == (2, True), error.reason
+    assert error.content.rstrip("\n") == line.decode("utf-8", "replace")
     assert str(Order.first_where("number", "G").total) == "3.00"
     assert Customer.first_where("number", "C-77777").name == "New one"
 
@@ -291,8 +292,26 @@ def test_a_line_that_contradicts_a_stored_one_is_an_error(demo, tmp_path):
 
 
 def test_a_file_without_the_columns_fails_with_their_names(demo, tmp_path):
-    with pytest.raises(ValueError, match="does not name the column.*sku"):
+    with pytest.raises(WrongFile, match="does not name the column.*sku"):
         run_import(begin("a,b\n1,2\n", tmp_path / "a.csv"))
+    with pytest.raises(WrongFile, match="please use commas"):
+        run_import(begin("order_number;line_no\n1;2\n", tmp_path / "a.csv"))
+    with pytest.raises(WrongFile, match="empty"):
+        run_import(begin("", tmp_path / "a.csv"))
+
+
+def test_a_file_that_cannot_heal_is_tried_once_and_its_sender_learns_why(demo, program):
+    clerk = program("clerk")
+    files = {"file": ("old.csv", b"a;b\n1;2\n")}
+    job = clerk.post("/api/v1/imports", files=files).json("data")
+
+    work(demo)
+
+    done = clerk.get(f"/api/v1/imports/{job['id']}").json("data")
+    assert done["status"] == "failed"
+    assert "does not name the column(s) order_number" in done["problem"]
+    assert clerk.get("/api/v1/notifications").json("data.0.data.message").endswith("use commas.")
+    assert DB.table("failed_jobs").value("attempts") == 1
 
 
 def test_an_import_goes_on_where_it_was_interrupted(demo, tmp_path):

@@ -100,10 +100,11 @@ def processes_of(folder, word):
 
 
 def progress(clone):
-    """(lines done, status) of the import, past the API, whose limit is 60 calls a minute."""
+    """(lines done, status) of the last import, past the API, whose limit is 60 calls a minute."""
     path = clone / "storage" / "database.sqlite"
+    sql = "select done_lines, status from order_imports order by id desc"
     with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
-        return database.execute("select done_lines, status from order_imports").fetchone()
+        return database.execute(sql).fetchone()
 
 
 @pytest.mark.slow
@@ -155,6 +156,7 @@ def test_make_run_serves_the_erp_and_an_import_survives_kill_9_of_the_worker(clo
     assert "at once" not in output  # as a second signal would have made them
     assert processes_of(clone, "serve") == []
     assert processes_of(clone, "queue:work") == []
+    assert processes_of(clone, "schedule:work") == []
     with contextlib.closing(sqlite3.connect(clone / "storage" / "database.sqlite")) as database:
         sql = "select count(*), count(distinct order_id || '/' || line_no) from order_lines"
         sql += " where order_id in (select id from orders where number like 'X5-%')"

@@ -1,0 +1,10 @@
+-- How each user reads numbers, dates and times; why an import failed.
+
+alter table users
+    add column locale varchar(20), -- such as de-DE; null: app.locale
+    add column timezone varchar(64); -- such as Europe/Berlin; null: app.timezone
+alter table order_imports add column problem text;
+
+-- rollback
+alter table order_imports drop column problem;
+alter table users drop column timezone, drop column locale;

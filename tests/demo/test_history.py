@@ -1,0 +1,91 @@
+"""What `make run` finds on its first day: a year of work, made by the demo's own rules."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.models import Customer, Invoice, Order, OrderImport, Product, Report, User
+from so import DB, Activity
+from so.application import Application
+from so.console.kernel import Kernel
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("app", "config", "database")
+
+
+@pytest.fixture(scope="module")
+def year(tmp_path_factory):
+    """The demo after `db:seed`, on SQLite."""
+    folder = tmp_path_factory.mktemp("year")
+    for part in PARTS:
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    settings = {
+        "app": {"key": "k" * 40, "env": "testing"},
+        "auth": {"scrypt": {"ln": 4, "r": 1, "p": 1}},
+        "logging": {"default": "null", "channels": {"null": {"driver": "null"}}},
+    }
+    with Application(folder, settings) as app:
+        kernel = Kernel(app)
+        app.install_tables()
+        assert kernel.call("migrate --force") == 0, kernel.output()
+        assert kernel.call("db:seed --force") == 0, kernel.output()
+        yield app
+
+
+@pytest.fixture(autouse=True)
+def _in_it(year):
+    with year:
+        yield
+
+
+def states(model):
+    return {row.status for row in model.query().distinct().get(["status"])}
+
+
+def test_documents_are_in_every_state():
+    assert states(Invoice) == {"draft", "submitted", "approved", "rejected"}
+    assert states(Order) == {"open", "shipped", "imported"}
+    assert all(invoice.note for invoice in Invoice.where("status", "rejected").get())
+
+
+def test_the_trail_tells_of_a_whole_year_by_name(year):
+    moments = Activity.order_by("id").pluck("created_at")
+
+    assert max(moments) - min(moments) > timedelta(days=350)
+    assert max(moments) <= year.clock.now()
+    placed = Activity.for_event("placed").first()
+    assert placed.causer_label in ("Ben Okafor", "Marta Lindqvist")
+    assert Activity.for_batch(placed.batch_uuid).count() > 1
+
+
+def test_the_clock_of_the_application_is_its_own_again(year):
+    assert not year.clock.is_frozen
+
+
+def test_everybody_has_mail_and_some_of_it_is_new():
+    assert [User.first_where("role", role).unread_count() > 0 for role in ("clerk", "manager")] == [
+        True, True,
+    ]  # fmt: skip
+    assert DB.table("notifications").where_not_null("read_at").count() > 100
+
+
+def test_one_import_is_done_one_has_bad_lines_and_one_failed_once():
+    done, bad, failed = OrderImport.order_by("id").get()
+
+    assert (done.status, done.rejected) == ("finished", 0)
+    assert (bad.status, bad.rejected) == ("finished", 5)
+    assert [error.content.split(",")[0][:4] for error in bad.errors] == ["X12-"] * 5
+    assert failed.status == "failed"
+    assert "use commas" in failed.problem
+    assert DB.table("failed_jobs").get()[0].attempts == 1
+
+
+def test_there_are_reports_a_schedule_low_stock_and_more_than_500_customers(year):
+    assert [Path(report.path).is_file() for report in Report.get()] == [True] * 3
+    assert len(year.make("schedule").keyed()) == 4
+    assert Product.low().count() > 0
+    assert Customer.count() > 500
