@@ -20,13 +20,13 @@ from so.systems.activity.stored import Stored, log_table, marks
 
 if TYPE_CHECKING:
     from so.systems.activity.integrity import Integrity
-    from so.systems.activity.log import ActivityLog
+    from so.systems.activity.trail import Trail
 
 _OPEN = "(seal_no is null or seal_no = 0)"
 _MOST_NAMED = 10
 
 
-def adopt(log: ActivityLog, integrity: Integrity, ids: Iterable[int] | None = None) -> int:
+def adopt(log: Trail, integrity: Integrity, ids: Iterable[int] | None = None) -> int:
     """Sign every row without a MAC, or those with *ids*; how many. It is an entry of `audit`.
 
     Raises IntegrityError without *ids* once there is a seal, and for an id that is none of an open

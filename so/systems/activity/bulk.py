@@ -21,7 +21,7 @@ from so.systems.activity.rows import reference
 from so.systems.activity.tracking import differing
 
 if TYPE_CHECKING:
-    from so.systems.activity.log import ActivityLog
+    from so.systems.activity.trail import Trail
 
 R = TypeVar("R")
 ROWS_AT_ONCE = 1000
@@ -41,7 +41,7 @@ Rows = dict[Any, dict[str, Any]]
 class Bulk:
     """One write, inside a transaction."""
 
-    def __init__(self, cls: Any, log: ActivityLog, query: Any) -> None:
+    def __init__(self, cls: Any, log: Trail, query: Any) -> None:
         self._cls = cls
         self._log = log
         self._query = query

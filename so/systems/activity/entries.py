@@ -11,7 +11,7 @@ from so.systems.activity.rows import first_label
 from so.systems.activity.tracking import tracking
 
 if TYPE_CHECKING:
-    from so.systems.activity.log import ActivityLog
+    from so.systems.activity.trail import Trail
 
 
 class Entries:
@@ -20,7 +20,7 @@ class Entries:
     What is the same in all of them (who, when, where) is worked out once.
     """
 
-    def __init__(self, cls: Any, log: ActivityLog, event: str) -> None:
+    def __init__(self, cls: Any, log: Trail, event: str) -> None:
         self.made: list[dict[str, Any]] = []
         self._cls = cls
         self._log = log

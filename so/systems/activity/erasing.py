@@ -28,7 +28,7 @@ from so.systems.activity.rows import ERASED
 from so.systems.activity.stored import Erasure, Stored, judge, log_table, table
 
 if TYPE_CHECKING:
-    from so.systems.activity.log import ActivityLog
+    from so.systems.activity.trail import Trail
 
 ORIGIN = ("ip", "user_agent", "url")  # of the context: where the person sat
 SHORTEST = 3  # characters of a name that is looked for inside texts
@@ -44,7 +44,7 @@ class Mention(NamedTuple):
 
 
 def erase(
-    log: ActivityLog,
+    log: Trail,
     kind: str,
     id: str,
     personal: Iterable[str] = ActivitySettings.personal,
@@ -63,7 +63,7 @@ def erase(
 
 
 def mentions(
-    log: ActivityLog,
+    log: Trail,
     kind: str,
     id: str,
     personal: Iterable[str] = ActivitySettings.personal,
@@ -76,7 +76,7 @@ def mentions(
 
 class _Run:
     def __init__(
-        self, log: ActivityLog, kind: str, id: str, personal: Iterable[str], free_text: bool
+        self, log: Trail, kind: str, id: str, personal: Iterable[str], free_text: bool
     ) -> None:
         self._log = log
         self._who = (kind, id)

@@ -13,24 +13,24 @@ from so.errors import ActivityError
 from so.systems.activity import stored
 
 if TYPE_CHECKING:
-    from so.systems.activity.log import ActivityLog
+    from so.systems.activity.trail import Trail
 
 HELD, RELEASED = "held", "released"
 
 
-def hold(log: ActivityLog, kind: str, id: str, reason: str) -> None:
+def hold(log: Trail, kind: str, id: str, reason: str) -> None:
     """Keep every row about or by *kind*:*id* until it is released. *reason* is what for."""
     _note(log, HELD, "On hold", kind, id, reason)
 
 
-def release(log: ActivityLog, kind: str, id: str, reason: str) -> None:
+def release(log: Trail, kind: str, id: str, reason: str) -> None:
     """End the hold of *kind*:*id*; ActivityError if there is none."""
     if (kind, id) not in held(log):
         raise ActivityError(f"{kind}:{id} is not on hold")
     _note(log, RELEASED, "Released", kind, id, reason)
 
 
-def held(log: ActivityLog) -> dict[tuple[str, str], str]:
+def held(log: Trail) -> dict[tuple[str, str], str]:
     """What is on hold now, and why; entries that nobody signed hold and release nothing."""
     connection, ring = log.db.connection(), log.integrity.ring if log.integrity else None
     found: dict[tuple[str, str], str] = {}
@@ -47,7 +47,7 @@ def held(log: ActivityLog) -> dict[tuple[str, str], str]:
     return found
 
 
-def _note(log: ActivityLog, event: str, text: str, kind: str, id: str, reason: str) -> None:
+def _note(log: Trail, event: str, text: str, kind: str, id: str, reason: str) -> None:
     if not reason or not reason.strip():
         raise ActivityError("a hold needs a reason: it is what the trail will show")
     record = f"{kind}:{id}"

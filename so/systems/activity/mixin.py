@@ -15,8 +15,8 @@ from so.systems.activity.entries import Entries, as_stored
 from so.systems.activity.model import Activity, audited
 
 if TYPE_CHECKING:
-    from so.systems.activity.log import ActivityLog
     from so.systems.activity.timeline import Version
+    from so.systems.activity.trail import Trail
 
 R = TypeVar("R")
 READ = "retrieved"
@@ -50,6 +50,14 @@ class LogsActivity:
     def get_additional_log_properties(self, event: str) -> Mapping[str, Any]:
         """More properties for the row."""
         return {}
+
+    @classmethod
+    def _has_own_words(cls) -> bool:
+        """Does the class say more about an event than its name?"""
+        return any(
+            getattr(cls, name) is not getattr(LogsActivity, name)
+            for name in ("get_description_for_event", "get_additional_log_properties")
+        )
 
     # --- the trail of one model ---
 
@@ -91,7 +99,7 @@ class LogsActivity:
 
     @classmethod
     def _were_read(cls, models: Any) -> None:
-        log: ActivityLog = current("activity")
+        log: Trail = current("activity")
         if is_unaudited() or not log.wants():
             return
         try:
@@ -106,7 +114,7 @@ class LogsActivity:
         super()._written(event, before, after)  # type: ignore[misc]
         if event not in self.log_events or is_unaudited():
             return
-        log: ActivityLog = current("activity")
+        log: Trail = current("activity")
         if not log.wants():
             return
         model: Any = self
@@ -123,7 +131,7 @@ class LogsActivity:
         super()._pivot_changed(relation, attached, detached, updated)  # type: ignore[misc]
         if is_unaudited():
             return
-        log: ActivityLog = current("activity")
+        log: Trail = current("activity")
         kinds = {"attached": attached, "detached": detached, "updated": updated}
         given = [kind for kind, keys in kinds.items() if keys]
         event = given[0] if len(given) == 1 else "synced"
@@ -139,7 +147,7 @@ class LogsActivity:
 
     @classmethod
     def _bulk(cls, query: Any, kind: str, values: Any, perform: Callable[..., R]) -> R:
-        log: ActivityLog = current("activity")
+        log: Trail = current("activity")
         if is_unaudited() or not log.wants():
             return perform()
         if kind == "truncate" and query.runner.dialect.name == "mysql":

@@ -16,7 +16,7 @@ from so.systems.activity.model import Activity
 from so.systems.activity.rows import concealed, not_reserved, reference, written
 
 if TYPE_CHECKING:
-    from so.systems.activity.log import ActivityLog
+    from so.systems.activity.trail import Trail
 
 _PLACEHOLDER = re.compile(r":(subject|causer|properties)\.([A-Za-z_][\w.]*\w|[A-Za-z_])")
 Tap = Callable[[dict[str, Any]], object]
@@ -26,7 +26,7 @@ Tap = Callable[[dict[str, Any]], object]
 class PendingActivity:
     """Every step gives a new one, so a half-built entry never leaks into another."""
 
-    _log: ActivityLog
+    _log: Trail
     _log_name: str
     _subject: Any = None
     _causer: Any = UNSET
@@ -136,7 +136,7 @@ def _mask_texts(row: dict[str, Any], secrets: Masker) -> None:
             row["properties"] = written(masked)
 
 
-def _hidden(model: Any, log: ActivityLog) -> dict[str, Any]:
+def _hidden(model: Any, log: Trail) -> dict[str, Any]:
     """What a model holds under names that nobody is to read in the trail."""
     if model is None or isinstance(model, (str, type)):
         return {}

@@ -27,7 +27,7 @@ from so.systems.activity.sealing import lock
 from so.systems.activity.stored import Stored, Tombstone, judge, marks, table
 
 if TYPE_CHECKING:
-    from so.systems.activity.log import ActivityLog
+    from so.systems.activity.trail import Trail
 
 HELD_SECONDS = 0.005  # how long a batch should hold the database
 PAUSE = 20  # times as long it is then left alone: who writes meets a batch one time in twenty
@@ -70,7 +70,7 @@ def rules(retention: Any, rest: int) -> list[Rule]:
     ]
 
 
-def prune(log: ActivityLog, rule: Rule, *, dry_run: bool = False, batch: int = 1000) -> int:
+def prune(log: Trail, rule: Rule, *, dry_run: bool = False, batch: int = 1000) -> int:
     """Delete what *rule* says, at most *batch* rows at a time; how many.
 
     0 while another server prunes. Raises IntegrityError, after the rest is gone, if rows are not
@@ -84,7 +84,7 @@ def prune(log: ActivityLog, rule: Rule, *, dry_run: bool = False, batch: int = 1
 
 
 class _Run:
-    def __init__(self, log: ActivityLog, rule: Rule, batch: int) -> None:
+    def __init__(self, log: Trail, rule: Rule, batch: int) -> None:
         self._log = log
         self._rule = rule
         self._until = rule.until(log.clock.time())

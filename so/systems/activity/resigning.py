@@ -1,4 +1,4 @@
-"""The end of a key's reign: two seals, and everything beside the seals signed anew.
+"""The end of a key's reign: everything beside the seals is signed anew.
 
 Tombstones, erasures and prunings are no part of the chain. Signed with the old key for ever, they
 could be added by whoever got hold of it; so what verifies is signed with the new key when it takes
@@ -7,32 +7,18 @@ over, and from then on the old key makes none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from so.db.connection import Connection
 from so.systems.activity import framing, stored
 from so.systems.activity.keys import ERASURE, PRUNING, TOMBSTONE, KeyRing
 
-if TYPE_CHECKING:
-    from so.systems.activity.sealing import Sealer
-
 ROWS_AT_ONCE = 500
 
 
-def hand_over(sealer: Sealer, connection: Connection, before: str) -> None:
-    """Let the newest key be in force after *before*; all of it or nothing."""
-    from so.systems.activity.sealing import Head, insert
-
-    root = framing.merkle_root([])
-    with connection.transaction():
-        head = sealer.head(connection)
-        last = sealer.make(head, [], root, before, framing.handing_over(sealer.ring.key_id))
-        insert(connection, last)
-        after = Head(last["seal_no"], last["seal_hash"], last["sealed_at"])
-        insert(connection, sealer.make(after, [], root))
-        _erasures(connection, sealer.ring, before)
-        _tombstones(connection, sealer.ring, before)
-        _prunings(connection, sealer.ring, before)
+def sign_anew(connection: Connection, ring: KeyRing, before: str) -> None:
+    """Sign what stands beside the seals with the newest key, if it verifies by *before*."""
+    _erasures(connection, ring, before)
+    _tombstones(connection, ring, before)
+    _prunings(connection, ring, before)
 
 
 def _erasures(connection: Connection, ring: KeyRing, before: str) -> None:

@@ -136,10 +136,21 @@ class Sealer:
             first_new = stored.first_signed_with(connection, newest)
             where = f"seal_no is null and key_id = ?{' and id < ?' if first_new else ''}"
             self._fold(connection, done, before, where, [before, *filter(None, [first_new])])
-            resigning.hand_over(self, connection, before)
+            self._hand_over(connection, before)
             done.rotated = True
         where = f"seal_no is null or seal_no = {REFUSED}" if recheck else "seal_no is null"
         self._fold(connection, done, newest, where, [])
+
+    def _hand_over(self, connection: Connection, before: str) -> None:
+        """Let the newest key be in force after *before*: two seals; all of it or nothing."""
+        root, ring = framing.merkle_root([]), self._ring
+        with connection.transaction():
+            head = self.head(connection)
+            last = self.make(head, [], root, before, framing.handing_over(ring.key_id))
+            insert(connection, last)
+            after = Head(last["seal_no"], last["seal_hash"], last["sealed_at"])
+            insert(connection, self.make(after, [], root))
+            resigning.sign_anew(connection, ring, before)
 
     def _first_key(self, connection: Connection) -> str:
         """The key to begin with: the oldest that signed a row before there was a seal."""

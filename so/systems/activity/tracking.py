@@ -31,7 +31,7 @@ class Tracking:
         self.mask = mask.beside(concealed(cls))
         self.alias = str(cls.type_alias)
         self.labels = [name for name in LABELS if not self.mask.is_secret(name)]
-        self.is_told = _has_own_words(cls)
+        self.is_told = cls._has_own_words()
         self._name = cls.__name__
         self._only_dirty = cls.log_only_dirty
         self._empty = cls.log_empty
@@ -157,16 +157,6 @@ class Tracking:
                 related = MASK
                 break
         plain[name] = related
-
-
-def _has_own_words(cls: Any) -> bool:
-    """Does the class say more about an event than its name?"""
-    from so.systems.activity.mixin import LogsActivity
-
-    return any(
-        getattr(cls, name) is not getattr(LogsActivity, name)
-        for name in ("get_description_for_event", "get_additional_log_properties")
-    )
 
 
 def _drop_equal(attributes: dict[str, Any], old: dict[str, Any]) -> None:
