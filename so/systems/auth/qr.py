@@ -7,7 +7,9 @@ For what a camera reads from a screen, such as the secret of an authenticator ap
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 
 from so.support.markup import Markup, escape
 
@@ -252,24 +254,26 @@ class _Code:
 def _penalty(rows: Matrix) -> int:
     """How much in *rows* may confuse a reader, as the standard counts it."""
     lines = ["".join("01"[one] for one in row) for row in rows]
-    lines += ["".join(column) for column in zip(*lines, strict=True)]
-    found = sum(map(_line_penalty, lines))
-    for upper, lower in zip(rows, rows[1:], strict=False):
-        for at in range(len(upper) - 1):
-            found += 3 * (upper[at] == upper[at + 1] == lower[at] == lower[at + 1])
+    columns = ["".join(column) for column in zip(*lines, strict=True)]
+    found = sum(map(_line_penalty, [*lines, *columns])) + 3 * _squares(lines)
     dark = sum(map(sum, rows))
     total = len(rows) ** 2
     return found + 10 * int(abs(20 * dark - 10 * total) // total)
 
 
+def _squares(lines: list[str]) -> int:
+    """How many squares of two by two have one colour: a row is a number, a module its bit."""
+    numbers, every, found = [int(line, 2) for line in lines], (1 << len(lines)) - 1, 0
+    for upper, lower in pairwise(numbers):
+        for both in (upper & lower, ~(upper | lower) & every):
+            found += (both & both >> 1).bit_count()
+    return found
+
+
+_RUNS = re.compile("0{5,}|1{5,}")
+_FINDERS = re.compile("(?=00001011101|10111010000)")
+
+
 def _line_penalty(line: str) -> int:
-    found, run = 0, 1
-    for one, next_one in zip(line, line[1:] + "x", strict=True):
-        if one == next_one:
-            run += 1
-            continue
-        found += run - 2 if run >= 5 else 0
-        run = 1
-    return found + 40 * sum(
-        line[at : at + 11] in ("00001011101", "10111010000") for at in range(len(line) - 10)
-    )
+    runs = sum(len(run) - 2 for run in _RUNS.findall(line))
+    return runs + 40 * len(_FINDERS.findall(line))
