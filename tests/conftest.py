@@ -20,13 +20,12 @@ import pytest
 
 from so.db.connection import Connection
 from so.db.manager import Database
-from so.db.sqltext import statements
+from so.db.schema import framework_statements, framework_tables
 from so.support.clock import Clock
 from so.support.current import provide
 from tests.support.mariadb import MariaDB, ServerMissing, find_or_start
 
 ENGINES = ("sqlite", "mysql")
-SYSTEMS = Path(__file__).parent.parent / "so" / "systems"
 
 
 def pytest_configure() -> None:
@@ -150,8 +149,7 @@ def _opened(config: dict[str, Any], clock: Clock) -> Iterator[Database]:
 
 def install(connection: Connection) -> None:
     """Create the framework tables."""
-    name = f"framework_tables.{connection.dialect.name}.sql"
-    for statement in statements((SYSTEMS / name).read_text(), connection.dialect.name):
+    for statement in framework_statements(connection.dialect.name):
         connection.unprepared(statement)
 
 
@@ -162,7 +160,7 @@ def _clean(connection: Connection) -> None:
         " where table_schema = database()"
     )
     tables = [name for name, _ in kinds]
-    framework = _framework_tables(connection)
+    framework = list(framework_tables(connection.dialect.name))
     strange = [name for name in tables if name not in framework]
     if strange:
         connection.statement("set foreign_key_checks = 0")
@@ -174,18 +172,6 @@ def _clean(connection: Connection) -> None:
         connection.statement(f"truncate table `{name}`")
     if set(framework) - set(tables):
         install(connection)
-
-
-_framework: list[str] = []
-
-
-def _framework_tables(connection: Connection) -> list[str]:
-    if not _framework:
-        import re
-
-        text = (SYSTEMS / f"framework_tables.{connection.dialect.name}.sql").read_text()
-        _framework.extend(re.findall(r"^create table if not exists [`\"]?(\w+)", text, re.M))
-    return _framework
 
 
 def _used(connection: Connection, tables: list[str]) -> list[str]:

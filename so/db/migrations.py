@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from so.db.schema import framework_sql, only_one
+from so.db.schema import framework_statements, only_one
 from so.db.sqltext import INVISIBLE, statements, verb
 from so.errors import DatabaseError, ImplicitCommitError, MigrationError, SchemaError
 from so.support.near import nearest
@@ -319,7 +319,7 @@ class Migrator:
     def _make_table(self) -> None:
         """Create the table `migrations` as the framework's file has it."""
         if not self._has_table():
-            for statement in statements(framework_sql(self._dialect), self._dialect):
+            for statement in framework_statements(self._dialect):
                 if re.search(r"\bmigrations\s*\(", statement):
                     self._connection.unprepared(statement)
 

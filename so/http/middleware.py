@@ -48,8 +48,14 @@ class MiddlewareRegistry:
         self.groups: dict[str, list[Any]] = {}
         self.globals: list[Any] = []
         self.priority: list[Any] = []
-        self._changed = changed
+        self._tell = changed
+        self._known: dict[str, Any] = {}  # names → what they stand for
+        self._fitting: set[Any] = set()  # layers whose parameters their `handle` takes
         self.make: Make = lambda abstract: abstract()  # the container's, where there is one
+
+    def _changed(self) -> None:
+        self._known.clear()
+        self._tell()
 
     def alias(self, name: str | Mapping[str, Any], middleware: Any = None) -> None:
         """Know *middleware* as *name*; a dict gives several."""
@@ -137,21 +143,19 @@ class MiddlewareRegistry:
             self._check(layer, "check_at_boot")
 
     def _check(self, layer: Layer, name: str) -> None:
-        handle = getattr(layer.target, "handle", layer.target)
-        around = ("self",) * isinstance(layer.target, type) + ("request", "next")
-        try:
-            inspect.signature(handle).bind(*around, *layer.params)
-        except TypeError as error:
-            raise RouteDefinitionError(
-                f"`{layer.name}` has parameters that this middleware does not take: {error}"
-            ) from error
-        except ValueError:  # written in C: nothing is known of it
-            pass
+        if _identity(layer) not in self._fitting:
+            _check_parameters(layer)
+            self._fitting.add(_identity(layer))
         check = getattr(layer.target, name, None)
         if isinstance(layer.target, type) and callable(check):
             check(self.make, *layer.params)
 
     def _target(self, name: str) -> Any:
+        if name not in self._known:
+            self._known[name] = self._found(name)
+        return self._known[name]
+
+    def _found(self, name: str) -> Any:
         target: Any = name
         for _ in range(len(self.aliases) + 1):  # an alias may stand for another one
             if not (isinstance(target, str) and target in self.aliases):
@@ -183,6 +187,20 @@ class MiddlewareRegistry:
 
 def _identity(layer: Layer) -> tuple[Any, Any]:
     return layer.target, layer.params or None
+
+
+def _check_parameters(layer: Layer) -> None:
+    """Raise RouteDefinitionError where `handle` does not take as many."""
+    handle = getattr(layer.target, "handle", layer.target)
+    around = ("self",) * isinstance(layer.target, type) + ("request", "next")
+    try:
+        inspect.signature(handle).bind(*around, *layer.params)
+    except TypeError as error:
+        raise RouteDefinitionError(
+            f"`{layer.name}` has parameters that this middleware does not take: {error}"
+        ) from error
+    except ValueError:  # written in C: nothing is known of it
+        pass
 
 
 def _rank(layer: Layer, rank: Mapping[Any, int]) -> int | None:

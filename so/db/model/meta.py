@@ -201,7 +201,7 @@ class _VersionColumn:
 
 
 class _UnknownName(AttributeError):
-    """Looks for the name that was meant only when it is read: `getattr(User, "x", None)` is usual."""
+    """Looks for the name that was meant once it is read: `getattr(User, "x", None)` is usual."""
 
     def __init__(self, cls: ModelMeta, name: str) -> None:
         super().__init__(cls, name, name=name, obj=cls)

@@ -294,13 +294,12 @@ class Sessions:
 def _of_this_process() -> DatabaseStore:
     """Rows in an SQLite file that goes with this process."""
     from so.db.manager import Database
-    from so.db.schema import framework_sql
-    from so.db.sqltext import statements
+    from so.db.schema import framework_statements
 
     folder, pid = tempfile.mkdtemp(prefix="so-sessions-"), os.getpid()
     path = os.path.join(folder, "sessions.sqlite")
     db = Database({"default": {"driver": "sqlite", "database": path, "synchronous": "off"}})
-    for statement in statements(framework_sql("sqlite"), "sqlite"):
+    for statement in framework_statements("sqlite"):
         if _OWN_TABLES.search(statement):
             db.connection().unprepared(statement)
 
