@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from so.db.dialects import Dialect, Outcome, Server, Tuples
+from so.db.dialects import Dialect, Executed, Server, Tuples
 from so.db.errortext import bound
 from so.db.execution import Call, refresh_all
 from so.db.options import options, zone_of
@@ -173,16 +173,16 @@ class Connection(Transactions):
         """Run *sql* to the letter: no placeholder is looked for, nothing is bound; True."""
         return cast(bool, self._perform("unprepared", sql, _NOTHING, False, is_read(sql)))
 
-    def run(self, sql: str, bindings: Any = _NOTHING) -> Outcome:
+    def run(self, sql: str, bindings: Any = _NOTHING) -> Executed:
         """Run one statement and give all it has to say: (rowcount, last_id, rows, columns)."""
         direct = self._direct
         if direct is None:
-            return cast(Outcome, self._perform("run", sql, bindings, False, is_read(sql)))
+            return cast(Executed, self._perform("run", sql, bindings, False, is_read(sql)))
         try:
             return direct.run(sql, bindings)
         except self._errors as error:
             call = Call("run", sql, bindings, False, is_read(sql))
-            return cast(Outcome, self._failed(call, direct, error))
+            return cast(Executed, self._failed(call, direct, error))
 
     # --- building
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from so.db.dialects import Dialect, Outcome, Session
+from so.db.dialects import Dialect, DriverSession, Executed
 from so.db.errortext import redacted
 from so.db.pool import Pool
-from so.db.sessions import Sessions, all_alive
+from so.db.sessions import DriverSessions, all_alive
 from so.db.spool import spooled
 from so.db.sqltext import is_ordinary
 from so.db.watching import Hooks, LoggedQuery, QueryExecuted, SlowLimit
@@ -49,7 +49,7 @@ class Call(NamedTuple):
     repeatable: bool
 
 
-class Execution(Sessions):
+class Execution(DriverSessions):
     """The layer of a Connection that runs one statement."""
 
     _dead: QueryError | None = None
@@ -105,7 +105,7 @@ class Execution(Sessions):
         if self._session is not None:
             self._note_traces(self._session)
 
-    def _session_for(self, call: Call) -> Session:
+    def _session_for(self, call: Call) -> DriverSession:
         if self._dialect.splits:
             if self._role(call.sql, call.use_read and call.repeatable) == "read":
                 return self._replica()
@@ -120,7 +120,7 @@ class Execution(Sessions):
 
     # --- errors
 
-    def _failed(self, call: Call, session: Session, error: BaseException) -> Any:
+    def _failed(self, call: Call, session: DriverSession, error: BaseException) -> Any:
         """Run the statement again where that is safe, else raise the driver's *error* as ours."""
         deadline = time.monotonic() + self._dialect.lock_wait_seconds
         attempt = 0
@@ -148,7 +148,7 @@ class Execution(Sessions):
         time.sleep(random.uniform(0, max(0.01 / attempt, 0.001)))  # noqa: S311  (jitter)
         return True
 
-    def _digest(self, call: Call, session: Session, error: BaseException) -> QueryError:
+    def _digest(self, call: Call, session: DriverSession, error: BaseException) -> QueryError:
         """Translate *error*, let go of a session that it broke, note a transaction it ended."""
         problem = self._dialect.translate(error, call.sql, call.bindings, self.name)
         if self._dialect.never_ran(error):
@@ -162,7 +162,7 @@ class Execution(Sessions):
         return problem
 
     def _may_run_again(
-        self, call: Call, problem: QueryError, session: Session, attempt: int
+        self, call: Call, problem: QueryError, session: DriverSession, attempt: int
     ) -> bool:
         # A new session would lack what plain SQL left in this one: variables, a transaction, …
         if self._level > 0 or session.tainted or self._took_too_long(session):
@@ -176,7 +176,7 @@ class Execution(Sessions):
             return attempt < _STATEMENT_ATTEMPTS
         return False
 
-    def _took_too_long(self, session: Session) -> bool:
+    def _took_too_long(self, session: DriverSession) -> bool:
         """True after a read timeout: the next attempt would take just as long."""
         limit: float | None = self._dialect.config.get("read_timeout")
         return limit is not None and 0 < limit <= time.monotonic() - session.used_at
@@ -189,7 +189,7 @@ class Execution(Sessions):
         first, longest = _BACK_OFF
         time.sleep(random.uniform(0, min(first * 2**attempt, longest)))  # noqa: S311  (jitter)
 
-    def _mistrust(self, session: Session) -> None:
+    def _mistrust(self, session: DriverSession) -> None:
         """Close a session that was interrupted in the middle of a statement.
 
         What the server still has to say would be taken for the answer to the next question.
@@ -245,7 +245,7 @@ class Execution(Sessions):
             self._mistrust(session)
             raise
 
-    def _command_failed(self, sql: str, session: Session, error: BaseException) -> None:
+    def _command_failed(self, sql: str, session: DriverSession, error: BaseException) -> None:
         """Go on trying while the database is locked, else raise."""
         deadline = time.monotonic() + self._dialect.lock_wait_seconds
         attempt = 1
@@ -303,7 +303,7 @@ class Execution(Sessions):
                 return names, self._to_the_end(rows, role, session)
 
     def _to_the_end(
-        self, rows: Iterator[tuple[Any, ...]], role: str, session: Session
+        self, rows: Iterator[tuple[Any, ...]], role: str, session: DriverSession
     ) -> Iterator[tuple[Any, ...]]:
         finished = False
         try:
@@ -374,17 +374,17 @@ _PRETENDED: dict[str, Any] = {
     "fetch_or_stream": ((), []),
     "affect": 0,
     "insert_id": 0,
-    "run": Outcome(0, 0, []),
+    "run": Executed(0, 0, []),
     "unprepared": True,
 }
 
 
-def _begin(session: Session, call: Call) -> None:
+def _begin(session: DriverSession, call: Call) -> None:
     for text in call.bindings:
         session.command(text)
 
 
-def _fetch_or_stream(session: Session, call: Call) -> Any:
+def _fetch_or_stream(session: DriverSession, call: Call) -> Any:
     """Rows that nothing changes which the loop's body does over the same session."""
     if session.interleaves:
         names, rows = session.stream(call.sql, call.bindings, 500)
@@ -392,20 +392,20 @@ def _fetch_or_stream(session: Session, call: Call) -> Any:
     return session.fetch(call.sql, call.bindings)
 
 
-_SPECIAL: dict[str, Callable[[Session, Call], Any]] = {
+_SPECIAL: dict[str, Callable[[DriverSession, Call], Any]] = {
     "begin": _begin,
     "fetch_or_stream": _fetch_or_stream,
 }
 
 
-def _run(session: Session, call: Call) -> Any:
+def _run(session: DriverSession, call: Call) -> Any:
     special = _SPECIAL.get(call.op)
     if special is not None:
         return special(session, call)
     return getattr(session, call.op)(call.sql, call.bindings)
 
 
-def _has_died(session: Session) -> bool:
+def _has_died(session: DriverSession) -> bool:
     """True for a session that nobody used for a while and that does not answer any more."""
     return time.monotonic() - session.used_at > _RESTED_SECONDS and not session.is_alive()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
 from so.db.connection import Connection, make_dialect
-from so.db.dialects import Dialect, Outcome, Tuples
+from so.db.dialects import Dialect, Executed, Tuples
 from so.db.execution import refresh_all
 from so.db.options import check_zone, options
 from so.db.pool import Pool
@@ -342,7 +342,7 @@ class Database:
         """See Connection.unprepared()."""
         return self.connection().unprepared(sql)
 
-    def run(self, sql: str, bindings: Any = ()) -> Outcome:
+    def run(self, sql: str, bindings: Any = ()) -> Executed:
         """See Connection.run()."""
         return self.home(sql).run(sql, bindings)
 

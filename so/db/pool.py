@@ -10,7 +10,7 @@ import time
 import weakref
 from threading import Lock
 
-from so.db.dialects import Session
+from so.db.dialects import DriverSession
 
 
 class Pool:
@@ -19,11 +19,11 @@ class Pool:
     def __init__(self, max_idle: int = 64) -> None:
         """Keep at most *max_idle* sessions of one kind; more are closed when given back."""
         self._max_idle = max_idle
-        self._idle: dict[tuple[str, str, str], list[Session]] = {}
+        self._idle: dict[tuple[str, str, str], list[DriverSession]] = {}
         self._lock = Lock()
         _pools.add(self)
 
-    def take(self, name: str, role: str, host: str, max_age: float | None) -> Session | None:
+    def take(self, name: str, role: str, host: str, max_age: float | None) -> DriverSession | None:
         """A waiting session not older than *max_age* seconds, or None."""
         while True:
             with self._lock:
@@ -35,7 +35,7 @@ class Pool:
                 return session
             session.close()
 
-    def give(self, name: str, role: str, session: Session) -> None:
+    def give(self, name: str, role: str, session: DriverSession) -> None:
         """Keep *session* for the next taker."""
         with self._lock:
             waiting = self._idle.setdefault((name, role, session.host), [])

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from so.db.dialects import Dialect, Session
+from so.db.dialects import Dialect, DriverSession
 from so.db.pool import Pool, forget_inherited
 from so.db.sqltext import is_locking
 from so.errors import ConnectionOwnerError, LostConnectionError
 from so.support.scope import Scope, current_scope
 
 
-class Sessions:
+class DriverSessions:
     """The sessions of one connection, for one thread of one process."""
 
     _level = 0
@@ -32,9 +32,11 @@ class Sessions:
         self._pool = pool
         self._errors: tuple[type[BaseException], ...] = dialect.driver_errors
         self._thread = threading.get_ident()
-        self._session: Session | None = None  # the writer
-        self._reader: Session | None = None
-        self._direct: Session | None = None  # the writer, while nothing else is to be considered
+        self._session: DriverSession | None = None  # the writer
+        self._reader: DriverSession | None = None
+        self._direct: DriverSession | None = (
+            None  # the writer, while nothing else is to be considered
+        )
         self._attended: Scope | None = None
         self._tainting: Scope | None = None  # in which plain SQL first changed a session
         self._wrote = False
@@ -68,20 +70,20 @@ class Sessions:
         if scope is not None:
             scope.sticky.discard(self.name)
 
-    def _writer(self) -> Session:
+    def _writer(self) -> DriverSession:
         if self._session is None:
             self._use(self._acquire("write"))
             self._attend()
         assert self._session is not None
         return self._session
 
-    def _use(self, session: Session) -> None:
+    def _use(self, session: DriverSession) -> None:
         """Make *session* the writer."""
         session.watcher = weakref.WeakMethod(self._announced)
         self._session = session
         self._refresh()
 
-    def _replica(self) -> Session:
+    def _replica(self) -> DriverSession:
         """A replica's session, or the writer's when no replica can be reached."""
         if self._reader is None:
             try:
@@ -97,7 +99,7 @@ class Sessions:
     def _announced(self, sql: str) -> None:
         """Hear of an unusual statement that came to the session directly, before it runs."""
 
-    def _note_traces(self, session: Session) -> None:
+    def _note_traces(self, session: DriverSession) -> None:
         """See to it that what plain SQL changes in *session* ends with the current scope."""
         session.tainted = True
         if self._tainting is None:  # else it ends with the scope that was the first
@@ -105,7 +107,7 @@ class Sessions:
 
     # --- opening and closing
 
-    def _acquire(self, role: str) -> Session:
+    def _acquire(self, role: str) -> DriverSession:
         """One that waits in the pool, or a new one on the first host that takes us."""
         self._check_owner()
         hosts = self._dialect.hosts(role)
@@ -133,7 +135,7 @@ class Sessions:
         message = f"cannot connect {self.name!r} to {host}: {error}"
         raise type(problem)("", (), self.name, error, message) from error
 
-    def _give_back(self, role: str, session: Session) -> None:
+    def _give_back(self, role: str, session: DriverSession) -> None:
         if self._dialect.keeps_session or session.tainted or session.is_in_transaction():
             session.close()
         else:
@@ -157,7 +159,7 @@ class Sessions:
             self._use(self._dialect.open("write", old.host))
             old.close()
 
-    def _drop(self, broken: Session) -> None:
+    def _drop(self, broken: DriverSession) -> None:
         """Close the session that broke."""
         broken.close()
         if broken is self._reader:
@@ -173,7 +175,7 @@ class Sessions:
             self._give_back("read", self._reader)
         self._session = self._reader = self._direct = None
 
-    def _held(self) -> Iterator[Session]:
+    def _held(self) -> Iterator[DriverSession]:
         # getattr: __del__ may run for an object whose __init__ raised.
         for session in (getattr(self, "_session", None), getattr(self, "_reader", None)):
             if session is not None:
@@ -219,12 +221,12 @@ class Sessions:
         self._attended = None
 
 
-_alive: weakref.WeakSet[Sessions] = weakref.WeakSet()
+_alive: weakref.WeakSet[DriverSessions] = weakref.WeakSet()
 _alive_lock = threading.Lock()
 _forks_are_watched = False
 
 
-def _remember(sessions: Sessions) -> None:
+def _remember(sessions: DriverSessions) -> None:
     global _forks_are_watched
     with _alive_lock:
         _alive.add(sessions)

@@ -41,10 +41,10 @@ def serve(
     listens on *host* and *port*, on the Unix *socket*, on the inherited descriptor *fd*, or on what
     systemd passed. *access_log* is a path or "-"; *pages* says who sees /healthz, /readyz and
     /metrics: loopback, everyone or off. *reload* names folders and files to watch, for development.
-    *limits* are those of `so.server.limits.Limits`, such as ``head_seconds=5``. ServerError when it
-    cannot start.
+    *limits* are those of `so.settings.server.ServerLimits`, such as ``head_seconds=5``.
+    ServerError when it cannot start.
     """
-    from so.server.limits import Limits
+    from so.server.limits import CheckedLimits
     from so.server.master import Master, Options
 
     options = Options(
@@ -62,6 +62,6 @@ def serve(
         pages=pages,
         reload=tuple(reload),
         on_listening=on_listening,
-        limits=Limits.of(**limits),
+        limits=CheckedLimits.of(**limits),
     )
     return Master(app, options).run()

@@ -15,8 +15,8 @@ import sys
 import time
 
 from so.errors import ServerError
-from so.server.connection import Connection
-from so.server.wire import Head
+from so.server.connection import ClientConnection
+from so.server.wire import RequestHead
 
 FORMATS = ("common", "json")
 _UNWRITTEN_BYTES = 1024 * 1024
@@ -62,13 +62,15 @@ class AccessLog:
         if self._is_file:
             os.close(self._fd)
 
-    def add(self, connection: Connection, head: Head, code: int, sent: int, seconds: float) -> None:
+    def add(
+        self, connection: ClientConnection, head: RequestHead, code: int, sent: int, seconds: float
+    ) -> None:
         """Note one answered request; *sent* bytes of content."""
         line = self._form(connection, head, code, sent, seconds)
         # Looked up after the line is made: meanwhile the loop may have taken the list away.
         self._lines.append(line)
 
-    def add_refusal(self, connection: Connection, status: int) -> None:
+    def add_refusal(self, connection: ClientConnection, status: int) -> None:
         """Note that what came was no request."""
         address = connection.base.get("REMOTE_ADDR", "")
         if self._is_json:
@@ -116,7 +118,7 @@ class AccessLog:
         return self._stamp
 
     def _common(
-        self, connection: Connection, head: Head, code: int, sent: int, seconds: float
+        self, connection: ClientConnection, head: RequestHead, code: int, sent: int, seconds: float
     ) -> str:
         fields = head.fields
         address = connection.base.get("REMOTE_ADDR") or "-"
@@ -129,7 +131,7 @@ class AccessLog:
         )
 
     def _json(
-        self, connection: Connection, head: Head, code: int, sent: int, seconds: float
+        self, connection: ClientConnection, head: RequestHead, code: int, sent: int, seconds: float
     ) -> str:
         entry = {
             "time": round(time.time(), 6),

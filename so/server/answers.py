@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from so.server.wire import Head
+from so.server.wire import RequestHead
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
@@ -90,7 +90,7 @@ def refusal(
     return plain_response(line, text, headers=headers)
 
 
-def own_answer(head: Head, *, closes: bool) -> bytes:
+def own_answer(head: RequestHead, *, closes: bool) -> bytes:
     """The answer to CONNECT, or to `OPTIONS *`: what the server as a whole can do (RFC 9110)."""
     if head.path != "*":
         return refusal(501, "This is no proxy.\n")
@@ -98,7 +98,7 @@ def own_answer(head: Head, *, closes: bool) -> bytes:
     return plain_response("200 OK", "", headers=[("Allow", _METHODS)], connection=manner)
 
 
-def connection_field(head: Head, *, closes: bool) -> str:
+def connection_field(head: RequestHead, *, closes: bool) -> str:
     """What the Connection field of an answer to *head* says; "" when it says nothing."""
     if closes:
         return "close"

@@ -17,10 +17,10 @@ from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import IO, Any
 
-from so.server.limits import Limits
+from so.server.limits import CheckedLimits
 from so.server.links import Link
 from so.server.outgoing import Budget, Outgoing
-from so.server.wire import Head, RequestParser
+from so.server.wire import RequestHead, RequestParser
 
 # States; the first two read. READING covers heads and idle keep-alive, APPLICATION also the wait
 # for a thread; HELD is an answer that goes on without one (so/server/held.py).
@@ -103,7 +103,7 @@ class Body:
         self._held = 0
 
 
-class Connection:
+class ClientConnection:
     """See the module."""
 
     __slots__ = (
@@ -132,7 +132,7 @@ class Connection:
         self,
         link: Link,
         base: dict[str, Any],
-        limits: Limits,
+        limits: CheckedLimits,
         budget: Budget,
         files: Budget,
         now: float,
@@ -158,7 +158,7 @@ class Connection:
         self.events = 0
         # Waiting for its turn to have the next of several requests taken out of the parser.
         self.queued = False
-        self.head: Head | None = None
+        self.head: RequestHead | None = None
         self.body: Body | None = None
         self.exchange: Any = None
         # The answer that goes on after its request.
@@ -218,7 +218,7 @@ class Connection:
         return bool(watch.poll(0))
 
 
-def discard_body(connection: Connection) -> None:
+def discard_body(connection: ClientConnection) -> None:
     """Forget the request body of *connection*."""
     if connection.body is not None:
         connection.body.discard()

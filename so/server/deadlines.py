@@ -14,9 +14,9 @@ from so.server.connection import (
     LINGERING,
     READING,
     WRITING,
-    Connection,
+    ClientConnection,
 )
-from so.server.limits import Limits
+from so.server.limits import CheckedLimits
 
 # How long what a client still sends after a refusal is awaited, and read at all.
 LINGER_SECONDS = 2.0
@@ -39,7 +39,7 @@ class Due(Enum):
 
 
 def due(
-    connection: Connection, now: float, limits: Limits, *, draining: bool, ending: bool
+    connection: ClientConnection, now: float, limits: CheckedLimits, *, draining: bool, ending: bool
 ) -> Due | None:
     """What is to be done with *connection* at *now*; None while it is in time.
 
@@ -67,14 +67,16 @@ def due(
     return Due.GIVE_UP if overdue else None
 
 
-def _at_the_end(connection: Connection) -> Due:
+def _at_the_end(connection: ClientConnection) -> Due:
     if connection.state == APPLICATION:
         return Due.GIVE_UP
     is_partial = connection.state in (READING, BODY) and not connection.is_idle
     return Due.TIME_OUT if is_partial else Due.DROP
 
 
-def _is_unread(connection: Connection, seconds: float, now: float, limits: Limits) -> bool:
+def _is_unread(
+    connection: ClientConnection, seconds: float, now: float, limits: CheckedLimits
+) -> bool:
     # The system takes more only when much of its buffer is free, which a slow client that reads
     # all the while may not bring about in time: it is asked.
     if seconds >= ASK_SECONDS and connection.has_read_on():
@@ -83,7 +85,7 @@ def _is_unread(connection: Connection, seconds: float, now: float, limits: Limit
 
 
 def _while_reading(
-    connection: Connection, seconds: float, limits: Limits, draining: bool
+    connection: ClientConnection, seconds: float, limits: CheckedLimits, draining: bool
 ) -> Due | None:
     if connection.parser.is_idle:
         limit = LAST_CALL_SECONDS if draining else limits.keep_alive_seconds
@@ -91,7 +93,7 @@ def _while_reading(
     return Due.TIME_OUT if seconds >= limits.head_seconds else None
 
 
-def drips(connection: Connection, now: float, moved: int, limits: Limits) -> bool:
+def drips(connection: ClientConnection, now: float, moved: int, limits: CheckedLimits) -> bool:
     """Whether it moves, but so slowly that it only means to hold the connection."""
     seconds = now - connection.begun - DRIP_SECONDS
     return seconds > 0 and moved < seconds * limits.slowest_bytes_per_second

@@ -18,11 +18,11 @@ from typing import Any, Protocol
 
 from so.errors import ServerError
 from so.server.answers import date
-from so.server.connection import Application, ClientGone, Connection
+from so.server.connection import Application, ClientConnection, ClientGone
 from so.server.deadlines import ASK_SECONDS
 from so.server.held import Held
-from so.server.limits import Limits
-from so.server.wire import Head
+from so.server.limits import CheckedLimits
+from so.server.wire import RequestHead
 
 log = logging.getLogger("so.server")
 
@@ -71,7 +71,7 @@ class FileWrapper:
             yield block
 
 
-def environ_of(connection: Connection, head: Head) -> dict[str, Any]:
+def environ_of(connection: ClientConnection, head: RequestHead) -> dict[str, Any]:
     """The WSGI environ of a request, with as much of its body as there is."""
     environ = connection.base.copy()
     environ.update(head.fields)
@@ -95,7 +95,7 @@ class Service(Protocol):
     """What an exchange needs of its worker."""
 
     app: Application
-    limits: Limits
+    limits: CheckedLimits
     is_draining: bool
     pid: int
 
@@ -129,7 +129,9 @@ class Exchange:
         "status",
     )
 
-    def __init__(self, connection: Connection, head: Head, service: Service, now: float) -> None:
+    def __init__(
+        self, connection: ClientConnection, head: RequestHead, service: Service, now: float
+    ) -> None:
         """*now* is when the request was complete."""
         self._connection = connection
         self._service = service

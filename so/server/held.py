@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from so.server.connection import HELD, ClientGone, Connection
+from so.server.connection import HELD, ClientConnection, ClientGone
 from so.server.poller import IN, OUT
 
 
@@ -24,7 +24,7 @@ class Held:
         """*ring* tells the loop that there is something to do."""
         self._ring = ring
         self._pieces: deque[bytes] = deque()
-        self.connection: Connection | None = None  # as soon as the loop has it
+        self.connection: ClientConnection | None = None  # as soon as the loop has it
         self.is_chunked = False
         self.is_ended = False
         self.is_open = True
@@ -57,9 +57,9 @@ class Keeper:
         self,
         most: int,
         wake: Callable[[], None],
-        arm: Callable[[Connection, int], None],
-        drop: Callable[[Connection], None],
-        finish: Callable[[Connection], None],
+        arm: Callable[[ClientConnection, int], None],
+        drop: Callable[[ClientConnection], None],
+        finish: Callable[[ClientConnection], None],
     ) -> None:
         """*most* at the same time; *wake* reaches the loop from another thread."""
         self._most = most
@@ -81,7 +81,7 @@ class Keeper:
         """True if somebody wants to send."""
         return bool(self._rung)
 
-    def take(self, connection: Connection, now: float) -> None:
+    def take(self, connection: ClientConnection, now: float) -> None:
         """The request of *connection* is answered as far as it goes: hold it from here on."""
         held: Held = connection.held
         held.connection = connection
@@ -117,12 +117,12 @@ class Keeper:
         else:
             self._watch(connection)
 
-    def _watch(self, connection: Connection) -> None:
+    def _watch(self, connection: ClientConnection) -> None:
         events = IN | OUT if connection.outgoing else IN
         if connection.events != events:
             self._arm(connection, events)
 
-    def happened(self, connection: Connection, events: int, now: float) -> None:
+    def happened(self, connection: ClientConnection, events: int, now: float) -> None:
         """The client takes more, or it leaves: there is nothing it could say meanwhile."""
         try:
             if events & OUT and connection.outgoing.flush(connection.link):
@@ -138,7 +138,7 @@ class Keeper:
             return
         self._watch(connection)
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: ClientConnection) -> None:
         """*connection* is held no longer."""
         held = connection.held
         if held is not None:

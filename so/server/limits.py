@@ -15,11 +15,11 @@ LEAST_HEARTBEAT_SECONDS = 2
 
 
 @dataclass(frozen=True)
-class Limits(ServerLimits):
-    """The limits of one server; `Limits.of(head_seconds=5)` changes some of them."""
+class CheckedLimits(ServerLimits):
+    """The limits of one server; `CheckedLimits.of(head_seconds=5)` changes some of them."""
 
     @classmethod
-    def of(cls, **changes: Any) -> "Limits":
+    def of(cls, **changes: Any) -> "CheckedLimits":
         """The defaults with *changes*. ServerError for a name there is not, or an odd value."""
         defaults = {name: cls.default_of(name) for name in cls.told()}
         for name, value in changes.items():

@@ -33,21 +33,21 @@ from so.server.connection import (
     WRITING,
     Application,
     Body,
+    ClientConnection,
     ClientGone,
-    Connection,
     discard_body,
 )
 from so.server.deadlines import LAST_CALL_SECONDS, Due, due
 from so.server.exchange import Exchange, environ_of
 from so.server.held import Keeper
-from so.server.limits import Limits
+from so.server.limits import CheckedLimits
 from so.server.links import Link, TlsLink, is_silent
 from so.server.outgoing import Budget
 from so.server.pages import PATHS, Desk, Pages
 from so.server.poller import IN, OUT, new_poller
 from so.server.shares import COURTESY_SECONDS, Seat
-from so.server.threads import Crew
-from so.server.wire import Data, Head
+from so.server.threads import ThreadCrew
+from so.server.wire import Data, RequestHead
 from so.support.supervisor import Lifeline
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Setup:
 
     app: Application
     listeners: list[socket.socket]
-    limits: Limits
+    limits: CheckedLimits
     threads: int
     pages: Pages
     seat: Seat
@@ -97,12 +97,12 @@ class Loop:
         self._budget = Budget(setup.limits.response_memory_total_bytes)
         self._bodies = Budget(setup.limits.body_memory_total_bytes)
         self._files = Budget(setup.limits.file_total_bytes)
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, ClientConnection] = {}
         self._entrance = Entrance(setup.listeners, self._poller, secure=setup.tls is not None)
         self._seat = setup.seat
         self._batch: deque[tuple[int, int]] = deque()
-        self._again: deque[Connection] = deque()
-        self._returned: deque[Connection] = deque()
+        self._again: deque[ClientConnection] = deque()
+        self._returned: deque[ClientConnection] = deque()
         self._wake_in, self._wake_out = socket.socketpair()
         self._polling = False
         self._now = time.monotonic()
@@ -112,7 +112,7 @@ class Loop:
         self._served = 0
         self._retiring = False
         self._ends_at = math.inf
-        self._crew = Crew(
+        self._crew = ThreadCrew(
             setup.threads,
             queue_limit=setup.limits.queue,
             lead=self._lead,
@@ -254,11 +254,11 @@ class Loop:
             self._arm(connection, IN)
         return True
 
-    def _welcome(self, plain: socket.socket, base: dict[str, Any]) -> Connection:
+    def _welcome(self, plain: socket.socket, base: dict[str, Any]) -> ClientConnection:
         """A new connection; OSError when the client has left meanwhile, as far as TLS can tell."""
         plain.setblocking(False)
         link: Link = TlsLink(plain, self._setup.tls) if self._setup.tls else plain
-        connection = Connection(link, base, self.limits, self._budget, self._files, self._now)
+        connection = ClientConnection(link, base, self.limits, self._budget, self._files, self._now)
         self._connections[connection.fd] = connection
         self._seat.hold(len(self._connections))
         self._counts[metrics.ACCEPTED] += 1
@@ -281,7 +281,7 @@ class Loop:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _read(self, connection: Connection, number: int) -> None:
+    def _read(self, connection: ClientConnection, number: int) -> None:
         try:
             data = connection.link.recv(_READ_BYTES)
         except BlockingIOError:
@@ -298,19 +298,19 @@ class Loop:
         parser.feed(data)
         self._advance(connection, number)
 
-    def _input_ended(self, connection: Connection) -> None:
+    def _input_ended(self, connection: ClientConnection) -> None:
         """The client sends no more: fine between requests, a fault within one."""
         if connection.parser.is_idle:
             self._drop(connection)
         else:
             self._refuse(connection, WireError(400, "the request ends in the middle"))
 
-    def _advance(self, connection: Connection, number: int) -> None:
+    def _advance(self, connection: ClientConnection, number: int) -> None:
         """Take events out of the parser until a request is complete, or bytes are missing."""
         parser = connection.parser
         try:
             while (event := parser.next_event()) is not None:
-                if type(event) is Head:
+                if type(event) is RequestHead:
                     connection.head = event
                     if event.has_body and not self._is_refused_unread(connection, event):
                         self._begin_body(connection, event)
@@ -329,7 +329,7 @@ class Loop:
             log.error("cannot store the body of a request: %s", error)
             self._refuse(connection, WireError(503, "no room for the body"))
 
-    def _is_refused_unread(self, connection: Connection, head: Head) -> bool:
+    def _is_refused_unread(self, connection: ClientConnection, head: RequestHead) -> bool:
         """Whether the client asks first, and the application refuses it whatever the body says.
 
         It then runs without a body, and the connection ends with its answer (RFC 9110, 10.1.1).
@@ -339,7 +339,7 @@ class Loop:
         connection.closes = True
         return True
 
-    def _begin_body(self, connection: Connection, head: Head) -> None:
+    def _begin_body(self, connection: ClientConnection, head: RequestHead) -> None:
         connection.body = Body(self.limits.body_memory_bytes, self._bodies, self._files)
         connection.state = BODY
         connection.since = connection.begun = self._now
@@ -349,7 +349,7 @@ class Loop:
 
     # --- a complete request ----------------------------------------------------------------------
 
-    def _dispatch(self, connection: Connection, number: int) -> None:
+    def _dispatch(self, connection: ClientConnection, number: int) -> None:
         head = connection.head
         assert head is not None
         if head.path == "*" or head.method == "CONNECT":
@@ -375,19 +375,19 @@ class Loop:
             self._answer(connection, refusal(503, text, again, to_head=to_head))
 
     def _note(
-        self, connection: Connection, head: Head, code: int, sent: int, seconds: float
+        self, connection: ClientConnection, head: RequestHead, code: int, sent: int, seconds: float
     ) -> None:
         """Count and log one answered request."""
         metrics.note(self._counts, code, sent, seconds)
         if self._access:
             self._access.add(connection, head, code, sent, seconds)
 
-    def _answer(self, connection: Connection, answer: bytes) -> None:
+    def _answer(self, connection: ClientConnection, answer: bytes) -> None:
         with contextlib.suppress(Exception):
             connection.push(answer)
         self._finish(connection)
 
-    def _execute(self, connection: Connection, number: int) -> None:
+    def _execute(self, connection: ClientConnection, number: int) -> None:
         """Run the application for *connection*, in any thread of the crew."""
         exchange: Exchange = connection.exchange
         exchange.number = number
@@ -414,16 +414,16 @@ class Loop:
         """From a thread that waits for its client from here on: another may work in its place."""
         return self._crew.step_aside(number)
 
-    def _give_back(self, connection: Connection) -> None:
+    def _give_back(self, connection: ClientConnection) -> None:
         """From a thread that does not lead: the connection belongs to the loop again."""
         self._returned.append(connection)
         self._wake()
 
-    def _take_back(self, connection: Connection) -> None:
+    def _take_back(self, connection: ClientConnection) -> None:
         if connection.state == APPLICATION:
             self._finish(connection)
 
-    def _finish(self, connection: Connection) -> None:
+    def _finish(self, connection: ClientConnection) -> None:
         """The response is made: send what is left of it, then the next request, or the end."""
         discard_body(connection)
         if connection.broken:
@@ -445,7 +445,7 @@ class Loop:
         else:
             self._await_next(connection)
 
-    def _await_next(self, connection: Connection) -> None:
+    def _await_next(self, connection: ClientConnection) -> None:
         connection.state = READING
         if connection.parser.has_input:
             connection.queued = True
@@ -455,7 +455,7 @@ class Loop:
 
     # --- writing and closing ---------------------------------------------------------------------
 
-    def _write(self, connection: Connection) -> None:
+    def _write(self, connection: ClientConnection) -> None:
         try:
             if moved := connection.outgoing.flush(connection.link):
                 connection.moved += moved
@@ -472,7 +472,7 @@ class Loop:
             connection.since = self._now
             self._await_next(connection)
 
-    def _refuse(self, connection: Connection, fault: WireError) -> None:
+    def _refuse(self, connection: ClientConnection, fault: WireError) -> None:
         """Answer a request that is none, and close."""
         self._counts[metrics.REFUSED] += 1
         head = connection.head
@@ -483,7 +483,7 @@ class Loop:
             self._access.add_refusal(connection, fault.status)
         self._answer(connection, refusal(fault.status, f"{fault.reason}\n", to_head=to_head))
 
-    def _close_politely(self, connection: Connection) -> None:
+    def _close_politely(self, connection: ClientConnection) -> None:
         """Close without resetting: unread bytes would make the system throw our answer away."""
         if connection.ends_plainly and connection.parser.is_idle and is_silent(connection.link):
             self._drop(connection)
@@ -496,7 +496,7 @@ class Loop:
         if connection.state == LINGERING and connection.events != IN:
             self._arm(connection, IN)
 
-    def _linger(self, connection: Connection) -> None:
+    def _linger(self, connection: ClientConnection) -> None:
         """Throw away what still comes, until the client closes too."""
         connection.since = self._now
         try:
@@ -511,7 +511,7 @@ class Loop:
             pass
         self._drop(connection)
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: ClientConnection) -> None:
         if connection.state == CLOSED:
             return
         connection.state = CLOSED
@@ -529,14 +529,14 @@ class Loop:
         with contextlib.suppress(OSError):
             connection.link.close()
 
-    def _arm(self, connection: Connection, events: int) -> None:
+    def _arm(self, connection: ClientConnection, events: int) -> None:
         if connection.events:
             self._poller.modify(connection.fd, events)
         else:
             self._poller.register(connection.fd, events)
         connection.events = events
 
-    def _look_away(self, connection: Connection) -> None:
+    def _look_away(self, connection: ClientConnection) -> None:
         """Something came while the application has the connection: not now."""
         if connection.events:
             self._poller.unregister(connection.fd)
@@ -557,11 +557,11 @@ class Loop:
             elif verdict is Due.GIVE_UP:
                 self._give_up(connection)
 
-    def _time_out(self, connection: Connection) -> None:
+    def _time_out(self, connection: ClientConnection) -> None:
         self._counts[metrics.TIMEOUTS] += 1
         self._refuse(connection, WireError(408, "the request took too long to arrive"))
 
-    def _give_up(self, connection: Connection) -> None:
+    def _give_up(self, connection: ClientConnection) -> None:
         """Answer in place of an application that does not; its thread finds the door closed."""
         exchange: Exchange | None = connection.exchange
         if exchange is None:

@@ -23,14 +23,14 @@ from typing import Any
 from so.errors import ServerError
 from so.server.access_log import FORMATS, AccessLog
 from so.server.connection import Application
-from so.server.limits import Limits
+from so.server.limits import CheckedLimits
 from so.server.links import tls_context
 from so.server.listen import describe, open_listeners
 from so.server.loop import Setup
 from so.server.metrics import Board, Tally
 from so.server.pages import AUDIENCES, Pages
 from so.server.shares import Shares
-from so.server.worker import Worker
+from so.server.worker import ServerWorker
 from so.settings.server import ServerSettings
 from so.support import systemd
 from so.support.supervisor import Child, ChildExit, Lifeline, Supervisor
@@ -61,7 +61,7 @@ class Options:
     pages: str = ServerSettings.pages
     reload: tuple[str, ...] = ()
     on_listening: Callable[[list[str]], None] | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: CheckedLimits = field(default_factory=CheckedLimits)
 
     def check(self) -> None:
         """ServerError for the first value that can't be."""
@@ -176,7 +176,7 @@ class Master:
             log.exception("a worker cannot start")
             return BOOT_FAILED
         gc.freeze()
-        code = Worker(setup, lifeline).run()
+        code = ServerWorker(setup, lifeline).run()
         close = getattr(setup.app, "close", None)
         if callable(close):
             close()

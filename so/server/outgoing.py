@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO
 
-from so.server.limits import Limits
+from so.server.limits import CheckedLimits
 from so.server.links import Link
 
 _SLICE_BYTES = 256 * 1024
@@ -81,7 +81,7 @@ class Outgoing:
 
     __slots__ = ("_budget", "_files", "_limits", "_memory", "_overflow", "_parts")
 
-    def __init__(self, limits: Limits, budget: Budget, files: Budget) -> None:
+    def __init__(self, limits: CheckedLimits, budget: Budget, files: Budget) -> None:
         """Of *limits*, those of a response count here; *budget* and *files* those of all."""
         self._limits = limits
         self._budget = budget

@@ -15,9 +15,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from so.server.answers import connection_field, plain_response
-from so.server.connection import Connection
+from so.server.connection import ClientConnection
 from so.server.metrics import BUCKETS, Board
-from so.server.wire import Head
+from so.server.wire import RequestHead
 from so.support.exposition import CONTENT_TYPE, Family, counter, gauge, prometheus
 
 log = logging.getLogger("so.server")
@@ -38,7 +38,7 @@ class Pages:
         self._board = board
         self._app = app
 
-    def is_for(self, connection: Connection, head: Head) -> bool:
+    def is_for(self, connection: ClientConnection, head: RequestHead) -> bool:
         """Whether *head* is to be answered here; otherwise it is the application's."""
         if head.path not in PATHS or head.method not in ("GET", "HEAD"):
             return False
@@ -49,7 +49,7 @@ class Pages:
         address = str(connection.base.get("REMOTE_ADDR", ""))
         return address.startswith("127.") or address == "::1"
 
-    def answer(self, connection: Connection, head: Head, *, draining: bool) -> bytes:
+    def answer(self, connection: ClientConnection, head: RequestHead, *, draining: bool) -> bytes:
         """The response to *head*."""
         status, text, kind = "200 OK", "ok\n", _PLAIN
         if head.path == "/metrics":
@@ -97,10 +97,10 @@ class Desk:
     ) -> None:
         """*settle* gives a connection back to the loop, its answer sent or queued."""
         self._pages, self._is_draining, self._settle = pages, is_draining, settle
-        self._waiting: SimpleQueue[tuple[Connection, Head]] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[ClientConnection, RequestHead]] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def answer(self, connection: Connection, head: Head) -> bytes | None:
+    def answer(self, connection: ClientConnection, head: RequestHead) -> bytes | None:
         """The loop's call: the response, or None when the connection is the desk's for a while."""
         # A worker that ends needs no database to say so; everything else asks the application.
         draining = self._is_draining()

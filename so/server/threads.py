@@ -40,7 +40,7 @@ class Lead:
 LEAD = Lead()
 
 
-class Crew:
+class ThreadCrew:
     """The threads of a worker and what they are doing."""
 
     def __init__(

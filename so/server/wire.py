@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from so.errors import WireError
 from so.server.authority import is_authority
 from so.server.fields import PLAIN_BYTES, add_field, known_names
-from so.server.limits import Limits
+from so.server.limits import CheckedLimits
 
 _TOKEN_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 # Methods are case-sensitive and none is in lower case: `get` would be taken for GET
@@ -51,7 +51,7 @@ _SHORT_CHUNK_LINE = 10
 known_hosts: set[str] = {"localhost", "127.0.0.1"}
 
 
-class Head:
+class RequestHead:
     """The head of a request, checked; `fields` under the names of a WSGI environ.
 
     `target` is as sent, `path` and `query` are its parts with the path's percent forms decoded (as
@@ -129,7 +129,7 @@ class Data:
     last: bool
 
 
-Event = Head | Data
+Event = RequestHead | Data
 
 
 class RequestParser:
@@ -139,7 +139,7 @@ class RequestParser:
     fault raises WireError, from then on with every call; the connection has to be closed.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CheckedLimits) -> None:
         """*limits* bounds everything a client can make long."""
         self._limits = limits
         self._buffer = b""
@@ -194,13 +194,13 @@ class RequestParser:
             self._body = None
         return found
 
-    def _quick_head(self, end: int) -> Head | None:
+    def _quick_head(self, end: int) -> RequestHead | None:
         try:
             return _quick_head(self._buffer[self._at : end], self._limits)
         except WireError:
             return None  # the slow reader finds it again, and knows what came before it
 
-    def _next_head(self) -> Head | None:
+    def _next_head(self) -> RequestHead | None:
         head = None
         self.is_for_head = False
         if self._draft is None:
@@ -222,7 +222,7 @@ class RequestParser:
         return head
 
 
-def _quick_head(block: bytes, limits: Limits) -> Head | None:
+def _quick_head(block: bytes, limits: CheckedLimits) -> RequestHead | None:
     """The head in *block* if it is plain through and through; None leaves it to the slow reader."""
     text = block.decode("latin-1")
     lines = text.split("\r\n")
@@ -249,7 +249,7 @@ def _quick_head(block: bytes, limits: Limits) -> Head | None:
             add_field(fields, line)
         else:
             fields[key] = value.strip(" \t")
-    return Head(method, parts[1], 1 if parts[2] == "HTTP/1.1" else 0, fields)
+    return RequestHead(method, parts[1], 1 if parts[2] == "HTTP/1.1" else 0, fields)
 
 
 class _Lines:
@@ -295,7 +295,7 @@ class _Lines:
 class _Draft:
     """A head on its way, read line by line."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CheckedLimits) -> None:
         self._limits = limits
         self._lines = _Lines(limits.request_line_bytes, WireError(414, "the request line"))
         self._empty = 0
@@ -314,7 +314,7 @@ class _Draft:
         """The method, once `is_blank` is False."""
         return self._request[0] if self._request else ""
 
-    def read(self, buffer: bytes, at: int) -> tuple[Head | None, int]:
+    def read(self, buffer: bytes, at: int) -> tuple[RequestHead | None, int]:
         """The head once it is complete, and how far *buffer* was read."""
         while True:
             line, at = self._lines.cut(buffer, at)
@@ -325,7 +325,7 @@ class _Draft:
             elif line:
                 self._add(line)
             else:
-                return Head(*self._request, self._fields), at
+                return RequestHead(*self._request, self._fields), at
 
     def _start(self, line: bytes) -> None:
         if not line:
@@ -448,7 +448,7 @@ def _check_coding(value: str, minor: int, with_length: bool) -> None:
 # --- bodies ---------------------------------------------------------------------------------------
 
 
-def _body_reader(head: Head, limits: Limits) -> "_LengthBody | _ChunkedBody":
+def _body_reader(head: RequestHead, limits: CheckedLimits) -> "_LengthBody | _ChunkedBody":
     if head.length is None:
         return _ChunkedBody(limits)
     if head.length > limits.body_bytes:
@@ -471,7 +471,7 @@ class _LengthBody:
 class _ChunkedBody:
     """A body in chunks, RFC 9112 section 7.1; extensions and trailers are checked and dropped."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CheckedLimits) -> None:
         self._limits = limits
         self._lines = _Lines(limits.chunk_line_bytes, WireError(400, "a chunk line too long"))
         self._missing = 0
@@ -568,7 +568,7 @@ class _ChunkedBody:
 class _Trailers:
     """The lines after the last chunk: checked like header fields, then dropped."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CheckedLimits) -> None:
         self._limits = limits
         self._lines = _Lines(limits.trailer_bytes, WireError(431, "the trailers"))
         self._count = 0

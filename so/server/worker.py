@@ -23,7 +23,7 @@ log = logging.getLogger("so.server")
 _BEAT_SECONDS = 1.0
 
 
-class Worker(Loop):
+class ServerWorker(Loop):
     """See the module."""
 
     def run(self) -> int:

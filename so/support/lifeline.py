@@ -25,7 +25,7 @@ SEND_PATIENCE_SECONDS = 1.0
 _as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Channel:
+class MessagePipe:
     """One non-blocking end: messages out are buffered, messages in are collected by line."""
 
     def __init__(self, link: socket.socket) -> None:
@@ -102,7 +102,7 @@ class Lifeline:
         self.grace_seconds = grace_seconds
         self.on_orphaned: Callable[[], None] | None = None
         """Called by a thread when the supervisor has died, before this process is to end."""
-        self._channel = Channel(link)
+        self._channel = MessagePipe(link)
         self._lock = threading.Lock()
 
     def send(self, message: object) -> None:

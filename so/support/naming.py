@@ -1,4 +1,4 @@
-"""`Names`: which class a stored name means, where rows and jobs hold names and no classes.
+"""`ClassNames`: which class a stored name means, where rows and jobs hold names and no classes.
 
 Two living classes of one name would answer for each other: the second is refused where it is
 defined. A class that is defined anew, as when its module is loaded again, takes the place of the
@@ -15,7 +15,7 @@ from typing import Any
 from so.errors import SixOrbitError
 
 
-class Names:
+class ClassNames:
     """Classes of one sort by their name."""
 
     def __init__(

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from so.support import systemd
-from so.support.lifeline import Channel, Lifeline
+from so.support.lifeline import Lifeline, MessagePipe
 from so.support.processes import descendants, fork
 
 __all__ = ["Child", "ChildExit", "Lifeline", "Supervisor"]
@@ -33,7 +33,9 @@ TICK_SECONDS = 1.0
 class Child:
     """The supervisor's view of one process it started."""
 
-    def __init__(self, pid: int, slot: int, generation: int, channel: Channel, now: float) -> None:
+    def __init__(
+        self, pid: int, slot: int, generation: int, channel: MessagePipe, now: float
+    ) -> None:
         """*slot* is its place (0 to N-1); *generation* counts the processes in that place."""
         self.pid = pid
         self.slot = slot
@@ -405,7 +407,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
         slot.generation += 1
-        child = Child(pid, number, slot.generation, Channel(ours), time.monotonic())
+        child = Child(pid, number, slot.generation, MessagePipe(ours), time.monotonic())
         self._children[pid] = child
         self._selector.register(ours, selectors.EVENT_READ, child)
         return child

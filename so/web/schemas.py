@@ -18,7 +18,7 @@ from uuid import UUID
 
 from so.http.validation import Validator
 from so.http.validation import paths as field_paths
-from so.http.validation.fields import Check, Field
+from so.http.validation.fields import Field, RuleCheck
 from so.http.validation.spec import field
 from so.http.validation.text_rules import pattern
 from so.http.validation.values import bound, is_number
@@ -159,7 +159,7 @@ def _ruled(found: Schema, made: Field) -> Schema:
     return _nullable(found) if "nullable" in made.names else found
 
 
-def _apply_kind(found: Schema, check: Check) -> None:
+def _apply_kind(found: Schema, check: RuleCheck) -> None:
     """The type and format that a rule stands for."""
     name = check.name
     if name in _TYPES:

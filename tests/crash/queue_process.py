@@ -10,7 +10,7 @@ import sys
 from so.db.manager import Database
 from so.support.current import provide
 from so.systems.queue import Queue
-from so.systems.queue.run.runner import Limits
+from so.systems.queue.run.runner import JobLimits
 from so.systems.worker import WorkerOptions, work
 from tests.crash import queue_jobs
 
@@ -28,7 +28,7 @@ def main() -> int:
     provide("queue", lambda: queue)
     assert queue_jobs.Leaves.alias
     options = order.get("options", {})
-    limits = Limits(**options.pop("limits", {}))
+    limits = JobLimits(**options.pop("limits", {}))
     code = work(queue, WorkerOptions(**options, limits=limits))
     if sys.argv[2:] != ["silent"]:
         print("ended", os.getpid(), code, flush=True)

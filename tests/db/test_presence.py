@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from so.db.presence import DatabasePresence
-from so.http.validation import Rule, Target, Validation, Where
+from so.http.validation import PresenceCondition, Rule, Target, Validation
 
 
 @pytest.fixture
@@ -78,10 +78,10 @@ def test_rows_may_be_left_out_and_conditions_added(people):
     values = ["ann@x.co", "Bob@x.co"]
 
     assert found(people, values, ignored=1) == ["Bob@x.co"]
-    assert found(people, values, wheres=(Where("gone_at", None),)) == ["ann@x.co"]
-    assert found(people, values, wheres=(Where("gone_at", None, True),)) == ["Bob@x.co"]
-    assert found(people, values, wheres=(Where("number", 5),)) == ["ann@x.co"]
-    assert found(people, values, wheres=(Where("number", 5, True),)) == ["Bob@x.co"]
+    assert found(people, values, wheres=(PresenceCondition("gone_at", None),)) == ["ann@x.co"]
+    assert found(people, values, wheres=(PresenceCondition("gone_at", None, True),)) == ["Bob@x.co"]
+    assert found(people, values, wheres=(PresenceCondition("number", 5),)) == ["ann@x.co"]
+    assert found(people, values, wheres=(PresenceCondition("number", 5, True),)) == ["Bob@x.co"]
 
 
 def test_another_connection_may_be_named(people):

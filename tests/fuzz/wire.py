@@ -11,12 +11,12 @@ import sys
 import time
 
 from so.errors import WireError
-from so.server.limits import Limits
-from so.server.wire import Data, Head, RequestParser
+from so.server.limits import CheckedLimits
+from so.server.wire import Data, RequestHead, RequestParser
 from tests.server.conformance.cases import CASES
 
 # Small, so that the limits are met often.
-TIGHT = Limits.of(
+TIGHT = CheckedLimits.of(
     request_line_bytes=64,
     header_bytes=160,
     header_count=6,
@@ -36,7 +36,7 @@ SNIPPETS = [
 ]  # fmt: skip
 
 
-def events(pieces: list[bytes], limits: Limits) -> list[object]:
+def events(pieces: list[bytes], limits: CheckedLimits) -> list[object]:
     """What the parser makes of *pieces*; data of one body in one item, a refusal last."""
     parser = RequestParser(limits)
     found: list[object] = []
@@ -45,7 +45,7 @@ def events(pieces: list[bytes], limits: Limits) -> list[object]:
         parser.feed(piece)
         try:
             while (event := parser.next_event()) is not None:
-                if isinstance(event, Head):
+                if isinstance(event, RequestHead):
                     found.append(
                         (event.method, event.target, event.path, event.query, event.minor,
                          event.keep_alive, event.length, event.expects_continue,
@@ -94,7 +94,7 @@ def run(count: int, seed: int) -> int:
     accepted = 0
     for _ in range(count):
         data = mutate(random_)
-        limits = TIGHT if random_.random() < 0.7 else Limits()
+        limits = TIGHT if random_.random() < 0.7 else CheckedLimits()
         whole = events([data], limits)
         pieces = (
             [data[at : at + 1] for at in range(len(data))]

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from so.errors import ConfigError, InvalidRuleError, ValidationException
-from so.http.validation import Rule, Target, Validation, Validator, Where, validate
+from so.http.validation import PresenceCondition, Rule, Target, Validation, Validator, validate
 from so.http.validation.paths import ABSENT, find, split
 from so.support import current
 from so.support.clock import Clock
@@ -618,7 +618,7 @@ def asked(rule: object, **data: object) -> Target:
 def test_unique_takes_a_row_to_leave_out_and_conditions():
     assert asked("unique:users,mail,7") == Target("users", "mail", None, "7")
     assert asked("unique:crm.users,NULL,NULL,NULL,status,open") == Target(
-        "users", "email", "crm", None, "id", (Where("status", "open"),)
+        "users", "email", "crm", None, "id", (PresenceCondition("status", "open"),)
     )
     assert asked("unique:users,email,9,user_id,deleted_at,NULL,state,!void") == Target(
         "users",
@@ -626,10 +626,10 @@ def test_unique_takes_a_row_to_leave_out_and_conditions():
         None,
         "9",
         "user_id",
-        (Where("deleted_at", None), Where("state", "void", True)),
+        (PresenceCondition("deleted_at", None), PresenceCondition("state", "void", True)),
     )
     assert asked("exists:users,email,verified_at,NOT_NULL").wheres == (
-        Where("verified_at", None, True),
+        PresenceCondition("verified_at", None, True),
     )
 
 
@@ -663,10 +663,10 @@ def test_builders_say_the_same_with_values_of_any_kind():
         5,
         "user_id",
         (
-            Where("kind", "a,b"),
-            Where("state", 1, True),
-            Where("verified_at", None, True),
-            Where("deleted_at", None),
+            PresenceCondition("kind", "a,b"),
+            PresenceCondition("state", 1, True),
+            PresenceCondition("verified_at", None, True),
+            PresenceCondition("deleted_at", None),
         ),
     )
     assert asked([Rule.unique("users").ignore("x,y")]).ignored == "x,y"

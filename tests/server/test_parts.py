@@ -14,7 +14,7 @@ from so.server.access_log import AccessLog
 from so.server.connection import LINGERING, Body
 from so.server.deadlines import Due, drips, due
 from so.server.exchange import Exchange
-from so.server.limits import Limits
+from so.server.limits import CheckedLimits
 from so.server.listen import describe, open_listeners
 from so.server.metrics import COUNTERS, GAUGES, Board, Tally
 from so.server.outgoing import Budget, Outgoing
@@ -41,7 +41,7 @@ def drain(outgoing: Outgoing, ours: socket.socket, theirs: socket.socket) -> byt
 
 def test_memory_comes_first_then_a_file_in_the_order_of_adding(pair):
     budget = Budget(1000)
-    outgoing = Outgoing(Limits.of(response_memory_bytes=10), budget, Budget(100))
+    outgoing = Outgoing(CheckedLimits.of(response_memory_bytes=10), budget, Budget(100))
     for piece in (b"12345", b"67890", b"abc", b"d"):
         outgoing.add(piece)
 
@@ -61,7 +61,7 @@ def memory_of(*, pieces: int, add) -> int:
 
 
 def test_a_response_in_small_pieces_costs_little_more_memory_than_it_holds():
-    outgoing = Outgoing(Limits(), Budget(100_000), Budget(0))
+    outgoing = Outgoing(CheckedLimits(), Budget(100_000), Budget(0))
 
     assert memory_of(pieces=10_000, add=outgoing.add) < 200_000
 
@@ -93,7 +93,7 @@ def test_all_bodies_share_what_they_keep_in_memory():
 
 def test_a_budget_that_others_have_used_up_sends_all_to_the_file(pair):
     budget = Budget(10)
-    first, second = (Outgoing(Limits(), budget, Budget(100)) for _ in range(2))
+    first, second = (Outgoing(CheckedLimits(), budget, Budget(100)) for _ in range(2))
     first.add(b"1234567890")
     second.add(b"abc")
 
@@ -107,7 +107,7 @@ def test_a_file_that_shrinks_is_a_broken_connection(pair):
     with tempfile.TemporaryFile() as file:
         file.write(b"abc")
         file.flush()
-        outgoing = Outgoing(Limits(), Budget(10), Budget(10))
+        outgoing = Outgoing(CheckedLimits(), Budget(10), Budget(10))
         outgoing.add_file(file, 0, 9, lambda: closed.append(True))
 
         with pytest.raises(OSError, match="shorter than it was"):
@@ -200,7 +200,9 @@ def test_a_request_answered_while_it_waited_is_not_run():
     ran = []
     connection = SimpleNamespace(base={}, body=None, is_disconnected=None)
     head = SimpleNamespace(fields={}, method="POST", path="/", query="", target="/", minor=1)
-    service = SimpleNamespace(app=lambda *_: ran.append("ran"), limits=Limits(), is_draining=True)
+    service = SimpleNamespace(
+        app=lambda *_: ran.append("ran"), limits=CheckedLimits(), is_draining=True
+    )
     exchange = Exchange(connection, head, service, 0.0)
 
     assert exchange.claim()
@@ -257,17 +259,17 @@ def test_a_name_may_stand_for_several_addresses(monkeypatch):
 def test_what_moves_too_slowly_is_given_up_after_a_minute():
     connection = type("Connection", (), {"begun": 1000.0 - 60 - 10})()
 
-    assert drips(connection, 1000.0, 10 * 256 - 1, Limits())
-    assert not drips(connection, 1000.0, 10 * 256, Limits())
+    assert drips(connection, 1000.0, 10 * 256 - 1, CheckedLimits())
+    assert not drips(connection, 1000.0, 10 * 256, CheckedLimits())
     connection.begun = 1000.0 - 60
-    assert not drips(connection, 1000.0, 0, Limits())
+    assert not drips(connection, 1000.0, 0, CheckedLimits())
 
 
 def test_a_client_that_still_sends_is_heard_out_for_half_a_minute_after_a_refusal():
     def verdict(*, began: float, last: float, draining: bool = False) -> Due | None:
         lingering = {"state": LINGERING, "begun": 100.0 - began, "since": 100.0 - last}
         connection = type("Connection", (), lingering)()
-        return due(connection, 100.0, Limits(), draining=draining, ending=False)
+        return due(connection, 100.0, CheckedLimits(), draining=draining, ending=False)
 
     assert verdict(began=29, last=1) is None
     assert verdict(began=30, last=1) is Due.DROP

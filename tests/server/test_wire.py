@@ -4,14 +4,14 @@ import pytest
 
 from so.errors import WireError
 from so.server.fields import known_names
-from so.server.limits import Limits
-from so.server.wire import Data, Head, RequestParser, known_hosts
+from so.server.limits import CheckedLimits
+from so.server.wire import Data, RequestHead, RequestParser, known_hosts
 from tests.fuzz import wire as fuzz
 from tests.server.conformance.cases import CASES, HOST, chunked, get, post
 
 
-def parse(raw: bytes, **limits) -> list[Head | Data]:
-    parser = RequestParser(Limits.of(**limits))
+def parse(raw: bytes, **limits) -> list[RequestHead | Data]:
+    parser = RequestParser(CheckedLimits.of(**limits))
     parser.feed(raw)
     found = []
     while (event := parser.next_event()) is not None:
@@ -51,7 +51,7 @@ def test_repeated_fields_are_joined_as_lists_and_cookies_as_cookies():
 
 
 def test_a_body_follows_its_head_in_pieces_as_they_come():
-    parser = RequestParser(Limits())
+    parser = RequestParser(CheckedLimits())
     parser.feed(post(b"ab", b"Content-Length: 4"))
 
     assert parser.next_event().length == 4
@@ -74,7 +74,7 @@ def test_several_chunks_make_one_piece():
 
 
 def test_a_parser_is_idle_between_requests_only():
-    parser = RequestParser(Limits())
+    parser = RequestParser(CheckedLimits())
     assert parser.is_idle
 
     parser.feed(b"GET / HT")
@@ -88,7 +88,7 @@ def test_a_parser_is_idle_between_requests_only():
 
 
 def test_after_a_fault_nothing_more_is_read():
-    parser = RequestParser(Limits())
+    parser = RequestParser(CheckedLimits())
     parser.feed(b"G@T / HTTP/1.1\r\n\r\n")
     for _ in range(2):
         with pytest.raises(WireError):
@@ -100,7 +100,7 @@ def test_after_a_fault_nothing_more_is_read():
 
 
 def test_what_came_before_a_fault_in_a_body_is_handed_out_first():
-    parser = RequestParser(Limits())
+    parser = RequestParser(CheckedLimits())
     parser.feed(chunked(b"3\r\nabc\r\nx"))
 
     parser.next_event()
@@ -112,7 +112,7 @@ def test_what_came_before_a_fault_in_a_body_is_handed_out_first():
 
 
 def test_a_fault_is_found_as_soon_as_its_line_is_there():
-    parser = RequestParser(Limits())
+    parser = RequestParser(CheckedLimits())
     parser.feed(b"GET / HTTP/2.0\r\nHo")
 
     with pytest.raises(WireError) as caught:
@@ -147,7 +147,7 @@ def test_an_empty_host_leaves_the_name_to_the_server():
     ],
 )  # fmt: skip
 def test_every_length_has_a_limit(raw, status, limits):
-    parser = RequestParser(Limits.of(**limits))
+    parser = RequestParser(CheckedLimits.of(**limits))
     parser.feed(raw)
 
     with pytest.raises(WireError) as caught:
@@ -167,17 +167,19 @@ def test_every_length_has_a_limit(raw, status, limits):
     ],
 )
 def test_what_just_fits_is_taken_however_it_is_cut(raw, limits):
-    whole = fuzz.events([raw], Limits.of(**limits))
+    whole = fuzz.events([raw], CheckedLimits.of(**limits))
 
     assert not isinstance(whole[-1], str), whole
     for place in range(len(raw)):
-        assert fuzz.events([raw[:place], raw[place:]], Limits.of(**limits)) == whole
+        assert fuzz.events([raw[:place], raw[place:]], CheckedLimits.of(**limits)) == whole
 
 
 SHORT = [case for case in CASES if len(case.raw) < 2000]
 
 
-@pytest.mark.parametrize("limits", [Limits(), fuzz.TIGHT], ids=["usual limits", "tight limits"])
+@pytest.mark.parametrize(
+    "limits", [CheckedLimits(), fuzz.TIGHT], ids=["usual limits", "tight limits"]
+)
 def test_cut_at_every_byte_each_case_gives_the_same_events(limits):
     for case in SHORT:
         whole = fuzz.events([case.raw], limits)

@@ -3,7 +3,7 @@
 import pytest
 
 from so.errors import ActivityError
-from so.support.naming import Names
+from so.support.naming import ClassNames
 
 
 def a_class(module: str, name: str = "Paid", base: type = object, **values: object) -> type:
@@ -11,8 +11,8 @@ def a_class(module: str, name: str = "Paid", base: type = object, **values: obje
 
 
 @pytest.fixture
-def names() -> Names:
-    return Names(ActivityError, "in a test")
+def names() -> ClassNames:
+    return ClassNames(ActivityError, "in a test")
 
 
 def test_a_second_class_of_one_name_is_refused_and_both_modules_are_named(names):
@@ -64,7 +64,7 @@ def test_a_class_that_nobody_holds_any_more_is_forgotten(names):
 
 
 def test_two_that_mean_the_same_things_may_share_a_name():
-    names = Names(ActivityError, "in a test", lambda cls, other: cls.table == other.table)
+    names = ClassNames(ActivityError, "in a test", lambda cls, other: cls.table == other.table)
     first, second = (a_class(module, table="bills") for module in ("app.sales", "app.purchase"))
 
     names.know("Paid", first)

@@ -123,7 +123,7 @@ class QueueWork(QueueCommand):
         return work(queue, options)
 
     def _options(self) -> WorkerOptions:
-        from so.systems.queue.run.runner import Limits
+        from so.systems.queue.run.runner import JobLimits
         from so.systems.worker import WorkerOptions
 
         settings = self.settings
@@ -138,7 +138,7 @@ class QueueWork(QueueCommand):
             max_jobs=self.number("max-jobs", kind=int),
             max_seconds=self.number("max-time"),
             memory_mb=self.number("memory", kind=int),
-            limits=Limits(
+            limits=JobLimits(
                 tries=self.number("tries", kind=int),
                 timeout=self.number("timeout") or None,
                 backoff=self._backoff(),

@@ -1,5 +1,7 @@
-"""The engines. A `Dialect` knows how to open one and what its errors mean; a `Session` is one open
-handle of its driver. Connections, transactions and retries are so/db/connection.py's business.
+"""The engines. A `Dialect` knows how to open one and what its errors mean.
+
+A `DriverSession` is one open handle of its driver. Connections, transactions and retries are
+so/db/connection.py's business.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from so.errors import QueryError
 Tuples = list[tuple[Any, ...]]
 
 
-class Outcome(NamedTuple):
+class Executed(NamedTuple):
     """What one statement did: rows matched, the last inserted id, rows returned and their names."""
 
     rowcount: int
@@ -33,7 +35,7 @@ class Server(NamedTuple):
         return self.product != "mysql"
 
 
-class Session(Protocol):
+class DriverSession(Protocol):
     """One open driver handle. Every method may raise the dialect's `driver_errors`."""
 
     opened_at: float
@@ -67,7 +69,7 @@ class Session(Protocol):
     def insert_id(self, sql: str, bindings: Any) -> int:
         """The id that an insert was given by the engine."""
 
-    def run(self, sql: str, bindings: Any) -> Outcome:
+    def run(self, sql: str, bindings: Any) -> Executed:
         """Everything about one statement."""
 
     def unprepared(self, sql: str, bindings: Any) -> bool:
@@ -117,7 +119,7 @@ class Dialect(Protocol):
     def hosts(self, role: str) -> list[str]:
         """Where sessions for *role* ('read' or 'write') may be opened, best first."""
 
-    def open(self, role: str, host: str) -> Session:
+    def open(self, role: str, host: str) -> DriverSession:
         """A new session on *host*."""
 
     def shun(self, host: str) -> None:
@@ -128,7 +130,7 @@ class Dialect(Protocol):
     ) -> QueryError:
         """The driver's *error* as one of ours."""
 
-    def add_details(self, problem: QueryError, session: Session) -> None:
+    def add_details(self, problem: QueryError, session: DriverSession) -> None:
         """Complete *problem* with what only the database can tell."""
 
     def is_busy(self, error: BaseException) -> bool:

@@ -20,7 +20,7 @@ import mysql.connector
 from mysql.connector.constants import ClientFlag
 
 from so.db import errortext
-from so.db.dialects import Outcome, Server, Session, Tuples, keep_for_ever
+from so.db.dialects import DriverSession, Executed, Server, Tuples, keep_for_ever
 from so.db.options import host_list, zone_of
 from so.db.sqltext import MYSQL_TOKEN, commits_implicitly, cut, ends_transaction
 from so.db.values import decimal_text, plain
@@ -129,13 +129,13 @@ class MySQLSession:
         rows = self._rows(result)
         return int(rows[0][0]) if rows else int(result.get("insert_id", 0))
 
-    def run(self, sql: str, bindings: Any) -> Outcome:
+    def run(self, sql: str, bindings: Any) -> Executed:
         """Everything about one statement."""
         result = self._query(self._bound(sql, bindings))
         if "columns" not in result:
-            return Outcome(int(result["affected_rows"]), int(result["insert_id"]), [])
+            return Executed(int(result["affected_rows"]), int(result["insert_id"]), [])
         rows = self._rows(result)
-        return Outcome(len(rows), 0, rows, _names(result))
+        return Executed(len(rows), 0, rows, _names(result))
 
     def unprepared(self, sql: str, bindings: Any) -> bool:
         """Run *sql* to the letter."""
@@ -406,7 +406,7 @@ class MySQLDialect:
         """False: its locks are on rows, and the server does the waiting."""
         return False
 
-    def add_details(self, problem: QueryError, session: Session) -> None:
+    def add_details(self, problem: QueryError, session: DriverSession) -> None:
         """Ask which columns the key has that a UniqueConstraintError names, once a key."""
         if not isinstance(problem, UniqueConstraintError) or problem.index is None:
             return

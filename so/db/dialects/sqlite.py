@@ -23,7 +23,7 @@ from threading import get_ident
 from typing import Any, Final
 
 from so.db import errortext, jsontext
-from so.db.dialects import Outcome, Server, Session, Tuples, keep_for_ever
+from so.db.dialects import DriverSession, Executed, Server, Tuples, keep_for_ever
 from so.db.options import zone_of
 from so.db.sqltext import backtick_names, ends_transaction, is_ordinary
 from so.db.values import PLAIN, decimal_text, plain
@@ -167,14 +167,14 @@ class SQLiteSession:
             cursor.fetchall()
         return cursor.lastrowid or 0
 
-    def run(self, sql: str, bindings: Any) -> Outcome:
+    def run(self, sql: str, bindings: Any) -> Executed:
         """Everything about one statement."""
         self._look_before_a_write()
         cursor = self._execute(sql, bindings)
         if cursor.description is None:
-            return Outcome(max(cursor.rowcount, 0), cursor.lastrowid or 0, [])
+            return Executed(max(cursor.rowcount, 0), cursor.lastrowid or 0, [])
         rows = cursor.fetchall()
-        return Outcome(max(cursor.rowcount, 0), cursor.lastrowid or 0, rows, _names(cursor))
+        return Executed(max(cursor.rowcount, 0), cursor.lastrowid or 0, rows, _names(cursor))
 
     def unprepared(self, sql: str, bindings: Any) -> bool:
         """Run *sql* to the letter."""
@@ -390,7 +390,7 @@ class SQLiteDialect:
         """From now on another file at the path is as good."""
         self._identity = None
 
-    def add_details(self, problem: QueryError, session: Session) -> None:
+    def add_details(self, problem: QueryError, session: DriverSession) -> None:
         """Nothing: SQLite's messages say it all."""
 
     def is_busy(self, error: BaseException) -> bool:

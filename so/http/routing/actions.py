@@ -22,7 +22,7 @@ from so.support.near import nearest
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class RouteAction:
     """Either a callable, or a class to make and the method of it to call."""
 
     fn: Callable[..., Any]
@@ -65,13 +65,15 @@ def _file_of(module: str, path: str) -> str:
     return "/".join(parts[-depth:])
 
 
-def resolve(action: object, controller: object = None, namespaces: Sequence[str] = ()) -> Action:
+def resolve(
+    action: object, controller: object = None, namespaces: Sequence[str] = ()
+) -> RouteAction:
     """*action* in its one form; RouteActionError says what is wrong and what to write instead.
 
     *controller* is the group's; *namespaces* are packages in which a bare class name of
     `'UserController@show'` is looked for after the module that registers the route.
     """
-    if isinstance(action, Action):
+    if isinstance(action, RouteAction):
         return action
     if isinstance(action, str):
         return _from_text(action, controller, namespaces)
@@ -87,7 +89,7 @@ def resolve(action: object, controller: object = None, namespaces: Sequence[str]
     return _from_callable(action)
 
 
-def method_of(cls: type, name: str) -> Action:
+def method_of(cls: type, name: str) -> RouteAction:
     """The method *name* of *cls*, to be called on an instance made for each request."""
     # Not getattr: every class has __call__ from its metaclass; an invokable one defines its own.
     found = next((base.__dict__[name] for base in cls.__mro__ if name in base.__dict__), None)
@@ -102,11 +104,11 @@ def method_of(cls: type, name: str) -> Action:
             "the action"
         )
     if isinstance(found, (staticmethod, classmethod)):
-        return Action(getattr(cls, name), None, name)
-    return Action(getattr(cls, name), cls, name)
+        return RouteAction(getattr(cls, name), None, name)
+    return RouteAction(getattr(cls, name), cls, name)
 
 
-def _from_pair(pair: Sequence[object], namespaces: Sequence[str]) -> Action:
+def _from_pair(pair: Sequence[object], namespaces: Sequence[str]) -> RouteAction:
     if len(pair) != 2 or not isinstance(pair[1], str):
         raise RouteActionError(f"{pair!r} is not an action: write [Controller, 'method']")
     owner, name = pair[0], pair[1]
@@ -120,10 +122,10 @@ def _from_pair(pair: Sequence[object], namespaces: Sequence[str]) -> Action:
             f"{type(owner).__name__} has no method {name!r}{_nearest(name, dir(owner))}: add it, "
             "or correct the action"
         )
-    return Action(bound, None, name)
+    return RouteAction(bound, None, name)
 
 
-def _from_text(text: str, controller: object, namespaces: Sequence[str]) -> Action:
+def _from_text(text: str, controller: object, namespaces: Sequence[str]) -> RouteAction:
     name, at, method = text.partition("@")
     if at:
         return method_of(find_class(name, namespaces), method)
@@ -133,10 +135,10 @@ def _from_text(text: str, controller: object, namespaces: Sequence[str]) -> Acti
     return resolve(found)
 
 
-def _from_callable(action: Callable[..., Any]) -> Action:
+def _from_callable(action: Callable[..., Any]) -> RouteAction:
     owner = _owner_of(action)
     if owner is None:
-        return Action(action, None, getattr(action, "__name__", "__call__"))
+        return RouteAction(action, None, getattr(action, "__name__", "__call__"))
     return method_of(owner, action.__name__)
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from so.errors import ContainerError, ModelNotFoundError, NotFoundException, RouteActionError
 from so.http.request import Request
-from so.http.routing.actions import Action
+from so.http.routing.actions import RouteAction
 from so.http.routing.casts import Cast, cast_for, without_none
 
 Make = Callable[[Any], Any]
@@ -35,7 +35,7 @@ class Served(NamedTuple):
     """What a plan knows of its route."""
 
     uri: str
-    action: Action
+    action: RouteAction
     parameters: tuple[str, ...]
     """In the order of the template."""
     binders: Mapping[str, Binder]

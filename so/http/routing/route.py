@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from so.errors import RouteDefinitionError
-from so.http.routing.actions import Action
+from so.http.routing.actions import RouteAction
 from so.http.routing.groups import GroupAttributes, flat
 from so.http.routing.invocation import ActionPlan, Served, model_binder
 from so.http.routing.template import compiled, parse
@@ -29,7 +29,7 @@ ULID = "[0-7][0-9a-hjkmnp-tv-zA-HJKMNP-TV-Z]{25}"
 SLUG = "[a-z0-9]+(?:-[a-z0-9]+)*"
 
 
-class Keeper(Protocol):
+class RouteKeeper(Protocol):
     """What a route asks of the router that keeps it."""
 
     patterns: dict[str, str]
@@ -52,11 +52,11 @@ class Route:
 
     def __init__(
         self,
-        router: Keeper,
+        router: RouteKeeper,
         methods: Iterable[str],
         uri: str,
         action: object,
-        handler: Action,
+        handler: RouteAction,
         group: GroupAttributes,
     ) -> None:
         self._router = router

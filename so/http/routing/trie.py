@@ -32,7 +32,7 @@ Quick = dict[Any, Any]
 Extract = Callable[[Sequence[str]], dict[str, str] | None]
 
 
-class Hit(NamedTuple):
+class RouteHit(NamedTuple):
     """A route at the end of a path: where its parameters stand, or how to extract them."""
 
     route: Route
@@ -46,7 +46,7 @@ class Edge(NamedTuple):
 
     pattern: str
     fits: Callable[[str], re.Match[str] | None] | None
-    node: Node
+    node: TrieNode
 
 
 class Tail(NamedTuple):
@@ -54,19 +54,19 @@ class Tail(NamedTuple):
 
     order: int
     fits: Callable[[str], re.Match[str] | None]
-    hit: Hit
+    hit: RouteHit
 
 
-class Node:
+class TrieNode:
     """One segment deep in the tree."""
 
     __slots__ = ("edges", "first", "hit", "last", "static", "tails")
 
     def __init__(self) -> None:
-        self.static: dict[str, Node] = {}
+        self.static: dict[str, TrieNode] = {}
         self.edges: list[Edge] = []
         self.tails: list[Tail] = []
-        self.hit: Hit | None = None
+        self.hit: RouteHit | None = None
         self.first = NEVER
         self.last = -1
 
@@ -75,7 +75,7 @@ class Tree:
     """The routes of one method."""
 
     def __init__(self) -> None:
-        self.root = Node()
+        self.root = TrieNode()
         self.quick: Quick = {}
 
     def add(self, route: Route, order: int) -> None:
@@ -105,14 +105,14 @@ class Tree:
         return None if params is None else (best.route, params)
 
 
-def params_of(hit: Hit, parts: Sequence[str]) -> dict[str, str] | None:
+def params_of(hit: RouteHit, parts: Sequence[str]) -> dict[str, str] | None:
     """The values of *hit*'s parameters in *parts*; None if a constraint refuses them."""
     if hit.extract is not None:
         return hit.extract(parts)
     return {name: parts[at] for name, at in hit.places}
 
 
-def _insert(node: Node, segments: tuple[Segment, ...], route: Route, order: int) -> None:
+def _insert(node: TrieNode, segments: tuple[Segment, ...], route: Route, order: int) -> None:
     places: list[tuple[str, int]] = []
     patterns: list[tuple[int, Segment]] = []
     for at, segment in enumerate(segments, 1):
@@ -132,17 +132,17 @@ def _insert(node: Node, segments: tuple[Segment, ...], route: Route, order: int)
     _note(node, order)
     if node.hit is None:
         extract = _extractor(places, patterns, route) if patterns else None
-        node.hit = Hit(route, tuple(places), extract, order)
+        node.hit = RouteHit(route, tuple(places), extract, order)
 
 
-def _child(node: Node, text: str) -> Node:
+def _child(node: TrieNode, text: str) -> TrieNode:
     child = node.static.get(text)
     if child is None:
-        child = node.static[text] = Node()
+        child = node.static[text] = TrieNode()
     return child
 
 
-def _note(node: Node, order: int) -> None:
+def _note(node: TrieNode, order: int) -> None:
     if order < node.first:
         node.first = order
     if order > node.last:
@@ -155,14 +155,14 @@ def _may_span(segment: Segment, wheres: Mapping[str, str]) -> bool:
     )
 
 
-def _edge(node: Node, segment: Segment, route: Route) -> Node:
+def _edge(node: TrieNode, segment: Segment, route: Route) -> TrieNode:
     plain = len(segment.parts) == 1 and segment.parameters[0].name not in route.wheres
     pattern = "" if plain else segment_pattern(segment, route.wheres)
     for edge in node.edges:
         if edge.pattern == pattern:
             return edge.node
     fits = None if plain else compiled(pattern, route.uri).fullmatch
-    edge = Edge(pattern, fits, Node())
+    edge = Edge(pattern, fits, TrieNode())
     node.edges.append(edge)
     return edge.node
 
@@ -197,7 +197,7 @@ def _given(match: re.Match[str], names: Iterable[str]) -> dict[str, str]:
 
 
 def _insert_tail(
-    node: Node, segments: tuple[Segment, ...], at: int, route: Route, order: int
+    node: TrieNode, segments: tuple[Segment, ...], at: int, route: Route, order: int
 ) -> None:
     def pattern(of: tuple[Segment, ...], named: bool) -> str:
         return "/".join(segment_pattern(segment, route.wheres, named) for segment in of)
@@ -210,13 +210,15 @@ def _insert_tail(
         return None if match is None else _given(match, names)
 
     fits = compiled(pattern(segments[at - 1 :], named=False), route.uri).fullmatch
-    node.tails.append(Tail(order, fits, Hit(route, (), extract, order)))
+    node.tails.append(Tail(order, fits, RouteHit(route, (), extract, order)))
 
 
 # --- the exact walk -------------------------------------------------------------------------------
 
 
-def _search(node: Node, parts: Sequence[str], at: int, best: Hit | None) -> Hit | None:
+def _search(
+    node: TrieNode, parts: Sequence[str], at: int, best: RouteHit | None
+) -> RouteHit | None:
     """The hit below *node* that comes before *best*, else *best*."""
     limit = NEVER if best is None else best.order
     if at == len(parts):
@@ -228,7 +230,9 @@ def _search(node: Node, parts: Sequence[str], at: int, best: Hit | None) -> Hit 
     return _search_tails(node, parts, at, best) if node.tails and at < len(parts) else best
 
 
-def _search_below(node: Node, parts: Sequence[str], at: int, best: Hit | None) -> Hit | None:
+def _search_below(
+    node: TrieNode, parts: Sequence[str], at: int, best: RouteHit | None
+) -> RouteHit | None:
     part = parts[at]
     child = node.static.get(part)
     if child is not None:
@@ -241,7 +245,9 @@ def _search_below(node: Node, parts: Sequence[str], at: int, best: Hit | None) -
     return best
 
 
-def _search_tails(node: Node, parts: Sequence[str], at: int, best: Hit | None) -> Hit | None:
+def _search_tails(
+    node: TrieNode, parts: Sequence[str], at: int, best: RouteHit | None
+) -> RouteHit | None:
     rest = "/".join(parts[at:])
     for tail in node.tails:
         if (best is None or tail.order < best.order) and tail.fits(rest) is not None:
@@ -263,7 +269,7 @@ MISS = _nowhere(None)  # no route, for sure
 _UNSURE = _nowhere(False)  # only the exact walk can tell
 
 
-def _literal_paths(node: Quick, path: str) -> Iterator[tuple[str, Hit]]:
+def _literal_paths(node: Quick, path: str) -> Iterator[tuple[str, RouteHit]]:
     """The paths below *node* that hold no parameter, and what they hit."""
     if node[HIT] and not node[HIT].places and node[HIT].extract is None:
         yield path, node[HIT]
@@ -272,7 +278,7 @@ def _literal_paths(node: Quick, path: str) -> Iterator[tuple[str, Hit]]:
             yield from _literal_paths(child, f"{path}/{text}")
 
 
-def _quick(node: Node, is_sure: bool = True) -> Quick:
+def _quick(node: TrieNode, is_sure: bool = True) -> Quick:
     """*node* as {segment: child, ANY: child for other texts, HIT: the route ending here}.
 
     HIT is None where there is none, False where only the exact walk can tell. *is_sure* is False

@@ -15,7 +15,7 @@ from so.http.validation import (
     text_rules,
 )
 from so.http.validation.builders import Rule
-from so.http.validation.presence import Presence, Target, Where
+from so.http.validation.presence import Presence, PresenceCondition, Target
 from so.http.validation.registry import RULES
 from so.http.validation.validator import Safe, Validation, Validator, validate
 
@@ -29,7 +29,7 @@ __all__ = [
     "Validation",
     "ValidationException",
     "Validator",
-    "Where",
+    "PresenceCondition",
     "compare_rules",
     "date_rules",
     "file_rules",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
 
-from so.http.validation.fields import Check, ForEach
+from so.http.validation.fields import ForEach, RuleCheck
 from so.http.validation.presence import DatabaseRule
 from so.http.validation.presence_rules import required_when
 from so.http.validation.registry import RULES
@@ -32,7 +32,7 @@ class EnumRule:
         self._hidden = _flat(members)
         return self
 
-    def as_check(self) -> Check:
+    def as_check(self) -> RuleCheck:
         """The rule as a field holds it."""
         return built_in("enum", self.cls, self._only, self._hidden)
 
@@ -55,7 +55,7 @@ class DimensionsRule:
 
         return limit
 
-    def as_check(self) -> Check:
+    def as_check(self) -> RuleCheck:
         """The rule as a field holds it."""
         return built_in("dimensions", *(f"{name}={value}" for name, value in self.limits.items()))
 
@@ -74,24 +74,24 @@ class Rule:
         return DatabaseRule("exists", table, column)
 
     @staticmethod
-    def in_(*values: Any) -> Check:
+    def in_(*values: Any) -> RuleCheck:
         """One of *values*, given one by one or as a list."""
         return _listing("in", values)
 
     @staticmethod
-    def not_in(*values: Any) -> Check:
+    def not_in(*values: Any) -> RuleCheck:
         """None of *values*."""
         return _listing("not_in", values)
 
     @staticmethod
-    def required_if(condition: bool | str | Callable[[], bool], *values: Any) -> Check:
+    def required_if(condition: bool | str | Callable[[], bool], *values: Any) -> RuleCheck:
         """Required if *condition*: a bool, or a callable asked when the field is checked.
 
         With *values* the condition names another field, which must have one of them.
         """
         if isinstance(condition, str):
             return built_in("required_if", condition, *values)
-        return Check("required", (condition,), required_when, implicit=True)
+        return RuleCheck("required", (condition,), required_when, implicit=True)
 
     @staticmethod
     def when(condition: Any, rules: Any, otherwise: Any = ()) -> Conditional:
@@ -114,9 +114,9 @@ class Rule:
         return ForEach(make)
 
 
-def _listing(name: str, values: Iterable[Any]) -> Check:
+def _listing(name: str, values: Iterable[Any]) -> RuleCheck:
     # Not through built_in: a list computed by the application may well be empty.
-    return Check(name, _flat(values), RULES[name].test)
+    return RuleCheck(name, _flat(values), RULES[name].test)
 
 
 def _flat(values: Iterable[Any]) -> tuple[Any, ...]:

@@ -45,7 +45,7 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class RuleCheck:
     """One rule of one field: a built-in with its parameters, or somebody's own object."""
 
     name: str
@@ -68,7 +68,7 @@ class Field:
 
     __slots__ = ("checks", "for_each", "implicit_checks", "name", "names", "segments")
 
-    def __init__(self, name: str, checks: list[Check], flags: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, checks: list[RuleCheck], flags: Iterable[str] = ()) -> None:
         """The field *name* with its *checks* in order, and the *flags* that steer them."""
         self.name = name
         self.segments = paths.split(name)

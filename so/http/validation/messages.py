@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from so.http.validation import dates, paths
-from so.http.validation.fields import At, Check
+from so.http.validation.fields import At, RuleCheck
 from so.http.validation.paths import ABSENT
 from so.http.validation.values import is_array, is_file, is_number, size, text
 
@@ -139,12 +139,12 @@ _CAPITAL = re.compile(r"(.)(?=[A-Z])")
 _COMPARING = frozenset({"gt", "gte", "lt", "lte"})
 
 
-def message(at: At, check: Check, value: Any) -> str:
+def message(at: At, check: RuleCheck, value: Any) -> str:
     """The message for *check* failing at *at*, with its blanks filled."""
     return fill(template(at, check, value), at, value, blanks(at, check, value))
 
 
-def template(at: At, check: Check, value: Any) -> str:
+def template(at: At, check: RuleCheck, value: Any) -> str:
     """The words with blanks: the application's for this field, its own for the rule, or ours."""
     custom = at.run.messages
     kind = kind_of(at, check, value)
@@ -161,7 +161,7 @@ def template(at: At, check: Check, value: Any) -> str:
     return known if isinstance(known, str) else known[kind]
 
 
-def kind_of(at: At, check: Check, value: Any) -> str:
+def kind_of(at: At, check: RuleCheck, value: Any) -> str:
     """How the size of *value* is told: numeric, array, file or string."""
     if at.field.numeric or (check.name in _COMPARING and is_number(value)):
         return "numeric"
@@ -219,7 +219,7 @@ def _shown(value: Any) -> str:
 # --- the blanks of each rule ----------------------------------------------------------------------
 
 
-def blanks(at: At, check: Check, value: Any) -> dict[str, str]:
+def blanks(at: At, check: RuleCheck, value: Any) -> dict[str, str]:
     """What stands in the blanks of *check*'s message."""
     fill_in = _BLANKS.get(check.name)
     return fill_in(at, check.params) if fill_in is not None else {}

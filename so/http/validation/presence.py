@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from so.errors import ConfigError, InvalidRuleError
-from so.http.validation.fields import At, Check, Params
+from so.http.validation.fields import At, Params, RuleCheck
 from so.http.validation.paths import ABSENT
 from so.http.validation.registry import rule
 from so.http.validation.values import is_list, is_scalar
@@ -28,7 +28,7 @@ class Presence(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class PresenceCondition:
     """One more condition: *column* is, or with *negated* is not, *value* (None: null)."""
 
     column: str
@@ -45,7 +45,7 @@ class Target:
     connection: str | None = None
     ignored: Any = None
     id_column: str = "id"
-    wheres: tuple[Where, ...] = field(default=())
+    wheres: tuple[PresenceCondition, ...] = field(default=())
 
 
 def identifier(name: str) -> str:
@@ -84,18 +84,18 @@ def exists_target(params: Params) -> Target:
     return replace(found, wheres=_wheres(params[2:]))
 
 
-def _wheres(params: Params) -> tuple[Where, ...]:
+def _wheres(params: Params) -> tuple[PresenceCondition, ...]:
     if len(params) % 2:
         raise InvalidRuleError(f"condition {params[-1]!r} of a unique or exists rule has no value")
     pairs = zip(params[::2], params[1::2], strict=True)
     return tuple(_where(column, value) for column, value in pairs)
 
 
-def _where(column: str, value: str) -> Where:
+def _where(column: str, value: str) -> PresenceCondition:
     identifier(column)
     if value in ("NULL", "NOT_NULL"):
-        return Where(column, None, value == "NOT_NULL")
-    return Where(column, value.removeprefix("!"), value.startswith("!"))
+        return PresenceCondition(column, None, value == "NOT_NULL")
+    return PresenceCondition(column, value.removeprefix("!"), value.startswith("!"))
 
 
 def _unique_params(name: str, params: Params) -> None:
@@ -178,29 +178,29 @@ class DatabaseRule:
 
     def where(self, column: str, value: Any) -> DatabaseRule:
         """Look only at rows whose *column* is *value*."""
-        return self._with(Where(identifier(column), value))
+        return self._with(PresenceCondition(identifier(column), value))
 
     def where_not(self, column: str, value: Any) -> DatabaseRule:
         """Look only at rows whose *column* is not *value*."""
-        return self._with(Where(identifier(column), value, True))
+        return self._with(PresenceCondition(identifier(column), value, True))
 
     def where_null(self, column: str) -> DatabaseRule:
         """Look only at rows whose *column* is null."""
-        return self._with(Where(identifier(column), None))
+        return self._with(PresenceCondition(identifier(column), None))
 
     def where_not_null(self, column: str) -> DatabaseRule:
         """Look only at rows whose *column* is not null."""
-        return self._with(Where(identifier(column), None, True))
+        return self._with(PresenceCondition(identifier(column), None, True))
 
     def without_trashed(self, column: str = "deleted_at") -> DatabaseRule:
         """Do not look at soft-deleted rows."""
         return self.where_null(column)
 
-    def _with(self, where: Where) -> DatabaseRule:
+    def _with(self, where: PresenceCondition) -> DatabaseRule:
         self.target = replace(self.target, wheres=(*self.target.wheres, where))
         return self
 
-    def as_check(self) -> Check:
+    def as_check(self) -> RuleCheck:
         """The rule as a field holds it."""
         test = unique if self.name == "unique" else exists
-        return Check(self.name, (self.target,), test)
+        return RuleCheck(self.name, (self.target,), test)

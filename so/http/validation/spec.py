@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from so.errors import InvalidRuleError
-from so.http.validation.fields import FLAGS, At, Check, Field, ForEach, Params
+from so.http.validation.fields import FLAGS, At, Field, ForEach, Params, RuleCheck
 from so.http.validation.registry import RAW_PARAMETER, RULES, Definition
 from so.support.near import nearest
 
@@ -79,7 +79,7 @@ def flat(spec: Any, data: Any) -> list[Any]:
     return [] if spec is None else [spec]
 
 
-def _from_text(spec: str, custom: Mapping[str, Custom]) -> tuple[list[Check], set[str]]:
+def _from_text(spec: str, custom: Mapping[str, Custom]) -> tuple[list[RuleCheck], set[str]]:
     if not custom:
         checks, flags = _known_text(spec)
         return list(checks), set(flags)
@@ -87,15 +87,15 @@ def _from_text(spec: str, custom: Mapping[str, Custom]) -> tuple[list[Check], se
 
 
 @lru_cache(maxsize=2048)
-def _known_text(spec: str) -> tuple[tuple[Check, ...], frozenset[str]]:
+def _known_text(spec: str) -> tuple[tuple[RuleCheck, ...], frozenset[str]]:
     checks, flags = _from_parts(tuple(part for part in spec.split("|") if part), {}, spec)
     return tuple(checks), frozenset(flags)
 
 
 def _from_parts(
     parts: Iterable[str], custom: Mapping[str, Custom], whole: str = ""
-) -> tuple[list[Check], set[str]]:
-    checks: list[Check] = []
+) -> tuple[list[RuleCheck], set[str]]:
+    checks: list[RuleCheck] = []
     flags: set[str] = set()
     for part in parts:
         name, params = parse(part)
@@ -119,18 +119,18 @@ def parse(text: str) -> tuple[str, tuple[str, ...]]:
     return name, tuple(rest.split(","))
 
 
-def _named(name: str, params: Params, custom: Mapping[str, Custom], whole: str = "") -> Check:
+def _named(name: str, params: Params, custom: Mapping[str, Custom], whole: str = "") -> RuleCheck:
     own = custom.get(name)
     if own is not None:
-        return Check(name, params, _extension(own), own.implicit, None, own.message)
+        return RuleCheck(name, params, _extension(own), own.implicit, None, own.message)
     known = RULES.get(name)
     if known is None:
         raise InvalidRuleError(_unknown(name, custom, whole))
     _check_params(known, params)
-    return Check(name, params, known.test, known.implicit)
+    return RuleCheck(name, params, known.test, known.implicit)
 
 
-def built_in(name: str, *params: Any) -> Check:
+def built_in(name: str, *params: Any) -> RuleCheck:
     """The built-in rule *name* with *params* that need not be texts."""
     return _named(name, params, {})
 
@@ -160,18 +160,18 @@ def _unknown(name: str, custom: Mapping[str, Custom], whole: str) -> str:
 # --- objects and callables ------------------------------------------------------------------------
 
 
-def _from_object(rule: Any) -> Check:
-    if isinstance(rule, Check):
+def _from_object(rule: Any) -> RuleCheck:
+    if isinstance(rule, RuleCheck):
         return rule
     if hasattr(rule, "as_check"):
-        check: Check = rule.as_check()
+        check: RuleCheck = rule.as_check()
         return check
     name = getattr(rule, "__name__", None) or type(rule).__name__
     implicit = bool(getattr(rule, "implicit", False))
     if callable(getattr(rule, "passes", None)):
-        return Check(name, (), _passes_test(rule), implicit, rule)
+        return RuleCheck(name, (), _passes_test(rule), implicit, rule)
     if callable(rule):
-        return Check(name, (), _call_test(rule), implicit, rule)
+        return RuleCheck(name, (), _call_test(rule), implicit, rule)
     raise InvalidRuleError(
         f"{rule!r} is no validation rule: give a text, a callable, "
         f"or an object with passes(attribute, value) and message()"

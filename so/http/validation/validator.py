@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from so.errors import ValidationException
 from so.http.validation import messages as words
 from so.http.validation import paths, spec
-from so.http.validation.fields import At, Check, Field
+from so.http.validation.fields import At, Field, RuleCheck
 from so.http.validation.paths import ABSENT
 from so.http.validation.presence import Presence
 from so.http.validation.pruning import pruned
@@ -311,7 +311,7 @@ class Validator:
             if not check.test(value, check.params, at) and self._fail(at, check, value):
                 return
 
-    def _fail(self, at: At, check: Check, value: Any) -> bool:
+    def _fail(self, at: At, check: RuleCheck, value: Any) -> bool:
         """Note the failure of *check*; True if the field is done with."""
         if check.name in EXCLUDING:
             self._excluded.add(paths.fill(at.field.segments, at.indexes))
@@ -327,7 +327,7 @@ class Validator:
             self._limited.add(paths.fill(at.field.segments, at.indexes))
         return check.implicit or self._bails or "bail" in at.field.names
 
-    def _texts(self, at: At, check: Check, value: Any, said: list[str] | None) -> list[str]:
+    def _texts(self, at: At, check: RuleCheck, value: Any, said: list[str] | None) -> list[str]:
         if is_file(value) and not _arrived(value):
             return [words.fill(str(words.MESSAGES["uploaded"]), at, value, {})]
         if said is None:

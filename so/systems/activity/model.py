@@ -10,9 +10,9 @@ from typing import Any
 from so.db.model import Model, eager, relation
 from so.db.relations.belongs_to import BelongsTo, MorphTo
 from so.errors import ActivityError, RelationError
-from so.support.naming import Names
+from so.support.naming import ClassNames
 
-audited = Names(
+audited = ClassNames(
     ActivityError,
     "in the trail, and would share one history",
     lambda cls, other: (cls.table, cls.connection) == (other.table, other.connection),

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from so.errors import NotificationError
 from so.support.markup import h, join
-from so.support.naming import Names
+from so.support.naming import ClassNames
 from so.support.signatures import arity
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+", re.IGNORECASE)
@@ -35,7 +35,7 @@ class Notification:
     subject: Any = None  # the model it is about
     dedupe_key: str | None = None  # told once a class, recipient and key, through each channel
     resendable: bool = True  # False: it holds a secret, and is not kept when it could not be sent
-    _classes: ClassVar[Names] = Names(NotificationError, "in inboxes and jobs")
+    _classes: ClassVar[ClassNames] = ClassNames(NotificationError, "in inboxes and jobs")
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

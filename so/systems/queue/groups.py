@@ -14,8 +14,8 @@ from so.systems.queue.intake import Intake
 from so.systems.queue.job import Job, as_job, checked
 from so.systems.queue.payload import plain
 from so.systems.queue.pending import SYNC
-from so.systems.queue.run.runner import Limits, Runner
-from so.systems.queue.tables.jobs import Stored
+from so.systems.queue.run.runner import JobLimits, JobRunner
+from so.systems.queue.tables.jobs import NewJob
 from so.systems.queue.tables.sql import Retry, read
 
 Work = Job | Callable[..., Any]
@@ -294,7 +294,7 @@ class Groups:
     ) -> int:
         """Store members of a batch; how many, those inside others included."""
         now, context = self._queue.clock.time(), self._queue.context()
-        stored: list[Stored] = []
+        stored: list[NewJob] = []
         total = 0
         for member in members:
             extra: dict[str, Any] = {"batchId": batch_id}
@@ -320,7 +320,7 @@ def _drain(queue: Intake, batch_id: str) -> None:
     In order and once each; failures only count.
     """
     conn, claim = queue.source.connection(), f"inline-{short_id()}"
-    runner, retry = Runner(queue.workshop, conn, Limits(tries=1)), Retry()
+    runner, retry = JobRunner(queue.workshop, conn, JobLimits(tries=1)), Retry()
     pattern = f'%"{batch_id}"%'
     while True:
         rows = read(

@@ -29,7 +29,7 @@ class JobEvent:
     reason: str = ""
 
 
-class Hooks:
+class JobHooks:
     """The functions to call, by the kind of event; the part of `Queue` that tells."""
 
     def __init__(self) -> None:

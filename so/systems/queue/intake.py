@@ -23,7 +23,7 @@ from so.support.scope import Scope
 from so.systems.queue.batches import Batch
 from so.systems.queue.carrying import captured, restored
 from so.systems.queue.delays import due_at, plain_seconds
-from so.systems.queue.hooks import Hooks, JobEvent
+from so.systems.queue.hooks import JobEvent, JobHooks
 from so.systems.queue.job import JOBS, Job, blueprint_of, checked
 from so.systems.queue.payload import Payload
 from so.systems.queue.pending import SYNC, Written
@@ -32,7 +32,7 @@ from so.systems.queue.run.run import Place, Run
 from so.systems.queue.run.runner import perform
 from so.systems.queue.run.workshop import Workshop
 from so.systems.queue.tables.bundle import Tables
-from so.systems.queue.tables.jobs import Stored
+from so.systems.queue.tables.jobs import NewJob
 from so.systems.queue.tables.locks import lock_name
 from so.systems.queue.waking import Bell
 from so.systems.queue.writer import Writer, given, uuids
@@ -62,7 +62,7 @@ class Parts:
     workshop: Workshop
 
 
-class Intake(Hooks, ABC):
+class Intake(JobHooks, ABC):
     """The half of a `Queue` that jobs go into; what is above takes it for the whole."""
 
     def __init__(
@@ -209,13 +209,13 @@ class Intake(Hooks, ABC):
 
     def _sorted(
         self, jobs: list[Job], queue: str | None
-    ) -> tuple[dict[str, list[str]], list[tuple[Job, Stored]]]:
+    ) -> tuple[dict[str, list[str]], list[tuple[Job, NewJob]]]:
         """Those due at once by queue, as payload and uuid in turn; the others one by one."""
         now = self.clock.time()
         tail = self.writer.tail(now, self.context())
         by_class: dict[type[Job], list[str] | None] = {}
         plain_ones: dict[str, list[str]] = {}
-        others: list[tuple[Job, Stored]] = []
+        others: list[tuple[Job, NewJob]] = []
         for job, uuid in zip(jobs, uuids(len(jobs)), strict=True):
             cls = type(job)
             if cls not in by_class:
@@ -283,19 +283,19 @@ class Intake(Hooks, ABC):
         self.caller.connection().after_commit(lambda: found.append(insert()))
         return found[0] if found else None
 
-    def _store_now(self, job: Job, stored: Stored) -> int | None:
+    def _store_now(self, job: Job, stored: NewJob) -> int | None:
         conn = self.source.connection()
         job_id = self._insert(job, stored, conn)
         self.wake_after(conn)
         return job_id
 
-    def _insert(self, job: Job, stored: Stored, conn: Any) -> int | None:
+    def _insert(self, job: Job, stored: NewJob, conn: Any) -> int | None:
         if self._lock_of(job) is None:
             return self.tables.jobs.insert(conn, stored)
         with conn.transaction():
             return self._insert_unique(conn, job, stored, self.clock.time())
 
-    def _insert_unique(self, conn: Any, job: Job, stored: Stored, now: float) -> int | None:
+    def _insert_unique(self, conn: Any, job: Job, stored: NewJob, now: float) -> int | None:
         name = self._lock_of(job)
         assert name is not None
         seconds = plain_seconds(job.unique_for, "unique_for")
@@ -305,7 +305,7 @@ class Intake(Hooks, ABC):
             return None
         return self.tables.jobs.insert(conn, stored._replace(lock_key=name))
 
-    def _skipped(self, job: Job, stored: Stored, reason: str) -> None:
+    def _skipped(self, job: Job, stored: NewJob, reason: str) -> None:
         log.info("queue: %s was not queued: %s", type(job).alias, reason)
         self.tables.metrics.count(stored.queue, "skipped")
         self.tell(
@@ -341,10 +341,10 @@ class Intake(Hooks, ABC):
         delay: Any,
         written: Written,
         batch_id: str | None = None,
-    ) -> Stored:
+    ) -> NewJob:
         """The row of *job*, not yet inserted; *delay* counts from when it was written."""
         uuid, payload, now = written
-        return Stored(
+        return NewJob(
             self.queue_of(job, queue),
             payload,
             int(now) if delay is None else due_at(delay, now),

@@ -22,8 +22,8 @@ from so.systems.queue.job import Job, checked
 from so.systems.queue.pending import SYNC, PendingDispatch, send_held
 from so.systems.queue.schedules.schedule import Schedule
 from so.systems.queue.tables.batches import Batches
-from so.systems.queue.tables.jobs import Store
-from so.systems.queue.tables.locks import Locks
+from so.systems.queue.tables.jobs import JobStore
+from so.systems.queue.tables.locks import QueueLocks
 from so.systems.queue.tables.metrics import Metrics
 from so.systems.queue.tables.progress import Progress, ProgressTable
 from so.systems.queue.tables.sql import read
@@ -142,12 +142,12 @@ class Queue(Intake):
     # --- its tables, for commands and pages ---
 
     @property
-    def store(self) -> Store:
+    def store(self) -> JobStore:
         """The statements on `jobs`."""
         return self.tables.jobs
 
     @property
-    def locks(self) -> Locks:
+    def locks(self) -> QueueLocks:
         """The statements on `queue_locks`."""
         return self.tables.locks
 

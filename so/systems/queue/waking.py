@@ -17,7 +17,7 @@ from typing import Any
 
 from so.support.clock import Clock
 from so.support.ids import short_id
-from so.systems.queue.tables.jobs import Store
+from so.systems.queue.tables.jobs import JobStore
 from so.systems.queue.tables.sql import read
 
 _LONGEST_ADDRESS = 100
@@ -159,7 +159,7 @@ class Watch:
     """The glance: whether a job waits, as cheaply as the engine allows."""
 
     def __init__(
-        self, store: Store, conn: Any, clock: Clock, longest: float, *, has_bell: bool = False
+        self, store: JobStore, conn: Any, clock: Clock, longest: float, *, has_bell: bool = False
     ) -> None:
         """*conn* is used by nobody else; *longest* is the longest pause between two looks.
 

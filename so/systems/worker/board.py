@@ -48,7 +48,7 @@ class Doing:
         )
 
 
-class Board:
+class CrewBoard:
     """One record for each child of *slots* places."""
 
     def __init__(self, slots: int) -> None:
@@ -102,12 +102,12 @@ class Board:
 
     # --- a child's side ---
 
-    def enter(self, slot: int) -> Seat:
+    def enter(self, slot: int) -> CrewSeat:
         """Take a record of *slot* for this process."""
         place = self._find(slot, 0)
         if place is None:
             place = self._place(slot, 0)
-        return Seat(self._memory, place)
+        return CrewSeat(self._memory, place)
 
     def _find(self, slot: int, pid: int) -> int | None:
         for index in range(_PER_SLOT):
@@ -121,7 +121,7 @@ class Board:
         return _HEADER + (slot * _PER_SLOT + index) * _RECORD
 
 
-class Seat:
+class CrewSeat:
     """One child's own record."""
 
     def __init__(self, memory: mmap.mmap, place: int) -> None:

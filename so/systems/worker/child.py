@@ -16,10 +16,10 @@ from so.errors import QueueError
 from so.support.lifeline import Lifeline
 from so.systems.queue.payload import Payload
 from so.systems.queue.queue import Queue
-from so.systems.queue.run.run import Outcome, TimeUp
+from so.systems.queue.run.run import JobOutcome, TimeUp
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.waking import Ear
-from so.systems.worker.board import BUSY, IDLE, Seat
+from so.systems.worker.board import BUSY, IDLE, CrewSeat
 from so.systems.worker.lines import to_stdout
 from so.systems.worker.loop import Worker
 from so.systems.worker.options import WorkerOptions
@@ -27,7 +27,7 @@ from so.systems.worker.options import WorkerOptions
 log = logging.getLogger("so.queue")
 
 
-class Child:
+class CrewChild:
     """One process of a crew, from its fork to its end."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Child:
         lifeline: Lifeline,
         queue: Queue,
         options: WorkerOptions,
-        seat: Seat,
+        seat: CrewSeat,
         ear: Ear | None,
         failure: Callable[[str], tuple[Payload, QueueError] | None],
     ) -> None:
@@ -95,7 +95,7 @@ class Child:
             self.worker.failed,
         )
 
-    def _after(self, outcome: Outcome) -> None:
+    def _after(self, outcome: JobOutcome) -> None:
         if not self.worker.waiting:
             self._seat.write(0, 0, IDLE, 0.0, 0.0, self.worker.done, self.worker.failed)
         else:

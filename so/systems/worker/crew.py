@@ -33,14 +33,14 @@ from so.support.supervisor import ChildExit, Supervisor
 from so.systems.queue.payload import Payload
 from so.systems.queue.queue import Queue
 from so.systems.queue.run.failure_text import one_line
-from so.systems.queue.run.run import Outcome
-from so.systems.queue.run.runner import FAILED_SECONDS, Runner, scope_of
+from so.systems.queue.run.run import JobOutcome
+from so.systems.queue.run.runner import FAILED_SECONDS, JobRunner, scope_of
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import Retry, is_outage
 from so.systems.queue.tables.workers import BEAT_SECONDS
 from so.systems.queue.waking import Watch
-from so.systems.worker.board import Board, Doing
-from so.systems.worker.child import Child
+from so.systems.worker.board import CrewBoard, Doing
+from so.systems.worker.child import CrewChild
 from so.systems.worker.lines import Lines, to_stdout
 from so.systems.worker.loop import LOOK_SECONDS, keep_time
 from so.systems.worker.opened import OpenedFile
@@ -62,7 +62,7 @@ class Crew:
         """Nothing is forked and no connection opened before `run()`."""
         self.queue = queue
         self.options = options
-        self.board = Board(options.processes)
+        self.board = CrewBoard(options.processes)
         self.ear = None if queue.bell.folder is None else queue.bell.listen()
         self.stacks = [StackFile() for _ in range(options.processes)]
         self.name = f"{socket.gethostname()[:20]}-{os.getpid()}-{short_id()}"
@@ -80,7 +80,7 @@ class Crew:
         self._conn: Any = None
         self._opened: OpenedFile
         self._watch: Watch | None = None
-        self._runner: Runner | None = None
+        self._runner: JobRunner | None = None
         self._retry = Retry(patience=PATIENCE)
         self._lines = Lines(
             queue.clock, as_json=options.as_json, out=None if options.quiet else to_stdout
@@ -132,7 +132,7 @@ class Crew:
         try:
             seat = self.board.enter(lifeline.slot)
             self.stacks[lifeline.slot].register()
-            return Child(lifeline, self.queue, self.options, seat, self.ear, self.failure).run()
+            return CrewChild(lifeline, self.queue, self.options, seat, self.ear, self.failure).run()
         except DatabaseError as error:
             # One line and not a traceback: the crew tries again for as long as it takes.
             log.error("queue: a worker process ends for want of its database: %s", error)
@@ -425,7 +425,7 @@ class Crew:
         elif what == "crashed":
             outcome = self._after_crash(runner, row, payload, text)
         else:
-            outcome = Outcome("released", cost="nothing", reason="its process was dismissed")
+            outcome = JobOutcome("released", cost="nothing", reason="its process was dismissed")
         outcome.payload = payload
         if not self.queue.settler.settle(conn, row, outcome, self._retry):
             return
@@ -433,12 +433,14 @@ class Crew:
         if outcome.kind == "failed":
             self._untold.append(self.queue.settler.uuid_of(row, payload))
 
-    def _runner_on(self, conn: Any) -> Runner:
+    def _runner_on(self, conn: Any) -> JobRunner:
         if self._runner is None or self._runner.conn is not conn:
-            self._runner = Runner(self.queue.workshop, conn, self.options.limits)
+            self._runner = JobRunner(self.queue.workshop, conn, self.options.limits)
         return self._runner
 
-    def _too_late(self, runner: Runner, row: Reserved, payload: Payload, stack: str) -> Outcome:
+    def _too_late(
+        self, runner: JobRunner, row: Reserved, payload: Payload, stack: str
+    ) -> JobOutcome:
         seconds = runner.timeout(payload) or 0
         error = TimeoutExceeded(
             f"{payload.name} ran for longer than {seconds:g} seconds and was killed"
@@ -447,15 +449,17 @@ class Crew:
         self.queue.metrics.count(row.queue, "timeouts")
         return runner.verdict(row, payload, error)
 
-    def _after_crash(self, runner: Runner, row: Reserved, payload: Payload, why: str) -> Outcome:
+    def _after_crash(
+        self, runner: JobRunner, row: Reserved, payload: Payload, why: str
+    ) -> JobOutcome:
         self.queue.metrics.count(row.queue, "crashes")
         log.warning("queue: crash: the process of job %s (%s) was %s", row.id, payload.name, why)
         if row.crashes + 1 >= runner.max_crashes(payload):
             error = WorkerLost(f"the process running {payload.name} was {why}")
-            return Outcome("failed", exception=error)
-        return Outcome("released", cost="crashes", reason=f"its process was {why}")
+            return JobOutcome("failed", exception=error)
+        return JobOutcome("released", cost="crashes", reason=f"its process was {why}")
 
-    def _tell(self, row: Reserved, payload: Payload, outcome: Outcome, what: str) -> None:
+    def _tell(self, row: Reserved, payload: Payload, outcome: JobOutcome, what: str) -> None:
         word = {"failed": "FAIL", "retry": "RETRY"}.get(outcome.kind, "RELEASED")
         note = one_line(outcome.exception, 300) if outcome.exception else outcome.reason
         self._lines.tell(row, payload.name, word, None, note)
@@ -492,7 +496,7 @@ class Crew:
             ).run()
 
     def _last_words(self, lifeline: Lifeline) -> int:
-        runner = Runner(self.queue.workshop, None, self.options.limits)
+        runner = JobRunner(self.queue.workshop, None, self.options.limits)
         for uuid in self._untold:
             found = self.failure(uuid)
             if found is not None:

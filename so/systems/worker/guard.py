@@ -21,7 +21,7 @@ from so.support.processes import descendants, fork
 from so.support.scope import entered
 from so.systems.queue.payload import Payload
 from so.systems.queue.queue import Queue
-from so.systems.queue.run.runner import Runner, scope_of
+from so.systems.queue.run.runner import JobRunner, scope_of
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import Retry
 from so.systems.worker.lines import Lines
@@ -32,7 +32,7 @@ LAST_WORDS_SECONDS = 30
 AGAIN_SECONDS = 1.0
 
 
-class Guard:
+class CrewGuard:
     """The worker's side: forks the guard, and tells it of each job."""
 
     def __init__(self, queue: Queue, options: WorkerOptions, lines: Lines, stack: Any) -> None:
@@ -181,7 +181,7 @@ class _Watchman:
     def _end(self, conn: Any, row: Reserved, payload: Payload, stack: str, retry: Retry) -> None:
         error = TimeoutExceeded(f"{payload.name} ran for longer than {self._timeout:g} seconds")
         error.stack = stack  # type: ignore[attr-defined]  # read when the trace is written
-        outcome = Runner(self._queue.workshop, conn, self._options.limits).verdict(
+        outcome = JobRunner(self._queue.workshop, conn, self._options.limits).verdict(
             row, payload, error
         )
         outcome.payload = payload

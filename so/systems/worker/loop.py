@@ -21,8 +21,8 @@ from so.errors import DatabaseError
 from so.support.scope import entered
 from so.systems.queue.queue import Queue
 from so.systems.queue.run.failure_text import one_line
-from so.systems.queue.run.run import Outcome
-from so.systems.queue.run.runner import Runner, scope_of
+from so.systems.queue.run.run import JobOutcome
+from so.systems.queue.run.runner import JobRunner, scope_of
 from so.systems.queue.run.workshop import HOPELESS
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import PATIENCE, Retry
@@ -66,7 +66,7 @@ class Worker(InHand):
         self.store.look_for_cluster(self.conn)
         # What has ended is known to nobody else: it is written down however long that takes.
         self.retry = Retry(math.inf, self._on_retry, outlasts=True)
-        self.runner = Runner(queue.workshop, self.conn, self.options.limits, self.retry)
+        self.runner = JobRunner(queue.workshop, self.conn, self.options.limits, self.retry)
         self.runner.on_start = self._on_start
         self.done = 0
         self.failed = 0
@@ -75,7 +75,7 @@ class Worker(InHand):
         self.on_job: Callable[[Reserved, Any, float | None], None] | None = None
         self.on_outage: Callable[[], object] = lambda: None
         self.on_return: Callable[[], None] | None = None
-        self.after_job: Callable[[Outcome], None] | None = None
+        self.after_job: Callable[[JobOutcome], None] | None = None
         self.on_look: Callable[[], None] | None = None
         self.wait: Callable[[], None] = lambda: queue.clock.sleep(self.options.sleep_seconds)
         self._pace = self.options.prefetch_seconds
@@ -387,13 +387,15 @@ class Worker(InHand):
         self._pace = max(took, 0.7 * self._pace + 0.3 * took)
         mine = self._settle(row, outcome)
         try:
-            self._report(row, outcome if mine else Outcome("lost", payload=outcome.payload), took)
+            self._report(
+                row, outcome if mine else JobOutcome("lost", payload=outcome.payload), took
+            )
         except Exception:
             log.exception("queue: could not tell what became of job %s", row.id)
         if self.after_job is not None:
             self.after_job(outcome)
 
-    def _settle(self, row: Reserved, outcome: Outcome) -> bool:
+    def _settle(self, row: Reserved, outcome: JobOutcome) -> bool:
         plain = outcome.kind == "done" and not outcome.settled
         if plain and self.queue.settler.is_plain(row, outcome):
             with self.lock:
@@ -405,7 +407,7 @@ class Worker(InHand):
             self.queue.emit("after", outcome.payload, row, outcome.job)
         return mine
 
-    def _report(self, row: Reserved, outcome: Outcome, took: float) -> None:
+    def _report(self, row: Reserved, outcome: JobOutcome, took: float) -> None:
         word, counter = _OUTCOMES[outcome.kind]
         if outcome.kind == "failed":
             self.failed += 1
@@ -425,7 +427,7 @@ class Worker(InHand):
             with entered(scope_of(row, outcome.payload)):
                 self._explain(row, outcome, name, note)
 
-    def _explain(self, row: Reserved, outcome: Outcome, name: str, note: str) -> None:
+    def _explain(self, row: Reserved, outcome: JobOutcome, name: str, note: str) -> None:
         if outcome.kind == "lost":
             log.warning("queue: lease_lost: job %s (%s) was taken over meanwhile", row.id, name)
             self.queue.emit("lost", outcome.payload, row, outcome.job)
@@ -447,7 +449,7 @@ class Worker(InHand):
             log.info("queue: job %s (%s): %s %s", row.id, name, outcome.kind, note)
             self.queue.emit(outcome.kind, outcome.payload, row, outcome.job, reason=note)
 
-    def _call_failed(self, row: Reserved, outcome: Outcome) -> None:
+    def _call_failed(self, row: Reserved, outcome: JobOutcome) -> None:
         if outcome.payload is not None:
             if self.on_job is not None:
                 # It has a time of its own: nobody may hang in it for ever.

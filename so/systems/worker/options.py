@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from so.settings.queue import QueueSettings
-from so.systems.queue.run.runner import Limits
+from so.systems.queue.run.runner import JobLimits
 
 
 @dataclass
@@ -32,7 +32,7 @@ class WorkerOptions:
     """End after so long; 0 is never."""
     memory_mb: int = 128
     """Replace a process that has grown beyond it; 0 is never."""
-    limits: Limits = field(default_factory=Limits)
+    limits: JobLimits = field(default_factory=JobLimits)
     lease_seconds: int = QueueSettings.lease_seconds
     """How long a job stays reserved without a sign of its worker."""
     kill_grace_seconds: float = QueueSettings.kill_grace

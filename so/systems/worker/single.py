@@ -20,11 +20,11 @@ from typing import Any
 from so.errors import DatabaseError
 from so.support import systemd
 from so.systems.queue.queue import Queue
-from so.systems.queue.run.run import Interrupted, Outcome, TimeUp
+from so.systems.queue.run.run import Interrupted, JobOutcome, TimeUp
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.workers import BEAT_SECONDS
 from so.systems.queue.waking import Watch
-from so.systems.worker.guard import Guard
+from so.systems.worker.guard import CrewGuard
 from so.systems.worker.lines import to_stdout
 from so.systems.worker.loop import Worker
 from so.systems.worker.opened import OpenedFile
@@ -67,11 +67,11 @@ class Single:
         )
         self._wake_in, self._wake_out = os.pipe()
         self._stack = StackFile()
-        self._guard: Guard | None = None
+        self._guard: CrewGuard | None = None
         if self._has_signals and not self.worker.is_alone:
             # It keeps the lease as well: no thread of our own, beside which jobs would fork.
             self.worker.leftovers = None
-            self._guard = Guard(queue, options, self.worker.lines, self._stack)
+            self._guard = CrewGuard(queue, options, self.worker.lines, self._stack)
         self._started_at = int(queue.clock.time())
         self._notify = systemd.Notifier()
 
@@ -156,7 +156,7 @@ class Single:
             self._deadline = time.monotonic() + timeout
             signal.setitimer(signal.ITIMER_REAL, timeout, ALARM_SECONDS)
 
-    def _after(self, outcome: Outcome) -> None:
+    def _after(self, outcome: JobOutcome) -> None:
         if self._deadline:
             signal.setitimer(signal.ITIMER_REAL, 0)
         self._deadline = 0.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from so.systems.worker.board import BUSY, IDLE, Board
+from so.systems.worker.board import BUSY, IDLE, CrewBoard
 
 
 def test_a_child_writes_and_the_crew_reads() -> None:
-    board = Board(2)
+    board = CrewBoard(2)
     seat = board.enter(1)
 
     idle = board.of(1, os.getpid())
@@ -28,7 +28,7 @@ def test_a_child_writes_and_the_crew_reads() -> None:
 
 
 def test_two_children_of_one_slot_have_records_of_their_own() -> None:
-    board = Board(1)
+    board = CrewBoard(1)
     board.enter(0)._pid = 1
     other = board.enter(0)
     other.write(5, 1, IDLE, 0, 0, 0, 0)
@@ -42,7 +42,7 @@ def test_two_children_of_one_slot_have_records_of_their_own() -> None:
 
 
 def test_a_pause_reaches_every_seat() -> None:
-    board = Board(1)
+    board = CrewBoard(1)
     seat = board.enter(0)
     assert not seat.paused
     board.paused = True

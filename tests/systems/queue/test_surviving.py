@@ -17,7 +17,7 @@ from so.systems.queue import Job, Queue, ThrottlesExceptions
 from so.systems.queue.delays import backoff_seconds
 from so.systems.queue.payload import Payload
 from so.systems.queue.run.run import TimeUp
-from so.systems.queue.run.runner import Limits
+from so.systems.queue.run.runner import JobLimits
 from so.systems.worker import Worker, WorkerOptions
 from tests.systems.queue.jobs import DIARY, Fails, Note, NoteAttempt
 from tests.systems.queue.test_running import insert_by_hand, job_row
@@ -504,7 +504,7 @@ def test_a_clock_that_goes_wrong_later_is_noticed(
 
 def test_what_failed_may_take_is_limited(worker: Worker) -> None:
     runner = worker.runner
-    runner.limits = Limits(timeout=None)
+    runner.limits = JobLimits(timeout=None)
 
     assert runner.failed_timeout(Payload("", {"timeout": 7})) == 7
     assert runner.failed_timeout(Payload("", {"timeout": 0})) == 60

@@ -23,7 +23,7 @@ from so.systems.queue import (
     WithoutOverlapping,
 )
 from so.systems.queue.care.doctor import Doctor, _supports_skip_locked
-from so.systems.queue.tables.jobs import CHUNK, Stored, _parts
+from so.systems.queue.tables.jobs import CHUNK, NewJob, _parts
 from so.systems.queue.tables.locks import lock_name
 from so.systems.queue.tables.sql import Retry
 from so.systems.queue.waking import Bell, Ear, Watch
@@ -487,8 +487,8 @@ def test_inside_a_transaction_nothing_is_repeated(db: Database) -> None:
 
 
 def test_33_bulk_statements_are_bounded_in_rows_and_bytes() -> None:
-    small = [Stored("q", "x", 1, 1, "u")] * (2 * CHUNK + 1)
-    large = [Stored("q", "x" * 400_000, 1, 1, "u")] * 4
+    small = [NewJob("q", "x", 1, 1, "u")] * (2 * CHUNK + 1)
+    large = [NewJob("q", "x" * 400_000, 1, 1, "u")] * 4
 
     assert [len(part) for part in _parts(small)] == [CHUNK, CHUNK, 1]
     assert [len(part) for part in _parts(large)] == [1, 1, 1, 1]

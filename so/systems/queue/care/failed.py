@@ -17,7 +17,7 @@ from typing import Any
 from so.systems.queue.payload import with_fields
 from so.systems.queue.tables.batches import links_of
 from so.systems.queue.tables.bundle import Tables
-from so.systems.queue.tables.jobs import Stored
+from so.systems.queue.tables.jobs import NewJob
 from so.systems.queue.tables.sql import Retry, marks, read
 
 PAGE = 200
@@ -300,9 +300,9 @@ class FailedJobs:
         now = self._tables.clock.time()
         return self._tables.locks.take_unique(conn, failed.lock_key, failed.uuid, now, None)
 
-    def _stored(self, failed: FailedJob) -> Stored:
+    def _stored(self, failed: FailedJob) -> NewJob:
         now = int(self._tables.clock.time())
-        return Stored(
+        return NewJob(
             failed.queue,
             _with_history(failed),
             now,

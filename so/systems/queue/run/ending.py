@@ -15,10 +15,10 @@ from typing import Any
 from so.errors import InvalidPayloadError
 from so.systems.queue.payload import Payload, is_key, member
 from so.systems.queue.run.failure_text import fingerprint, one_line, storable, trace_of
-from so.systems.queue.run.run import LeaseLost, Outcome
+from so.systems.queue.run.run import JobOutcome, LeaseLost
 from so.systems.queue.tables.batches import CALLBACK, Due, links_of
 from so.systems.queue.tables.bundle import Tables
-from so.systems.queue.tables.jobs import Reserved, Stored
+from so.systems.queue.tables.jobs import NewJob, Reserved
 from so.systems.queue.tables.sql import Retry, is_outage, read
 
 log = logging.getLogger("so.queue")
@@ -37,7 +37,7 @@ class Settler:
         self._connection = connection
         self._wake = wake
 
-    def settle(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:
+    def settle(self, conn: Any, row: Reserved, outcome: JobOutcome, retry: Retry) -> bool:
         """Write *outcome* down; False when the claim was lost and nothing was written.
 
         An ending that cannot be stored, such as a chain whose next link makes no sense, becomes
@@ -55,7 +55,7 @@ class Settler:
             outcome.kind, outcome.exception = "failed", error
             return self._write(conn, row, outcome, retry)
 
-    def _write(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:
+    def _write(self, conn: Any, row: Reserved, outcome: JobOutcome, retry: Retry) -> bool:
         if outcome.kind in ("released", "retry"):
             return self.release(conn, row, outcome, retry)
         if outcome.kind == "failed":
@@ -64,7 +64,7 @@ class Settler:
 
     # --- it is done with ---
 
-    def is_plain(self, row: Reserved, outcome: Outcome) -> bool:
+    def is_plain(self, row: Reserved, outcome: JobOutcome) -> bool:
         """Whether the end of the job is the end of its row and nothing else."""
         return (
             outcome.kind in ("done", "deleted", "skipped")
@@ -74,7 +74,7 @@ class Settler:
             and not (outcome.payload is not None and outcome.payload.fields.get("chained"))
         )
 
-    def done(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:
+    def done(self, conn: Any, row: Reserved, outcome: JobOutcome, retry: Retry) -> bool:
         """Remove a job that has run, was skipped or cancelled."""
         if self.is_plain(row, outcome):
             return self._once(conn, row, retry, lambda: self.tables.jobs.delete(conn, row))
@@ -148,7 +148,7 @@ class Settler:
         batch_id = fields.get("batchId")
         self.tables.jobs.insert(
             conn,
-            Stored(
+            NewJob(
                 queue=str(fields.get("onQueue") or queue),
                 payload=member(fields, **more),
                 available_at=ceil(now + fields["delay"]) if fields.get("delay") else int(now),
@@ -177,7 +177,7 @@ class Settler:
 
     # --- it goes back ---
 
-    def release(self, conn: Any, row: Reserved, outcome: Outcome, retry: Retry) -> bool:
+    def release(self, conn: Any, row: Reserved, outcome: JobOutcome, retry: Retry) -> bool:
         """Put it back, later and at its cost."""
         now = self.tables.clock.time()
         # A wait for a lock is rounded down, a pause that was asked for is not cut short.
@@ -192,7 +192,7 @@ class Settler:
 
     def give_back(self, conn: Any, rows: Iterable[Reserved], retry: Retry) -> int:
         """Put back what was never started, or must be left; it costs them nothing."""
-        outcome = Outcome("released", cost="nothing")
+        outcome = JobOutcome("released", cost="nothing")
         return sum(self.release(conn, row, outcome, retry) for row in rows)
 
     def _still(self, conn: Any, row: Reserved, retry: Retry, work: Callable[[], bool]) -> bool:

@@ -1,6 +1,6 @@
 """One run of a job, and the verdict on it: what a job's own methods are answered by.
 
-An `Outcome` is written down by ending.py; making and running jobs is runner.py.
+An `JobOutcome` is written down by ending.py; making and running jobs is runner.py.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LeaseLost(QueueError):
 
 
 @dataclass(slots=True)
-class Outcome:
+class JobOutcome:
     """What became of a run: done, released, retry, failed, deleted, cancelled, skipped or lost."""
 
     kind: str
@@ -74,7 +74,7 @@ class Run:
         self.payload = payload
         self.row = row
         self.conn = conn
-        self.ending: Outcome | None = None
+        self.ending: JobOutcome | None = None
         self.completed = False
         # Whether there is a row of progress: an earlier attempt may have written one.
         self.told: bool | None = None if row is not None and row.attempts > 1 else False
@@ -104,19 +104,19 @@ class Run:
         *cost* is "attempts", "exceptions" (of which *exception* is one) or "nothing".
         """
         seconds = max(0.0, seconds_of(delay, self.tables.clock.time()))
-        self._end(Outcome("released", seconds, exception, cost=cost, reason=reason))
+        self._end(JobOutcome("released", seconds, exception, cost=cost, reason=reason))
 
     def fail(self, exception: BaseException | str | None = None) -> None:
         """Let it fail for good at its end."""
         if not isinstance(exception, BaseException):
             exception = QueueError(str(exception or "the job failed itself"))
-        self._end(Outcome("failed", exception=exception))
+        self._end(JobOutcome("failed", exception=exception))
 
     def delete(self, kind: str = "deleted", reason: str = "") -> None:
         """Be done with it at its end."""
-        self._end(Outcome(kind, reason=reason))
+        self._end(JobOutcome(kind, reason=reason))
 
-    def _end(self, ending: Outcome) -> None:
+    def _end(self, ending: JobOutcome) -> None:
         """A release may be thought better of; who has failed or deleted itself stays so."""
         if self.ending is None or self.ending.kind == "released":
             self.ending = ending

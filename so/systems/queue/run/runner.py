@@ -1,6 +1,6 @@
 """Runs one job in this process: scope, middleware, handler, and the verdict on what came of it.
 
-The verdict is an `Outcome`; writing it down is `ending.py`. Claiming, leases and killing what
+The verdict is an `JobOutcome`; writing it down is `ending.py`. Claiming, leases and killing what
 hangs are the worker's.
 """
 
@@ -30,7 +30,7 @@ from so.support.scope import Scope, entered
 from so.systems.queue.delays import backoff_seconds
 from so.systems.queue.job import Job, blueprint_of
 from so.systems.queue.payload import Payload
-from so.systems.queue.run.run import Interrupted, LeaseLost, Outcome, Run, TimeUp
+from so.systems.queue.run.run import Interrupted, JobOutcome, LeaseLost, Run, TimeUp
 from so.systems.queue.run.workshop import HOPELESS, Workshop
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import Retry
@@ -47,7 +47,7 @@ class _Undone(Exception):
 
 
 @dataclass(slots=True)
-class Limits:
+class JobLimits:
     """What holds for jobs that say nothing of their own."""
 
     tries: int = QueueSettings.tries
@@ -65,11 +65,11 @@ def scope_of(row: Reserved | None, payload: Payload | None) -> Scope:
     return scope
 
 
-class Runner:
+class JobRunner:
     """Runs claimed jobs, one at a time."""
 
     def __init__(
-        self, workshop: Workshop, conn: Any, limits: Limits, retry: Retry | None = None
+        self, workshop: Workshop, conn: Any, limits: JobLimits, retry: Retry | None = None
     ) -> None:
         """*conn* is the worker's own connection, *limits* hold where a job says nothing."""
         self.workshop = workshop
@@ -80,7 +80,7 @@ class Runner:
         self.inside = False
         self.on_start: Callable[[Reserved, Payload, float | None], None] | None = None
 
-    def execute(self, row: Reserved) -> Outcome:
+    def execute(self, row: Reserved) -> JobOutcome:
         """Run the job in *row*; whatever it holds and does, only the queue's database may raise."""
         payload = None
         try:
@@ -92,11 +92,11 @@ class Runner:
         except DatabaseError:
             raise
         except Exception as error:
-            outcome = Outcome("failed", exception=error)
+            outcome = JobOutcome("failed", exception=error)
         outcome.payload = payload
         return outcome
 
-    def call_failed(self, row: Reserved, outcome: Outcome) -> None:
+    def call_failed(self, row: Reserved, outcome: JobOutcome) -> None:
         """Tell the job that it has failed for good."""
         if outcome.payload is not None:
             torn = self.tell_failed(outcome.payload, outcome.exception, outcome.job, row)
@@ -127,13 +127,13 @@ class Runner:
 
     # --- before it starts ---
 
-    def _refusal(self, row: Reserved, payload: Payload) -> Outcome | None:
+    def _refusal(self, row: Reserved, payload: Payload) -> JobOutcome | None:
         if row.cancelled_at is not None:
-            return Outcome("cancelled")
+            return JobOutcome("cancelled")
         if row.crashes:
             lost = self._too_many_crashes(row, payload)
             if lost is not None:
-                return Outcome("failed", exception=lost)
+                return JobOutcome("failed", exception=lost)
         tries, until = self.max_tries(payload), payload.fields.get("retryUntil")
         name = payload.name
         if until is not None and self.tables.clock.time() >= until:
@@ -141,12 +141,12 @@ class Runner:
             reason = (
                 f"{name} was to be tried until {moment:%Y-%m-%d %H:%M:%S} UTC, which has passed"
             )
-            return Outcome("failed", exception=MaxAttemptsExceeded(reason))
+            return JobOutcome("failed", exception=MaxAttemptsExceeded(reason))
         if tries > 0 and row.runs > tries:
             reason = f"{name} has been attempted too many times"
-            return Outcome("failed", exception=MaxAttemptsExceeded(reason))
+            return JobOutcome("failed", exception=MaxAttemptsExceeded(reason))
         if row.batch_id and self._is_cancelled(row.batch_id):
-            return Outcome("cancelled", reason="its batch was cancelled")
+            return JobOutcome("cancelled", reason="its batch was cancelled")
         return None
 
     def _is_cancelled(self, batch_id: str) -> bool:
@@ -187,7 +187,7 @@ class Runner:
 
     # --- the run itself ---
 
-    def _attempt(self, row: Reserved, payload: Payload, scope: Scope) -> Outcome:
+    def _attempt(self, row: Reserved, payload: Payload, scope: Scope) -> JobOutcome:
         run = Run(self.workshop.place, payload, row, self.conn)
         job: Job | None = None
         try:
@@ -204,7 +204,7 @@ class Runner:
                 self._guarded(job, run)
             outcome = self._after_return(row, payload, run)
         except Interrupted:
-            outcome = Outcome("released", cost="nothing", reason="interrupted")
+            outcome = JobOutcome("released", cost="nothing", reason="interrupted")
         except BaseException as error:
             outcome = self._after_error(row, payload, run, error)
         outcome.job, outcome.run = job, run
@@ -233,27 +233,27 @@ class Runner:
             "use `with DB.transaction():`"
         )
 
-    def _after_return(self, row: Reserved, payload: Payload, run: Run) -> Outcome:
+    def _after_return(self, row: Reserved, payload: Payload, run: Run) -> JobOutcome:
         ending = run.ending
         if run.completed:
             kind = "done" if ending is None or ending.kind == "released" else ending.kind
-            return Outcome(kind, reason=ending.reason if ending else "", settled=True)
+            return JobOutcome(kind, reason=ending.reason if ending else "", settled=True)
         if ending is None:
-            return Outcome("done")
+            return JobOutcome("done")
         error = ending.exception
         if ending.kind == "released" and error is not None and self._is_last(row, payload, error):
-            return Outcome("failed", exception=error)
+            return JobOutcome("failed", exception=error)
         return ending
 
     def _after_error(
         self, row: Reserved, payload: Payload, run: Run, error: BaseException
-    ) -> Outcome:
+    ) -> JobOutcome:
         if run.completed:
-            return Outcome("done", settled=True)
+            return JobOutcome("done", settled=True)
         if isinstance(error, LeaseLost):
-            return Outcome("lost", exception=error)
+            return JobOutcome("lost", exception=error)
         if isinstance(error, JobCancelled):
-            return Outcome("cancelled")
+            return JobOutcome("cancelled")
         if isinstance(error, HOPELESS) and not _began(error):
             return self._without_arguments(payload, error)
         torn = isinstance(error, TimeUp)
@@ -267,23 +267,23 @@ class Runner:
         ending.torn = torn
         return ending
 
-    def _without_arguments(self, payload: Payload, error: BaseException) -> Outcome:
+    def _without_arguments(self, payload: Payload, error: BaseException) -> JobOutcome:
         cls = self.workshop.registry.get(payload.fields["job"])
         missing = isinstance(error, RecordNotFoundError)
         if missing and cls is not None and cls.delete_when_missing_models:
-            return Outcome("deleted", reason="one of its models is gone")
-        return Outcome("failed", exception=error)
+            return JobOutcome("deleted", reason="one of its models is gone")
+        return JobOutcome("failed", exception=error)
 
     def verdict(
         self, row: Reserved, payload: Payload, error: BaseException, pause: float | None = None
-    ) -> Outcome:
+    ) -> JobOutcome:
         """Another attempt (after *pause*, or the backoff), or the end: what *error* means."""
         if self._is_last(row, payload, error):
-            return Outcome("failed", exception=error)
+            return JobOutcome("failed", exception=error)
         if pause is None:
             own = payload.fields.get("backoff")
             pause = backoff_seconds(self.limits.backoff if own is None else own, row.runs)
-        return Outcome("retry", pause, error, cost="exceptions")
+        return JobOutcome("retry", pause, error, cost="exceptions")
 
     def _is_last(self, row: Reserved, payload: Payload, error: BaseException) -> bool:
         fields = payload.fields

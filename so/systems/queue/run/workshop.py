@@ -17,7 +17,7 @@ from so.errors import (
 )
 from so.support.codec import Codec
 from so.support.scope import Scope
-from so.systems.queue.hooks import Hooks
+from so.systems.queue.hooks import JobHooks
 from so.systems.queue.job import Job, blueprint_of
 from so.systems.queue.payload import Payload, as_json
 from so.systems.queue.run.ending import Settler
@@ -34,7 +34,7 @@ class Workshop:
 
     place: Place
     settler: Settler
-    hooks: Hooks
+    hooks: JobHooks
     codec: Codec
     registry: Mapping[str, type[Job]]
     call: Callable[..., Any]

@@ -7,8 +7,8 @@ from typing import Any
 
 from so.support.clock import Clock
 from so.systems.queue.tables.batches import Batches
-from so.systems.queue.tables.jobs import Store
-from so.systems.queue.tables.locks import Locks
+from so.systems.queue.tables.jobs import JobStore
+from so.systems.queue.tables.locks import QueueLocks
 from so.systems.queue.tables.metrics import Metrics
 from so.systems.queue.tables.progress import ProgressTable
 from so.systems.queue.tables.workers import Control
@@ -20,8 +20,8 @@ class Tables:
 
     source: Any
     clock: Clock
-    jobs: Store
-    locks: Locks
+    jobs: JobStore
+    locks: QueueLocks
     batches: Batches
     progress: ProgressTable
     workers: Control
@@ -35,8 +35,8 @@ class Tables:
         return cls(
             source,
             clock,
-            Store(dialect),
-            Locks(dialect),
+            JobStore(dialect),
+            QueueLocks(dialect),
             Batches(dialect),
             ProgressTable(dialect),
             workers,

@@ -70,7 +70,7 @@ class Reserved:
         return number if number > 0 else 1
 
 
-class Stored(NamedTuple):
+class NewJob(NamedTuple):
     """A job about to be inserted: the bindings of its row, in their order."""
 
     queue: str
@@ -82,7 +82,7 @@ class Stored(NamedTuple):
     batch_id: str | None = None
 
 
-class Store:
+class JobStore:
     """The statements for one kind of engine."""
 
     def __init__(self, dialect: str) -> None:
@@ -107,11 +107,11 @@ class Store:
 
     # --- storing ---
 
-    def insert(self, conn: Any, job: Stored) -> int:
+    def insert(self, conn: Any, job: NewJob) -> int:
         """Insert one job; its id."""
         return int(conn.insert_get_id(_INSERT_ONE, job))
 
-    def insert_many(self, conn: Any, jobs: Sequence[Stored]) -> None:
+    def insert_many(self, conn: Any, jobs: Sequence[NewJob]) -> None:
         """Insert *jobs*, a few hundred with each statement and at most about a megabyte."""
         for part in _parts(jobs):
             sql = self._bulk.get(len(part))
@@ -371,7 +371,7 @@ def _from_sqlite(row: tuple[Any, ...]) -> Reserved:
     return job
 
 
-def _parts(jobs: Sequence[Stored]) -> Iterable[Sequence[Stored]]:
+def _parts(jobs: Sequence[NewJob]) -> Iterable[Sequence[NewJob]]:
     start, size = 0, 0
     for index, job in enumerate(jobs):
         size += len(job.payload) * 2

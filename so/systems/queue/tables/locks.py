@@ -29,14 +29,14 @@ def lock_name(kind: str, *parts: str) -> str:
 
 
 @dataclass(frozen=True)
-class Window:
+class LimitWindow:
     """How a limit stands: whether this hit was within it, else the seconds until it opens."""
 
     allowed: bool
     seconds: int = 0
 
 
-class Locks:
+class QueueLocks:
     """The statements on `queue_locks`; each takes the connection it is to happen on."""
 
     def __init__(self, dialect: str) -> None:
@@ -111,20 +111,20 @@ class Locks:
 
     # --- limits ---
 
-    def hit(self, conn: Any, name: str, now: float, limit: int, seconds: float) -> Window:
+    def hit(self, conn: Any, name: str, now: float, limit: int, seconds: float) -> LimitWindow:
         """Count one hit in the window of *seconds* that began with its first; at most *limit*."""
         if limit < 1:
-            return Window(False, max(1, ceil(seconds)))
+            return LimitWindow(False, max(1, ceil(seconds)))
         for _ in range(3):
             second, end = int(now), ceil(now + seconds)
             if self._count(conn, name, second, limit) or self._renew(conn, name, second, end):
-                return Window(True)
+                return LimitWindow(True)
             rows = read(conn, "select expires_at from queue_locks where name = ?", (name,))
             if rows and rows[0][0] > second:
-                return Window(False, max(1, int(rows[0][0]) - second))
+                return LimitWindow(False, max(1, int(rows[0][0]) - second))
             if conn.run(self._insert, (name, "limit", "", 1, end)).rowcount == 1:
-                return Window(True)
-        return Window(False, 1)
+                return LimitWindow(True)
+        return LimitWindow(False, 1)
 
     def _count(self, conn: Any, name: str, second: int, limit: int) -> bool:
         return bool(
