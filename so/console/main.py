@@ -8,14 +8,23 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+import so
+
 
 def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> int:
     """Run *argv* for the application in *base_path*; the process's exit code.
 
-    Without a path it is SIXORBIT_BASE, or the nearest folder upwards that has `config/`.
+    Without a path it is SIXORBIT_BASE, or the nearest folder upwards that has `config/`; an archive
+    with an application in it runs that.
     """
     signal.signal(signal.SIGTERM, _terminate)
     _fill_in_streams()
+    words = sys.argv[1:] if argv is None else argv
+    if base_path is None and (archive := getattr(so.__loader__, "archive", None)):
+        from so.release import zipapp
+
+        if zipapp.holds_application(Path(archive)):
+            return zipapp.run(Path(archive), words)
     root = Path(base_path or os.environ.get("SIXORBIT_BASE") or _nearest_root()).resolve()
     if sys.path[:1] != [str(root)]:
         # In front even if it is there already: another folder before it may have an `app`, too.
@@ -34,7 +43,7 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
     app.instance(Kernel, kernel)
     app.instance("commands", kernel)  # for those who may not know the class
     try:
-        return kernel.run(sys.argv[1:] if argv is None else argv)
+        return kernel.run(words)
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:

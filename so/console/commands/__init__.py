@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Bring a new version of the application here, or go back if it does not work",
     ),
     "up": ("maintenance", "Up", "End the maintenance of this server"),
+    "zipapp": ("bundle", "Zipapp", "Write the application as one file that Python runs"),
     "activity:anchor": (
         "activity",
         "ActivityAnchor",
@@ -240,4 +241,7 @@ MEANT: dict[str, str] = {
     "optimize:clear": "cache:clear",
     "doctor": "check",
     "version": "about",
+    "pyz": "zipapp",
+    "pack": "zipapp",
+    "package": "bundle",
 }

@@ -14,6 +14,7 @@ from so.errors import ReleaseError, UsageError
 from so.release import dumps
 from so.release.backup import PARTS, Installation, Restoration, keep_newest, write_backup
 from so.release.sealed import Sealed
+from so.release.zipapp import home_of
 from so.settings.app import AppSettings
 from so.settings.backup import ENDING, BackupSettings
 from so.settings.database import DatabaseSettings
@@ -94,7 +95,7 @@ class Restore(Command):
 
     def handle(self) -> int:
         """Check the file, put everything in its place, check the databases."""
-        into = Path(str(self.option("into") or self.app.base_path())).resolve()
+        into = Path(str(self.option("into") or home_of(self.app.base_path()))).resolve()
         run = Restoration(
             Sealed.read(Path(str(self.argument("file")))),
             into,

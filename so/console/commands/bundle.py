@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from so.console.command import Command
 from so.errors import CommandError
 from so.release.bundle import Upgrade, write_bundle
 from so.release.sealed import UNFINISHED, Sealed, remove_leftovers
+from so.release.zipapp import VARIABLE, write_zipapp
 from so.settings.app import AppSettings
 
 HEALTH_SECONDS = 10
@@ -32,8 +34,7 @@ class Bundle(Command):
         name = self.app.settings(AppSettings).name
         given = self.argument("file")
         time = self.app.clock.now().strftime("%Y%m%d-%H%M%S")
-        stem = "".join(c if c.isalnum() else "-" for c in name.lower())
-        target = Path(str(given)) if given else Path(f"{stem}-{time}.bundle.tar.gz")
+        target = Path(str(given)) if given else Path(f"{_stem(name)}-{time}.bundle.tar.gz")
         wheels = [Path(str(one)) for one in self.option("wheel")]
         size = write_bundle(
             self.app.base_path(), name, self.app.version(), target.resolve(), wheels
@@ -46,6 +47,37 @@ class Bundle(Command):
         self.line(f"  python3 -m tarfile -e {target.name} unpacked")
         self.line("  python3 unpacked/install.py /srv/erp")
         return 0
+
+
+class Zipapp(Command):
+    """Framework and application in one file that Python runs."""
+
+    signature = (
+        "zipapp {file? : Default: NAME.pyz in this folder} "
+        "{--wheel=* : A wheel to take along, such as that of the MySQL driver}"
+    )
+    description = "Write the application as one file that Python runs"
+
+    def handle(self) -> int:
+        """Write it; say how it is run."""
+        name = self.app.settings(AppSettings).name
+        target = Path(str(self.argument("file") or f"{_stem(name)}.pyz"))
+        if target.suffix != ".pyz":
+            raise CommandError(f"{target} should end with .pyz, by which Python files know it")
+        wheels = [Path(str(one)) for one in self.option("wheel")]
+        size = write_zipapp(self.app.base_path(), target.resolve(), wheels)
+        if self.wants_json:
+            self.json({"file": str(target), "bytes": size})
+            return 0
+        self.info(f"Wrote {name} as {target} ({size:,} bytes).")
+        self.line("storage/ and .env are those beside it, wherever it is:")
+        for words in ("key:generate", "db:install", "migrate", "serve"):
+            self.line(f"  python3 {target.name} {words}")
+        return 0
+
+
+def _stem(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name.lower())
 
 
 class UpgradeCommand(Command):
@@ -63,11 +95,16 @@ class UpgradeCommand(Command):
     def handle(self) -> int:
         """Check, keep a copy, replace, migrate, reload, look; back again at the first failure."""
         base = self.app.base_path()
+        if archive := os.environ.get(VARIABLE):
+            raise CommandError(
+                f"this application runs from {archive}: put the new archive in its place, run "
+                "`db:install` and `migrate`, and restart its services"
+            )
         time = self.app.clock.now().strftime("%Y%m%d-%H%M%S")
         source = Sealed.read(Path(str(self.argument("file"))))
         upgrade = Upgrade(base, source, self.app.storage_path(f"upgrades/{time}"))
         remove_leftovers(base)
-        with tempfile.TemporaryDirectory(prefix=f"{UNFINISHED}{_pid()}-", dir=base) as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{UNFINISHED}{os.getpid()}-", dir=base) as folder:
             source.extract(Path(folder))
             for change in upgrade.changed_settings(Path(folder)):
                 self.line(f"setting {change}")
@@ -107,12 +144,6 @@ class UpgradeCommand(Command):
         line = self.option("reload")
         if line and subprocess.run(str(line), shell=True, check=False).returncode:  # noqa: S602 - typed by whoever runs it
             raise CommandError(f"{line} failed")
-
-
-def _pid() -> int:
-    import os
-
-    return os.getpid()
 
 
 def _require_200(url: str) -> None:

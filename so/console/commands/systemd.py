@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from so.console.command import Command
 from so.errors import CommandError
+from so.release.zipapp import VARIABLE, home_of
 from so.settings.queue import QueueSettings
 
 # What every service may do: write into storage/ and database/, and hardly anything else. It leaves
@@ -198,12 +200,17 @@ class SystemdUnits(Command):
 
     def handle(self) -> int:
         """Print or write."""
+        archive = os.environ.get(VARIABLE) if not self.option("base") else None
+        home = home_of(self.app.base_path())
         texts = units(
-            base=str(self.option("base") or self.app.base_path()).rstrip("/"),
+            base=str(self.option("base") or home).rstrip("/"),
             user=str(self.option("user")),
             python=str(self.option("python") or sys.executable),
             listen=str(self.option("listen")),
         )
+        if archive:
+            entry = f"{home}/bin/sixorbit"
+            texts = {name: text.replace(entry, archive) for name, text in texts.items()}
         folder = self.option("write")
         if folder:
             return self._write(Path(str(folder)), texts)
