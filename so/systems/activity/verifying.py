@@ -265,7 +265,7 @@ class Verifier:
     def _members(
         self, seal: Seal, members: Sequence[Stored | Tombstone], erased: Mapping[int, Erasure]
     ) -> None:
-        if any((seal.pruned_at, seal.prune_uid, seal.prune_mac)):
+        if any(value is not None for value in (seal.pruned_at, seal.prune_uid, seal.prune_mac)):
             self._pruned(seal, members)
             return
         before = self.report.fault_count
