@@ -227,13 +227,6 @@ INSERTS = {
     "with keys": lambda: Order.insert([{"id": 77, "number": "X1"}, {"id": 70, "number": "X2"}]),
     "insert_or_ignore": lambda: Order.insert_or_ignore(
         [{"number": "N01"}, {"number": "X2"}, {"number": "N03"}, {"number": "X4"}]),
-    "insert_or_ignore_returning": lambda: Order.insert_or_ignore_returning(
-        [{"number": "N01"}, {"number": "X2"}, {"number": "X4"}], ["number"]),
-    "insert_or_ignore one": lambda: Order.insert_or_ignore({"number": "N01"}),
-    "insert_or_ignore over what ignore would let in": lambda: Order.insert_or_ignore(
-        [{"number": "N01", "qty": 1}, {"number": "X2", "qty": 2}, {"number": None, "qty": 3}]),
-    "insert_or_ignore_returning": lambda: Order.insert_or_ignore_returning(
-        [{"number": "N01"}, {"number": "X2"}], unique_by=["number"]),
     "insert_or_ignore_returning one column": lambda: Order.insert_or_ignore_returning(
         {"number": "X2"}, returning=["number"], unique_by=["number"]),
     "upsert": lambda: Order.upsert(
