@@ -77,7 +77,10 @@ def test_the_collation_is_configurable(config):
 
 def test_strictness_is_configurable(config):
     with Connection({**config, "strict": False}) as conn:
-        assert conn.scalar("select @@sql_mode") == "NO_ENGINE_SUBSTITUTION"
+        modes = conn.scalar("select @@sql_mode").split(",")  # MySQL's also cut microseconds off
+        assert [mode for mode in modes if not mode.startswith("TIME_")] == [
+            "NO_ENGINE_SUBSTITUTION"
+        ]
     with Connection({**config, "modes": ["STRICT_ALL_TABLES"]}) as conn:
         assert "STRICT_ALL_TABLES" in conn.scalar("select @@sql_mode")
 
@@ -362,6 +365,8 @@ def test_a_session_that_was_changed_is_not_handed_on(config, sql):
 
 
 def test_an_insert_that_returns_rows_is_not_taken_for_a_read(conn, config):
+    if not conn.server.returns_rows:
+        pytest.skip("MySQL has no returning")
     kill(config, session_id(conn))
 
     with pytest.raises(LostConnectionError):
@@ -577,11 +582,13 @@ def test_a_read_only_host_is_passed_over_for_writes(both, second):
 
 def test_a_host_that_turns_read_only_is_left_for_the_next(both, second):
     with Connection(second.config()) as root:
-        root.statement("create or replace user app@'127.0.0.1'")
+        root.statement("drop user if exists app@'127.0.0.1'")
+        root.statement("create user app@'127.0.0.1'")
         root.statement("grant all on shop.* to app@'127.0.0.1'")
     first = both["host"].split(",")[1]
     with Connection({**both, "host": first}) as root:
-        root.statement("create or replace user app@'127.0.0.1'")
+        root.statement("drop user if exists app@'127.0.0.1'")
+        root.statement("create user app@'127.0.0.1'")
         root.statement("grant all on shop.* to app@'127.0.0.1'")
     with Connection({**both, "username": "app"}) as conn:
         assert conn.update("update places set name = 'second'") == 1

@@ -9,12 +9,14 @@ change, the key included. Memory holds the keys of all rows and the values of on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from so.db.expressions import Expression
 from so.db.query.core import is_queryable
-from so.errors import ActivityError
+from so.db.query.read_back import unique_keys
+from so.errors import ActivityError, UnsupportedError
 from so.support.parts import parts
 from so.systems.activity.entries import Entries, filled
 from so.systems.activity.rows import reference
@@ -195,6 +197,12 @@ class Bulk:
     def _insert_apart(self, kind: str, values: Any, perform: Callable[[Any], R]) -> R:
         """As above on MySQL, which does not return rows: read back by the keys it gave."""
         given = [values] if isinstance(values, Mapping) else list(values or ())
+        if kind == "insert_or_ignore":
+            with suppress(UnsupportedError):  # no key to read them by
+                table = self._connection.table(self._cls.table)
+                born = table.insert_or_ignore_returning(given)
+                self._tell_born(list(given[0]), born)
+                return len(born)  # type: ignore[return-value]
         if kind != "insert":
             count = perform(self._query)
             self._summarise(kind, count if isinstance(count, int) else None)
@@ -214,11 +222,8 @@ class Bulk:
         rows = [values] if isinstance(values, Mapping) else values
         if not rows:
             return perform(self._query)
-        if not self._connection.server.returns_rows:
-            result = perform(self._query)
-            self._summarise("upsert", result if isinstance(result, int) else None)
-            return result
-        before = self._present(rows, self._query.unique_by)
+        keys = self._keys_of_upsert()
+        before = self._present(rows, keys)
         highest = self._connection.table(self._cls.table).use_write().max(self._key)
 
         def tell(now: list[dict[str, Any]]) -> None:
@@ -232,16 +237,31 @@ class Bulk:
                 born = (row for row in new if not _is_older(row[self._key], highest))
                 self._tell_born(list(rows[0]), born)
 
-        return self._returned(perform, tell)
+        if self._connection.server.returns_rows:
+            return self._returned(perform, tell)
+        result = perform(self._query)
+        if all(any(_tells(row, names) for names in keys) for row in rows):
+            tell(list(self._present(rows, keys).values()))
+        else:
+            self._summarise("upsert", result if isinstance(result, int) else None)
+        return result
 
-    def _present(self, rows: Sequence[Mapping[str, Any]], unique_by: Sequence[str]) -> Rows:
+    def _keys_of_upsert(self) -> list[Sequence[str]]:
+        """The columns by which an upsert finds a row that is there: on MySQL every unique key."""
+        keys: list[Sequence[str]] = [self._query.unique_by, [self._key]]
+        if self._connection.dialect.name == "mysql":
+            table = self._connection.grammar.table(self._cls.table, [])
+            keys += unique_keys(self._connection, table).values()
+        return list({tuple(names): names for names in keys if names}.values())
+
+    def _present(self, rows: Sequence[Mapping[str, Any]], keys: Sequence[Sequence[str]]) -> Rows:
         """The rows that are there already, by the columns that must be unique and by the key."""
         found: Rows = {}
         for part in parts(rows, 200):
             query = self._connection.table(self._cls.table).lock_for_update().use_write()
             for row in part:
-                for names in (unique_by, [self._key]):
-                    if all(row.get(name) is not None for name in names):
+                for names in keys:
+                    if _tells(row, names):
                         query.or_where({name: row[name] for name in names})
             if query.tree.conditions:
                 found.update((row[self._key], dict(row)) for row in query.get())
@@ -330,6 +350,10 @@ def _keys_given(connection: Any, rows: Sequence[Mapping[str, Any]], key: str) ->
     sql = "select last_insert_id() as first, @@auto_increment_increment as step"
     found = connection.select(sql, use_read=False)[0]
     return [int(found["first"]) + n * int(found["step"]) for n in range(len(rows))]
+
+
+def _tells(row: Mapping[str, Any], names: Sequence[str]) -> bool:
+    return all(row.get(name) is not None for name in names)
 
 
 def _names_given(values: Any) -> list[str]:

@@ -260,6 +260,10 @@ def _source():
 
 @pytest.mark.parametrize("how", INSERTS)
 def test_new_rows_are_told_as_the_database_has_them(log, db, how):
+    if "using" in how and not db.connection().server.returns_rows:
+        INSERTS[how]()
+        assert [event for event, _, _ in told()] == ["insert_using"]
+        return
     check(db, INSERTS[how])
 
     for event, _, changes in told():
