@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help run import test check setup format bench fuzz chaos cluster conformance clean
+.PHONY: help run import test check setup format bench fuzz chaos cluster matrix conformance clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ chaos: setup ## the queue under SIGKILL, SIGSTOP and database restarts, at full 
 
 cluster: setup ## workers on a three-node Galera cluster on this machine
 	SIXORBIT_TEST_CLUSTER=1 $(BIN)/python -m pytest -q tests/cluster
+
+matrix: setup ## the suite on every Python and every server there is (MATRIX_PART=, MATRIX_SERVERS=, …)
+	$(BIN)/python -m tests.support.matrix
 
 conformance: setup ## the score of the web server on the raw-socket cases
 	$(BIN)/python -m pytest -q tests/server/conformance

@@ -32,6 +32,7 @@ ORDER = (
     "deployment",
     "backup-and-restore",
     "air-gap",
+    "versions",
     "alerts",
     "operations-console",
     "reference",

@@ -221,7 +221,7 @@ def counted(request, clock):
     cache, statements = Cache(DatabaseStore(db, clock)), []
     cache.pull("warm")
     db.listen(lambda event: statements.append(event.sql))
-    return cache, statements
+    return cache, statements, db.connection().server
 
 
 CALLS = {
@@ -255,7 +255,7 @@ CALLS = {
 @pytest.mark.parametrize("under", ["plain", "tags", "flushed tags"])
 @pytest.mark.parametrize("call", CALLS)
 def test_an_operation_is_one_statement(counted, call, under):
-    cache, statements = counted
+    cache, statements, server = counted
     some = cache if under == "plain" else cache.tags("a", "b", "c")
     if under == "flushed tags":
         cache.tags("a", "c").flush()
@@ -267,11 +267,12 @@ def test_an_operation_is_one_statement(counted, call, under):
 
     CALLS[call](some)
 
-    assert len(statements) == 1, statements
+    looks_first = call == "pull" and not server.returns_rows
+    assert len(statements) == 1 + looks_first, statements
 
 
 def test_a_cold_key_costs_a_look_a_lock_another_look_a_write_and_a_release(counted):
-    cache, statements = counted
+    cache, statements, _ = counted
     for some in (cache, cache.tags("a")):
         statements.clear()
         some.remember("cold", 60, lambda: 1)

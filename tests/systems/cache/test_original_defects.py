@@ -44,6 +44,8 @@ def test_2_an_expired_row_can_be_deleted_by_its_key(cache, db, clock):
 
     assert cache.get("a") is None
     assert cache.forget("a") is False
+    if not db.connection().server.returns_rows:
+        cache.gc()  # MySQL, which cannot tell what it deleted, leaves it to the sweep
     assert rows(db) == 0
 
 

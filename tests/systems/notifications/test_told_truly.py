@@ -391,10 +391,14 @@ def test_cleaning_up_can_be_of_one_class_or_category(service, ada, clock):
 
 
 def test_the_unread_page_is_read_from_an_index_in_its_order(db, service, ada, bob):
-    service.send([ada, bob] * 200, OrderShipped(1))
-    bob.mark_all_as_read()
+    service.send([ada, bob] * 150, OrderShipped(1))
+    for one in (ada, bob):
+        one.mark_all_as_read()
+    service.send([ada] * 30, OrderShipped(2))
     connection = db.connection()
     explain = "explain query plan " if connection.dialect.name == "sqlite" else "explain "
+    if connection.dialect.name == "mysql":
+        connection.select("analyze table notifications")
     query = ada.related("unread_notifications").limit(20)
     rows = connection.select(explain + query.to_sql(), query.get_bindings())
     plan = str([dict(row) for row in rows]).lower()
