@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from so.errors import ConfigError
 from so.settings.cache import CacheSettings
-from so.settings.database import DatabaseSettings
 from so.settings.queue import QueueSettings
 from so.settings.session import SessionSettings
 
@@ -48,7 +47,7 @@ def homes(app: App) -> dict[str, str]:
 
 
 def _known(app: App, name: str | None) -> str | None:
-    known = app.settings(DatabaseSettings).connections
+    known = app.config.get("database.connections")
     if name is None or name in known:
         return name
     if name != CacheSettings.connection:

@@ -184,6 +184,8 @@ def install(connection: Connection) -> list[str]:
     """
     with only_one(connection, "install"):
         before = {(fault.kind, fault.table, fault.name) for fault in check(connection)}
+        if not before:
+            return []
         for statement in _to_run(connection):
             connection.unprepared(statement)
         for fault in check(connection):

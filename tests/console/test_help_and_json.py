@@ -16,7 +16,15 @@ from so.console.output import Output
 from so.console.signature import Signature
 
 # They run until they are stopped, or need a file, users or a model; these words for the rest.
-NOT_CALLED = {"user:list", "user:sessions", "queue:work", "restore", "model:show", "bundle"}
+NOT_CALLED = {
+    "user:list",
+    "user:sessions",
+    "queue:work",
+    "restore",
+    "model:show",
+    "bundle",
+    "zipapp",
+}
 WORDS = {"queue:monitor": ["default"], "config:show": ["app"], "db:table": ["jobs"]}
 
 
@@ -41,8 +49,14 @@ def kernel(make_app, monkeypatch):
     for name in ("QUEUE_TRIES", "SERVER_PORT", "SERVER_CERT"):
         monkeypatch.delenv(name, raising=False)
     app = make_app(activity={"key": "a" * 32}, app={"providers": ["so.web.docs.DocsProvider"]})
-    app.install_tables()
     return Kernel(app)
+
+
+@pytest.fixture
+def ready(kernel):
+    """A kernel whose application has its tables."""
+    kernel.app.install_tables()
+    return kernel
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -97,12 +111,12 @@ def test_an_option_that_is_not_given_is_its_setting(kernel):
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_json_is_one_document_or_refused_before_anything_is_done(kernel, name):
+def test_json_is_one_document_or_refused_before_anything_is_done(ready, name):
     if name in NOT_CALLED:
         pytest.skip("it does not end, or needs a file")
     words = WORDS.get(name, ["x"] if not class_of(name).knows_json() else [])
 
-    code, out, errors = called(kernel, name, *words, "--json")
+    code, out, errors = called(ready, name, *words, "--json")
 
     if class_of(name).knows_json():
         assert out.count("\x1b") == 0
@@ -113,8 +127,8 @@ def test_json_is_one_document_or_refused_before_anything_is_done(kernel, name):
 
 
 @pytest.mark.parametrize("words", [["--version"], ["help", "serve"], ["serve", "--help"]])
-def test_what_is_for_people_alone_refuses_json(kernel, words):
-    code, out, errors = called(kernel, *words, "--json")
+def test_what_is_for_people_alone_refuses_json(ready, words):
+    code, out, errors = called(ready, *words, "--json")
 
     assert (code, out) == (2, "")
     assert "leave out --json" in errors
