@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
-from pathlib import Path
 
 import pytest
 
 from so.settings import TOPICS, settings_class
 from so.settings.database import MysqlSettings, SqliteSettings
 from so.support.settings import Settings
-
-ROOT = Path(__file__).resolve().parent.parent
-MODULES = sorted((ROOT / "so").rglob("*.py"))
+from tests.support.syntax import FILES as MODULES
+from tests.support.syntax import ROOT, imports_of, module_name, tree_of
 
 # room → what it may import of ours. A room is named by its longest prefix here.
 LOW = ("so.errors", "so.support", "so.settings")
@@ -62,25 +61,9 @@ OUTSIDE_THE_STANDARD_LIBRARY = {
 }
 
 
-def module_name(file: Path) -> str:
-    parts = file.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 def room_of(module: str) -> str:
     rooms = [room for room in MAY_IMPORT if module == room or module.startswith(room + ".")]
     return max(rooms, key=len)
-
-
-def imports_of(file: Path) -> list[tuple[int, str]]:
-    found = []
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            found += [(node.lineno, alias.name) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}:{node.lineno}: relative import; write the full name"
-            found.append((node.lineno, str(node.module)))
-    return found
 
 
 def is_allowed(imported: str, allowed: tuple[str, ...]) -> bool:
@@ -92,7 +75,7 @@ def test_a_room_imports_only_what_the_house_allows(file):
     module = module_name(file)
     room = room_of(module)
     allowed = MAY_IMPORT[room]
-    for line, imported in imports_of(file):
+    for line, imported, _ in imports_of(file):
         if imported.partition(".")[0] != "so":
             continue
         is_version = room == "so.application" and imported == "so"  # __version__ alone
@@ -104,7 +87,7 @@ def test_a_room_imports_only_what_the_house_allows(file):
 @pytest.mark.parametrize("file", MODULES, ids=module_name)
 def test_the_framework_imports_the_standard_library_and_itself_only(file):
     module = module_name(file)
-    for line, imported in imports_of(file):
+    for line, imported, _ in imports_of(file):
         top = imported.partition(".")[0]
         if top in ("so", "__future__") or top in sys.stdlib_module_names:
             continue
@@ -115,7 +98,7 @@ def test_the_framework_imports_the_standard_library_and_itself_only(file):
 
 @pytest.mark.parametrize("file", MODULES, ids=module_name)
 def test_no_module_reads_objects_back_by_running_them(file):
-    for line, imported in imports_of(file):
+    for line, imported, _ in imports_of(file):
         assert imported.partition(".")[0] not in ("pickle", "marshal", "shelve", "dill"), (
             f"{file}:{line}: {imported} runs code that a row could hold"
         )
@@ -123,7 +106,7 @@ def test_no_module_reads_objects_back_by_running_them(file):
 
 @pytest.mark.parametrize("file", MODULES, ids=module_name)
 def test_every_module_says_what_it_is_for(file):
-    assert ast.get_docstring(ast.parse(file.read_text("utf-8"))), f"{file} has no docstring"
+    assert ast.get_docstring(tree_of(file)), f"{file} has no docstring"
 
 
 # What is called as a setting is, and is something else: (file below so/, name).
@@ -135,6 +118,7 @@ NO_SETTINGS = {
 ONE_DEFAULT = "take the default from the field: `QueueSettings.tries`, `app.settings(…)`"
 
 
+@functools.cache
 def defaults_of_settings() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
 
@@ -167,7 +151,7 @@ def test_a_setting_has_one_default_and_that_is_its_field(file):
     if ROOT / "so" / "settings" in file.parents:
         return
     known, place = defaults_of_settings(), file.relative_to(ROOT / "so").as_posix()
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for node in ast.walk(tree_of(file)):
         for name, default in defaults_in(node):
             # True, None, 0 and "" say too little to be a second telling.
             said = default.value if isinstance(default, ast.Constant) else None
@@ -185,9 +169,7 @@ def test_a_setting_has_one_default_and_that_is_its_field(file):
 @pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.py")), ids=lambda file: file.stem)
 def test_a_file_of_the_frameworks_settings_reads_the_fields_and_tells_no_default(file):
     calls = [
-        ast.unparse(node.func)
-        for node in ast.walk(ast.parse(file.read_text("utf-8")))
-        if isinstance(node, ast.Call)
+        ast.unparse(node.func) for node in ast.walk(tree_of(file)) if isinstance(node, ast.Call)
     ]
     assert calls == ["env.settings"]
 
@@ -204,5 +186,5 @@ def test_what_the_queue_is_made_of_does_not_name_the_queue():
     above = {"__init__.py", "queue.py", "care/doctor.py"}  # the doctor looks at it from outside
     for file in room.rglob("*.py"):
         if file.relative_to(room).as_posix() not in above:
-            named = [imported for _, imported in imports_of(file)]
+            named = [imported for _, imported, _ in imports_of(file)]
             assert "so.systems.queue.queue" not in named, f"{file} names the Queue"

@@ -281,10 +281,11 @@ def make_accounts(app: App) -> Any:
         app.make("authentication"),
         app.make("security"),
         signer=app.make("signer"),
-        post=Post(app),
+        post=AccountPost(app),
         throttle=app.make("login_throttle"),
-        end_sessions=lambda user: app.make("sessions").logout_everywhere(user),
-        end_others=lambda user: app.make("sessions").logout_others(user),
+        end_sessions=lambda user: app.make("sessions").logout_everywhere(
+            app.make("authentication").key_of(user)
+        ),
         rule=lambda: app.make("password_rule"),
         terms=AccountTerms(
             settings.email,
@@ -324,7 +325,7 @@ def is_current_password(app: App, value: object) -> bool:
     return bool(app.make("authentication").confirms(user, value, address))
 
 
-class Post:
+class AccountPost:
     """Tells people by notifications, with links to the pages that the settings name."""
 
     def __init__(self, app: App) -> None:

@@ -139,7 +139,7 @@ class Nested(Node):
         self.conditions = conditions
 
 
-class Sealed(Nested):
+class SealedNested(Nested):
     """Conditions in parentheses that nothing in them can leave, raw SQL and comments included."""
 
     __slots__ = ()
@@ -449,7 +449,7 @@ def sealed(conditions: list[Node], boolean: str = "and") -> list[Node]:
     """
     for node in conditions:
         if node.boolean[0] == "o" or _is_written(node):
-            return [Sealed(boolean, list(conditions))]
+            return [SealedNested(boolean, list(conditions))]
     return conditions
 
 
@@ -460,7 +460,9 @@ def _is_written(node: Node) -> bool:
         return type(node.column) is not str  # type: ignore[attr-defined]
     if kind is RawCondition:
         return True
-    return kind is not Sealed and any(_holds_text(getattr(node, name)) for name in kind.__slots__)
+    return kind is not SealedNested and any(
+        _holds_text(getattr(node, name)) for name in kind.__slots__
+    )
 
 
 def _holds_text(value: Any) -> bool:

@@ -64,7 +64,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Fault:
+class SchemaFault:
     """One way in which a live database differs from the files."""
 
     kind: str
@@ -257,41 +257,45 @@ def only_one(connection: Connection, purpose: str) -> Iterator[None]:
 # --- comparing ------------------------------------------------------------------------------------
 
 
-def check(connection: Connection) -> list[Fault]:
+def check(connection: Connection) -> list[SchemaFault]:
     """Each table, column and index that *connection* lacks, and each wrong collation."""
     live = _live_columns(connection)
     indexes = _live_indexes(connection)
-    faults: list[Fault] = []
+    faults: list[SchemaFault] = []
     for table in framework_tables(connection.dialect.name, server_of(connection)).values():
         if table.name not in live:
             text = f"table {table.name} is missing"
-            faults.append(Fault("table", table.name, table.name, text, None))
+            faults.append(SchemaFault("table", table.name, table.name, text, None))
             continue
         faults.extend(_missing_columns(table, live[table.name]))
         faults.extend(_missing_indexes(table, indexes))
     return [*faults, *_wrong_collations(connection)]
 
 
-def _missing_columns(table: Table, live: set[str]) -> Iterator[Fault]:
+def _missing_columns(table: Table, live: set[str]) -> Iterator[SchemaFault]:
     quote = f"alter table {table.name} add column "
     for name in table.columns:
         if name not in live:
             mend = f"{quote}{name} {_with_collation(table, name)}"
-            yield Fault("column", table.name, name, f"column {table.name}.{name} is missing", mend)
+            yield SchemaFault(
+                "column", table.name, name, f"column {table.name}.{name} is missing", mend
+            )
 
 
-def _missing_indexes(table: Table, live: set[tuple[str, str]]) -> Iterator[Fault]:
+def _missing_indexes(table: Table, live: set[tuple[str, str]]) -> Iterator[SchemaFault]:
     for name, mend in table.indexes.items():
         if (table.name, name) not in live:
             text = f"index {name} on {table.name} is missing"
-            yield Fault("index", table.name, name, text, mend)
+            yield SchemaFault("index", table.name, name, text, mend)
 
 
-def _wrong_collations(connection: Connection) -> Iterator[Fault]:
+def _wrong_collations(connection: Connection) -> Iterator[SchemaFault]:
     for table, column, actual, change in _other_collations(connection):
         wanted = table.collations[column]
         text = f"column {table.name}.{column} has collation {actual}, it needs {wanted}"
-        yield Fault("collation", table.name, column, text, f"alter table {table.name} {change}")
+        yield SchemaFault(
+            "collation", table.name, column, text, f"alter table {table.name} {change}"
+        )
 
 
 def _other_collations(connection: Connection) -> Iterator[tuple[Table, str, str, str]]:
@@ -325,7 +329,7 @@ def _with_collation(table: Table, column: str) -> str:
 
 def money_in_text(
     connection: Connection, columns: Iterable[tuple[str, str, str]]
-) -> Iterator[Fault]:
+) -> Iterator[SchemaFault]:
     """Those of *columns* (table, column, cast) that SQLite has as text and sorts as text."""
     if connection.dialect.name != "sqlite":
         return
@@ -339,7 +343,7 @@ def money_in_text(
                 "least and greatest, as text; give it the type decimal(p,s), unless it needs more "
                 "than 15 digits"
             )
-            yield Fault("money", table, column, text, None)
+            yield SchemaFault("money", table, column, text, None)
 
 
 def _live_columns(connection: Connection) -> dict[str, set[str]]:

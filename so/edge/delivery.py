@@ -7,7 +7,7 @@ from typing import Any
 
 from so.support.current import current
 from so.systems.notifications.delivery import Delivery, may_be_repeated
-from so.systems.notifications.service import Route
+from so.systems.notifications.service import OnDemand
 from so.systems.queue import Job, Queue
 
 
@@ -39,7 +39,7 @@ class DeliverNotification(Job):
     def _delivery(self) -> Delivery:
         who = self.notifiable
         if self.addresses is not None:
-            who = Route(current("notifications"), self.addresses)
+            who = OnDemand(current("notifications"), self.addresses)
         channels = tuple(self.channels or ())
         return Delivery(self.id, who, self.notification, self.channel, channels)
 
@@ -78,7 +78,7 @@ def defer_with(
 
 def _job(delivery: Delivery) -> DeliverNotification:
     who = delivery.notifiable
-    addresses = who.addresses if isinstance(who, Route) else None
+    addresses = who.addresses if isinstance(who, OnDemand) else None
     job = DeliverNotification(
         delivery.id,
         None if addresses is not None else who,

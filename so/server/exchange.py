@@ -20,7 +20,7 @@ from so.errors import ServerError
 from so.server.answers import date
 from so.server.connection import Application, ClientConnection, ClientGone
 from so.server.deadlines import ASK_SECONDS
-from so.server.held import Held
+from so.server.held import HeldAnswer
 from so.server.limits import CheckedLimits
 from so.server.wire import RequestHead
 
@@ -101,7 +101,7 @@ class Service(Protocol):
 
     def step_aside(self, number: int) -> bool: ...
 
-    def offer(self) -> Held | None: ...
+    def offer(self) -> HeldAnswer | None: ...
 
 
 class Exchange:
@@ -153,7 +153,7 @@ class Exchange:
         self._left: int | None = None
         self._mode = ""
         self._handed_over = False
-        self._held: Held | None = None
+        self._held: HeldAnswer | None = None
         # Whoever takes the only item may begin the response: this exchange, or the watch.
         self._claim = [True]
 
@@ -246,7 +246,7 @@ class Exchange:
         """
         self._connection.cut()
 
-    def hold(self) -> Held | None:
+    def hold(self) -> HeldAnswer | None:
         """Keep the response open when its stream has ended; None where that can't be.
 
         `environ["so.hold"]`, for an application that will have more to say: so/server/held.py.

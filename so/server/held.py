@@ -15,12 +15,12 @@ from so.server.connection import HELD, ClientConnection, ClientGone
 from so.server.poller import IN, OUT
 
 
-class Held:
+class HeldAnswer:
     """One response that is kept open, for whoever will have something to say in it."""
 
     __slots__ = ("_pieces", "_ring", "connection", "is_chunked", "is_ended", "is_open")
 
-    def __init__(self, ring: Callable[[Held], None]) -> None:
+    def __init__(self, ring: Callable[[HeldAnswer], None]) -> None:
         """*ring* tells the loop that there is something to do."""
         self._ring = ring
         self._pieces: deque[bytes] = deque()
@@ -64,15 +64,15 @@ class Keeper:
         """*most* at the same time; *wake* reaches the loop from another thread."""
         self._most = most
         self._wake, self._arm, self._drop, self._finish = wake, arm, drop, finish
-        self._held: set[Held] = set()
-        self._rung: deque[Held] = deque()
+        self._held: set[HeldAnswer] = set()
+        self._rung: deque[HeldAnswer] = deque()
         self._is_leaving = False
 
-    def offer(self) -> Held | None:
+    def offer(self) -> HeldAnswer | None:
         """A response to be held; None where there is no room: the application answers at once."""
-        return None if self._is_leaving or len(self._held) >= self._most else Held(self._ring)
+        return None if self._is_leaving or len(self._held) >= self._most else HeldAnswer(self._ring)
 
-    def _ring(self, held: Held) -> None:
+    def _ring(self, held: HeldAnswer) -> None:
         self._rung.append(held)
         self._wake()
 
@@ -83,7 +83,7 @@ class Keeper:
 
     def take(self, connection: ClientConnection, now: float) -> None:
         """The request of *connection* is answered as far as it goes: hold it from here on."""
-        held: Held = connection.held
+        held: HeldAnswer = connection.held
         held.connection = connection
         held.is_ended |= self._is_leaving
         connection.state = HELD
@@ -97,7 +97,7 @@ class Keeper:
             if held.connection is not None:
                 self._serve(held, now)
 
-    def _serve(self, held: Held, now: float) -> None:
+    def _serve(self, held: HeldAnswer, now: float) -> None:
         connection = held.connection
         assert connection is not None
         if not connection.outgoing:

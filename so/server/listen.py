@@ -15,7 +15,7 @@ from so.support import systemd
 LARGEST_PORT = 65_535
 
 
-class Listener(socket.socket):
+class ListeningSocket(socket.socket):
     """A socket to listen with, its family and type plain numbers.
 
     `accept()` asks for both; as members of an Enum they cost a third of its time.
@@ -68,7 +68,7 @@ def describe(listener: socket.socket, *, tls: bool) -> str:
 
 def _adopt(number: int) -> socket.socket:
     try:
-        listener = Listener(fileno=number)
+        listener = ListeningSocket(fileno=number)
         listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except (OSError, ValueError, OverflowError) as error:
         raise ServerError(f"descriptor {number} is no socket: pass a listening one") from error
@@ -110,7 +110,7 @@ def _bind_address(host: str, port: int) -> list[socket.socket]:
 
 
 def _bind(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
-    listener = Listener(family, kind, protocol)
+    listener = ListeningSocket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6 and address[0] != "::":
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -134,7 +134,7 @@ def _reason(error: OSError) -> str:
 
 def _bind_path(path: str) -> socket.socket:
     _remove_stale(path)
-    listener = Listener(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = ListeningSocket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(path)
     except OSError as error:

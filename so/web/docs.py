@@ -17,7 +17,7 @@ from so.settings.app import AppSettings
 from so.settings.docs import DocsSettings
 from so.support.markup import Markup, h, join
 from so.web.guides import Guide, Guides, Hit
-from so.web.layout import Layout, Page
+from so.web.layout import Layout, PageOfDocs
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; "
@@ -49,7 +49,7 @@ class DocsSite:
             for g in guides
         ]
         body = join([h("h1", self.brand), h("ul", cards, class_="cards")])
-        return self._page(request, Page("", body))
+        return self._page(request, PageOfDocs("", body))
 
     def show(self, request: Request, page: str) -> Response:
         """One guide; 404 for a name that none has."""
@@ -70,7 +70,7 @@ class DocsSite:
             if heading.level in (2, 3)
         ]
         body = join([guide.document.html, self._turn(guides, guide)])
-        return self._page(request, Page(guide.title, body, guide.slug, headings))
+        return self._page(request, PageOfDocs(guide.title, body, guide.slug, headings))
 
     def search(self, request: Request) -> Response:
         """The sections that hold every word of `?q=`."""
@@ -83,7 +83,7 @@ class DocsSite:
         nothing = query.strip() and not hits
         hint = h("p", "Nothing holds all of these words; try fewer.") if nothing else None
         body = join([h("h1", said), hint, *(self._hit(hit) for hit in hits)])
-        return self._page(request, Page("Search", body, query=query))
+        return self._page(request, PageOfDocs("Search", body, query=query))
 
     # --- parts ------------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class DocsSite:
         """The guides with their pages where this request's client finds them."""
         return self.guides.below(request.script_name())
 
-    def _page(self, request: Request, page: Page) -> Response:
+    def _page(self, request: Request, page: PageOfDocs) -> Response:
         guides = self._here(request)
         listed = [(guide.slug, guide.title) for guide in guides.all().values()]
         layout = Layout(self.brand, guides.prefix, listed)

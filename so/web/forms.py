@@ -152,7 +152,7 @@ class Fields:
     def rows(
         self,
         name: str,
-        make: Callable[[Row], Any],
+        make: Callable[[FormRow], Any],
         *,
         count: int = 1,
         label: str = "Line",
@@ -163,13 +163,13 @@ class Fields:
         """
         full = self._full(name)
         lines = [
-            self._line(Row(self._form, f"{full}.{key}", position, f"{label} {position}"), make)
+            self._line(FormRow(self._form, f"{full}.{key}", position, f"{label} {position}"), make)
             for position, key in enumerate(self._form.keys_of(full, count), 1)
         ]
         field = _Field(self._form, full, "")
         return h("div", lines, field.error(), class_="rows", id=field.id)
 
-    def _line(self, row: Row, make: Callable[[Row], Any]) -> Markup:
+    def _line(self, row: FormRow, make: Callable[[FormRow], Any]) -> Markup:
         field = _Field(self._form, row.name, "", row.place)
         described = f"{field.id}-error" if field.wrong else None
         return h(
@@ -185,7 +185,7 @@ class Fields:
         return f"{self._prefix}.{dotted(name)}" if self._prefix else dotted(name)
 
 
-class Row(Fields):
+class FormRow(Fields):
     """One line of `rows`: `position` counts from 1, `place` is what people call it (`Line 1`)."""
 
     def __init__(self, form: Form, name: str, position: int, place: str) -> None:

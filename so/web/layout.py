@@ -75,7 +75,7 @@ main h1{font-size:1.6rem}header{padding:.5rem .9rem}header .to-guides{display:bl
 
 
 @dataclass(frozen=True)
-class Page:
+class PageOfDocs:
     """What one page shows: its title, its body, and where it stands among the others."""
 
     title: str
@@ -93,7 +93,7 @@ class Layout:
     prefix: str
     guides: list[tuple[str, str]]
 
-    def draw(self, page: Page) -> str:
+    def draw(self, page: PageOfDocs) -> str:
         """The whole document."""
         head = h(
             "head",

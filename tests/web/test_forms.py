@@ -14,7 +14,7 @@ import pytest
 from so import Application, Response, Router
 from so.errors import ValidationException
 from so.testing import Client
-from so.web.forms import Form, Row, bracketed, dotted, form
+from so.web.forms import Form, FormRow, bracketed, dotted, form
 
 RULES = {
     "name": "required|string|max:20|min:2",
@@ -222,7 +222,7 @@ def test_what_was_typed_and_what_is_wrong_stand_at_the_field(application: Applic
 def lines_form() -> Any:
     f = form("/save", rules=RULES)
 
-    def line(row: Row) -> Any:
+    def line(row: FormRow) -> Any:
         return [row.text("product", "Product"), row.number("quantity", "Quantity")]
 
     return f(f.rows("items", line, count=3), f.text("name", "Name"))

@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "docs": ("docs", "Docs", "Read the guides, or search them"),
     "migrate": ("migrate", "Migrate", "Apply the pending migrations"),
     "new": ("new", "New", "Create a new application in a directory"),
-    "openapi": ("docs", "OpenApi", "Write the OpenAPI document of the routes"),
+    "openapi": ("docs", "OpenApiCommand", "Write the OpenAPI document of the routes"),
     "restore": ("backup", "Restore", "Bring back what a backup holds, and check it"),
     "upgrade": (
         "bundle",

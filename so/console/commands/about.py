@@ -31,7 +31,7 @@ from so.settings.session import SessionSettings
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
-    from so.db.schema import Fault
+    from so.db.schema import SchemaFault
 
 LARGEST_SKEW = 2.0  # seconds between this clock and the database's
 DAYS_UNVERIFIED = 2  # of a signed trail
@@ -211,7 +211,7 @@ class Check(Command):
         except ConfigError:  # named already
             return [self.app.make("db").connection()]
 
-    def _tables(self, name: str, faults: list[Fault]) -> Iterator[str]:
+    def _tables(self, name: str, faults: list[SchemaFault]) -> Iterator[str]:
         missing = [fault.table for fault in faults if fault.kind == "table"]
         self._incomplete = self._incomplete or bool(missing)
         if missing:

@@ -71,7 +71,7 @@ class DbCheck(Command):
             1 if any(fault.kind != "money" for faults in found.values() for fault in faults) else 0
         )
 
-    def _print(self, found: dict[str, list[schema.Fault]]) -> None:
+    def _print(self, found: dict[str, list[schema.SchemaFault]]) -> None:
         for name, faults in found.items():
             for fault in faults:
                 self.error(f"{name}: {fault}")

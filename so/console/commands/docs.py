@@ -59,7 +59,7 @@ class Docs(Command):
         return 0 if hits else 1
 
 
-class OpenApi(Command):
+class OpenApiCommand(Command):
     """Writes the OpenAPI 3.1 document of the application's routes."""
 
     signature = (

@@ -30,7 +30,7 @@ class Conditions(Names):
             c.InQuery: self.in_query,
             c.Between: self.between,
             c.Nested: self.nested,
-            c.Sealed: self.sealed,
+            c.SealedNested: self.sealed,
             c.Exists: self.exists_condition,
             c.RowValues: self.row_values,
             c.RawCondition: self.raw_condition,
@@ -107,7 +107,7 @@ class Conditions(Names):
         """(conditions)"""
         return f"({self.conditions(node.conditions, bindings)})"
 
-    def sealed(self, node: c.Sealed, bindings: Bindings) -> str:
+    def sealed(self, node: c.SealedNested, bindings: Bindings) -> str:
         """(conditions), refused if some text among them would end the parentheses."""
         return enclosed(self.conditions(node.conditions, bindings), self.token)
 

@@ -21,7 +21,7 @@ NUMERIC: Final = frozenset({"numeric", "integer", "decimal"})
 """Rules that make the size of a value its number."""
 
 
-class Run(Protocol):
+class RuleRun(Protocol):
     """What a rule may ask of the validation that is under way; a Validator gives it."""
 
     data: Mapping[str, Any]
@@ -94,7 +94,7 @@ class At:
 
     __slots__ = ("_path", "field", "indexes", "run")
 
-    def __init__(self, field: Field, indexes: paths.Indexes, run: Run) -> None:
+    def __init__(self, field: Field, indexes: paths.Indexes, run: RuleRun) -> None:
         """The place of *field* given by *indexes*, in the validation *run*."""
         self.field = field
         self.indexes = indexes

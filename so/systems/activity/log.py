@@ -50,9 +50,9 @@ class ActivityLog(Trail):
         rows leave tombstones and a certificate; one that was tampered with stays, and is an
         IntegrityError once the others are gone. Nothing is done while another server prunes.
         """
-        from so.systems.activity.pruning import Rule, prune
+        from so.systems.activity.pruning import PruneRule, prune
 
-        return prune(self, Rule(days, log), dry_run=dry_run, batch=batch)
+        return prune(self, PruneRule(days, log), dry_run=dry_run, batch=batch)
 
     def prune_by_rules(
         self, retention: Mapping[str, int], rest: int, *, dry_run: bool = False

@@ -36,7 +36,7 @@ _FIRST_BATCH = 50
 
 
 @dataclass(frozen=True)
-class Rule:
+class PruneRule:
     """Rows older than *days*: of all logs, of the log *name*, or of all but *others*."""
 
     days: int
@@ -62,15 +62,15 @@ class Rule:
         return {**found, "but": list(self.others)} if self.others else found
 
 
-def rules(retention: Any, rest: int) -> list[Rule]:
+def rules(retention: Any, rest: int) -> list[PruneRule]:
     """A rule for each log of *retention* (its name → days), and one for all others."""
     return [
-        *(Rule(days, name) for name, days in retention.items()),
-        Rule(rest, None, tuple(sorted(retention))),
+        *(PruneRule(days, name) for name, days in retention.items()),
+        PruneRule(rest, None, tuple(sorted(retention))),
     ]
 
 
-def prune(log: Trail, rule: Rule, *, dry_run: bool = False, batch: int = 1000) -> int:
+def prune(log: Trail, rule: PruneRule, *, dry_run: bool = False, batch: int = 1000) -> int:
     """Delete what *rule* says, at most *batch* rows at a time; how many.
 
     0 while another server prunes. Raises IntegrityError, after the rest is gone, if rows are not
@@ -84,7 +84,7 @@ def prune(log: Trail, rule: Rule, *, dry_run: bool = False, batch: int = 1000) -
 
 
 class _Run:
-    def __init__(self, log: Trail, rule: Rule, batch: int) -> None:
+    def __init__(self, log: Trail, rule: PruneRule, batch: int) -> None:
         self._log = log
         self._rule = rule
         self._until = rule.until(log.clock.time())

@@ -35,7 +35,7 @@ REFUSED = 0  # seal_no of a row that may not be sealed
 
 
 @dataclass
-class Sealed:
+class SealRun:
     """What one run did; not `is_ours` when another process was sealing."""
 
     seals: int = 0
@@ -77,7 +77,7 @@ class Sealer:
         *,
         recheck: bool = False,
         heartbeat_seconds: float | None = None,
-    ) -> Sealed:
+    ) -> SealRun:
         """Seal every committed row; with *recheck* look at refused ones again, too.
 
         With *heartbeat_seconds*, an empty seal is written when the newest is older than that.
@@ -88,7 +88,7 @@ class Sealer:
         connection = connection or self._db.connection()
         if connection.in_transaction:
             raise IntegrityError("rows are sealed outside transactions: call seal() after commit")
-        done = Sealed()
+        done = SealRun()
         try:
             with lock(connection, "seal") as done.is_ours:
                 if done.is_ours:
@@ -128,7 +128,7 @@ class Sealer:
 
     # --- steps
 
-    def _all(self, connection: Connection, done: Sealed, recheck: bool) -> None:
+    def _all(self, connection: Connection, done: SealRun, recheck: bool) -> None:
         head = self.head(connection)  # with a wrong key every row would look forged
         newest = self._ring.key_id
         before = head.key_id or self._first_key(connection)
@@ -160,7 +160,7 @@ class Sealer:
         return self._ring.key_id
 
     def _fold(
-        self, connection: Connection, done: Sealed, key: str, where: str, bindings: list[Any]
+        self, connection: Connection, done: SealRun, key: str, where: str, bindings: list[Any]
     ) -> None:
         """Seal what matches and was signed with *key*; what else is open when it is the newest."""
         for found in stored.walk(connection, where, bindings, self._most):
@@ -188,7 +188,7 @@ class Sealer:
                 refused.append(row.id)
         return leaves, refused
 
-    def _refuse(self, connection: Connection, ids: Sequence[int], done: Sealed) -> None:
+    def _refuse(self, connection: Connection, ids: Sequence[int], done: SealRun) -> None:
         done.refused += len(ids)
         for part in parts(ids):
             connection.update(
@@ -251,7 +251,7 @@ class Sealer:
         """The keys it seals with."""
         return self._ring
 
-    def _heartbeat(self, connection: Connection, done: Sealed, seconds: float) -> None:
+    def _heartbeat(self, connection: Connection, done: SealRun, seconds: float) -> None:
         head = self.head(connection)
         limit = datetime_text(self._clock.now() - timedelta(seconds=seconds))
         if head.sealed_at is None or head.sealed_at < limit:

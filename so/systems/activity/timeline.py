@@ -15,13 +15,12 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from so.db.casts import OwnCast
 from so.errors import ActivityError
 from so.support.current import current
 from so.support.masking import MASK
 from so.systems.activity.model import Activity
 from so.systems.activity.rows import ERASED
-from so.systems.activity.tracking import Tracking, is_read, tracking
+from so.systems.activity.tracking import Tracking, tracking
 
 EVENTS = ("created", "updated", "deleted", "restored", "force_deleted")
 ENDS = ("deleted", "force_deleted")
@@ -44,12 +43,10 @@ class Version:
     unknown: tuple[str, ...] = ()
 
 
-class History:
+class ModelHistory:
     """The trail of one model, read once: every question is answered from it."""
 
     def __init__(self, model: Any) -> None:
-        if model.get_key() is None:
-            raise ActivityError(f"{model!r} has no trail: it was never saved, or read without key")
         self.model = model
         self._tracked: Tracking = tracking(type(model), current("activity").mask)
         self._rows = [
@@ -66,14 +63,14 @@ class History:
     def samples(self) -> dict[str, Any]:
         """For each column a value of the type that the database gives for it."""
         found = dict(self.live or {})
-        connection = self.model._connection()
+        connection, casts = self.model._connection(), self.model._plan.casts
         if connection.dialect.name == "mysql":
             sql = (
                 "select column_name, data_type from information_schema.columns "
                 "where table_schema = database() and table_name = ?"
             )
             for name, kind in connection.select_tuples(sql, [connection.prefix + self.model.table]):
-                if found.get(name) is None:
+                if found.get(name) is None and name not in casts:
                     found[name] = _SAMPLES.get(str(kind))
         return found
 
@@ -209,7 +206,7 @@ class History:
 
 def versions(model: Any) -> list[Version]:
     """Every state of *model*, oldest first; deleting it is the last state, with its last values."""
-    return History(model).versions()
+    return ModelHistory(model).versions()
 
 
 def as_of(model: Any, moment: datetime) -> Any:
@@ -217,12 +214,12 @@ def as_of(model: Any, moment: datetime) -> Any:
 
     ActivityError for a moment without a zone, and where the trail cannot tell.
     """
-    return History(model).at(moment)
+    return ModelHistory(model).at(moment)
 
 
 def diff(model: Any, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
     """What differs between two versions: column → (in a, in b)."""
-    history = History(model)
+    history = ModelHistory(model)
     first, second = history.find(a).attributes, history.find(b).attributes
     names = dict.fromkeys([*first, *second])
     return {
@@ -237,7 +234,7 @@ def revert_to(model: Any, which: Any) -> bool:
 
     Changes of *model* that were not saved are lost.
     """
-    history = History(model)
+    history = ModelHistory(model)
     version = history.find(which)
     if history.live is None:
         raise ActivityError(f"cannot revert {model!r}: its row is gone")
@@ -252,7 +249,7 @@ def revert_to(model: Any, which: Any) -> bool:
     live = history._told_live() or history.live
     for name, value in version.attributes.items():
         if _is_column(model, name, version) and live.get(name, _NOWHERE) != value:
-            _assign(model, name, value, samples.get(name))
+            model.set_attribute(name, _like(samples.get(name), value))
     return bool(model.save())
 
 
@@ -274,18 +271,8 @@ def _as_model(model: Any, values: Mapping[str, Any], samples: Mapping[str, Any])
     old = type(model)()
     for name, value in values.items():
         if value not in (MASK, ERASED) and "." not in name:
-            _assign(old, name, value, samples.get(name))
+            old.set_attribute(name, _like(samples.get(name), value))
     return old
-
-
-def _assign(model: Any, name: str, value: Any, sample: Any) -> None:
-    cast = model._plan.casts.get(name)
-    if isinstance(cast, OwnCast) and is_read(cast, model, name, value):
-        model.set_attribute(name, value)
-    elif isinstance(cast, OwnCast):
-        model.set_raw_attributes({**model._attributes, name: _like(sample, value)})
-    else:
-        model.set_attribute(name, _like(sample, value))
 
 
 def _is_same(live: Any, value: Any) -> bool:
@@ -302,8 +289,6 @@ def _like(live: Any, value: Any) -> Any:
     """*value*, which went through JSON, as the type that the column has today."""
     if isinstance(value, dict) and set(value) == {"$b64"}:
         return base64.b64decode(value["$b64"])
-    if isinstance(live, datetime) and type(value) in (int, float):  # a timestamp, by its cast
-        return datetime.fromtimestamp(value, UTC)
     if isinstance(value, str):
         for kind, read in _READ.items():
             if type(live) is kind:

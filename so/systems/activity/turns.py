@@ -21,7 +21,7 @@ except ImportError:  # there each process seals for itself
     fcntl = None  # type: ignore[assignment]
 
 
-class Turn:
+class SealTurn:
     """The turn at one database; always ours where no file can be kept."""
 
     def __init__(self, path: str | None) -> None:
@@ -70,15 +70,15 @@ class Turn:
         return os.open(self._path, flags, 0o600)
 
 
-def turn_of(connection: Connection) -> Turn:
+def turn_of(connection: Connection) -> SealTurn:
     """The turn at the database of *connection*."""
     config: Any = connection.config
     places = [str(config.get(name)) for name in ("driver", "host", "port", "unix_socket")]
     database = str(config["database"])
     if connection.dialect.name == "sqlite":
         if database in ("", ":memory:") or database.startswith("file:"):
-            return Turn(None)
+            return SealTurn(None)
         database = os.path.realpath(database)
     name = hashlib.sha256("\0".join([*places, database, connection.prefix]).encode()).hexdigest()
     user = os.getuid() if hasattr(os, "getuid") else 0
-    return Turn(os.path.join(tempfile.gettempdir(), f"so-seal-{user}-{name[:32]}"))
+    return SealTurn(os.path.join(tempfile.gettempdir(), f"so-seal-{user}-{name[:32]}"))

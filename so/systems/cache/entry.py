@@ -6,14 +6,10 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from so.errors import CacheError
 from so.support.clock import Clock
-
-if TYPE_CHECKING:
-    from so.systems.cache.locks import Locks
 
 NEVER = 1 << 62  # an expiration that never comes
 LONGEST_KEY = 10_240  # bytes of a key as the caller gives it
@@ -63,6 +59,40 @@ def versions(tags: Tags, found: Mapping[str, Entry]) -> str:
     if tags.seen is not None:
         return tags.seen
     return ",".join(found[key].text for key in sorted(tags.keys) if key in found)
+
+
+class Locks(Protocol):
+    """Where locks are kept."""
+
+    clock: Clock
+
+    def acquire(self, key: str, owner: str, expiration: int) -> int | None:
+        """Take *key* for *owner*; the fencing token, or None if another one holds it."""
+        ...
+
+    def release(self, key: str, owner: str) -> bool:
+        """Give *key* up; False if *owner* does not hold it."""
+        ...
+
+    def force_release(self, key: str) -> None:
+        """Take *key* from whoever holds it."""
+        ...
+
+    def refresh(self, key: str, owner: str, expiration: int) -> bool:
+        """Let *key* end at *expiration*; False if *owner* does not hold it."""
+        ...
+
+    def owner(self, key: str) -> str | None:
+        """Who holds *key*; None if it is free."""
+        ...
+
+    def flush(self, prefix: str) -> None:
+        """Free every key that begins with *prefix*."""
+        ...
+
+    def gc(self, batch: int = 1000) -> int:
+        """Remove what has long ended; how many."""
+        ...
 
 
 class Store(Protocol):
@@ -169,10 +199,9 @@ def after(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else chr(0x10FFFF)
 
 
-def stored_key(prefix: str, key: str, within: str = "") -> str:
+def stored_key(prefix: str, key: str) -> str:
     """*key* as it is stored: under *prefix*, its end replaced by its digest when it is long.
 
-    *within* comes before it: what the key is apart from all others by, and no part of its length.
     Raises CacheError for a key that is no text or longer than 10 kB.
     """
     if not isinstance(key, str):
@@ -183,8 +212,6 @@ def stored_key(prefix: str, key: str, within: str = "") -> str:
         raise CacheError(f"the cache key {key[:40]!r} is not valid Unicode") from error
     if len(raw) > LONGEST_KEY:
         raise CacheError(f"the cache key {key[:40]!r}… has {len(raw)} bytes, {LONGEST_KEY} at most")
-    if within:
-        key, raw = within + key, within.encode() + raw
     before = len(prefix.encode())
     if before + len(raw) <= LONGEST_PLAIN:
         return prefix + key
@@ -201,30 +228,21 @@ def expiration_of(ttl: float | timedelta | datetime | None, clock: Clock) -> int
     if ttl is None:
         return NEVER
     now = clock.time()
-    if isinstance(ttl, datetime):
-        moment = ttl if ttl.tzinfo is not None else ttl.replace(tzinfo=UTC)
-        end = moment.timestamp()
-    else:
-        end = now + seconds_of(ttl, "time to live", "seconds, a timedelta, a datetime or None")
-    if end <= now:
-        return 0
-    return NEVER if end >= NEVER else math.ceil(end)
-
-
-def seconds_of(given: object, what: str, wanted: str = "seconds or a timedelta") -> float:
-    """*given*, a number of seconds or a timedelta, as seconds; CacheError that names *what* else.
-
-    A text, a bool and what is no number are mistakes that would last a second, or for ever.
-    """
-    if isinstance(given, timedelta):
-        return given.total_seconds()
-    is_number = isinstance(given, (int, float, Decimal)) and not isinstance(given, bool)
-    if not is_number or math.isnan(given):  # type: ignore[arg-type]
-        raise CacheError(f"{given!r} is no {what}: give {wanted}")
     try:
-        return float(given)  # type: ignore[arg-type]
+        if isinstance(ttl, datetime):
+            moment = ttl if ttl.tzinfo is not None else ttl.replace(tzinfo=UTC)
+            end = moment.timestamp()
+        else:
+            end = now + (ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl))
+        if math.isnan(end):
+            raise ValueError(end)
+        return min(NEVER, math.ceil(end)) if end > now else 0
     except OverflowError:
-        return math.inf if given > 0 else -math.inf  # type: ignore[operator]
+        return NEVER  # infinity
+    except (TypeError, ValueError) as error:
+        raise CacheError(
+            f"{ttl!r} is no time to live: give seconds, a timedelta, a datetime or None"
+        ) from error
 
 
 def summed(text: str, by: int) -> int | None:

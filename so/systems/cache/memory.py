@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.scope import current_scope
-from so.systems.cache.entry import NEVER, NONE, Entry, Store, Tags, is_tag, summed, versions
-from so.systems.cache.locks import Locks, MemoryLocks
+from so.systems.cache.entry import NEVER, NONE, Entry, Locks, Store, Tags, is_tag, summed, versions
+from so.systems.cache.locks import MemoryLocks
 
 NEAR_OVERHEAD = 300  # bytes that an entry near takes beside its key and its value
 

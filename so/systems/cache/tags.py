@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from so.errors import CacheError, CacheTypeError
 from so.support.clock import Clock
 from so.support.ids import short_id
-from so.systems.cache.entry import NEVER, NONE, Entry, Store, Tags, stored_key, tag_key, versions
-
-if TYPE_CHECKING:
-    from so.systems.cache.locks import Locks
-
-MOST_TAGS = 64  # of one entry, whose row holds the version of each
+from so.systems.cache.entry import (
+    NEVER,
+    NONE,
+    Entry,
+    Locks,
+    Store,
+    Tags,
+    stored_key,
+    tag_key,
+    versions,
+)
 
 
 class TaggedStore:
@@ -130,11 +134,6 @@ def tagged_prefix(names: list[str]) -> str:
 
 
 def flat(names: Iterable[Any]) -> list[str]:
-    """Names of tags, given one by one or in lists, each once; CacheTypeError for no text."""
+    """Names of tags, given one by one or in lists, each once."""
     found = [n for name in names for n in (name if isinstance(name, (list, tuple)) else [name])]
-    for name in found:
-        if not isinstance(name, str):
-            raise CacheTypeError(f"a tag is a text, not {name!r}")
-    if len(set(found)) > MOST_TAGS:
-        raise CacheError(f"{len(set(found))} tags at once are too many: {MOST_TAGS} at most")
-    return sorted(set(found))
+    return sorted({str(name) for name in found})

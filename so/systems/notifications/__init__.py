@@ -15,7 +15,7 @@ from so.systems.notifications.fake import NotificationFake, notification_fake
 from so.systems.notifications.inbox import DatabaseNotification, Notifiable
 from so.systems.notifications.mail import LogTransport, MailTransport, SmtpTransport
 from so.systems.notifications.message import MailMessage, Notification
-from so.systems.notifications.service import Notifications, Route, route
+from so.systems.notifications.service import Notifications, OnDemand, route
 
 __all__ = [
     "DatabaseChannel",
@@ -29,7 +29,7 @@ __all__ = [
     "Notification",
     "NotificationFake",
     "Notifications",
-    "Route",
+    "OnDemand",
     "SmtpTransport",
     "WebhookChannel",
     "notification_fake",

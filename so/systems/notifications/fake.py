@@ -10,7 +10,7 @@ from so.support.clock import Clock
 from so.support.current import current, replaced
 from so.systems.notifications.inbox import each
 from so.systems.notifications.message import Notification
-from so.systems.notifications.service import Route
+from so.systems.notifications.service import OnDemand
 
 
 class NotificationFake:
@@ -26,9 +26,9 @@ class NotificationFake:
             raise AttributeError(f"nothing but the fake of the notifications is here: no {name}")
         return getattr(self._real, name)
 
-    def route(self, channel: str, address: Any) -> Route:
+    def route(self, channel: str, address: Any) -> OnDemand:
         """An address; what it is told is noted here."""
-        return Route(self, {channel: address})
+        return OnDemand(self, {channel: address})
 
     def send(self, notifiables: Any, notification: Notification) -> None:
         """Note it for each of *notifiables*."""

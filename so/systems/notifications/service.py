@@ -52,16 +52,16 @@ _log = logging.getLogger("so.notifications")
 TOGETHER = 500  # recipients whose rows are written, and whose wishes are read, at once
 
 
-class Route:
+class OnDemand:
     """An address to notify that belongs to no model: `route("mail", "a@b.c").notify(n)`."""
 
     def __init__(self, service: Any, addresses: Mapping[str, Any]) -> None:
         self._service = service
         self.addresses = dict(addresses)
 
-    def route(self, channel: str, address: Any) -> Route:
+    def route(self, channel: str, address: Any) -> OnDemand:
         """The same with one more address."""
-        return Route(self._service, {**self.addresses, channel: address})
+        return OnDemand(self._service, {**self.addresses, channel: address})
 
     def route_notification_for(self, channel: str) -> Any:
         """The address for *channel*; None if none was given."""
@@ -405,7 +405,7 @@ class Notifications:
             )
         trouble, count = Trouble(self._db.connection()), 0
         for name, who, addresses, what in taken:
-            to = who if addresses is None else Route(self, addresses)
+            to = who if addresses is None else OnDemand(self, addresses)
             delivery = Delivery(id, to, what, name)
             try:
                 count += self.attempt(delivery)
@@ -414,11 +414,11 @@ class Notifications:
         trouble.tell()
         return count
 
-    def route(self, channel: str, address: Any) -> Route:
+    def route(self, channel: str, address: Any) -> OnDemand:
         """An address that belongs to no model; the channel 'database' is refused."""
         if channel == "database":
             raise NotificationError("an address has no inbox: notify a model instead")
-        return Route(self, {channel: address})
+        return OnDemand(self, {channel: address})
 
     # --- preferences ---
 
@@ -501,7 +501,7 @@ class Notifications:
             raise NotificationError(f"days must be less than that: {days} are too many") from error
 
 
-def route(channel: str, address: Any) -> Route:
+def route(channel: str, address: Any) -> OnDemand:
     """An address to tell that belongs to no model: `route("mail", "a@b.c").notify(…)`."""
-    found: Route = current("notifications").route(channel, address)
+    found: OnDemand = current("notifications").route(channel, address)
     return found

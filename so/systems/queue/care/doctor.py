@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from so.db.schema import Fault, check
+from so.db.schema import SchemaFault, check
 from so.errors import InvalidPayloadError
 from so.settings.queue import QueueSettings
 from so.systems.queue.payload import Payload
@@ -243,7 +243,7 @@ def _has_replaced(heir: WorkerRow, worker: WorkerRow) -> bool:
     return is_same and heir.started_at >= worker.beat_at
 
 
-def _schema_finding(fault: Fault) -> Finding:
+def _schema_finding(fault: SchemaFault) -> Finding:
     return Finding("schema", f"{fault}: run `bin/sixorbit db:install`")
 
 
