@@ -8,6 +8,7 @@ from app.models import Product
 from so import cache
 
 KEY, SECONDS = "catalogue", 3600
+SHOWN = ("id", "sku", "name", "category", "price", "stock", "reorder_level")
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -16,8 +17,17 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def _read() -> list[dict[str, Any]]:
-    products = Product.active().order_by("category").order_by("name").get()
-    return [product.only("id", "sku", "name", "category", "price", "stock") for product in products]
+    return _shown(Product.active())
+
+
+def not_for_sale() -> list[dict[str, Any]]:
+    """The others, read anew: few ever ask for them."""
+    return _shown(Product.where("is_active", False))
+
+
+def _shown(query: Any) -> list[dict[str, Any]]:
+    products = query.order_by("category").order_by("name").get()
+    return [product.only(*SHOWN) for product in products]
 
 
 def forget_catalogue() -> None:

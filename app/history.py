@@ -69,7 +69,7 @@ class Year:
             self._customers = list(Customer.order_by("id").get())
             self._products = list(Product.order_by("id").get())
             days = [self._chance.randrange(1, DAYS) for _ in range(orders)]
-            for day in sorted([*days, *range(DAYS - 14, DAYS), *range(DAYS - 7, DAYS)]):
+            for day in sorted([*days, *range(DAYS - 14, DAYS), *[DAYS - 4, DAYS - 3] * 4]):
                 self._note(self._day(day), self._an_order)
             for day in range(6, DAYS - 75, 14):
                 self._note(self._day(day), self._fill_shelves)
@@ -86,7 +86,8 @@ class Year:
         """Some moment of the working day *number* of the year, or *later*."""
         hour, minute = self._chance.randrange(FIRST_HOUR, LAST_HOUR), self._chance.randrange(60)
         day = self._today - timedelta(days=DAYS - number)
-        day -= timedelta(days=max(0, day.weekday() - 4))  # nobody works at the weekend
+        if day.weekday() > 4:  # nobody works at the weekend
+            day += timedelta(days=7 - day.weekday())
         at = day.replace(hour=hour, minute=minute, second=self._chance.randrange(60))
         return at + later
 
@@ -172,7 +173,8 @@ class Year:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="")
         with _clock_kept():
-            app("clock").freeze(self._day(DAYS - days_ago))
+            lately = self._today - timedelta(minutes=30)
+            app("clock").freeze(min(self._day(DAYS - days_ago), lately))
             job = OrderImport.create(
                 user_id=clerk.id, file_name=name, path=str(path), status="waiting"
             )

@@ -15,7 +15,6 @@ ABILITIES = {
     "import-orders": ("admin", "manager", "clerk"),
     "make-reports": ("admin", "manager"),
     "see-audit": ("admin", "manager"),
-    "see-queue": ("admin",),
     "console.view": ("admin", "manager"),
     "console.operate": ("admin",),
 }

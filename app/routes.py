@@ -12,16 +12,20 @@ from app.controllers import (
     inbox,
     invoices,
     orders,
+    preferences,
     products,
-    queues,
     reports,
 )
 from so import Router
 
 account_routes()
 
+with Router.group(middleware="web"):
+    Router.get("/", home.index).name("home")
+
 with Router.group(middleware="web"), Router.group(middleware="auth"):
-    Router.get("/", home.dashboard).name("home")
+    Router.get("/preferences", preferences.show).name("preferences")
+    Router.post("/preferences", preferences.update)
 
     Router.get("/products", products.index).name("products.index")
     with Router.group(middleware="can:manage-products"):
@@ -65,7 +69,6 @@ with Router.group(middleware="web"), Router.group(middleware="auth"):
     Router.delete("/notifications/{id}", inbox.delete).where_uuid("id")
 
     Router.get("/audit", audit.index).middleware("can:see-audit").name("audit")
-    Router.get("/queue", queues.index).middleware("can:see-queue").name("queue")
 
 with Router.group(prefix="api/v1", middleware="api", name="api."):
     Router.post("/login", api.login).name("login")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from app.accounts.pages import button, card, facts, link, page, table
 from app.accounts.passwords import new_password_fields
-from so import Password, Request, Response, accounts, auth, redirect, sessions
+from so import Password, Request, Response, accounts, auth, local, redirect, sessions
 from so.web.forms import form
 
 CHANGE = {
@@ -32,7 +32,7 @@ def show() -> Response:
                 }
             )
         ),
-        card(table(["Address", "Browser", "Last used (UTC)", ""], _devices(user)), title="Devices"),
+        card(table(["Device", "Address", "Last used", ""], _devices(user)), title="Devices"),
         card(button("Log out everywhere", "/account/logout-everywhere", tone="danger")),
         card(_password_form(), title="Change the password"),
     )
@@ -41,9 +41,9 @@ def show() -> Response:
 def _devices(user) -> list:
     return [
         (
+            device.name,
             device.ip_address or "",
-            (device.user_agent or "")[:60],
-            datetime.fromtimestamp(device.last_activity, UTC).strftime("%Y-%m-%d %H:%M"),
+            local().moment(datetime.fromtimestamp(device.last_activity, UTC)),
             "this one"
             if device.current
             else button("End", f"/account/devices/{device.handle}", method="DELETE", tone="danger"),

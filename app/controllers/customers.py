@@ -3,33 +3,57 @@
 from __future__ import annotations
 
 from app.models import Customer
-from app.pages import card, facts, link, money, page, pager, table, tag
-from so import Request, Response, h
+from app.pages import (
+    Column,
+    Listing,
+    card,
+    day,
+    facts,
+    like,
+    link,
+    money,
+    of_query,
+    page,
+    table,
+    tag,
+)
+from so import Gate, Response
+
+LATEST = 25  # orders on the page of a customer; the list of orders has all
+LIST = Listing(
+    "/customers",
+    (
+        Column("Number", lambda c: c.number, "number"),
+        Column("Customer", lambda c: link(c.name, f"/customers/{c.id}"), "name"),
+        Column("City", lambda c: c.city, "city"),
+        Column("E-mail", lambda c: c.email),
+    ),
+    order="name",
+    search="number, name, city or e-mail",
+)
 
 
-def index(request: Request) -> Response:
-    query = Customer.order_by("name").order_by("id")
-    wanted = request.string("q").strip()
-    if wanted:
-        query = query.where_like("name", f"%{wanted}%", escape=True)
-    found = query.paginate(25)
-    rows = [(c.number, link(c.name, f"/customers/{c.id}"), c.city, c.email) for c in found["data"]]
-    search = h(
-        "form",
-        h("input", type="search", name="q", value=wanted or None, placeholder="Search"),
-        h("button", "Search", class_="plain"),
-        class_="row",
+def index() -> Response:
+    return page(
+        "Customers", LIST.draw(of_query(Customer.query(), like("number", "name", "city", "email")))
     )
-    listing = table(["Number", "Customer", "City", "E-mail"], rows)
-    return page("Customers", card(search), card(listing, pager(found)))
 
 
 def show(customer: Customer) -> Response:
     known = {"Number": customer.number, "City": customer.city, "E-mail": customer.email}
-    orders = customer.related("orders").order_by_desc("ordered_on").limit(25).get()
+    orders = customer.related("orders").order_by_desc("ordered_on").order_by_desc("id")
     rows = [
-        (link(o.number, f"/orders/{o.id}"), o.ordered_on, tag(o.status), money(o.total))
-        for o in orders
+        (link(o.number, f"/orders/{o.id}"), day(o.ordered_on), tag(o.status), money(o.total))
+        for o in orders.limit(LATEST).get()
     ]
     listing = table(["Order", "Date", "Status", "Total"], rows, numbers=(3,))
-    return page(customer.name, card(facts(known)), card(listing, title="Latest orders"))
+    rest = customer.related("orders").count() - len(rows)
+    more = link(f"All {rest + len(rows)} orders", f"/orders?q={customer.number}") if rest else None
+    new = link("New order", f"/orders/create?customer_id={customer.id}", "button")
+    return page(
+        customer.name,
+        card(facts(known)),
+        card(listing, more, title="Latest orders"),
+        actions=[new if Gate.allows("take-orders") else None],
+        within=("Customers", "/customers"),
+    )

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from app.importing import COLUMNS
+from app.importing import COLUMNS, MOST_ERRORS
 from app.jobs import ImportOrders
 from app.models import OrderImport
-from app.pages import card, facts, link, page, table, tag
+from app.pages import (
+    Column,
+    Listing,
+    card,
+    facts,
+    link,
+    moment,
+    number,
+    of_query,
+    page,
+    pager,
+    table,
+    tag,
+)
 from so import Request, Response, UploadedFile, app, auth, dispatch, h, redirect
 from so.web.forms import form
 
 LARGEST_KB = 262_144  # kilobytes of one file
 RULES = {"file": f"required|file|max:{LARGEST_KB}"}
 UNFINISHED = ("waiting", "running")
+PER_PAGE = 100  # rejected lines
+LIST = Listing(
+    "/imports",
+    (
+        Column("File", lambda j: link(j.file_name, f"/imports/{j.id}"), "file_name"),
+        Column("Sent", lambda j: moment(j.created_at), "created_at"),
+        Column("Status", lambda j: tag(j.status), "status"),
+        Column("Lines", lambda j: number(j.total_lines), "total_lines", number=True),
+        Column("Imported", lambda j: number(j.imported), "imported", number=True),
+        Column("There already", lambda j: number(j.repeated), "repeated", number=True),
+        Column("Rejected", lambda j: number(j.rejected), "rejected", number=True),
+    ),
+    order="-created_at",
+)
 
 
 def start(file: UploadedFile, user_id: int) -> OrderImport:
@@ -25,18 +52,15 @@ def start(file: UploadedFile, user_id: int) -> OrderImport:
 
 
 def index() -> Response:
-    jobs = OrderImport.order_by_desc("id").limit(25).get()
-    rows = [
-        (link(j.file_name, f"/imports/{j.id}"), tag(j.status), j.total_lines, j.imported,
-         j.repeated, j.rejected)
-        for j in jobs
-    ]  # fmt: skip
-    heads = ["File", "Status", "Lines", "Imported", "Repeated", "Rejected"]
     f = form("/imports", rules=RULES)
     hint = f"The first line names the columns: {', '.join(COLUMNS)}."
     file = f.file("file", "CSV file", hint=hint, accept=".csv,text/csv")
     upload = f(file, send="Import")
-    return page("Imports", card(upload), card(table(heads, rows, numbers=(2, 3, 4, 5))))
+    return page(
+        "Imports",
+        card(upload, title="Import orders"),
+        LIST.draw(of_query(OrderImport.query())),
+    )
 
 
 def store(request: Request) -> Response:
@@ -47,14 +71,37 @@ def store(request: Request) -> Response:
 
 def show(job: OrderImport) -> Response:
     known = {
-        "Status": tag(job.status), "Lines": job.total_lines, "Done": job.done_lines,
-        "Imported": job.imported, "There already": job.repeated, "Rejected": job.rejected,
+        "Status": tag(job.status), "Sent": moment(job.created_at),
+        "Done": f"{number(job.done_lines)} of {number(job.total_lines)} lines",
+        "Imported": number(job.imported), "There already": number(job.repeated),
+        "Rejected": number(job.rejected), "Finished": moment(job.finished_at),
     }  # fmt: skip
-    errors = job.related("errors").limit(200).get()
-    rows = [(error.line_no, error.reason, error.content) for error in errors]
     return page(
-        f"Import of {job.file_name}",
-        card(h("progress", max=100, value=job.percent), facts(known)),
-        card(table(["Line", "Reason", "Content"], rows), title="Rejected lines") if rows else None,
+        job.file_name,
+        h("p", job.problem, class_="note bad", role="alert") if job.problem else None,
+        card(_progress(job), facts(known)),
+        _rejected(job) if job.rejected else None,
+        within=("Imports", "/imports"),
         refresh=2 if job.status in UNFINISHED else None,
     )
+
+
+def _progress(job: OrderImport):
+    if job.status not in UNFINISHED:
+        return None
+    return h("progress", max=100, value=job.percent, aria_label="How far the import is")
+
+
+def _rejected(job: OrderImport):
+    """The lines as they stand in the file, each with what is wrong with it."""
+    found = job.related("errors").paginate(PER_PAGE)
+    rows = [
+        (number(error.line_no), error.reason, h("span", error.content, class_="code"))
+        for error in found["data"]
+    ]
+    kept = f"Only the first {number(MOST_ERRORS)} are kept." if job.rejected > MOST_ERRORS else None
+    hint = h(
+        "p", "Mend these lines in the file and send it again: what is imported stays as it is."
+    )
+    listing = table(["Line", "What is wrong", "As it stands in the file"], rows)
+    return card(hint, kept, listing, pager(found), title="Rejected lines")

@@ -5,15 +5,48 @@ from __future__ import annotations
 from typing import Any
 
 from app.catalogue import catalogue
+from app.controllers.invoices import by_number_or_customer
 from app.invoices import invoice_for
 from app.models import Customer, Order
 from app.orders import place_order
 from app.orders import ship as ship_order
-from app.pages import button, card, facts, link, money, page, pager, table, tag
-from so import Gate, Request, Response, auth, h, redirect, validate
+from app.pages import (
+    Column,
+    Filter,
+    Listing,
+    button,
+    card,
+    day,
+    facts,
+    like,
+    link,
+    money,
+    number,
+    of_query,
+    page,
+    table,
+    tag,
+)
+from app.pages.trail import trail
+from so import Gate, Markup, Request, Response, auth, h, old, redirect, validate
 from so.web.forms import form
 
 LINES = 5  # lines of the form
+MOST_CHOICES = 2000  # customers in the list to choose from; others are found by searching
+STATES = ("open", "shipped", "imported", "cancelled")
+LIST = Listing(
+    "/orders",
+    (
+        Column("Order", lambda o: link(o.number, f"/orders/{o.id}"), "id"),
+        Column("Date", lambda o: day(o.ordered_on), "ordered_on"),
+        Column("Customer", lambda o: o.customer.name),
+        Column("Status", lambda o: tag(o.status), "status"),
+        Column("Total", lambda o: money(o.total), "total", number=True),
+    ),
+    order="-ordered_on",
+    search="number or customer",
+    filters=(Filter("status", "Status", {"": "All", **{s: s.capitalize() for s in STATES}}),),
+)
 RULES = {
     "customer_id": "required|integer|exists:customers,id",
     "items": "required|array|max:100",
@@ -25,61 +58,96 @@ MESSAGES = {"items.required": "Fill at least one line."}
 NAMES = {"customer_id": "customer", "items.*.product_id": "product", "items.*.quantity": "quantity"}
 
 
-def index(request: Request) -> Response:
-    query = Order.with_("customer").order_by_desc("id")
-    status = request.string("status")
-    if status:
-        query = query.where("status", status)
-    found = query.paginate(25)
-    rows = [
-        (link(o.number, f"/orders/{o.id}"), o.ordered_on, o.customer.name, tag(o.status),
-         money(o.total))
-        for o in found["data"]
-    ]  # fmt: skip
-    new = link("New order", "/orders/create") if Gate.allows("take-orders") else None
-    listing = table(["Order", "Date", "Customer", "Status", "Total"], rows, numbers=(4,))
-    return page("Orders", card(new) if new else None, card(listing, pager(found)))
+def index() -> Response:
+    new = link("New order", "/orders/create", "button") if Gate.allows("take-orders") else None
+    listing = LIST.draw(of_query(Order.with_("customer"), by_number_or_customer))
+    return page("Orders", listing, actions=[new])
 
 
 def show(order: Order) -> Response:
     order.load("customer", "lines.product", "invoice")
     known = {
+        "Status": tag(order.status),
         "Customer": link(order.customer.name, f"/customers/{order.customer_id}"),
-        "Date": order.ordered_on, "Status": tag(order.status), "Total": money(order.total),
+        "Date": day(order.ordered_on),
     }  # fmt: skip
+    if order.invoice is not None:
+        known["Invoice"] = link(order.invoice.number, f"/invoices/{order.invoice.id}")
     rows = [
-        (line.line_no, line.product.name, line.quantity, money(line.unit_price),
-         money(line.line_total))
+        (line.line_no, link(line.product.name, f"/products/{line.product_id}"),
+         number(line.quantity), money(line.unit_price), money(line.line_total))
         for line in order.lines
     ]  # fmt: skip
-    steps = []
-    if order.status == "open" and Gate.allows("ship-orders"):
-        steps.append(button("Ship", f"/orders/{order.id}/ship"))
-    if order.invoice is not None:
-        steps.append(link(f"Invoice {order.invoice.number}", f"/invoices/{order.invoice.id}"))
-    elif Gate.allows("submit-invoices"):
-        steps.append(button("Make the invoice", f"/orders/{order.id}/invoice"))
-    lines = table(["", "Product", "Quantity", "Price", "Sum"], rows, numbers=(2, 3, 4))
+    lines = table(
+        ["Line", "Product", "Quantity", "Price", "Sum"], rows, numbers=(2, 3, 4),
+        foot=["", "Total", "", "", money(order.total)],
+    )  # fmt: skip
     return page(
-        f"Order {order.number}", card(facts(known)), card(lines), h("div", steps, class_="row")
+        f"Order {order.number}",
+        card(facts(known)),
+        card(lines),
+        card(trail(order.activities().limit(40).get(), subject=order), title="What happened"),
+        actions=_steps(order),
+        within=("Orders", "/orders"),
     )
 
 
-def create() -> Response:
-    customers = Customer.order_by("name").limit(500).get()
+def _steps(order: Order) -> list[Markup]:
+    steps = []
+    if order.status == "open" and Gate.allows("ship-orders"):
+        steps.append(button("Ship", f"/orders/{order.id}/ship", tone=""))
+    if order.invoice is None and Gate.allows("submit-invoices"):
+        steps.append(button("Make the invoice", f"/orders/{order.id}/invoice"))
+    return steps
+
+
+def create(request: Request) -> Response:
+    customers, said = _customers(request)
     products = [("", "–"), *((p["id"], f"{p['name']} ({p['stock']})") for p in catalogue())]
-    choices = [(c.id, f"{c.name} ({c.number})") for c in customers]
-    f = form("/orders", rules=RULES)
+    f = form("/orders", rules=RULES, values={"customer_id": request.string("customer_id")})
     lines = f.rows(
         "items",
         lambda row: [
-            row.select("product_id", "Product", products),
+            row.select("product_id", "Product (pieces in stock)", products),
             row.number("quantity", "Quantity"),
         ],
         count=LINES,
     )
-    customer = f.select("customer_id", "Customer", choices)
-    return page("New order", card(f(customer, lines, send="Place order")))
+    customer = f.select("customer_id", "Customer", customers, hint=said)
+    return page(
+        "New order",
+        card(_finder(), f(customer, lines, send="Place order")),
+        within=("Orders", "/orders"),
+    )
+
+
+def _finder() -> Markup:
+    """Narrows the customers to choose from, where the first letters are not enough."""
+    f = form("/orders/create", "GET")
+    search = f.text(
+        "customer", "Find a customer by number, name or city", kind="search", maxlength=100
+    )
+    send = h("div", h("button", "Find", class_="plain"))
+    return f(h("div", search, class_="wide"), send=send, class_="filters", role="search")
+
+
+def _customers(request: Request) -> tuple[list[tuple[int, str]], str | None]:
+    """Whom to choose from, and what to say of those who are left out: none, unless there are many.
+
+    Whoever was chosen already is always among them.
+    """
+    query, text = Customer.order_by("name").order_by("id"), request.string("customer").strip()[:100]
+    if text:
+        query = like("number", "name", "city")(query, text)
+    total, found = query.count(), list(query.limit(MOST_CHOICES).get())
+    kept = old("customer_id") or request.string("customer_id")
+    if str(kept).isdecimal() and len(str(kept)) < 19:
+        here = {customer.id for customer in found}
+        found += [one for one in Customer.where("id", int(kept)).get() if one.id not in here]
+    said = f"{number(total)} fit “{text}”." if text else None
+    if total > MOST_CHOICES:
+        said = f"The first {number(MOST_CHOICES)} of {number(total)}: find the others by searching."
+    return [(c.id, f"{c.name} ({c.number})") for c in found], said
 
 
 def store(request: Request) -> Response:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from app.catalogue import catalogue
+from collections.abc import Mapping
+from typing import Any
+
+from app.catalogue import catalogue, not_for_sale
 from app.models import Product
-from app.pages import card, facts, link, money, page, table, tag
-from so import Activity, Gate, Markup, Request, Response, h, redirect
+from app.pages import (
+    Column,
+    Filter,
+    Listing,
+    card,
+    facts,
+    link,
+    money,
+    number,
+    of_rows,
+    page,
+    tag,
+)
+from app.pages.lists import Asked
+from app.pages.trail import trail
+from so import Gate, Markup, Request, Response, local, redirect
 from so.web.forms import form
 
 RULES = {
@@ -17,74 +34,88 @@ RULES = {
 }
 
 NAMES = {"sku": "SKU", "reorder_level": '"order again at"'}
+STOCK = {"": "For sale", "low": "Low in stock", "off": "Not for sale"}
+LIST = Listing(
+    "/products",
+    (
+        Column("SKU", lambda p: p["sku"], "sku"),
+        Column("Product", lambda p: link(p["name"], f"/products/{p['id']}"), "name"),
+        Column("Category", lambda p: p["category"], "category"),
+        Column("Price", lambda p: money(p["price"]), "price", number=True),
+        Column("Stock", lambda p: number(p["stock"]), "stock", number=True),
+    ),
+    order="name",
+    search="SKU, name or category",
+    filters=(Filter("stock", "Show", STOCK),),
+    per_page=100,
+)
 NEW_RULES = {"sku": "required|string|max:64|unique:products,sku", **RULES}
 
 
-def index(request: Request) -> Response:
-    wanted = request.string("q").strip().lower()
-    found = [p for p in catalogue() if wanted in f"{p['name']} {p['sku']} {p['category']}".lower()]
-    rows = [
-        (p["sku"], link(p["name"], f"/products/{p['id']}"), p["category"], money(p["price"]),
-         p["stock"])
-        for p in found[:200]
-    ]  # fmt: skip
-    search = h(
-        "form",
-        h("input", type="search", name="q", value=wanted or None, placeholder="Search"),
-        h("button", "Search", class_="plain"),
-        class_="row",
+def index() -> Response:
+    new = link("New product", "/products/create", "button")
+    return page(
+        "Products", LIST.draw(_find), actions=[new if Gate.allows("manage-products") else None]
     )
-    new = link("New product", "/products/create") if Gate.allows("manage-products") else None
-    table_ = table(["SKU", "Product", "Category", "Price", "Stock"], rows, numbers=(3, 4))
-    return page("Products", card(search, new), card(table_))
+
+
+def _find(asked: Asked) -> Mapping[str, Any]:
+    """A page of the catalogue, which is in the cache; what is not for sale is not in it."""
+    state = asked.chosen.get("stock")
+    rows = catalogue() if state != "off" else not_for_sale()
+    if state == "low":
+        rows = [p for p in rows if p["stock"] <= p["reorder_level"]]
+    text = asked.text.lower()
+    found = [p for p in rows if text in f"{p['name']} {p['sku']} {p['category']}".lower()]
+    return of_rows(found, asked)
 
 
 def show(product: Product) -> Response:
     state = tag("low" if product.stock <= product.reorder_level else "in stock")
     known = {
         "SKU": product.sku, "Category": product.category, "Price": money(product.price),
-        "Stock": [str(product.stock), " ", state], "Order again at": product.reorder_level,
+        "Stock": [number(product.stock), " ", state],
+        "Order again at": number(product.reorder_level),
         "For sale": "yes" if product.is_active else "no",
     }  # fmt: skip
-    edit_ = link("Edit", f"/products/{product.id}/edit") if Gate.allows("manage-products") else None
-    trail = [
-        (
-            row.created_at.strftime("%Y-%m-%d %H:%M"),
-            row.causer_label,
-            row.description,
-            _changes(row),
-        )
-        for row in product.activities().limit(10).get()
-    ]
-    history = table(["When (UTC)", "Who", "What", "Changes"], trail)
-    return page(product.name, card(facts(known), h("p", edit_)), card(history, title="History"))
-
-
-def _changes(row: Activity) -> str:
-    if row.event == "created":
-        return ""
-    return ", ".join(f"{name}: {old} → {new}" for name, (old, new) in row.changes().items())
+    edit_ = link("Edit", f"/products/{product.id}/edit", "button")
+    rows = product.activities().limit(20).get()
+    return page(
+        product.name,
+        card(facts(known)),
+        card(trail(rows, subject=product), title="What happened"),
+        actions=[edit_ if Gate.allows("manage-products") else None],
+        within=("Products", "/products"),
+    )
 
 
 def create() -> Response:
     blank = Product(stock=0, reorder_level=10)
-    return page("New product", card(_form("/products", blank, "POST", NEW_RULES)))
+    return page(
+        "New product",
+        card(_form("/products", blank, "POST", NEW_RULES)),
+        within=("Products", "/products"),
+    )
 
 
 def store(request: Request) -> Response:
-    given = request.validate(NEW_RULES, attributes=NAMES)
+    given = _typed(request).validate(NEW_RULES, attributes=NAMES)
     product = Product.create(given)
     return redirect(f"/products/{product.id}").with_("note", "The product was created.")
 
 
 def edit(product: Product) -> Response:
     return page(
-        f"Edit {product.name}", card(_form(f"/products/{product.id}", product, "PUT", RULES))
+        f"Edit {product.name}",
+        card(_form(f"/products/{product.id}", product, "PUT", RULES)),
+        within=("Products", "/products"),
     )
 
 
 def update(request: Request, product: Product) -> Response:
-    given = request.validate({**RULES, "lock_version": "nullable|integer"}, attributes=NAMES)
+    given = _typed(request).validate(
+        {**RULES, "lock_version": "nullable|integer"}, attributes=NAMES
+    )
     seen = given.pop("lock_version", None)
     if seen is not None and int(seen) != product.lock_version:
         # Their stock would come back with what was typed into the old form.
@@ -92,6 +123,12 @@ def update(request: Request, product: Product) -> Response:
         return redirect(f"/products/{product.id}/edit").with_("problem", text)
     product.update({**given, "is_active": request.boolean("is_active")})
     return redirect(f"/products/{product.id}").with_("note", "The product was saved.")
+
+
+def _typed(request: Request) -> Request:
+    """The price may be typed as the user writes numbers: 12,50 as well as 12.50."""
+    price = request.input("price")
+    return request.merge({"price": local().plain(price)}) if isinstance(price, str) else request
 
 
 def _form(url: str, product: Product, method: str, rules: dict[str, str]) -> Markup:

@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from app.jobs import GenerateMonthlyReport
 from app.models import Report
-from app.pages import card, facts, link, money, page, table, tag
+from app.pages import (
+    Column,
+    Listing,
+    card,
+    facts,
+    link,
+    moment,
+    money,
+    number,
+    of_query,
+    page,
+    tag,
+)
 from so import Request, Response, abort_unless, auth, dispatch, redirect
 from so.web.forms import form
 
 RULES = {"month": "required|date_format:Y-m|after:1999-12|before:2100-01"}
+
+LIST = Listing(
+    "/reports",
+    (
+        Column("Month", lambda r: link(r.month, f"/reports/{r.month}"), "month"),
+        Column("Status", lambda r: tag(r.status), "status"),
+        Column("Orders", lambda r: number(r.orders), "orders", number=True),
+        Column("Revenue", lambda r: money(r.revenue), "revenue", number=True),
+    ),
+    order="-month",
+)
 
 
 def start(month: str, user_id: int) -> Report:
@@ -20,15 +43,9 @@ def start(month: str, user_id: int) -> Report:
 
 
 def index() -> Response:
-    reports = Report.order_by_desc("month").limit(60).get()
-    rows = [
-        (link(r.month, f"/reports/{r.month}"), tag(r.status), r.orders, money(r.revenue))
-        for r in reports
-    ]
     f = form("/reports", rules=RULES)
     make = f(f.text("month", "Month", kind="month"), send="Generate")
-    listing = table(["Month", "Status", "Orders", "Revenue"], rows, numbers=(2, 3))
-    return page("Reports", card(make), card(listing))
+    return page("Reports", card(make, title="Make a report"), LIST.draw(of_query(Report.query())))
 
 
 def store(request: Request) -> Response:
@@ -38,13 +55,20 @@ def store(request: Request) -> Response:
 
 def show(report: Report) -> Response:
     known = {
-        "Status": tag(report.status),
-        "Orders": report.orders,
-        "Revenue": money(report.revenue),
-    }
-    file = link("Download as CSV", f"/reports/{report.month}/csv") if report.path else None
+        "Status": tag(report.status), "Orders": number(report.orders),
+        "Revenue": money(report.revenue), "Made": moment(report.updated_at),
+    }  # fmt: skip
+    file = (
+        link("Download as CSV", f"/reports/{report.month}/csv", "button") if report.path else None
+    )
     waiting = report.status == "waiting"
-    return page(f"Report {report.month}", card(facts(known), file), refresh=2 if waiting else None)
+    return page(
+        f"Report {report.month}",
+        card(facts(known)),
+        actions=[file],
+        within=("Reports", "/reports"),
+        refresh=2 if waiting else None,
+    )
 
 
 def download(report: Report) -> Response:

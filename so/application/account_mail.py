@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from so.support.agents import device_name
 from so.systems.notifications import MailMessage, Notification
 
 
@@ -84,7 +85,7 @@ class NewDevice(Notification):
     def _lines(self) -> list[str]:
         return [
             f"{self.at}: a login from {self.address or 'an unknown address'}.",
-            f"By: {self.agent or 'an unknown program'}.",
+            f"By: {device_name(self.agent)}.",
             "If it was not you, change your password and end all other sessions.",
         ]
 

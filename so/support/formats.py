@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -143,6 +143,18 @@ class Formats:
         """*value* on the clocks of the zone; one without a zone of its own is UTC."""
         aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value
         return aware.astimezone(zone_named(self.zone))
+
+    def midnight(self, day: str, days_later: int = 0) -> datetime | None:
+        """The moment in UTC at which *day* (2026-01-31) begins in the zone; None for no such day.
+
+        With *days_later* 1 it is the moment at which it ends.
+        """
+        try:
+            found = date.fromisoformat(day) + timedelta(days=days_later)
+            begin = datetime(found.year, found.month, found.day, tzinfo=zone_named(self.zone))
+            return begin.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
     def plain(self, text: str) -> str:
         """What somebody typed, as programs write it: `1.234,50` in German is `1234.50`.

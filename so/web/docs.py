@@ -28,10 +28,11 @@ POLICY = (
 class DocsSite:
     """The actions behind /docs."""
 
-    def __init__(self, guides: Guides, brand: str) -> None:
-        """Show *guides* under the name *brand*."""
+    def __init__(self, guides: Guides, brand: str, application: str = "Home") -> None:
+        """Show *guides* under the name *brand*, with a way back to the *application*."""
         self.guides = guides
         self.brand = brand
+        self.application = application
 
     def index(self, request: Request) -> Response:
         """All guides with their first words."""
@@ -94,7 +95,8 @@ class DocsSite:
     def _page(self, request: Request, page: PageOfDocs) -> Response:
         guides = self._here(request)
         listed = [(guide.slug, guide.title) for guide in guides.all().values()]
-        layout = Layout(self.brand, guides.prefix, listed)
+        home = (self.application, request.script_name() + "/")
+        layout = Layout(self.brand, guides.prefix, home, listed)
         response = Response.html(layout.draw(page)).header("Content-Security-Policy", POLICY)
         return _answer(request, response)
 
@@ -177,8 +179,8 @@ class DocsProvider(ServiceProvider):
 
     def _add_routes(self, routes: Any) -> None:
         settings = self.app.settings(DocsSettings)
-        title = settings.title or f"{self.app.settings(AppSettings).name} guides"
-        site = DocsSite(self.app.make("guides"), str(title))
+        name = self.app.settings(AppSettings).name
+        site = DocsSite(self.app.make("guides"), settings.title or f"{name} guides", name)
         prefix = _prefix(settings)
         with routes.group(prefix=prefix, middleware=list(settings.middleware)):
             routes.get("/", site.index).name("docs.index")

@@ -227,7 +227,8 @@ class Form(Fields):
     def __call__(self, *parts: Any, send: Any = "Save", **more: Any) -> Markup:
         """The whole form with *parts*; *send* is what the button says, or a part of its own."""
         is_get = self.method == "GET"
-        button = h("p", h("button", send)) if isinstance(send, str) and send else send or None
+        is_part = isinstance(send, Markup) or not isinstance(send, str)
+        button = send or None if is_part else send and h("p", h("button", send))
         return h(
             "form",
             None if is_get else csrf_field(),

@@ -24,6 +24,7 @@ a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
 .skip{position:absolute;left:-999px}.skip:focus{left:1rem;top:.5rem;z-index:9;background:var(--back)}
 header{position:sticky;top:0;z-index:5;display:flex;gap:1rem;align-items:center;
 padding:.6rem 1.2rem;background:var(--back);border-bottom:1px solid var(--line)}
+header .home{white-space:nowrap}
 header .brand{font-weight:700;color:var(--ink);white-space:nowrap}
 header form{margin-left:auto;display:flex;flex:0 1 20rem}
 header .to-guides{display:none}
@@ -91,6 +92,7 @@ class Layout:
 
     brand: str
     prefix: str
+    home: tuple[str, str]  # the application's name and where it begins
     guides: list[tuple[str, str]]
 
     def draw(self, page: PageOfDocs) -> str:
@@ -125,6 +127,7 @@ class Layout:
         )
         return h(
             "header",
+            h("a", "← ", self.home[0], href=self.home[1], class_="home"),
             h("a", self.brand, href=self.prefix, class_="brand"),
             h("a", "Guides", href="#guides", class_="to-guides"),
             h("form", field_, action=f"{self.prefix}/search", role="search"),

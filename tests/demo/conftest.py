@@ -16,6 +16,26 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "demo-password"
 
 
+@pytest.fixture(scope="module")
+def year(tmp_path_factory):
+    """The demo after `db:seed`, on SQLite."""
+    folder = tmp_path_factory.mktemp("year")
+    file = {"driver": "sqlite", "database": str(folder / "erp.sqlite")}
+    settings = {
+        "app": {"key": "k" * 40, "env": "testing", "storage": str(folder)},
+        "database": {"default": "main", "connections": {"main": file}},
+        "queue": {"wake_path": str(folder / "queue")},
+        "auth": {"scrypt": {"ln": 4, "r": 1, "p": 1}},
+        "logging": {"default": "null", "channels": {"null": {"driver": "null"}}},
+    }
+    with Application(ROOT, settings) as app:
+        kernel = Kernel(app)
+        app.install_tables()
+        assert kernel.call("migrate --force") == 0, kernel.output()
+        assert kernel.call("db:seed --force") == 0, kernel.output()
+        yield app
+
+
 @pytest.fixture
 def demo(db_config, tmp_path, _sqlite_template, monkeypatch):
     for key in list(os.environ):

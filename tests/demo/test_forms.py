@@ -129,7 +129,7 @@ def test_no_link_of_any_page_leads_out_of_the_prefix(demo, environ):
     for path in (
         "/", "/products", "/products?page=2", "/products/create", "/products/1", "/customers",
         "/customers/1", "/orders", "/orders/1", "/orders/create", "/invoices", "/invoices/1",
-        "/imports", "/reports", "/notifications", "/account", "/audit?page=1", "/queue", "/docs",
-        "/docs/getting-started", "/docs/search?q=queue", "/nowhere",
+        "/imports", "/reports", "/notifications", "/account", "/audit?page=1", "/preferences",
+        "/docs", "/docs/getting-started", "/docs/search?q=queue", "/nowhere",
     ):  # fmt: skip
         follow(path)

@@ -61,6 +61,17 @@ def test_a_moment_is_told_by_the_clocks_of_the_zone():
     assert berlin.moment(MOMENT.replace(tzinfo=None)) == "2026-02-01 00:05"
 
 
+def test_a_day_begins_and_ends_by_the_clocks_of_the_zone():
+    berlin = Formats("en", "Europe/Berlin")
+
+    assert berlin.midnight("2026-03-29") == datetime(2026, 3, 28, 23, tzinfo=UTC)
+    assert berlin.midnight("2026-03-29", 1) == datetime(2026, 3, 29, 22, tzinfo=UTC)
+    for no_day in ("", "2026-02-30", "x", "9999-12-31\0", "2026-1-1"):
+        assert berlin.midnight(no_day) is None
+    assert berlin.midnight("9999-12-31", 1) is None
+    assert berlin.midnight("0001-01-01") is None
+
+
 def test_midnight_and_noon_are_twelve_on_a_clock_of_twelve_hours():
     us = Formats("en-US")
 

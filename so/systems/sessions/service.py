@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from so.errors import ConfigError
 from so.settings.session import SessionSettings
+from so.support.agents import device_name
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.scope import current_scope
@@ -59,6 +60,11 @@ class Device:
     def ip(self) -> str | None:
         """The address it was last used from."""
         return self.ip_address
+
+    @property
+    def name(self) -> str:
+        """What people call it: `Chrome on Windows`."""
+        return device_name(self.user_agent)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
