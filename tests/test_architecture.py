@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "so.support": ("so.errors", "so.support"),
     "so.settings": ("so.errors", "so.support", "so.settings"),
     "so.config": LOW,
-    "so.container": LOW,
+    "so.container": (*LOW, "so.container"),
     "so.db": (*LOW, "so.db"),
     "so.http": (*LOW, "so.http"),
     "so.server": (*LOW, "so.server"),
