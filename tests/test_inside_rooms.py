@@ -28,10 +28,7 @@ TWINS = {
 TABLES = "so.systems.queue.tables"
 MOST_LINES = 600
 LONGER = {
-    "so.container": "one class that compiles one plan; what is beside it stands in its own files",
     "so.systems.sessions.session": "names that an application writes, most of two lines",
-    "so.support.supervisor": "one process that watches others, told in one piece",
-    "so.application.assembly": "the table of all rooms",
 }
 MOST_BASES = 6
 # Classes that are a table of contents: their bases are the chapters, each of which stands alone.
