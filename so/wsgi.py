@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from so.application import Application, set_current
+from so.application.trail import note_settings
 
 _made: list[Application] = []
 _lock = threading.Lock()
@@ -34,4 +35,5 @@ def _make() -> Application:
     app = Application(base)
     set_current(app)
     app.ready()
+    note_settings(app)
     return app

@@ -236,6 +236,11 @@ class Application(Container):
         """
         if "queue" in self._instances:
             self._instances["queue"].send_held()
+        log = self._instances.get("activity")
+        if log is not None and log.unlogged:
+            from so.application.trail import note_silence
+
+            note_silence(self, log)
         for name in ("aside", "caches", "db"):
             room = self._instances.get(name)
             if room is not None:

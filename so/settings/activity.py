@@ -33,8 +33,11 @@ class ActivitySettings(Settings, topic="activity"):
     previous_keys: tuple[str, ...] = listed(
         (), "AUDIT_PREVIOUS_KEYS", "still checked with after a change", secret=True
     )
-    seal_delay_seconds: float = number(
-        0.1, "ACTIVITY_SEAL_DELAY", "seconds from a commit to its seal"
+    seal_delay_seconds: float | None = number(
+        0.1,
+        "ACTIVITY_SEAL_DELAY",
+        "seconds from a commit to its seal; null: left to activity:seal",
+        nothing=None,
     )
     rows_per_seal: int = whole(1000, None, "the most rows that one seal covers", least=1)
     backlog_seconds: int = whole(

@@ -247,13 +247,20 @@ def whole(default: int | None, variable: str | None, meaning: str, *, least: int
     return _setting(default, Told(read, variable, meaning))
 
 
-def number(default: float | None, variable: str | None, meaning: str, *, least: float = 0) -> Any:
-    """A number, whole or not, *least* or above."""
+def number(
+    default: float | None,
+    variable: str | None,
+    meaning: str,
+    *,
+    least: float = 0,
+    nothing: Any = _DEFAULT,
+) -> Any:
+    """A number, whole or not, *least* or above; *nothing* is what None means, if not the default."""
 
     def read(value: Any) -> float:
         return _number(value, least)
 
-    return _setting(default, Told(read, variable, meaning))
+    return _setting(default, Told(read, variable, meaning, nothing))
 
 
 def text(

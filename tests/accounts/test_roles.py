@@ -126,11 +126,25 @@ def test_changes_are_told_and_audited(erp, ada):
     ada.remove_role("clerk")
     ada.remove_role("clerk")  # nothing to tell
     Role.named("buyer").allow("orders.read")
+    Role.named("buyer").demand_two_factor().demand_two_factor()  # told once
 
-    assert [event.user and event.user.id for event in heard] == [ada.id, ada.id, None]
+    assert [event.user and event.user.id for event in heard] == [ada.id, ada.id, None, None]
     assert heard[1].removed == ["clerk"]
     rows = Activity.in_log("auth").for_event("role_changed").order_by("id").get()
-    assert [row.properties["added"] for row in rows] == [["buyer", "clerk"], [], ["orders.read"]]
+    *given, demanded = rows
+    assert [row.properties["added"] for row in given] == [["buyer", "clerk"], [], ["orders.read"]]
+    assert demanded.properties["two_factor"] is True
+
+
+def test_a_change_of_roles_that_is_taken_back_leaves_no_entry(erp, ada):
+    def work() -> None:
+        ada.assign_role("buyer")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        DB.transaction(work)
+
+    assert Activity.for_event("role_changed").count() == 0
 
 
 def test_what_code_defines_decides_for_itself(erp, ada):

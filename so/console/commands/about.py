@@ -18,6 +18,7 @@ import so
 from so.application import homes
 from so.application.dangers import dangers
 from so.application.logins import cipher_of
+from so.application.trail import unverified
 from so.console.command import Command
 from so.errors import CommandError, ConfigError, SixOrbitError
 from so.settings.activity import ActivitySettings
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from so.db.schema import SchemaFault
 
 LARGEST_SKEW = 2.0  # seconds between this clock and the database's
-DAYS_UNVERIFIED = 2  # of a signed trail
 DAYS_LATE = 7  # after which a timer that should have cleaned up has evidently not run
 MANY_FAILED_JOBS = 10_000
 
@@ -232,17 +232,8 @@ class Check(Command):
 
     def _trail(self) -> Iterator[str]:
         """A trail that is signed, and that nobody looks at."""
-        log = self.app.make("activity")
-        if self._incomplete or log.integrity is None:
-            return
-        verified, findings = log.last_verified()
-        if findings:
-            yield f"the last activity:verify had {findings} findings: run `activity:verify --full`"
-        limit = self.app.clock.now() - timedelta(days=DAYS_UNVERIFIED)
-        old = self.app.make("db").table("activity_log").where("created_at", "<", limit)
-        if (verified is None or verified < limit) and old.exists():
-            when = "never" if verified is None else f"last on {verified:%Y-%m-%d}"
-            yield f"the trail was verified {when}: run `activity:verify` by a timer, every night"
+        if not self._incomplete:
+            yield from unverified(self.app)
 
     def _growth(self) -> Iterator[str]:
         """Rows that a timer should have removed long ago, found by an index."""

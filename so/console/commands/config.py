@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
+from so.application.trail import SettingsMasker
 from so.console.command import Command
 from so.errors import CommandError
 from so.support.codec import to_jsonable
-from so.support.masking import Masker
-
-_SECRET = ("password", "passwd", "secret", "api_key", "private_key", "credential", "salt")
-_KEYS = ("key", "previous_keys")
-_PASSWORD_OF_URL = re.compile(r"(://[^:/@\s]*:)[^/@\s]+@")
-
-
-class SettingsMasker(Masker):
-    """Knows the names of settings: a cookie's name is no secret there, a `key` is."""
-
-    def __init__(self) -> None:
-        super().__init__(_SECRET)
-
-    def is_secret(self, name: object) -> bool:
-        """True for passwords, secrets and keys."""
-        return name in _KEYS or super().is_secret(name)
-
-    def text(self, text: str) -> str:
-        """*text* without the password of a URL."""
-        return super().text(_PASSWORD_OF_URL.sub(r"\1***@", text))
 
 
 class ConfigShow(Command):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
+from so.application.trail import note
 from so.console.command import Command
 from so.db import schema
 from so.db.manager import Database
@@ -78,9 +78,19 @@ class _Migrate(Command):
         return int(given)
 
     def report(self, name: str, ms: float) -> None:
-        """Print a file that was applied."""
+        """Print a file that was applied, and note it in the trail."""
+        note(self.app, "migrated", f"Applied the migration {name}", self._what(name))
         if not self.wants_json:
             self.line(f"  {name} {ms:.0f} ms DONE")
+
+    def _what(self, name: str) -> dict[str, str | None]:
+        return {"migration": name, "connection": self.option("connection")}
+
+    def undone(self, name: str, ms: float) -> None:
+        """Print a file that was undone, and note it in the trail."""
+        note(self.app, "migrated", f"Undid the migration {name}", self._what(name))
+        if not self.wants_json:
+            self.line(f"  {name} {ms:.0f} ms UNDONE")
 
     def tell(self, verb: str, names: list[str], nothing: str) -> None:
         """Say what was done, or that there was nothing to do."""
@@ -139,19 +149,9 @@ class MigrateRollback(_Migrate):
 
     def handle(self, database: Database) -> int:
         """Undo and print what was undone."""
-        done = self.migrator(database).roll_back(self.number("step"), undone(self))
+        done = self.migrator(database).roll_back(self.number("step"), self.undone)
         self.tell("Undid", done, "Nothing to roll back")
         return 0
-
-
-def undone(command: Command) -> Callable[[str, float], None]:
-    """A report that prints each file that was undone."""
-
-    def report(name: str, ms: float) -> None:
-        if not command.wants_json:
-            command.line(f"  {name} {ms:.0f} ms UNDONE")
-
-    return report
 
 
 class _Anew(_Migrate):
@@ -189,6 +189,7 @@ class MigrateFresh(_Anew):
         if not self.wants_json:
             self.info(f"Dropped {len(dropped)} table{'s' if len(dropped) != 1 else ''}")
         schema.install(connection)
+        note(self.app, "migrated", "Dropped every table", {"dropped": dropped})
         return self.up(database, {"dropped": dropped})
 
 
@@ -204,7 +205,7 @@ class MigrateReset(_Migrate):
 
     def handle(self, database: Database) -> int:
         """Undo all."""
-        done = self.migrator(database).roll_back(None, undone(self), everything=True)
+        done = self.migrator(database).roll_back(None, self.undone, everything=True)
         self.tell("Undid", done, "Nothing to roll back")
         return 0
 
@@ -222,7 +223,7 @@ class MigrateRefresh(_Anew):
     def handle(self, database: Database) -> int:
         """Undo, apply, seed."""
         steps = self.number("step")
-        done = self.migrator(database).roll_back(steps, undone(self), everything=steps is None)
+        done = self.migrator(database).roll_back(steps, self.undone, everything=steps is None)
         if not self.wants_json:
             self.tell("Undid", done, "Nothing to roll back")
         return self.up(database, {"undone": done})

@@ -112,12 +112,14 @@ class QueueWork(QueueCommand):
 
     def handle(self) -> int:
         """Work until there is a reason to end."""
+        from so.application.trail import note_settings
         from so.systems.worker import work
 
         queue, options = self.named_queue, self._options()
         for fault in options.faults():
             raise CommandError(fault)
         self.load_jobs()
+        note_settings(self.app)
         if self._is_silent_stream():
             return work(queue, options, self._write)
         return work(queue, options)
@@ -503,10 +505,12 @@ class QueueDoctor(QueueCommand):
 
     def handle(self) -> int:
         """Print each fault; 1 if one of them is serious."""
-        from so.systems.queue.care.doctor import Doctor
+        from so.application.trail import unverified
+        from so.systems.queue.care.doctor import Doctor, Finding
 
         self.load_jobs()
         found = Doctor(self.queue, self.settings).examine()
+        found += [Finding("trail", text, is_fatal=False) for text in unverified(self.app)]
         if self.wants_json:
             self.json([finding.to_dict() for finding in found])
         for finding in [] if self.wants_json else found:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from so.application.trail import note_settings
 from so.console.command import Command
 from so.errors import UsageError
 from so.settings.server import ServerSettings
@@ -50,6 +51,7 @@ class Serve(Command):
     def handle(self) -> int:
         """Serve; the exit code of the server."""
         self.app.ready()
+        note_settings(self.app)
         if self.option("simple"):
             return self._serve_simple()
         from so.server import serve

@@ -76,6 +76,7 @@ class Trail:
         """
         self.db = db
         self.enabled = enabled
+        self.unlogged = 0  # changes and entries, while logging is off everywhere
         self.default_log = not_reserved(default_log)
         self.mask = Masker((*SECRET_NAMES, *mask))
         self.clock = clock or Clock()
@@ -101,8 +102,9 @@ class Trail:
         return self.enabled and not is_silent()
 
     def wants(self) -> bool:
-        """Is what happens now to be logged? What a silent block keeps out is counted."""
+        """Is what happens now to be logged? What is not is counted."""
         if not self.enabled:
+            self.unlogged += 1
             return False
         if is_silent():
             note_silenced()

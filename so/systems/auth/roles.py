@@ -192,8 +192,12 @@ class Roles:
     def demand_two_factor(self, role: str, demands: bool = True) -> None:
         """Let users of *role* need a second factor, where the middleware `two_factor` asks."""
         self.id_of(role)
-        sql = "update roles set two_factor = ?, updated_at = ? where name = ?"
-        self._db.connection().update(sql, (int(demands), self._clock.now(), role))
+        sql = "update roles set two_factor = ?, updated_at = ? where name = ? and two_factor <> ?"
+        connection = self._db.connection()
+        with connection.transaction():
+            now, wanted = self._clock.now(), int(demands)
+            if connection.update(sql, (wanted, now, role, wanted)):
+                self.events.fire("role_changed", None, role=role, two_factor=demands)
         self._forget_held()
 
 
