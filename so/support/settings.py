@@ -255,7 +255,7 @@ def number(
     least: float = 0,
     nothing: Any = _DEFAULT,
 ) -> Any:
-    """A number, whole or not, *least* or above; *nothing* is what None means, if not the default."""
+    """A number, *least* or above; *nothing* is what None means, where it is not the default."""
 
     def read(value: Any) -> float:
         return _number(value, least)
