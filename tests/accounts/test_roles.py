@@ -136,17 +136,6 @@ def test_changes_are_told_and_audited(erp, ada):
     assert demanded.properties["two_factor"] is True
 
 
-def test_a_change_of_roles_that_is_taken_back_leaves_no_entry(erp, ada):
-    def work() -> None:
-        ada.assign_role("buyer")
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        DB.transaction(work)
-
-    assert Activity.for_event("role_changed").count() == 0
-
-
 def test_what_code_defines_decides_for_itself(erp, ada):
     Role.named("buyer").allow("orders.*")
     ada.assign_role("buyer")
