@@ -284,7 +284,7 @@ class OffsiteRedirectError(BadRequestException, ValueError):
 
 
 class AuthenticationException(HttpException):
-    """401 for programs, a redirect to `redirect_to` for people."""
+    """401 for programs, a redirect to `redirect_to` for people; None: 401 for them as well."""
 
     default_status = 401
     default_message = "Unauthenticated."
@@ -292,7 +292,7 @@ class AuthenticationException(HttpException):
     def __init__(
         self,
         message: str = "",
-        redirect_to: str = "/login",
+        redirect_to: str | None = "/login",
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message, None, headers)

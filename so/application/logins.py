@@ -283,9 +283,8 @@ def make_accounts(app: App) -> Any:
         signer=app.make("signer"),
         post=AccountPost(app),
         throttle=app.make("login_throttle"),
-        end_sessions=lambda user: app.make("sessions").logout_everywhere(
-            app.make("authentication").key_of(user)
-        ),
+        end_sessions=lambda user: app.make("sessions").logout_everywhere(user),
+        end_others=lambda user: app.make("sessions").logout_others(user),
         rule=lambda: app.make("password_rule"),
         terms=AccountTerms(
             settings.email,

@@ -96,8 +96,9 @@ class Authenticate:
         return next(request)
 
     def _unknown(self, driver: str) -> AuthenticationException:
-        headers = {"WWW-Authenticate": "Bearer"} if driver == TOKEN else None
-        return AuthenticationException(redirect_to=self._doors.login, headers=headers)
+        if driver == TOKEN:  # programs, for whom no page to log in is of use
+            return AuthenticationException("", None, {"WWW-Authenticate": "Bearer"})
+        return AuthenticationException(redirect_to=self._doors.login)
 
 
 class RedirectIfAuthenticated:

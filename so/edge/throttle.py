@@ -36,7 +36,7 @@ class Throttle:
     @staticmethod
     def check_at_boot(make: Make, limit: str = "60", minutes: str = "1") -> None:
         """RouteDefinitionError for the name of a limit that nobody has defined."""
-        if not limit.isdecimal() and make(RateLimiter).limiter(limit) is None:
+        if not _is_number(limit) and make(RateLimiter).limiter(limit) is None:
             raise _unknown(limit)
 
     def handle(
@@ -63,7 +63,7 @@ class Throttle:
     def _limits(self, request: Request, limit: str, minutes: str) -> Iterable[tuple[str, int, int]]:
         """(key, requests, seconds) of each limit that holds for this request."""
         who = _client(request)
-        if limit.isdecimal():
+        if _is_number(limit):
             seconds = _seconds(minutes)
             return [(f"throttle:{limit}:{seconds}:{who}", int(limit), seconds)]
         define = self._limiter.limiter(limit)
@@ -93,6 +93,10 @@ class Throttle:
                 "X-RateLimit-Reset": str(int(self._clock.time()) + wait),
             }
         )
+
+
+def _is_number(limit: str) -> bool:
+    return limit.isascii() and limit.isdecimal()
 
 
 def _unknown(limit: str) -> RouteDefinitionError:

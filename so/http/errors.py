@@ -143,8 +143,8 @@ class ErrorHandler:
             return self._json(request, exc)
         if isinstance(exc, ValidationException):
             return self._back_with_errors(request, exc, id_)
-        if isinstance(exc, AuthenticationException):
-            return _to_login(request, exc)
+        if isinstance(exc, AuthenticationException) and exc.redirect_to is not None:
+            return _to_login(request, exc.redirect_to, exc)
         return self._page(request, exc, id_)
 
     def _custom(self, request: Any, exc: BaseException) -> Any:
@@ -312,13 +312,13 @@ def _path_of(url: str) -> str:
     return parts.path.rstrip("/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _to_login(request: Any, exc: AuthenticationException) -> Response:
+def _to_login(request: Any, page: str, exc: AuthenticationException) -> Response:
     """To the login page, remembering where the person wanted to go."""
     scope = current_scope()
     session = scope.session if scope is not None else None
     if session is not None and request.method() == "GET":
         session.put(INTENDED, str(request.full_url()))
-    return RedirectResponse(chosen(exc.redirect_to)).with_headers(exc.headers)
+    return RedirectResponse(chosen(page)).with_headers(exc.headers)
 
 
 def _call(fn: Renderer, exc: BaseException, request: Any) -> Any:

@@ -67,7 +67,7 @@ class Masker:
         self.exact: frozenset[str] = frozenset()
         self._judged: dict[str, bool] = {}
         self._values: set[str] = set()
-        self._assignment = _assignment_pattern(self.names)
+        self._assignment, self._in_query = _patterns(self.names)
         self.learn(values)
 
     def beside(self, exact: Iterable[str] = ()) -> Masker:
@@ -126,7 +126,10 @@ class Masker:
         if depth > _DEEPEST:
             return "…"
         if isinstance(value, Mapping):
-            return {key: self.mask(item, key, depth + 1) for key, item in value.items()}
+            return {
+                self.text(key) if isinstance(key, str) else key: self.mask(item, key, depth + 1)
+                for key, item in value.items()
+            }
         if isinstance(value, (list, tuple)):
             return [self.mask(item, "", depth + 1) for item in value]
         return value
@@ -141,9 +144,11 @@ class Masker:
         return [self.named(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     def text(self, text: str) -> str:
-        """*text* with learned values and `password = '…'` assignments covered."""
+        """*text* with learned values, `password = '…'` and `?token=…` covered."""
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, MASK)
+        if "=" in text:
+            text = self._in_query.sub(rf"\g<head>{MASK}", text)
         return self._assignment.sub(rf"\g<head>{MASK}\g<tail>", text)
 
     def bindings(self, sql: str, bindings: Iterable[object]) -> list[object]:
@@ -167,10 +172,13 @@ def _leaves(value: object) -> Iterable[object]:
         yield value
 
 
-def _assignment_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+def _patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What a value under a secret name looks like in code, and in the query of an address."""
     words = "|".join(re.escape(name).replace("_", "[-_]?") for name in names) or r"(?!)"
-    return re.compile(
+    assignment = (
         rf"(?P<head>(?<!\w)\w*(?:{words})\w*[\"']?\]?\s*[:=]\s*[rbf]?(?P<quote>[\"']))"
-        r"(?:(?!(?P=quote)).)+(?P<tail>(?P=quote))",
-        re.IGNORECASE,
+        r"(?:(?!(?P=quote)).)+(?P<tail>(?P=quote))"
     )
+    some = r"[\w%.\[\]-]{0,60}"
+    in_query = rf"(?P<head>(?:^|[?&]){some}(?:{words}){some}=)[^&#\s\"'<>]+"
+    return re.compile(assignment, re.IGNORECASE), re.compile(in_query, re.IGNORECASE)

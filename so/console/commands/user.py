@@ -203,12 +203,11 @@ class UserRole(_OfUser):
     def handle(self, roles: Roles) -> int:
         """Give, take or show."""
         user, names = self.user(), [str(name) for name in self.argument("role") or []]
-        has = set(roles.held(user).roles)
         if names and self.option("remove"):
-            roles.set(user, has - set(names))
+            roles.change(user, take=names)
         elif names:
             wanted = names if self.option("create") else [_role(roles, name) for name in names]
-            roles.set(user, has | set(wanted))
+            roles.change(user, give=wanted)
         self.line(", ".join(roles.held(user).roles) or "no roles")
         return 0
 

@@ -7,7 +7,7 @@ serialising in the modules of those names. Here is what a model class may set, a
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from so.db.model import eager
@@ -70,6 +70,7 @@ class Model(Serialising, metaclass=ModelMeta):
     # --- hooks of other rooms
 
     _reads_are_told: ClassVar[bool] = False
+    _pairs_are_told: ClassVar[bool] = False
 
     @classmethod
     def _were_read(cls, models: Any) -> None:
@@ -79,16 +80,24 @@ class Model(Serialising, metaclass=ModelMeta):
     def _bulk(cls, query: Any, kind: str, values: Any, perform: Callable[..., R]) -> R:
         """Every write through a query of this class passes here; must call *perform*.
 
-        kind: insert, insert_or_ignore, insert_using, upsert, update, increment, decrement,
-        delete, force_delete, restore or truncate. *values*: what was given. `perform()` writes
-        by *query*, `perform(other)` by another query of this class.
+        kind: insert, insert_or_ignore, insert_or_ignore_returning, insert_using, upsert, update,
+        increment, decrement, delete, force_delete, restore or truncate. *values*: what was given.
+        `perform()` writes by *query*, `perform(other)` by another query of this class.
         """
         return perform()
 
     def _pivot_changed(
-        self, relation: str, attached: list[Any], detached: list[Any], updated: list[Any]
+        self,
+        relation: str,
+        attached: list[Any],
+        detached: list[Any],
+        updated: list[Any],
+        before: Mapping[Any, Mapping[str, Any]],
     ) -> None:
-        """Called inside the transaction that changed pairs of a belongs_to_many of this model."""
+        """Called inside the transaction that changed pairs of a belongs_to_many of this model.
+
+        *before*: pairs as they were, by related key; those updated only where `_pairs_are_told`.
+        """
 
     @classmethod
     def resolve_route_binding(cls, value: str, field: str | None = None) -> Self | None:

@@ -6,7 +6,7 @@ the pivot table; a synchronisation is one transaction. `_pivot_changed` tells th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Self
 
@@ -145,18 +145,18 @@ class BelongsToMany(Relation):
     def attach(self, ids: Any, attributes: Mapping[str, Any] | None = None) -> None:
         """Add pairs: a key or model, several, or `{key: {pivot column: value}}`."""
         pairs = {key: {**(attributes or {}), **extra} for key, extra in self._pairs(ids).items()}
-        self._changing(lambda: self._attach(pairs))
+        self._changing(lambda before: self._attach(pairs))
 
     def detach(self, ids: Any = None) -> int:
         """Remove pairs, all of them without *ids*; how many went."""
         keys = None if ids is None else list(self._pairs(ids))
-        changed = self._changing(lambda: self._detach(keys))
+        changed = self._changing(lambda before: self._detach(keys, before))
         return len(changed["detached"])
 
     def sync(self, ids: Any, detaching: bool = True) -> dict[str, list[Any]]:
         """Make the pairs exactly these; `{"attached": […], "detached": […], "updated": […]}`."""
         wanted = self._pairs(ids)
-        return self._changing(lambda: self._sync(wanted, detaching))
+        return self._changing(lambda before: self._sync(wanted, detaching, before))
 
     def sync_without_detaching(self, ids: Any) -> dict[str, list[Any]]:
         """Add the pairs that are missing, change those given with values, and remove none."""
@@ -165,12 +165,12 @@ class BelongsToMany(Relation):
     def toggle(self, ids: Any) -> dict[str, list[Any]]:
         """Add the pairs that are missing, remove those that are there."""
         wanted = self._pairs(ids)
-        return self._changing(lambda: self._toggle(wanted))
+        return self._changing(lambda before: self._toggle(wanted, before))
 
     def update_existing_pivot(self, id: Any, attributes: Mapping[str, Any]) -> int:
         """Change the pivot columns of one pair; how many rows matched."""
         (key,) = self._pairs([id])
-        changed = self._changing(lambda: self._update_pair(key, dict(attributes)))
+        changed = self._changing(lambda before: self._update_pair(key, dict(attributes), before))
         return len(changed["updated"])
 
     def save(self, model: Any, pivot: Mapping[str, Any] | None = None) -> Any:
@@ -228,16 +228,19 @@ class BelongsToMany(Relation):
             getattr(query, method)(*arguments)
         return query
 
-    def _changing(self, work: Any) -> dict[str, list[Any]]:
-        """Run *work* in a transaction and tell the parent what it attached, detached, updated."""
+    def _changing(self, work: Callable[[dict[Any, Row]], Any]) -> dict[str, list[Any]]:
+        """Run *work* in a transaction and tell the parent what it attached, detached, updated.
+
+        *work* is given a dict for the pairs as they were, those that it changes or removes.
+        """
         with self.runner.transaction():
+            before: dict[Any, Row] = {}
             changed: dict[str, list[Any]] = {"attached": [], "detached": [], "updated": []}
-            changed.update(work())
+            changed.update(work(before))
             self.parent.unset_relation(self.name)
             if any(changed.values()):
-                self.parent._pivot_changed(
-                    self.name, changed["attached"], changed["detached"], changed["updated"]
-                )
+                kinds = (changed["attached"], changed["detached"], changed["updated"])
+                self.parent._pivot_changed(self.name, *kinds, before)
         return changed
 
     def _attach(self, pairs: Mapping[Any, Extra]) -> dict[str, list[Any]]:
@@ -256,20 +259,25 @@ class BelongsToMany(Relation):
             Query(self.runner, self.grammar, self.pivot).insert(some)
         return {"attached": list(pairs)}
 
-    def _detach(self, keys: list[Any] | None) -> dict[str, list[Any]]:
+    def _detach(self, keys: list[Any] | None, before: dict[Any, Row]) -> dict[str, list[Any]]:
         query = self.pivot_query()
         if keys is not None:
             query.where_in(self.related_pivot_key, keys)
-        gone = [self._key(key) for key in query.pluck(self.related_pivot_key)]
+        rows = query.get()
+        gone = [self._key(row[self.related_pivot_key]) for row in rows]
+        before.update(zip(gone, rows, strict=True))
         if gone:
             query.delete()
         return {"detached": gone}
 
-    def _sync(self, wanted: Mapping[Any, Extra], detaching: bool) -> dict[str, list[Any]]:
+    def _sync(
+        self, wanted: Mapping[Any, Extra], detaching: bool, before: dict[Any, Row]
+    ) -> dict[str, list[Any]]:
         present = self._present()
+        before.update(present)
         gone = [key for key in present if key not in wanted] if detaching else []
         if gone:
-            self._detach(gone)
+            self._detach(gone, before)
         changed = [
             key
             for key, extra in wanted.items()
@@ -280,11 +288,11 @@ class BelongsToMany(Relation):
             self._attach(new)
         return {"attached": list(new), "detached": gone, "updated": changed}
 
-    def _toggle(self, wanted: Mapping[Any, Extra]) -> dict[str, list[Any]]:
+    def _toggle(self, wanted: Mapping[Any, Extra], before: dict[Any, Row]) -> dict[str, list[Any]]:
         present = self._present()
         gone = [key for key in wanted if key in present]
         if gone:
-            self._detach(gone)
+            self._detach(gone, before)
         new = {key: extra for key, extra in wanted.items() if key not in present}
         if new:
             self._attach(new)
@@ -293,7 +301,10 @@ class BelongsToMany(Relation):
     def _present(self) -> dict[Any, Row]:
         return {self._key(row[self.related_pivot_key]): row for row in self.pivot_query().get()}
 
-    def _update_pair(self, key: Any, extra: Extra) -> dict[str, list[Any]]:
+    def _update_pair(self, key: Any, extra: Extra, before: dict[Any, Row]) -> dict[str, list[Any]]:
+        if self.parent._pairs_are_told:
+            pairs = self.pivot_query().where(self.related_pivot_key, "=", bindable(key))
+            before.update((key, row) for row in pairs.lock_for_update().get())
         return {"updated": [key] if self._write_pair(key, extra) else []}
 
     def _write_pair(self, key: Any, extra: Extra) -> int:

@@ -16,12 +16,15 @@ from so.errors import IntegrityError
 from so.support.parts import parts
 from so.systems.activity import framing, stored
 from so.systems.activity.keys import ROW, KeyRing
+from so.systems.activity.rows import AUDIT
 from so.systems.activity.stored import Stored, log_table, marks
 
 if TYPE_CHECKING:
     from so.systems.activity.integrity import Integrity
     from so.systems.activity.trail import Trail
 
+TRUSTED = ("verified", "pruned", "erased", "held", "released")
+"""Entries of the log `audit` that other commands go by."""
 _OPEN = "(seal_no is null or seal_no = 0)"
 _MOST_NAMED = 10
 
@@ -71,6 +74,11 @@ def _those(connection: Connection, ring: KeyRing, ids: Sequence[int]) -> int:
         missing = ", ".join(str(id) for id in ids if id not in have)
         raise IntegrityError(f"rows {missing} are not there, or are sealed: nothing was adopted")
     for row in found:
+        if row.value("log_name") == AUDIT and row.value("event") in TRUSTED:
+            raise IntegrityError(
+                f"row {row.id} says it is a certificate ({row.value('event')}), which only its own "
+                "signature can say: look where it came from, and delete it. Nothing was adopted"
+            )
         if row.row_mac is not None and row.key_id not in ring.retired:
             raise IntegrityError(
                 f"row {row.id} is signed: it needs no adoption, or it is evidence; run "

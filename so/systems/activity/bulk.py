@@ -98,7 +98,8 @@ class Bulk:
 
     def _keys(self) -> list[Any]:
         """The keys of the rows that the caller's query finds, which it locks."""
-        query = self._query._plain()
+        # An update or delete looks at no union either.
+        query = self._query._plain().clone_without(("unions", "union_orders", "union_limit"))
         column = query.qualify(self._key)
         found = query.select(column).lock_for_update().get()
         return list(dict.fromkeys(row[self._key] for row in found))
@@ -318,6 +319,18 @@ class Returning:
         if len(self._rows) >= ROWS_AT_ONCE:
             self.flush()
         return len(rows)
+
+    def transaction(self, work: Callable[[], Any] | None = None) -> Any:
+        """Run *work* in a transaction; rows that it takes back are not told of."""
+        if work is None:  # a block, whose end is the end of all
+            return self._connection.transaction()
+        self.flush()
+        try:
+            done = self._connection.transaction(work)
+        except BaseException:
+            self._rows = []
+            raise
+        return done
 
     def _take(self, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         self._rows += [dict(zip(names, row, strict=True)) for row in rows]

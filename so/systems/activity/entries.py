@@ -50,20 +50,10 @@ class Entries:
         subject = (tracked.alias, None if key is None else str(key), name)
         self.made.append(self._log.entry_of(self._common, description, subject, properties))
 
-    def pairs(self, model: Any, relation: str, kinds: Mapping[str, list[Any]]) -> dict[str, Any]:
-        """The further columns of the pairs that are there now, by related key; {} without any."""
-        keys = [*kinds["attached"], *kinds["updated"]]
-        if not keys:
-            return {}
-        found = model.related(relation)
-        own = (found.foreign_key, found.related_pivot_key)
-        told = {}
-        for row in found.pivot_query().where_in(found.related_pivot_key, keys).use_write().get():
-            more = {name: value for name, value in row.items() if value is not None}
-            more = {name: value for name, value in more.items() if name not in own}
-            if more:
-                told[str(row[found.related_pivot_key])] = self._tracked.mask.named(more)
-        return {"pivot": told} if told else {}
+    @property
+    def mask(self) -> Masker:
+        """What keeps the secrets of the class out."""
+        return self._tracked.mask
 
     def _secrets(self, *sources: Mapping[str, Any]) -> Masker:
         return learned(self._tracked.mask, *sources)

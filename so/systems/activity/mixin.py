@@ -13,6 +13,7 @@ from so.systems.activity.bulk import Bulk
 from so.systems.activity.context import is_unaudited
 from so.systems.activity.entries import Entries, as_stored
 from so.systems.activity.model import Activity, audited
+from so.systems.activity.pairs import Pairs
 
 if TYPE_CHECKING:
     from so.systems.activity.timeline import Version
@@ -40,6 +41,7 @@ class LogsActivity:
 
     _writes_in_transaction = True
     _reads_are_told: ClassVar[bool] = False
+    _pairs_are_told: ClassVar[bool] = True
 
     # --- what an application may override ---
 
@@ -126,29 +128,34 @@ class LogsActivity:
             log.failed(f"{event} of {model!r}", error)
 
     def _pivot_changed(
-        self, relation: str, attached: list[Any], detached: list[Any], updated: list[Any]
+        self,
+        relation: str,
+        attached: list[Any],
+        detached: list[Any],
+        updated: list[Any],
+        before: Mapping[Any, Mapping[str, Any]],
     ) -> None:
-        super()._pivot_changed(relation, attached, detached, updated)  # type: ignore[misc]
+        super()._pivot_changed(relation, attached, detached, updated, before)  # type: ignore[misc]
         if is_unaudited():
             return
         log: Trail = current("activity")
-        kinds = {"attached": attached, "detached": detached, "updated": updated}
-        given = [kind for kind, keys in kinds.items() if keys]
-        event = given[0] if len(given) == 1 else "synced"
-        if not {event, "updated"} & {*self.log_events} or not log.wants():
-            return
         model: Any = self
         try:
-            rows = Entries(type(self), log, event)
-            rows.note(model, {"relation": relation, **kinds, **rows.pairs(model, relation, kinds)})
+            change = Pairs(model, relation, attached, detached, updated, before)
+            if change.event is None or not {change.event, "updated"} & {*self.log_events}:
+                return
+            if not log.wants():
+                return
+            rows = Entries(type(self), log, change.event)
+            rows.note(model, change.properties(rows.mask))
             log.write_safely(model._connection(), rows.made)
         except Exception as error:
-            log.failed(f"{event} of {model!r}", error)
+            log.failed(f"{relation} of {model!r}", error)
 
     @classmethod
     def _bulk(cls, query: Any, kind: str, values: Any, perform: Callable[..., R]) -> R:
         log: Trail = current("activity")
-        if is_unaudited() or not log.wants():
+        if is_unaudited() or query.runner.is_pretending or not log.wants():
             return perform()
         if kind == "truncate" and query.runner.dialect.name == "mysql":
             return Bulk(cls, log, query).run(kind, values, perform)  # it commits by itself

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from so.db.model import Model, eager, relation
 from so.db.relations.belongs_to import BelongsTo, MorphTo
 from so.errors import ActivityError, RelationError
 from so.support.naming import ClassNames
+from so.systems.activity.rows import not_reserved
+
+R = TypeVar("R")
 
 audited = ClassNames(
     ActivityError,
@@ -27,6 +30,25 @@ class Activity(Model):
     type_alias = "activity"
     guarded: list[str] = []
     casts = {"properties": "json", "context": "json"}
+
+    # --- the log `audit` is the trail's own
+
+    def _insert_row(self) -> None:
+        not_reserved(self._attributes.get("log_name"))
+        super()._insert_row()
+
+    def _update_row(self, dirty: dict[str, Any], written: str) -> bool:
+        not_reserved(dirty.get("log_name"))
+        return super()._update_row(dirty, written)
+
+    @classmethod
+    def _bulk(cls, query: Any, kind: str, values: Any, perform: Callable[..., R]) -> R:
+        for row in [values] if isinstance(values, Mapping) else values or ():
+            if isinstance(row, Mapping):
+                not_reserved(row.get("log_name", row.get("activity_log.log_name")))
+        return perform()
+
+    # --- what it says
 
     def get_properties_attribute(self, value: Any) -> dict[str, Any]:
         """Always a dict."""

@@ -85,8 +85,14 @@ class PendingActivity:
         try:
             return self._written(description)
         except Exception as error:
-            log.failed(f"entry {description[:80]!r}", error)
+            log.failed(f"entry {self._told_safely(description)!r}", error)
         return None
+
+    def _told_safely(self, description: str) -> str:
+        try:
+            return learned(self._log.mask, self._properties).text(str(description))[:80]
+        except Exception:  # what could not be logged may be what cannot even be read
+            return "(unreadable)"
 
     def _written(self, description: str) -> Activity:
         log = self._log
@@ -119,21 +125,22 @@ class PendingActivity:
             value = sources[match.group(1)]
             for part in match.group(2).split("."):
                 value = _step(value, part, mask)
-            return match.group(0) if value is None else str(value)
+            return match.group(0) if value is None else str(mask.named(value))
 
         return _PLACEHOLDER.sub(fill, description)
 
 
 def _mask_texts(row: dict[str, Any], secrets: Masker) -> None:
     """The last thing before it is written: no text of the row holds what stands under a mask."""
-    for column in ("description", "subject_label", "causer_label"):
+    for column in ("description", "event", "subject_label", "causer_label"):
         if isinstance(row[column], str):
             row[column] = secrets.text(row[column])
-    if isinstance(row["properties"], str):
-        values = json.loads(row["properties"])
+    for column in ("properties", "context"):
+        given = row[column]
+        values = json.loads(given) if isinstance(given, str) else given
         masked = secrets.mask(values)
-        if masked != values:
-            row["properties"] = written(masked)
+        if masked != given and (masked != values or values is given):
+            row[column] = written(masked)
 
 
 def _hidden(model: Any, log: Trail) -> dict[str, Any]:
@@ -146,7 +153,8 @@ def _hidden(model: Any, log: Trail) -> dict[str, Any]:
 
 def _step(value: Any, part: str, mask: Masker) -> Any:
     if isinstance(value, Mapping):
-        return value.get(part)
+        found = value.get(part)
+        return MASK if found is not None and mask.is_secret(part) else found
     if value is None or isinstance(value, str) or part in concealed(type(value)):
         return None
     if mask.is_secret(part):

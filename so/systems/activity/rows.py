@@ -77,7 +77,7 @@ def _moment(value: Any, zone_name: str) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def not_reserved(log_name: str) -> str:
+def not_reserved(log_name: Any) -> Any:
     """*log_name*, unless it is the trail's own log, or what a database may take for that."""
     plain = unicodedata.normalize("NFKD", str(log_name)).encode("ascii", "ignore").decode()
     if plain.strip().lower() == AUDIT:

@@ -15,12 +15,13 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from so.db.casts import OwnCast
 from so.errors import ActivityError
 from so.support.current import current
 from so.support.masking import MASK
 from so.systems.activity.model import Activity
 from so.systems.activity.rows import ERASED
-from so.systems.activity.tracking import Tracking, tracking
+from so.systems.activity.tracking import Tracking, is_read, tracking
 
 EVENTS = ("created", "updated", "deleted", "restored", "force_deleted")
 ENDS = ("deleted", "force_deleted")
@@ -47,6 +48,8 @@ class ModelHistory:
     """The trail of one model, read once: every question is answered from it."""
 
     def __init__(self, model: Any) -> None:
+        if model.get_key() is None:
+            raise ActivityError(f"{model!r} has no trail: it was never saved, or read without key")
         self.model = model
         self._tracked: Tracking = tracking(type(model), current("activity").mask)
         self._rows = [
@@ -63,14 +66,14 @@ class ModelHistory:
     def samples(self) -> dict[str, Any]:
         """For each column a value of the type that the database gives for it."""
         found = dict(self.live or {})
-        connection, casts = self.model._connection(), self.model._plan.casts
+        connection = self.model._connection()
         if connection.dialect.name == "mysql":
             sql = (
                 "select column_name, data_type from information_schema.columns "
                 "where table_schema = database() and table_name = ?"
             )
             for name, kind in connection.select_tuples(sql, [connection.prefix + self.model.table]):
-                if found.get(name) is None and name not in casts:
+                if found.get(name) is None:
                     found[name] = _SAMPLES.get(str(kind))
         return found
 
@@ -249,7 +252,7 @@ def revert_to(model: Any, which: Any) -> bool:
     live = history._told_live() or history.live
     for name, value in version.attributes.items():
         if _is_column(model, name, version) and live.get(name, _NOWHERE) != value:
-            model.set_attribute(name, _like(samples.get(name), value))
+            _assign(model, name, value, samples.get(name))
     return bool(model.save())
 
 
@@ -271,8 +274,18 @@ def _as_model(model: Any, values: Mapping[str, Any], samples: Mapping[str, Any])
     old = type(model)()
     for name, value in values.items():
         if value not in (MASK, ERASED) and "." not in name:
-            old.set_attribute(name, _like(samples.get(name), value))
+            _assign(old, name, value, samples.get(name))
     return old
+
+
+def _assign(model: Any, name: str, value: Any, sample: Any) -> None:
+    cast = model._plan.casts.get(name)
+    if isinstance(cast, OwnCast) and is_read(cast, model, name, value):
+        model.set_attribute(name, value)
+    elif isinstance(cast, OwnCast):
+        model.set_raw_attributes({**model._attributes, name: _like(sample, value)})
+    else:
+        model.set_attribute(name, _like(sample, value))
 
 
 def _is_same(live: Any, value: Any) -> bool:
@@ -289,6 +302,8 @@ def _like(live: Any, value: Any) -> Any:
     """*value*, which went through JSON, as the type that the column has today."""
     if isinstance(value, dict) and set(value) == {"$b64"}:
         return base64.b64decode(value["$b64"])
+    if isinstance(live, datetime) and type(value) in (int, float):  # a timestamp, by its cast
+        return datetime.fromtimestamp(value, UTC)
     if isinstance(value, str):
         for kind, read in _READ.items():
             if type(live) is kind:

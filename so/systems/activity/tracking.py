@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from so.db.casts import Cast, OwnCast
 from so.errors import ActivityError
 from so.support.masking import MASK, Masker
 from so.systems.activity.rows import LABELS, concealed, written
@@ -117,7 +118,7 @@ class Tracking:
             return MASK
         if treatment == _CAST:
             try:
-                value = self.plan.casts[name].get(model, name, value, values)
+                value = read(self.plan.casts[name], model, name, value, values)
             except (TypeError, ValueError, ArithmeticError, LookupError) as error:
                 raise ActivityError(
                     f"{self._name}.{name} holds {value!r}, which its cast cannot read: mend the "
@@ -157,6 +158,31 @@ class Tracking:
                 related = MASK
                 break
         plain[name] = related
+
+
+def read(cast: Cast, model: Any, name: str, value: Any, values: Mapping[str, Any]) -> Any:
+    """The stored *value* as the trail tells it: as the cast gives it, where that comes back.
+
+    Of an application's own cast only what JSON holds, and what `set` makes the same of again.
+    """
+    found = cast.get(model, name, value, values)
+    if not isinstance(cast, OwnCast):
+        return found
+    try:
+        again = cast.set(model, name, json.loads(written(found)), values)
+    except Exception:  # whatever the application's class raises
+        return value
+    return found if cast.same(again, value) else value
+
+
+def is_read(cast: OwnCast, model: Any, name: str, value: Any) -> bool:
+    """Is *value*, out of the trail, what `read` made of a stored one? Else it is the stored one."""
+    held = model._attributes
+    try:
+        found = cast.get(model, name, cast.set(model, name, value, held), held)
+        return bool(json.loads(written(found)) == value)
+    except Exception:  # whatever the application's class raises
+        return False
 
 
 def _drop_equal(attributes: dict[str, Any], old: dict[str, Any]) -> None:

@@ -265,7 +265,7 @@ class Verifier:
     def _members(
         self, seal: Seal, members: Sequence[Stored | Tombstone], erased: Mapping[int, Erasure]
     ) -> None:
-        if any((seal.pruned_at, seal.prune_uid, seal.prune_mac)):
+        if any(value is not None for value in (seal.pruned_at, seal.prune_uid, seal.prune_mac)):
             self._pruned(seal, members)
             return
         before = self.report.fault_count
@@ -431,7 +431,7 @@ class Verifier:
                 self.report.fault(kind, text, seal=no)
 
     def _put_back(self) -> None:
-        """Erased rows whose content, salt and all, is there again, as from a backup."""
+        """Erased rows whose content is there again, as from a backup; erasures of no row."""
         erased = stored.table(self._connection, "activity_erasures")
         found = self._connection.select_tuples(
             f"select min(r.id), count(*) from {erased} e "  # noqa: S608  # names
@@ -442,6 +442,14 @@ class Verifier:
         if found[1]:
             text = f"{found[1]} erased rows have their values again, the first is row {found[0]}"
             self.report.fault(stored.RESTORED, text, row=found[0])
+        found = self._connection.select_tuples(
+            f"select min(e.activity_id), count(*) from {erased} e "  # noqa: S608  # names
+            f"left join {log_table(self._connection)} r on r.id = e.activity_id where r.id is null",
+            use_read=False,
+        )[0]
+        if found[1]:
+            text = f"{found[1]} erasures are of rows which there are not, the first of {found[0]}"
+            self.report.fault(stored.INSERTED, text, row=found[0])
 
 
 def _int(value: Any) -> int:

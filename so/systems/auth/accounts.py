@@ -33,9 +33,9 @@ from so.support.ids import token as new_secret
 from so.support.scope import current_scope
 from so.systems.auth.authentication import Authentication
 from so.systems.auth.events import AuthEvents
-from so.systems.auth.security import SecurityRows
+from so.systems.auth.security import SecurityRows, end_of
 from so.systems.auth.throttle import LoginThrottle, account_of
-from so.systems.auth.users import type_of
+from so.systems.auth.users import checked_address, type_of
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
@@ -87,13 +87,16 @@ class Accounts:
         post: Post,
         throttle: LoginThrottle,
         end_sessions: Callable[[Any], int],
+        end_others: Callable[[Any], int],
         rule: Callable[[], Any],
         terms: AccountTerms | None = None,
     ) -> None:
-        """*end_sessions(user)* logs out everywhere; *rule()* is what a new password must be."""
+        """*end_sessions(user)* logs out everywhere, *end_others(user)* everywhere but here;
+        *rule()* is what a new password must be.
+        """
         self._db, self._auth, self._security = db, authentication, security
         self._signer, self._post, self._throttle = signer, post, throttle
-        self._end_sessions, self._rule = end_sessions, rule
+        self._end_sessions, self._end_others, self._rule = end_sessions, end_others, rule
         self.terms = terms or AccountTerms()
 
     @property
@@ -115,10 +118,7 @@ class Accounts:
         """
         begun = time.monotonic()
         user = self.find(email)
-        name = {"email": email} if user is None else {"user": self._auth.key_of(user)}
-        scope = current_scope()
-        request = None if scope is None else scope.request
-        self._throttle.asked("reset", account_of(name), None if request is None else request.ip())
+        self._asked("reset", {"email": email} if user is None else self._name(user))
         try:
             if user is not None and self._auth.is_admitted(user):
                 self._post.reset(user, self.reset_token(user))
@@ -126,6 +126,14 @@ class Accounts:
             # What went wrong for a known address must not show: it is in the log.
             logger.exception("a link for a new password could not be sent")
         time.sleep(max(0.0, SAME_SECONDS - (time.monotonic() - begun)))
+
+    def _asked(self, what: str, name: Mapping[str, object]) -> None:
+        scope = current_scope()
+        request = None if scope is None else scope.request
+        self._throttle.asked(what, account_of(name), None if request is None else request.ip())
+
+    def _name(self, user: Any) -> dict[str, str]:
+        return {"user": self._auth.key_of(user)}
 
     def reset_token(self, user: Any) -> str:
         """The secret by which *user* may set a new password once; any earlier one is worthless."""
@@ -206,6 +214,7 @@ class Accounts:
         self.check_password(user, password)
         if not self._replace(user, self._auth.hasher.make(password)):
             raise AuthError("the password was changed by somebody else just now: try again")
+        self._end_others(user)
         self.events.fire("password_changed", user)
 
     def _replace(self, user: Any, hashed: str) -> bool:
@@ -263,13 +272,23 @@ class Accounts:
         return bool(address) and row.verified_email == address
 
     def send_verification(self, user: Any) -> None:
-        """Send the link that confirms the address of *user*."""
+        """Send the link that confirms the address of *user*.
+
+        Raises LockoutException (429) where it is asked for too often.
+        """
         address = self._address(user)
         if address and not self.has_verified(user):
+            self._asked("verify", self._name(user))
             self._post.verify(user, address, self.verify_token(user))
 
     def change_email(self, user: Any, address: str) -> None:
-        """Let *address* be that of *user* once it is confirmed; until then nothing changes."""
+        """Let *address* be that of *user* once it is confirmed; until then nothing changes.
+
+        ValidationException for what is no address, LockoutException (429) where it is asked for
+        too often.
+        """
+        address = checked_address(address)
+        self._asked("verify", self._name(user))
         other = self.find(address)
         if other is not None and self._auth.key_of(other) != self._auth.key_of(user):
             # Whose it is already is told to nobody; the link would not work.
@@ -284,6 +303,8 @@ class Accounts:
             "user": self._auth.key_of(user),
             "from": present,
             "to": address or present,
+            # Whoever takes his account back by a new password ends what a thief has asked for.
+            "mark": self._auth.password_mark(user) if address else None,
             "until": int(self._auth.clock.time() + self.terms.verify_minutes * 60),
         }
         return self._signer.sign(_packed(content), VERIFY)
@@ -303,6 +324,8 @@ class Accounts:
         if self._address(owner) != content["from"]:
             raise _bad_link()
         if content["to"] != content["from"]:
+            if not self._auth.mark_fits(owner, content.get("mark")):
+                raise _bad_link()
             self._move(owner, content["from"], content["to"])
         self._mark_verified(owner, content["to"])
         return owner
@@ -346,9 +369,14 @@ class Accounts:
     def lock(
         self, user: Any, reason: str | None = None, until: datetime | timedelta | None = None
     ) -> None:
-        """Keep *user* out, at once and everywhere, until that moment or until `unlock()`."""
+        """Keep *user* out, at once and everywhere, until that moment or until `unlock()`.
+
+        AuthError for a moment that is over, TypeError for what is none.
+        """
         now = self._auth.clock.now()
-        ends = now + until if isinstance(until, timedelta) else until
+        ends = end_of(now, until, "the end of a lock")
+        if ends is not None and ends <= now:
+            raise AuthError(f"a lock cannot end at {ends}, which is over")
         self._security.write(
             self._auth.key_of(user), locked_at=now, locked_until=ends, lock_reason=reason
         )
@@ -377,18 +405,32 @@ class Accounts:
     def register(self, values: Mapping[str, Any], password: str | None = None) -> Any:
         """A new user with *values* and *password* → the user; without one he can ask for a link.
 
-        ValidationException for a password that will not do, and for an address that is taken.
+        Of *values* only what may be mass-assigned is taken, so a form may be handed on.
+        ValidationException for a password that will not do, and for an address that is none or is
+        taken.
         """
-        email, users = values.get(self.terms.email), self._auth.users
-        if email and self.find(email) is not None:
-            raise ValidationException({self.terms.email: "This address is taken already."})
-        user = users.made(values)
+        users = self._auth.users
+        email = checked_address(values.get(self.terms.email))
+        rest = {
+            key: one for key, one in values.items() if key not in (self.terms.email, users.column)
+        }
+        user = users.made(rest).force_fill({self.terms.email: email})
+        if self.find(email) is not None:
+            raise self._taken()
         if password is not None:
             self.check_password(user, password)
         hashed = "" if password is None else self._auth.hasher.make(password)
-        user.force_fill({users.column: hashed}).save()
+        try:
+            user.force_fill({users.column: hashed}).save()
+        except UniqueConstraintError:
+            if self.find(email) is None:
+                raise
+            raise self._taken() from None  # by another request, just now
         self.events.fire("registered", user)
         return user
+
+    def _taken(self) -> ValidationException:
+        return ValidationException({self.terms.email: "This address is taken already."})
 
 
 class MustVerifyEmail:

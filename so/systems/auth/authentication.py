@@ -25,13 +25,15 @@ from so.systems.auth.remember import RememberTokens
 from so.systems.auth.security import LastLogins, Security, SecurityRows
 from so.systems.auth.throttle import LoginThrottle, account_of
 from so.systems.auth.tokens import AccessToken, AccessTokens
-from so.systems.auth.two_factor import factor_of
+from so.systems.auth.two_factor import bare_code, factor_of
 from so.systems.auth.users import PASSWORD, Users, type_of
 
 logger = logging.getLogger("so.auth")
 
 MARK, DEVICE = "password-mark", "known-device"  # what these signatures are for
 DEVICE_DIGITS = 32
+LONGEST_KEY = 64  # characters of the key of a user, as the columns hold them
+CODE_SECONDS = 366 * 86_400  # for which a used code is known, whatever was rolled back
 
 
 def _nobody(impersonator: Any, user: Any) -> bool:
@@ -120,6 +122,10 @@ class Authentication:
                 return users
         return self.users
 
+    def knows(self, user: Any) -> bool:
+        """True if *user* is a user of one of the guards."""
+        return any(users.knows(user) for users in self.guards.users())
+
     def kind_of(self, user: Any) -> str | None:
         """The name of the kind of *user*; None for the application's own users."""
         return None if self.users_of(user) is self.users else type_of(user)
@@ -130,7 +136,10 @@ class Authentication:
         key = users.key_of(user)
         if key is None:
             raise AuthError(f"{user!r} has no key yet: save it first")
-        return str(key) if kind is None else f"{kind}:{key}"
+        found = str(key) if kind is None else f"{kind}:{key}"
+        if len(found) > LONGEST_KEY:
+            raise AuthError(f"{found!r} is too long for the key of a user: {LONGEST_KEY} at most")
+        return found
 
     def with_key(self, key: str) -> Any:
         """The user whom `key_of()` calls *key*, or None."""
@@ -166,11 +175,12 @@ class Authentication:
         many failures.
         """
         user = users.by_credentials(credentials)
+        given = credentials.get(PASSWORD) if isinstance(credentials, Mapping) else None
         account = self.account(user, credentials)
         device = self.known_device(account, device_cookie)
         with self._counted(user, account, address, device) as attempt:
             # Asked of an unknown user as well: that must not answer any sooner.
-            if self.verify(user, credentials.get(PASSWORD)) and self.is_admitted(user):
+            if self.verify(user, given) and self.is_admitted(user):
                 attempt.succeeded()
                 return user
         logger.info("failed login for account %s from %s", account[:12], address)
@@ -192,11 +202,15 @@ class Authentication:
         account = account_of({"code of": self.key_of(user)})
         with self._counted(user, account, address, None) as attempt:
             factor = factor_of(user)
-            if factor is not None and factor.takes(code):
+            if factor is not None and factor.takes(code) and self._is_new(account, code):
                 attempt.succeeded()
                 return True
         self.events.fire("failed", user, address=address, reason="two_factor")
         return False
+
+    def _is_new(self, account: str, code: object) -> bool:
+        """False for a code that was used before, even if that went back with a transaction."""
+        return self.throttle.is_first(f"{account}:{bare_code(str(code))}", CODE_SECONDS)
 
     def account(self, user: Any, credentials: Mapping[str, Any]) -> str:
         """Whom attempts are counted for: the user found, else the name that was given."""
@@ -275,7 +289,11 @@ class Authentication:
 
     def refuse_upwards(self, impersonator: Any, user: Any) -> None:
         """Raise AuthorizationException unless *impersonator* may act as *user*."""
-        if not self.is_admitted(user) or not self.may_impersonate(impersonator, user):
+        if (
+            not self.knows(user)
+            or not self.is_admitted(user)
+            or not (self.may_impersonate(impersonator, user))
+        ):
             raise AuthorizationException("You may not act as this user.")
 
     # --- devices ---

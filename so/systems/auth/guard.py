@@ -41,6 +41,7 @@ class LoginSession(Protocol):
         since: int | None = None,
     ) -> None: ...
     def update_identity(self, identity: Mapping[str, Any]) -> None: ...
+    def begun(self) -> int | None: ...
     def sign_out(self) -> None: ...
     def save(self) -> None: ...
     def regenerate(self) -> None: ...
@@ -202,6 +203,8 @@ class Auth:
 
     def _log_in(self, user: Any, remember: bool, **passed: Any) -> None:
         session, service = self._needed_session(), self._service
+        if not service.knows(user):
+            raise AuthError(f"{user!r:.60} cannot be logged in: it is no user of any guard")
         self._forget_device()
         identity = {**self._identity(user, "password"), **passed}
         if remember and service.remember is not None:
@@ -362,7 +365,8 @@ class Auth:
         by = {key: value for key, value in (self._stored() or {}).items() if key != "series"}
         self._forget_device()
         session.flush()
-        session.sign_in({**self._identity(user, "impersonation"), "by": by})
+        # By no other password: the absolute lifetime goes on.
+        session.sign_in({**self._identity(user, "impersonation"), "by": by}, since=session.begun())
         self._settle(user)
         self._keep_impersonator(own)
         self._fire("impersonated", user, by=own)
@@ -381,7 +385,8 @@ class Auth:
             return None
         by = (self._stored() or {})["by"]
         session.flush()
-        session.sign_in({**by, "mark": self._service.password_mark(own), "confirmed": None})
+        by |= {"mark": self._service.password_mark(own), "confirmed": None}
+        session.sign_in(by, since=session.begun())
         self._settle(own)
         self._keep_impersonator(None)
         self._fire("impersonated", user, by=own, ended=True)
@@ -525,7 +530,7 @@ class Auth:
         Recall(self._service, self._visit, self._identity).forget(self._stored())
 
     def _keep_up(self) -> dict[str, Any] | None:
-        """Bind this session, and this device, to the password as it is now."""
+        """Bind this session, under a new id, and this device to the password as it is now."""
         identity = self._stored()
         if identity is None or self._user is None or "id" not in identity:
             return identity
@@ -533,6 +538,7 @@ class Auth:
         if not service.mark_fits(self._user, identity.get("mark")) and self._session is not None:
             mark = service.password_mark(self._user)
             identity = {**identity, "mark": mark}
+            self._session.regenerate()
             self._session.update_identity(identity)
             if service.remember is not None and identity.get("series"):
                 service.remember.mark(identity["series"], mark)

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from so.systems.auth.events import AuthEvents
 
 LONGEST_NAME = 150
+ATTEMPTS = 5  # of a change that another one got in the way of
+# A table, its column of what is held, and that of who holds it.
+_ROLE_USER = ("role_user", "role_id", "user_id")
+_PERMISSION_ROLE = ("permission_role", "permission_id", "role_id")
 CACHED = "auth.held"  # under this name in scope.data: what each user holds, for this request
 
 
@@ -84,42 +88,54 @@ class Roles:
 
     def set(self, user: Any, wanted: Iterable[str]) -> None:
         """Let *user* have exactly the roles *wanted*; a role there is not is made, empty."""
-        key, before = self.key_of(user), set(self._read(self.key_of(user)).roles)
-        after = {checked_name(name) for name in wanted}
-        self._forget_held()
-        if before == after:
-            return
-        with self._db.connection().transaction() as _:
-            for name in sorted(before - after):
-                self._take(key, name)
-            for name in sorted(after - before):
-                self._give(key, self.id_of(name))
-        self.events.fire(
-            "role_changed",
-            user,
-            roles=sorted(after),
-            added=sorted(after - before),
-            removed=sorted(before - after),
-        )
+        after = set(wanted)
+        self.change(user, give=after, take=set(self._read(self.key_of(user)).roles) - after)
 
-    def _take(self, key: str, role: str) -> None:
-        self._db.connection().delete(
-            "delete from role_user where user_id = ? and "
-            "role_id in (select id from roles where name = ?)",
-            (key, role),
-        )
-
-    def _give(self, key: str, role_id: int) -> None:
+    def change(self, user: Any, *, give: Iterable[str] = (), take: Iterable[str] = ()) -> None:
+        """Give and take roles, whatever others give and take at the same time."""
+        key = self.key_of(user)
+        wanted, taken = _checked(give, take)
+        given = {name: self.id_of(name) for name in wanted}
         connection = self._db.connection()
-        there = connection.scalar(
-            "select 1 from role_user where role_id = ? and user_id = ?",
-            (role_id, key),
-            use_read=False,
-        )
-        if there is None:
+
+        def work() -> tuple[list[str], list[str]]:
+            removed = [name for name in taken if self._unlink(_ROLE_USER, key, name)]
+            return [name for name, id in given.items() if self._link(_ROLE_USER, id, key)], removed
+
+        added, removed = connection.transaction(work, ATTEMPTS, mode="immediate")
+        self._forget_held()
+        if added or removed:
+            after = sorted(self._read(key).roles)
+            self.events.fire("role_changed", user, roles=after, added=added, removed=removed)
+
+    def _link(self, what: tuple[str, str, str], id: int, owner: object) -> bool:
+        """Note that *owner* has the role or permission *id*; False if he has it already."""
+        table, column, of = what
+        connection = self._db.connection()
+        sql = f"select 1 from {table} where {column} = ? and {of} = ?"  # noqa: S608  # constants
+        if connection.scalar(sql, (id, owner), use_read=False) is not None:
+            return False
+        try:
             connection.insert(
-                "insert into role_user (role_id, user_id) values (?, ?)", (role_id, key)
+                f"insert into {table} ({column}, {of}) values (?, ?)",  # noqa: S608  # constants
+                (id, owner),
             )
+        except UniqueConstraintError:  # given by somebody else just now
+            return False
+        return True
+
+    def _unlink(self, what: tuple[str, str, str], owner: object, name: str) -> bool:
+        """Take *name* from *owner*; False if he does not have it."""
+        table, column, of = what
+        names = "roles" if column == "role_id" else "permissions"
+        return (
+            self._db.connection().delete(
+                f"delete from {table} where {of} = ? and {column} in "  # noqa: S608  # constants
+                f"(select id from {names} where name = ?)",
+                (owner, name),
+            )
+            > 0
+        )
 
     @staticmethod
     def _forget_held() -> None:
@@ -142,7 +158,9 @@ class Roles:
                     (name, now, now),
                 )
             except UniqueConstraintError:  # another request made it just now
-                found = connection.scalar(sql, (name,), use_read=False)
+                # A transaction of the caller's may not see yet what it cannot make either.
+                shared = " lock in share mode" if connection.dialect.name == "mysql" else ""
+                found = connection.scalar(sql + shared, (name,), use_read=False)
         return int(found)
 
     def names(self) -> list[str]:
@@ -163,31 +181,26 @@ class Roles:
 
     def set_permissions(self, role: str, wanted: Iterable[str]) -> None:
         """Let users of *role* do exactly what is *wanted*."""
-        role_id, before = self.id_of(role), set(self.permissions_of(role))
-        after = {checked_name(name) for name in wanted}
+        after = set(wanted)
+        self.change_permissions(role, give=after, take=set(self.permissions_of(role)) - after)
+
+    def change_permissions(
+        self, role: str, *, give: Iterable[str] = (), take: Iterable[str] = ()
+    ) -> None:
+        """Let users of *role* do what is to *give*, and no longer what is to *take*."""
+        wanted, taken = _checked(give, take)
+        role_id = self.id_of(role)
+        given = {name: self.id_of(name, "permissions") for name in wanted}
+
+        def work() -> tuple[list[str], list[str]]:
+            gone = [name for name in taken if self._unlink(_PERMISSION_ROLE, role_id, name)]
+            new = [one for one, id in given.items() if self._link(_PERMISSION_ROLE, id, role_id)]
+            return new, gone
+
+        added, removed = self._db.connection().transaction(work, ATTEMPTS, mode="immediate")
         self._forget_held()
-        if before == after:
-            return
-        connection = self._db.connection()
-        with connection.transaction():
-            for name in sorted(before - after):
-                connection.delete(
-                    "delete from permission_role where role_id = ? and "
-                    "permission_id in (select id from permissions where name = ?)",
-                    (role_id, name),
-                )
-            for name in sorted(after - before):
-                connection.insert(
-                    "insert into permission_role (role_id, permission_id) values (?, ?)",
-                    (role_id, self.id_of(name, "permissions")),
-                )
-        self.events.fire(
-            "role_changed",
-            None,
-            role=role,
-            added=sorted(after - before),
-            removed=sorted(before - after),
-        )
+        if added or removed:
+            self.events.fire("role_changed", None, role=role, added=added, removed=removed)
 
     def demand_two_factor(self, role: str, demands: bool = True) -> None:
         """Let users of *role* need a second factor, where the middleware `two_factor` asks."""
@@ -220,12 +233,12 @@ class Role:
 
     def allow(self, *abilities: str | Iterable[str]) -> Role:
         """Let its users do *abilities* as well."""
-        _roles().set_permissions(self.name, {*self.permissions, *_flat(abilities)})
+        _roles().change_permissions(self.name, give=_flat(abilities))
         return self
 
     def forbid(self, *abilities: str | Iterable[str]) -> Role:
         """Take *abilities* from it again."""
-        _roles().set_permissions(self.name, set(self.permissions) - set(_flat(abilities)))
+        _roles().change_permissions(self.name, take=_flat(abilities))
         return self
 
     def demand_two_factor(self, demands: bool = True) -> Role:
@@ -239,11 +252,11 @@ class HasRoles:
 
     def assign_role(self, *roles: str | Iterable[str]) -> None:
         """Give these roles as well; one that is not there yet is made, and allows nothing."""
-        _roles().set(self, {*self.roles(), *_flat(roles)})
+        _roles().change(self, give=_flat(roles))
 
     def remove_role(self, *roles: str | Iterable[str]) -> None:
         """Take these roles."""
-        _roles().set(self, set(self.roles()) - set(_flat(roles)))
+        _roles().change(self, take=_flat(roles))
 
     def sync_roles(self, *roles: str | Iterable[str]) -> None:
         """Have exactly these roles."""
@@ -293,6 +306,12 @@ def checked_name(name: object) -> str:
         f"{name!r} is no name of a role or permission: a text of 1 to {LONGEST_NAME} characters "
         "without space at its ends"
     )
+
+
+def _checked(give: Iterable[str], take: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Names to give and names to take, each once, in order: two changes then lock the same way."""
+    given = {checked_name(name) for name in give}
+    return sorted(given), sorted({checked_name(name) for name in take} - given)
 
 
 def _flat(names: Iterable[str | Iterable[str]]) -> list[str]:

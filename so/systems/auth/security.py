@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from so.errors import UniqueConstraintError
@@ -120,6 +120,20 @@ class LastLogins:
 
 def _read(name: str, value: Any) -> Any:
     return moment(value) if name.endswith(("_at", "_until")) else value
+
+
+def end_of(now: datetime, given: object, what: str) -> datetime | None:
+    """When something ends that begins *now*: a datetime (of UTC, unless it says) or a timedelta.
+
+    None for never; TypeError that names *what* for anything else.
+    """
+    if given is None:
+        return None
+    if isinstance(given, timedelta):
+        return now + given
+    if isinstance(given, datetime):
+        return moment(given)
+    raise TypeError(f"{what} is a datetime, a timedelta or None, not {given!r}")
 
 
 def moment(value: Any) -> datetime | None:

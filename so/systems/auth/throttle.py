@@ -40,6 +40,10 @@ class RateLimiter(Protocol):
         """A place, or None where *max_attempts* have counted in this window."""
         ...
 
+    def hit(self, key: str, decay: int = 60) -> int:
+        """Count; how many there were in this window."""
+        ...
+
     def available_in(self, key: str) -> int:
         """Seconds until the window ends."""
         ...
@@ -126,6 +130,13 @@ class LoginThrottle:
                 raise LockoutException(max(1, self._limiter.available_in(key)))
             place.count()
 
+    def is_first(self, what: str, seconds: int) -> bool:
+        """True once for *what* within so many seconds; always where nothing is limited."""
+        if self._limiter is None:
+            return True
+        digest = hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()
+        return self._limiter.hit(f"once:{digest}", seconds) == 1
+
     def _place(self, key: str, most: int) -> Reservation:
         assert self._limiter is not None
         place = self._limiter.reserve(key, most, self._window_seconds, WAIT_SECONDS)
@@ -155,14 +166,15 @@ class LoginThrottle:
         return [(key, most) for key, most in keys if most]
 
 
-def account_of(credentials: Mapping[str, Any]) -> str:
+def account_of(credentials: object) -> str:
     """One name for all spellings of the same login: case, width and space make no difference.
 
     A hash, so that neither the limiter's table nor the log holds anybody's address.
     """
+    given = credentials.items() if isinstance(credentials, Mapping) else ()
     parts = [
         f"{name}={normal_name(str(value))}"
-        for name, value in sorted(credentials.items())
+        for name, value in sorted(given, key=lambda pair: str(pair[0]))
         if name != "password"
     ]
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -17,20 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.manager import current_database
 from so.db.model import Model
-from so.errors import AuthorizationException, DatabaseError, RelationError
+from so.errors import AuthError, AuthorizationException, DatabaseError, RelationError
 from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 from so.support.current import current
 from so.support.ids import token as new_secret
 from so.support.scope import current_scope
 from so.systems.auth.abilities import ALL, checked_abilities, grants
-from so.systems.auth.security import moment
+from so.systems.auth.security import end_of, moment
 from so.systems.auth.users import type_of
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
 
 TOUCH_SECONDS = 60
+LONGEST_NAME = 255  # characters of the name of a token
 SCOPE_KEY = "access_token"
 IMPERSONATOR = "impersonator"  # under this name who acts as another user is in scope.data
 
@@ -128,8 +129,12 @@ class AccessTokens:
     ) -> NewToken:
         """Make a token for the model (*owner_type*, *owner_id*), for everything unless told.
 
-        TypeError for abilities that are no list of texts.
+        TypeError for abilities that are no list of texts, and for a name that is none.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a token is a text, not {name!r}")
+        if len(name) > LONGEST_NAME:
+            raise AuthError(f"the name of a token has {LONGEST_NAME} characters at most: {name!r}")
         now, secret, granted = self._now(), new_secret(), checked_abilities(abilities)
         ends = self._end(now, expires_at)
         id = self._db.connection().insert_get_id(
@@ -155,9 +160,8 @@ class AccessTokens:
         return NewToken(f"{self._prefix}{id}|{secret}", stored)
 
     def _end(self, now: datetime, given: datetime | timedelta | None) -> datetime | None:
-        if given is None:
-            return now + self._lifetime if self._lifetime else None
-        return now + given if isinstance(given, timedelta) else given
+        ends = end_of(now, given, "expires_at")
+        return now + self._lifetime if ends is None and self._lifetime else ends
 
     def find(self, plain_text: str | None) -> AccessToken | None:
         """The live token that *plain_text* is; None for anything else, without saying why."""

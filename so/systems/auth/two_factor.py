@@ -210,6 +210,10 @@ def _recovery_code() -> str:
     return "-".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
+def bare_code(code: str) -> str:
+    """*code* however it was typed: without space, hyphens and capitals."""
+    return "".join(code.lower().split()).replace("-", "")
+
+
 def _hash(code: str) -> str:
-    bare = "".join(code.lower().split()).replace("-", "")
-    return hashlib.sha256(bare.encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(bare_code(code).encode("utf-8", "replace")).hexdigest()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from so.errors import AuthError
+from so.errors import AuthError, ValidationException
 
 PASSWORD = "password"  # noqa: S105  # the key in credentials
+LONGEST_ADDRESS = 254  # characters of an e-mail address, by RFC 5321
+_ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\\\"]+@[^\s@,;:<>()\\\"]+")
+_LONE = re.compile("[\ud800-\udfff]")  # halves of characters, which JSON can spell
 SAME_TO_THE_DATABASE = 20  # rows looked at: a collation may take many names for one
 
 
@@ -22,6 +26,33 @@ def normal_name(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
+def checked_address(given: object) -> str:
+    """*given* as the address of a mailbox, without space around it; ValidationException else.
+
+    Whoever may change his address writes into the head of a mail by it.
+    """
+    text = given.strip() if isinstance(given, str) else ""
+    if len(text) > LONGEST_ADDRESS or not text.isprintable() or not _ADDRESS.fullmatch(text):
+        raise ValidationException({"email": "The email field must be a valid email address."})
+    return text
+
+
+def names_in(credentials: object) -> dict[str, str] | None:
+    """The names in *credentials*, apart from the password; None where they name nobody.
+
+    Names are text: a number, a bool, a list or None names nobody, whatever a database would
+    compare it with, and neither does text that no database stores.
+    """
+    if not isinstance(credentials, Mapping):
+        return None
+    by = {name: value for name, value in credentials.items() if name != PASSWORD}
+    is_text = by and all(
+        isinstance(name, str) and name.isidentifier() and isinstance(value, str) and value
+        for name, value in by.items()
+    )
+    return by if is_text and not any(_LONE.search(value) for value in by.values()) else None
+
+
 class Users(Protocol):
     """Where users come from."""
 
@@ -29,7 +60,7 @@ class Users(Protocol):
     """The one that holds the hash."""
 
     def made(self, values: Mapping[str, Any]) -> Any:
-        """A new user with *values*, not saved yet."""
+        """A new user with those of *values* that may be mass-assigned, not saved yet."""
         ...
 
     def by_id(self, key: Any) -> Any:
@@ -89,22 +120,22 @@ class ModelUsers:
         return self._model
 
     def made(self, values: Mapping[str, Any]) -> Any:
-        """A new user with *values*, not saved yet."""
-        return self.model().force_fill(dict(values))
+        """A new user with those of *values* that may be mass-assigned, not saved yet."""
+        return self.model().fill(dict(values)) if values else self.model()
 
     def by_id(self, key: Any) -> Any:
         """The user with that key, or None."""
-        return None if key is None else self.model.find(key)
+        is_one = key is not None and not isinstance(key, (bool, list, tuple, set, dict))
+        return self.model.find(key) if is_one else None
 
     def by_credentials(self, credentials: Mapping[str, Any]) -> Any:
         """The user whom *credentials* name, whatever the password in them; or None.
 
-        Names are text: a number, a bool, a list or None names nobody, whatever a database would
-        compare it with. What is found must have the names that were given, not others that a
-        collation takes for the same.
+        What is found must have the names that were given, not others that a collation takes for
+        the same.
         """
-        by = {name: value for name, value in credentials.items() if name != PASSWORD}
-        if not by or not all(isinstance(value, str) and value for value in by.values()):
+        by = names_in(credentials)
+        if by is None:
             return None
         for names in (by, {name: normal_name(value) for name, value in by.items()}):
             found = self.model.where(names).limit(SAME_TO_THE_DATABASE).get()
@@ -186,10 +217,8 @@ class DirectoryUsers(ModelUsers):
 
     def by_credentials(self, credentials: Mapping[str, Any]) -> Any:
         """The user whom the directory finds; names are text here as well."""
-        by = {name: value for name, value in credentials.items() if name != PASSWORD}
-        if not by or not all(isinstance(value, str) and value for value in by.values()):
-            return None
-        return self._directory.find(by)
+        by = names_in(credentials)
+        return None if by is None else self._directory.find(by)
 
     def check(self, user: Any, password: str) -> bool | None:
         """What the directory says of *password*; None where it leaves that to the stored hash."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import logging
 import time
@@ -45,6 +46,7 @@ from so.systems.cache.values import packed, unpacked
 Ttl = float | timedelta | datetime | None
 NOTED_SECONDS = 10  # between two notes of how many reads were hits, each after a response
 LOOKED_EVERY = 64  # reads until the time is looked at for that
+LONGEST_ARGUMENTS = 1000  # characters of a call to a cached function that stand in its key
 T = TypeVar("T")
 _log = logging.getLogger("so.cache")
 
@@ -115,7 +117,7 @@ class Cache:
 
     def many(self, keys: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
         """Several values in one statement; a dict of key → default, or None for what is missing."""
-        defaults = keys if isinstance(keys, Mapping) else dict.fromkeys(keys)
+        defaults = keys if isinstance(keys, Mapping) else dict.fromkeys(_several(keys))
         stored = {key: self.stored(key) for key in defaults}
         found = self._asked({}, self.backend.many, stored.values())
         return {key: self._given(found.get(stored[key]), defaults[key]) for key in defaults}
@@ -186,7 +188,8 @@ class Cache:
 
     def forget_many(self, keys: Iterable[str]) -> int:
         """Remove *keys*; how many values there were."""
-        return int(self._asked(0, self.backend.forget, [self.stored(key) for key in keys]))
+        names = [self.stored(key) for key in _several(keys)]
+        return int(self._asked(0, self.backend.forget, names))
 
     def flush(self) -> bool:
         """Remove everything under this prefix, and nothing else; locks and limits stay.
@@ -387,7 +390,7 @@ class Cache:
         return value
 
     def _compute_lock(self, key: str) -> Lock:
-        return self.lock(f"\x1fcompute:{key}", self.compute_seconds)
+        return Lock(self.locks, f"{self.stored(key)}\x1fcompute", self.compute_seconds)
 
     # --- tags ---
 
@@ -400,7 +403,7 @@ class Cache:
 
     # --- locks ---
 
-    def lock(self, name: str, seconds: float = 0, owner: str | None = None) -> Lock:
+    def lock(self, name: str, seconds: float | timedelta = 0, owner: str | None = None) -> Lock:
         """The lock *name*, which ends by itself after *seconds* (0: only by a release)."""
         return Lock(self.locks, self.stored(name), seconds, owner)
 
@@ -410,7 +413,8 @@ class Cache:
 
     def semaphore(self, name: str, limit: int, seconds: float) -> Semaphore:
         """At most *limit* holders of *name* at once, each for *seconds* at most."""
-        return Semaphore(self.locks, self.stored(name), limit, seconds)
+        # Names of places that no lock of the application has.
+        return Semaphore(self.locks, f"{self.stored(name)}\x1fplace", limit, seconds)
 
     # --- housekeeping ---
 
@@ -521,9 +525,7 @@ class TaggedCache(Cache):
 
     def stored(self, key: str) -> str:
         """*key* as the store knows it: these tags and the key."""
-        if not isinstance(key, str):
-            return stored_key(self.prefix, key)
-        return stored_key(self.prefix, self._within + key)
+        return stored_key(self.prefix, key, self._within)
 
     def count(self, hit: bool) -> None:
         """Count one read, of the whole cache."""
@@ -541,6 +543,15 @@ class TaggedCache(Cache):
     def stats(self) -> dict[str, Any]:
         """Those of the whole cache."""
         return self._parent.stats()
+
+
+def _several(keys: Iterable[str]) -> Iterable[str]:
+    """*keys*, unless it is one of them: its letters would be the keys then."""
+    if isinstance(keys, (str, bytes)):
+        raise CacheTypeError(
+            f"give a list of keys: {keys!r:.60} is one key, or would be its letters"
+        )
+    return keys
 
 
 def _ttl_of(ttl: Ttl | Callable[..., Ttl], value: Any) -> Ttl:
@@ -577,7 +588,10 @@ def cached(
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = [list(bound.args), dict(sorted(bound.kwargs.items()))]
-            return f"{base}:{cache().codec.encode(given)}"
+            text = cache().codec.encode(given)
+            if len(text) > LONGEST_ARGUMENTS:
+                text = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+            return f"{base}:{text}"
 
         @functools.wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:

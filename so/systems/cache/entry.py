@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 from so.errors import CacheError
@@ -199,9 +200,10 @@ def after(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else chr(0x10FFFF)
 
 
-def stored_key(prefix: str, key: str) -> str:
+def stored_key(prefix: str, key: str, within: str = "") -> str:
     """*key* as it is stored: under *prefix*, its end replaced by its digest when it is long.
 
+    *within* comes before it: what the key is apart from all others by, and no part of its length.
     Raises CacheError for a key that is no text or longer than 10 kB.
     """
     if not isinstance(key, str):
@@ -212,6 +214,8 @@ def stored_key(prefix: str, key: str) -> str:
         raise CacheError(f"the cache key {key[:40]!r} is not valid Unicode") from error
     if len(raw) > LONGEST_KEY:
         raise CacheError(f"the cache key {key[:40]!r}… has {len(raw)} bytes, {LONGEST_KEY} at most")
+    if within:
+        key, raw = within + key, within.encode() + raw
     before = len(prefix.encode())
     if before + len(raw) <= LONGEST_PLAIN:
         return prefix + key
@@ -228,21 +232,30 @@ def expiration_of(ttl: float | timedelta | datetime | None, clock: Clock) -> int
     if ttl is None:
         return NEVER
     now = clock.time()
+    if isinstance(ttl, datetime):
+        moment = ttl if ttl.tzinfo is not None else ttl.replace(tzinfo=UTC)
+        end = moment.timestamp()
+    else:
+        end = now + seconds_of(ttl, "time to live", "seconds, a timedelta, a datetime or None")
+    if end <= now:
+        return 0
+    return NEVER if end >= NEVER else math.ceil(end)
+
+
+def seconds_of(given: object, what: str, wanted: str = "seconds or a timedelta") -> float:
+    """*given*, a number of seconds or a timedelta, as seconds; CacheError that names *what* else.
+
+    A text, a bool and what is no number are mistakes that would last a second, or for ever.
+    """
+    if isinstance(given, timedelta):
+        return given.total_seconds()
+    is_number = isinstance(given, (int, float, Decimal)) and not isinstance(given, bool)
+    if not is_number or math.isnan(given):  # type: ignore[arg-type]
+        raise CacheError(f"{given!r} is no {what}: give {wanted}")
     try:
-        if isinstance(ttl, datetime):
-            moment = ttl if ttl.tzinfo is not None else ttl.replace(tzinfo=UTC)
-            end = moment.timestamp()
-        else:
-            end = now + (ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl))
-        if math.isnan(end):
-            raise ValueError(end)
-        return min(NEVER, math.ceil(end)) if end > now else 0
+        return float(given)  # type: ignore[arg-type]
     except OverflowError:
-        return NEVER  # infinity
-    except (TypeError, ValueError) as error:
-        raise CacheError(
-            f"{ttl!r} is no time to live: give seconds, a timedelta, a datetime or None"
-        ) from error
+        return math.inf if given > 0 else -math.inf  # type: ignore[operator]
 
 
 def summed(text: str, by: int) -> int | None:

@@ -17,10 +17,11 @@ from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.errors import CacheError
 from so.support.clock import Clock
-from so.systems.cache.entry import after, checked_prefix, stored_key
+from so.systems.cache.entry import after, checked_prefix, seconds_of, stored_key
 from so.systems.cache.sharing import Outage, clock_of, key_of, retried, swept, waited
 
 T = TypeVar("T")
+LONGEST_WINDOW = 10 * 366 * 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,5 +454,4 @@ class RateLimiter:
 
 
 def _whole_seconds(decay: float | timedelta) -> int:
-    seconds = decay.total_seconds() if isinstance(decay, timedelta) else decay
-    return max(1, math.ceil(seconds))
+    return max(1, math.ceil(min(seconds_of(decay, "window"), LONGEST_WINDOW)))

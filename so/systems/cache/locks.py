@@ -11,6 +11,7 @@ import math
 import random
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from types import TracebackType
 from typing import TypeVar
 
@@ -19,11 +20,12 @@ from so.db.manager import ConnectionSource
 from so.errors import CacheError, LockLost, LockTimeout
 from so.support.clock import Clock
 from so.support.ids import token as new_token
-from so.systems.cache.entry import NEVER, Locks, after
+from so.systems.cache.entry import NEVER, Locks, after, seconds_of
 from so.systems.cache.sharing import clock_of, key_of, retried, swept, waited
 
 T = TypeVar("T")
 _log = logging.getLogger("so.cache")
+LONGEST_OWNER = 255  # characters, as the column holds them
 
 
 class DatabaseLocks:
@@ -183,22 +185,25 @@ class Lock:
     """
 
     def __init__(
-        self, locks: Locks, key: str, seconds: float | None = 0, owner: str | None = None
+        self,
+        locks: Locks,
+        key: str,
+        seconds: float | timedelta | None = 0,
+        owner: str | None = None,
     ) -> None:
         """*seconds* None: not known here, as another process took it; see `restore_lock`."""
-        if seconds is not None and seconds < 0:
-            raise CacheError(f"a lock cannot be held for {seconds} seconds: give 0 or more")
         self._locks = locks
         self._key = key
-        self.seconds = seconds
-        self.owner = owner or new_token(16)
+        self.seconds = None if seconds is None else _lasting(seconds)
+        self.owner = new_token(16) if owner is None else _checked_owner(owner)
         self.token: int | None = None
 
-    def _expiration(self, seconds: float | None = None) -> int:
-        seconds = self.seconds if seconds is None else seconds
-        if seconds is None:
+    def _expiration(self, seconds: float | timedelta | None = None) -> int:
+        lasting = self.seconds if seconds is None else _lasting(seconds)
+        if lasting is None:
             raise CacheError("say for how many seconds: this lock was taken elsewhere")
-        return NEVER if seconds <= 0 else math.ceil(self._locks.clock.time() + seconds)
+        end = self._locks.clock.time() + lasting
+        return NEVER if not lasting or end >= NEVER else math.ceil(end)
 
     def acquire(self) -> bool:
         """Take the lock if it is free; never waits."""
@@ -212,7 +217,7 @@ class Lock:
 
         Gives True, or what *fn* gave. Raises LockTimeout when the wait was in vain.
         """
-        if not waited(self.acquire, self._locks.clock, wait_seconds):
+        if not waited(self.acquire, self._locks.clock, seconds_of(wait_seconds, "time to wait")):
             raise LockTimeout(f"the lock {self._key!r} was not free within {wait_seconds} seconds")
         if fn is None:
             return True
@@ -229,7 +234,7 @@ class Lock:
         """Take the lock from whoever holds it."""
         self._locks.force_release(self._key)
 
-    def refresh(self, seconds: float | None = None) -> bool:
+    def refresh(self, seconds: float | timedelta | None = None) -> bool:
         """Let it end *seconds* from now (its own time without); False if it was lost."""
         return self._locks.refresh(self._key, self.owner, self._expiration(seconds))
 
@@ -265,12 +270,27 @@ class Lock:
         _log.warning("the lock %r ended before its block did", self._key)
 
 
+def _lasting(seconds: float | timedelta) -> float:
+    """How long a lock is held; CacheError for less than nothing."""
+    found = seconds_of(seconds, "time to hold a lock")
+    if found < 0:
+        raise CacheError(f"a lock cannot be held for {seconds} seconds: give 0 or more")
+    return found
+
+
+def _checked_owner(owner: object) -> str:
+    """The name of a holder. A number would be compared with texts, each engine in its way."""
+    if isinstance(owner, str) and 0 < len(owner) <= LONGEST_OWNER and "\0" not in owner:
+        return owner
+    raise CacheError(f"{owner!r:.60} owns no lock: an owner is a text of 1 to {LONGEST_OWNER}")
+
+
 class Semaphore:
     """At most *limit* holders at once: `with semaphore:`, or acquire() and release()."""
 
     def __init__(self, locks: Locks, key: str, limit: int, seconds: float) -> None:
-        if limit < 1:
-            raise CacheError(f"a semaphore needs a limit of at least 1, {limit} given")
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise CacheError(f"a semaphore needs a whole limit of at least 1, {limit!r} given")
         owner = new_token(16)
         self._slots = [Lock(locks, f"{key}#{slot}", seconds, owner) for slot in range(limit)]
         self._locks = locks
@@ -289,7 +309,7 @@ class Semaphore:
 
     def block(self, wait_seconds: float) -> bool:
         """Take one place, waiting up to *wait_seconds*; raises LockTimeout."""
-        if not waited(self.acquire, self._locks.clock, wait_seconds):
+        if not waited(self.acquire, self._locks.clock, seconds_of(wait_seconds, "time to wait")):
             raise LockTimeout(f"no place was free within {wait_seconds} seconds")
         return True
 

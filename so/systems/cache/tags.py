@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from so.errors import CacheError, CacheTypeError
 from so.support.clock import Clock
 from so.support.ids import short_id
 from so.systems.cache.entry import (
@@ -24,6 +25,8 @@ from so.systems.cache.entry import (
     tag_key,
     versions,
 )
+
+MOST_TAGS = 64  # of one entry, whose row holds the version of each
 
 
 class TaggedStore:
@@ -134,6 +137,11 @@ def tagged_prefix(names: list[str]) -> str:
 
 
 def flat(names: Iterable[Any]) -> list[str]:
-    """Names of tags, given one by one or in lists, each once."""
+    """Names of tags, given one by one or in lists, each once; CacheTypeError for no text."""
     found = [n for name in names for n in (name if isinstance(name, (list, tuple)) else [name])]
-    return sorted({str(name) for name in found})
+    for name in found:
+        if not isinstance(name, str):
+            raise CacheTypeError(f"a tag is a text, not {name!r}")
+    if len(set(found)) > MOST_TAGS:
+        raise CacheError(f"{len(set(found))} tags at once are too many: {MOST_TAGS} at most")
+    return sorted(set(found))

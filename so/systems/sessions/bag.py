@@ -9,6 +9,7 @@ Values are typed JSON. Where the text is kept, and who may have it, is not known
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -75,22 +76,31 @@ class Bag:
 
     def put(self, key: str, value: Any) -> None:
         """Set the dotted *key*; raises CodecError for what cannot be stored."""
-        key = self._changeable(key)
-        change = _setting(key, self._stored_form(value))
-        self._keep_for_good(key)
-        _set(self._data, key, value)
-        if type(value) not in _CONSTANT:
-            self._share(key)
-        self._changes.append(change)
+        self.put_all({key: value})
 
-    def add(self, key: str, by: int | float) -> Any:
-        """Add *by* to the number at *key* (0 if there is none) → the sum."""
+    def put_all(self, values: Mapping[Any, Any]) -> None:
+        """Set several dotted keys; raises CodecError, and sets none, if one cannot be stored."""
+        wanted = [
+            (key, value, _setting(key, self._stored_form(value)))
+            for key, value in ((self._changeable(name), value) for name, value in values.items())
+        ]
+        for key, value, change in wanted:
+            self._keep_for_good(key)
+            _set(self._data, key, value)
+            if type(value) not in _CONSTANT:
+                self._share(key)
+            self._changes.append(change)
+
+    def add(self, key: str, by: int | float, sign: int = 1) -> Any:
+        """Add *by* (or with *sign* -1 take it) to the number at *key*, 0 if none → the sum."""
         key = self._changeable(key)
+        if isinstance(by, bool) or not isinstance(by, (int, float)) or not math.isfinite(by):
+            raise TypeError(f"cannot add {by!r} to session key {key!r}: give a number")
         here = _find(self._data, key)
         if here is not _MISSING and (isinstance(here, bool) or not isinstance(here, (int, float))):
             raise TypeError(f"cannot add to session key {key!r}: it holds a {type(here).__name__}")
         self._keep_for_good(key)
-        change = _adding(key, by)
+        change = _adding(key, sign * by)
         change(self._data)
         self._changes.append(change)
         return _find(self._data, key)

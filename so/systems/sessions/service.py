@@ -19,7 +19,7 @@ from so.support.codec import Codec, default_codec
 from so.support.scope import current_scope
 from so.support.signing import Signer
 from so.systems.sessions.session import MOVE_NOTICE_SECONDS, Limits, Session
-from so.systems.sessions.stores import DatabaseStore, StoredSession
+from so.systems.sessions.stores import DatabaseStore, StoredSession, owner_key
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
@@ -233,11 +233,12 @@ class Sessions:
         A remembered device is forgotten with it. Without *owner* anybody's is ended, which is
         for administrators.
         """
-        if not _HANDLE.fullmatch(handle):
+        if not isinstance(handle, str) or not _HANDLE.fullmatch(handle):
             return False
         rows = self._store.with_prefix(handle)
         if owner is not None:
-            rows = [row for row in rows if row.user_id == self._key(owner)]
+            owned = owner_key(self._key(owner))
+            rows = [row for row in rows if row.user_id == owned]
         for row in rows:
             self._end(row)
             if row.user_id is not None:

@@ -25,7 +25,7 @@ from so.support.ids import token as new_secret
 from so.support.signing import Signer
 from so.systems.sessions.bag import LOGIN, PREVIOUS, TOKEN, Bag, Data, text_of_key
 from so.systems.sessions.masks import fits, mask
-from so.systems.sessions.stores import DatabaseStore, Move, StoredSession
+from so.systems.sessions.stores import DatabaseStore, Move, StoredSession, owner_key
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 OPTIMISTIC_TRIES = 3
@@ -97,9 +97,11 @@ class Session:
         return self._values.get(key, default)
 
     def put(self, key: str | Mapping[str, Any], value: Any = None) -> None:
-        """Set the dotted *key*, or several from a dict; CodecError for what cannot be stored."""
-        for name, item in key.items() if isinstance(key, Mapping) else [(key, value)]:
-            self._values.put(name, item)
+        """Set the dotted *key*, or several from a dict: all of them, or none.
+
+        CodecError for what cannot be stored.
+        """
+        self._values.put_all(key if isinstance(key, Mapping) else {key: value})
 
     def all(self) -> dict[str, Any]:
         """Everything the application has put here."""
@@ -142,7 +144,7 @@ class Session:
 
     def decrement(self, key: str, by: int | float = 1) -> Any:
         """Take *by* from the number at *key* → the difference."""
-        return self._values.add(key, -by)
+        return self._values.add(key, by, -1)
 
     def forget(self, *keys: str | Iterable[str]) -> None:
         """Remove *keys*."""
@@ -272,6 +274,11 @@ class Session:
         return self.has_token() and fits(given, str(self._values.get(TOKEN)))
 
     # --- login, for so/systems/auth ---
+
+    def begun(self) -> int | None:
+        """When the password was given, in unix seconds; None for a session that is not stored."""
+        self._load()
+        return None if self._row is None else self._row.created_at
 
     def identity(self) -> dict[str, Any] | None:
         """What `sign_in()` was given; None for a guest."""
@@ -664,4 +671,4 @@ def _user_id(data: Data) -> str | None:
     """
     login = data.get(LOGIN)
     key = login.get("id") if isinstance(login, dict) else data.get("user_id")
-    return None if key is None or isinstance(key, (dict, list, bool)) else str(key)[:64]
+    return None if key is None or isinstance(key, (dict, list, bool)) else owner_key(key)

@@ -7,6 +7,7 @@ found it. Deciding what to do when it did not is the session's business.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MOVE_HOPS = 5
 WRITE_ATTEMPTS = 5
+LONGEST_OWNER = 64  # characters
 
 
 @dataclass(slots=True)
@@ -64,6 +66,14 @@ _REPLACE = (
     "remembered_until = ? where id = ? and version = ?"
 )
 _TOUCH = "update sessions set last_activity = ?, ip_address = ?, user_agent = ? where id = ?"
+
+
+def owner_key(key: object) -> str:
+    """The key of a user as the column `user_id` holds it: its digest where it is too long."""
+    text = str(key)
+    if len(text) <= LONGEST_OWNER:
+        return text
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class DatabaseStore:
@@ -153,7 +163,7 @@ class DatabaseStore:
         self, user_id: str, *, series: str | None = None, keep: str | None = None
     ) -> int:
         """Remove the user's rows, all but *keep*, or only those of a remember-me *series*."""
-        sql, values = "delete from sessions where user_id = ?", [user_id]
+        sql, values = "delete from sessions where user_id = ?", [owner_key(user_id)]
         if series is not None:
             sql, values = f"{sql} and remember_series = ?", [*values, series]
         if keep is not None:
@@ -162,7 +172,7 @@ class DatabaseStore:
 
     def for_user(self, user_id: str) -> list[StoredSession]:
         """The user's rows, last active first, with empty payloads."""
-        return self._list("user_id = ? order by last_activity desc, id", user_id)
+        return self._list("user_id = ? order by last_activity desc, id", owner_key(user_id))
 
     def active_since(self, moment: int) -> list[StoredSession]:
         """Every row active after *moment*, last active first, with empty payloads."""

@@ -195,6 +195,53 @@ def test_nobody_else_writes_to_the_log_audit(trail, db, name):
     assert Activity.in_log("audit").count() == 0
 
 
+MODEL_DOORS = {
+    "create": lambda: Activity.create(log_name="audit", description="x"),
+    "save": lambda: Activity(log_name="Audit", description="x").save(),
+    "update": lambda: Activity.find(1).update(log_name="audit"),
+    "insert": lambda: Activity.insert([{"description": "y"}, {"log_name": "audit"}]),
+    "insert_or_ignore": lambda: Activity.insert_or_ignore({"log_name": "audit"}),
+    "upsert": lambda: Activity.upsert([{"id": 1, "log_name": "audit"}], ["id"]),
+    "bulk update": lambda: Activity.where("id", 1).update(log_name="audit"),
+    "qualified": lambda: Activity.where("id", 1).update({"activity_log.log_name": "audit"}),
+}
+
+
+@pytest.mark.parametrize("door", MODEL_DOORS)
+def test_nobody_writes_to_the_log_audit_through_the_model_of_the_trail(trail, door):
+    with pytest.raises(ActivityError, match="trail's own"):
+        MODEL_DOORS[door]()
+
+    assert Activity.in_log("audit").count() == 0
+
+
+def test_what_says_it_is_a_certificate_cannot_be_adopted_by_its_id(trail, db):
+    run(
+        db,
+        "insert into activity_log (log_name, event, description) values ('audit', 'verified', '')",
+    )
+    id = db.connection().scalar("select max(id) from activity_log")
+
+    with pytest.raises(IntegrityError, match="certificate"):
+        trail.adopt([id])
+    assert kinds(trail.verify()) == {"inserted"}
+
+
+def test_an_erasure_of_no_row_is_a_finding(trail, db):
+    trail.erase("system", "test")
+    erasure = dict(db.connection().table("activity_erasures").first())
+    db.connection().table("activity_erasures").insert({**erasure, "activity_id": 999})
+
+    assert kinds(trail.verify()) == {"inserted"}
+
+
+@pytest.mark.parametrize("column", ["pruned_at", "prune_uid", "prune_mac"])
+def test_an_empty_mark_of_pruning_is_a_mark(trail, db, column):
+    run(db, f"update activity_seals set {column} = '' where seal_no = 2")
+
+    assert kinds(trail.verify()) == {"pruned without certificate"}
+
+
 def test_a_model_cannot_name_the_log_audit_either(log):
     from tests.systems.activity.conftest import Person
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -162,6 +163,40 @@ def test_what_is_masked_shows_nowhere_in_the_row(log, db):
             assert secret not in text
         assert "***" in text
     assert Activity.first().subject_label == "a@example.com"
+
+
+SECRET = "S3cr3t-Value"
+DOORS = {
+    "placeholder of something nested": lambda e: e.with_properties({"u": {"pwd": SECRET}}).log(
+        "x :properties.u.pwd :properties.u"),
+    "placeholder into a json column": lambda e: e.on(Person(settings={"pin_token": SECRET})).log(
+        "x :subject.settings.pin_token :subject.settings"),
+    "address in a text": lambda e: e.with_property("seen", f"/x?a=1&api_token={SECRET}&b").log(
+        f"opened https://x.example/?token={SECRET}"),
+    "name of a property": lambda e: e.with_properties({"token": SECRET, SECRET: 1}).log("x"),
+    "event": lambda e: e.with_properties({"token": SECRET}).event(SECRET).log("x"),
+    "tapped text": lambda e: e.tap(
+        lambda row: row.update(properties=json.dumps({"pwd": SECRET}))).log("x"),
+    "tapped dict": lambda e: e.tap(lambda row: row.update(properties={"pwd": SECRET})).log("x"),
+    "tapped context": lambda e: e.tap(
+        lambda row: row.update(context=json.dumps({"list": [{"pwd": SECRET}]}))).log("x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_door_lets_a_secret_into_an_entry(log, db, door):
+    DOORS[door](log.entry())
+
+    (row,) = db.connection().table("activity_log").get()
+    assert SECRET not in " ".join(str(value) for value in dict(row).values())
+    assert Activity.first().description.startswith(("x", "opened"))
+
+
+def test_an_entry_that_cannot_be_made_is_told_without_its_secrets(log):
+    with pytest.raises(ActivityError) as told:
+        log.entry().with_properties({"token": SECRET}).tap(lambda row: 1 / 0).log(f"x {SECRET}")
+
+    assert SECRET not in str(told.value)
 
 
 def test_settings_add_to_the_one_list_of_secret_names(db, clock):

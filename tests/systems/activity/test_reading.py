@@ -104,11 +104,40 @@ def test_reading_without_log_reads_writes_nothing(log, ada):
     assert Activity.count() == count
 
 
-def test_the_values_of_a_pair_stand_beside_its_keys(log, ada):
-    tag = Tag.create(name="t")
-    ada.related("tags").attach({tag.id: {"note": "new"}})
-    ada.related("tags").update_existing_pivot(tag.id, {"note": "other"})
+PAIRS = {
+    "attach": (lambda tags: tags.attach({3: {"note": "new"}}), {"3": {"note": "new"}}, None),
+    "update_existing_pivot": (
+        lambda tags: tags.update_existing_pivot(1, {"note": "other"}),
+        {"1": {"note": "other"}}, {"1": {"note": "one"}}),
+    "sync": (
+        lambda tags: tags.sync({1: {"note": "now"}, 3: {"note": "new"}}),
+        {"1": {"note": "now"}, "3": {"note": "new"}}, {"1": {"note": "one"}, "2": {"note": "two"}}),
+    "toggle": (lambda tags: tags.toggle([2, 3]), None, {"2": {"note": "two"}}),
+    "detach": (lambda tags: tags.detach(2), None, {"2": {"note": "two"}}),
+    "detach all": (lambda tags: tags.detach(), None, {"1": {"note": "one"}, "2": {"note": "two"}}),
+    "where_pivot": (
+        lambda tags: tags.where_pivot("note", "two").detach(), None, {"2": {"note": "two"}}),
+}  # fmt: skip
 
-    first, second = Activity.for_event("attached", "updated").order_by("id").get()
-    assert first.properties["pivot"] == {str(tag.id): {"note": "new"}}
-    assert second.properties["pivot"] == {str(tag.id): {"note": "other"}}
+
+@pytest.mark.parametrize("how", PAIRS)
+def test_the_values_of_a_pair_stand_beside_its_keys_as_they_were_and_are(log, ada, how):
+    Tag.insert([{"name": "a"}, {"name": "b"}, {"name": "c"}])
+    ada.related("tags").attach({1: {"note": "one"}, 2: {"note": "two"}})
+    work, now, before = PAIRS[how]
+
+    work(ada.related("tags"))
+
+    (row,) = Activity.for_subject(ada).order_by_desc("id").limit(1).get()
+    assert (row.properties.get("pivot"), row.properties.get("pivot_old")) == (now, before)
+
+
+def test_a_pair_that_is_given_the_values_it_has_is_no_change(log, ada):
+    Tag.insert({"name": "a"})
+    ada.related("tags").attach({1: {"note": "one"}})
+    before = Activity.count()
+
+    assert ada.related("tags").update_existing_pivot(1, {"note": "one"}) == 1
+    ada.related("tags").sync({1: {"note": "one"}})
+
+    assert Activity.count() == before

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 
 import pytest
 
 from so.db.expressions import Expression
+from so.db.manager import Database
 from so.db.model import Model
 from so.errors import ActivityError
 from so.support.current import replaced
@@ -43,6 +46,54 @@ def log(db, clock):
     with replaced("activity", ActivityLog(db, clock=clock)) as activity:
         yield activity
     connection.unprepared("drop table if exists time_items")
+
+
+class Colour(Enum):
+    RED = "r"
+    BLUE = "b"
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+    y: int
+
+
+class PointCast:
+    def get(self, model, key, value, attributes):
+        return None if value is None else Point(*map(int, value.split(",")))
+
+    def set(self, model, key, value, attributes):
+        return None if value is None else f"{value.x},{value.y}"
+
+
+class UpperCast:
+    def get(self, model, key, value, attributes):
+        return value and value.upper()
+
+    def set(self, model, key, value, attributes):
+        return value and value.lower()
+
+
+CASTS = {
+    "int": ("int", [1, -5, None, 0]),
+    "float": ("double", [1.5, 0.1, None, 1e20]),
+    "str": ("varchar(50)", ["x", "", None, "ä😀", "  pad ", "1.0"]),
+    "bool": ("int", [True, False, None]),
+    "decimal:3": ("decimal(12,3)", [Decimal("1.500"), "-0.001", None]),
+    "json": ("text", [{"a": [1, {"b": None}]}, [], None, "text", 5, True]),
+    "array": ("text", [[1, 2], [], None]),
+    "dict": ("text", [{"k": 1}, {}, None]),
+    "date": ("date", [date(2026, 3, 29), date(1999, 12, 31), None]),
+    "datetime": ("datetime(6)", [
+        datetime(2026, 3, 29, 1, 30, tzinfo=UTC),
+        datetime(2026, 10, 25, 2, 30, 0, 123456, tzinfo=timezone(timedelta(hours=2))), None]),
+    "datetime:%d.%m.%Y": ("datetime(6)", [datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC), None]),
+    "timestamp": ("datetime", [datetime(2026, 1, 1, tzinfo=UTC), None]),
+    Colour: ("varchar(5)", [Colour.RED, Colour.BLUE, None]),
+    PointCast: ("varchar(20)", [Point(1, 2), Point(-3, 4), None]),
+    UpperCast: ("varchar(20)", ["ABC", None, "D"]),
+}  # fmt: skip
 
 
 def of_the_table(model):
@@ -102,6 +153,49 @@ def test_any_history_played_again_is_what_the_table_was(log, db, clock, seed):
     item.delete()
     assert item.as_of(clock.now()) is None
     assert of_the_trail(item, seen[5][0]) == seen[5][1]
+
+
+@pytest.mark.parametrize("offset", ["+00:00", "+05:30"])
+def test_values_of_every_cast_come_back(db_config, clock, offset):
+    if offset != "+00:00" and db_config["driver"] == "sqlite":
+        pytest.skip("SQLite keeps UTC")
+    types = {f"c{n}": cast for n, cast in enumerate(CASTS)}
+    columns = ", ".join(f"{name} {CASTS[cast][0]}" for name, cast in types.items())
+
+    class Everything(LogsActivity, Model):
+        table = "time_casts"
+        timestamps = False
+        guarded = []
+        casts = types
+        connection = "zoned"
+
+    config = {"default": db_config, "zoned": {**db_config, "timezone": offset}}
+    with Database(config, clock=clock) as db, replaced("db", db):
+        connection = db.connection("zoned")
+        auto = " auto_increment" if connection.dialect.name == "mysql" else ""
+        connection.unprepared(f"create table time_casts (id integer primary key{auto}, {columns})")
+        with replaced("activity", ActivityLog(db, clock=clock)):
+            item = Everything.create({name: CASTS[cast][1][0] for name, cast in types.items()})
+            seen = []
+            for turn in range(6):
+                values = {name: CASTS[c][1][turn % len(CASTS[c][1])] for name, c in types.items()}
+                clock.travel(10)
+                item.update(values)
+                item.refresh()
+                seen.append((clock.now(), {name: item[name] for name in types}))
+            for moment, values in seen:
+                old = item.as_of(moment)
+                assert {name: old[name] for name in types} == values
+            for number, (_, values) in enumerate(seen[1:], 2):
+                item.revert_to(number)
+                item.refresh()
+                assert {name: item[name] for name in types} == values
+        connection.unprepared("drop table time_casts")
+
+
+def test_a_model_that_was_never_saved_has_no_trail(log):
+    with pytest.raises(ActivityError, match="never saved"):
+        Item(name="x").versions()
 
 
 def test_what_the_database_filled_in_is_known_from_the_start(log, clock):

@@ -127,7 +127,7 @@ def test_an_error_of_the_producer_frees_the_key_at_once(db):
         cache.remember("k", 60, lambda: 1 / 0)
 
     assert cache.remember("k", 60, lambda: 2, wait=0) == 2
-    assert cache.locks.owner(cache.stored("\x1fcompute:k")) is None
+    assert cache.locks.owner(cache.stored("k") + "\x1fcompute") is None
 
 
 def test_a_heartbeat_beats_while_there_is_something_to_keep_and_its_thread_ends(monkeypatch):

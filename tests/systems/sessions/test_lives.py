@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum, StrEnum
+from typing import Any
 
 import pytest
 
 from so.db.manager import Database
+from so.errors import CodecError
 from so.support.clock import Clock
 from so.systems.sessions import Sessions, id_of
 from tests.systems.sessions.test_database_sessions import statements
@@ -243,3 +245,45 @@ def test_an_enum_as_a_key_is_its_value(sessions: Sessions, key):
     assert again.pull(key) == 2
     again.save()
     assert sessions.open(session.cookie_change()).get("cart") is None
+
+
+@pytest.mark.parametrize("by", ["5", None, True, b"1", [], float("nan"), float("inf")], ids=repr)
+def test_what_is_no_number_is_not_added(sessions: Sessions, by: Any):
+    session = sessions.open()
+
+    for call in (session.increment, session.decrement):
+        with pytest.raises(TypeError):
+            call("n", by)
+
+    assert session.missing("n")
+
+
+def test_several_values_are_put_all_or_none(sessions: Sessions):
+    session = sessions.open()
+
+    with pytest.raises(CodecError):
+        session.put({"good": 1, "bad": object()})
+    with pytest.raises(TypeError):
+        session.put({"good": 1, 5: 1})
+
+    assert session.all() == {}
+
+
+@pytest.mark.parametrize("handle", [None, 5, b"a" * 24, []], ids=repr)
+def test_what_is_no_handle_revokes_nothing(sessions: Sessions, handle: Any):
+    assert sessions.revoke(handle) is False
+    assert sessions.revoke(handle, 1) is False
+
+
+def test_users_whose_long_keys_begin_alike_are_told_apart(sessions: Sessions):
+    one, other = "k" * 70 + "1", "k" * 70 + "2"
+    cookies = {}
+    for user in (one, other):
+        session = sessions.open()
+        session.sign_in({"id": user})
+        session.save()
+        cookies[user] = session.cookie_change()
+
+    assert (len(sessions.for_user(one)), sessions.logout_everywhere(one)) == (1, 1)
+    assert sessions.open(cookies[one]).identity() is None
+    assert sessions.open(cookies[other]).identity() == {"id": other}
