@@ -151,7 +151,16 @@ def make_notifications(app: App) -> Any:
         defer=defer_with(lambda: app.make("queue"), settings.queue_name),
         clock=app.clock,
         codec=app.make("job_codec"),
+        times=n.Times(settings.quiet_hours, settings.digest_at, _zone_of),
     )
+
+
+def _zone_of(someone: Any) -> Any:
+    """The time zone on whose clock somebody is told things."""
+    from so.edge.local import local
+    from so.support.formats import zone_named
+
+    return zone_named(local(someone).zone)
 
 
 def _transport(mail: MailSettings) -> Any:

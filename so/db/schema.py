@@ -35,6 +35,7 @@ _INDEX = re.compile(
     r"[`\"]?(\w+)",
     re.IGNORECASE,
 )
+_DROPPED = re.compile(r"^-- dropped: (\w+) on (\w+)", re.MULTILINE)
 _KEY = re.compile(
     r"^(?:unique\s+(?:key|index)|fulltext\s+(?:key|index)|key|index)\s+[`\"]?(\w+)", re.I
 )
@@ -68,7 +69,8 @@ class SchemaFault:
     """One way in which a live database differs from the files."""
 
     kind: str
-    """'table', 'column', 'index', 'collation', or 'money': of an application's own table."""
+    """'table', 'column', 'index', 'dropped index' (one of an older version), 'collation', or
+    'money': of an application's own table."""
     table: str
     name: str
     text: str
@@ -180,7 +182,8 @@ def install(connection: Connection) -> list[str]:
     """Create what is missing of the framework's tables and say what that was.
 
     Nothing that exists is changed, except that a table from an older version gets the columns and
-    indexes it lacks, and the collations that tell its keys apart. Two servers may do this at once.
+    indexes it lacks, and the collations that tell its keys apart, and loses the indexes that refuse
+    what is right today. Two servers may do this at once.
     """
     with only_one(connection, "install"):
         before = {(fault.kind, fault.table, fault.name) for fault in check(connection)}
@@ -189,7 +192,7 @@ def install(connection: Connection) -> list[str]:
         for statement in _to_run(connection):
             connection.unprepared(statement)
         for fault in check(connection):
-            if fault.mend and fault.kind in ("column", "index"):
+            if fault.mend and fault.kind in ("column", "index", "dropped index"):
                 connection.unprepared(fault.mend)
         _mend_collations(connection)
         after = {(fault.kind, fault.table, fault.name) for fault in check(connection)}
@@ -269,6 +272,7 @@ def check(connection: Connection) -> list[SchemaFault]:
             continue
         faults.extend(_missing_columns(table, live[table.name]))
         faults.extend(_missing_indexes(table, indexes))
+    faults.extend(_old_indexes(connection.dialect.name, indexes))
     return [*faults, *_wrong_collations(connection)]
 
 
@@ -287,6 +291,15 @@ def _missing_indexes(table: Table, live: set[tuple[str, str]]) -> Iterator[Schem
         if (table.name, name) not in live:
             text = f"index {name} on {table.name} is missing"
             yield SchemaFault("index", table.name, name, text, mend)
+
+
+def _old_indexes(dialect: str, live: set[tuple[str, str]]) -> Iterator[SchemaFault]:
+    """What the file calls dropped, where an older version has made it."""
+    for name, table in _DROPPED.findall(framework_sql(dialect)):
+        if (table, name) in live:
+            drop = "drop index" if dialect == "sqlite" else f"alter table {table} drop index"
+            text = f"index {name} on {table} is of an older version, and refuses what is right"
+            yield SchemaFault("dropped index", table, name, text, f"{drop} {name}")
 
 
 def _wrong_collations(connection: Connection) -> Iterator[SchemaFault]:

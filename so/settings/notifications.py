@@ -24,6 +24,12 @@ class NotificationSettings(Settings, topic="notifications"):
     max_bytes: int = whole(
         1_048_576, "NOTIFICATION_MAX_BYTES", "bytes of the data of one notification"
     )
+    quiet_hours: str | None = text(
+        None, "NOTIFICATION_QUIET_HOURS", "as 22:00-07:00, on each reader's clock; unset: none"
+    )
+    digest_at: str = text(
+        "08:00", "NOTIFICATION_DIGEST_AT", "when daily and weekly (on Monday) digests are due"
+    )
     inbox_path: str = text(
         "/notifications", "NOTIFICATION_INBOX_PATH", "where InboxProvider serves the inbox"
     )

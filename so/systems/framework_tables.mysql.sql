@@ -244,19 +244,23 @@ create table if not exists notifications (
     key notifications_created_at_index (created_at)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
 
+-- dropped: notifications_dedupe_unique on notifications
+
 -- added:
 create table if not exists notification_deliveries (
     notification_id varchar(36) not null,
     channel varchar(64) not null,
-    status varchar(16) not null default 'sent',    -- wanted, sent, muted, refused, failed
+    status varchar(16) not null default 'sent',    -- wanted, held, sent, muted, refused, failed
     sent_at datetime(6) null default null,         -- UTC; of the status
     reason varchar(500) null default null,         -- of the status
     type varchar(255) null default null,           -- class of the notification
     notifiable_type varchar(255) null default null, -- recipient; null for an address
     notifiable_id varchar(64) null default null,
-    payload longtext null default null,            -- typed JSON; of what failed and may be sent again
+    payload longtext null default null,            -- typed JSON; of what is held, or failed and may be sent again
+    due_at datetime(6) null default null,          -- UTC; when what is held goes out, or may be tried again
     primary key (notification_id, channel),
-    key notification_deliveries_sent_at_index (sent_at)
+    key notification_deliveries_sent_at_index (sent_at),
+    key notification_deliveries_due_index (status, due_at)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
 
 -- added:

@@ -230,20 +230,24 @@ create index if not exists notifications_subject_index on notifications (subject
 create index if not exists notifications_read_at_index on notifications (read_at);
 create index if not exists notifications_created_at_index on notifications (created_at);
 
+-- dropped: notifications_dedupe_unique on notifications
+
 -- added:
 create table if not exists notification_deliveries (
     notification_id char(36) not null,
     channel varchar(64) not null,
-    status varchar(16) not null default 'sent',    -- wanted, sent, muted, refused, failed
+    status varchar(16) not null default 'sent',    -- wanted, held, sent, muted, refused, failed
     sent_at datetime null default null,            -- UTC; of the status
     reason varchar(500) null default null,         -- of the status
     type varchar(255) null default null,           -- class of the notification
     notifiable_type varchar(255) null default null, -- recipient; null for an address
     notifiable_id varchar(64) null default null,
-    payload text null default null,                -- typed JSON; of what failed and may be sent again
+    payload text null default null,                -- typed JSON; of what is held, or failed and may be sent again
+    due_at datetime null default null,             -- UTC; when what is held goes out, or may be tried again
     primary key (notification_id, channel)
 );
 create index if not exists notification_deliveries_sent_at_index on notification_deliveries (sent_at);
+create index if not exists notification_deliveries_due_index on notification_deliveries (status, due_at);
 
 -- added:
 create table if not exists notification_mutes (

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from so import Router, cache
+from so import DB, Router, cache
 from so.console import Kernel
 
 DATABASE = {
@@ -43,6 +43,20 @@ def test_notifications_are_cleaned_up(kernel):
     for line in ("--days=30", "--days=30 --unread-days=60", "--days=30 --dry-run", ""):
         assert run(kernel, f"notification:cleanup {line}")[0] == 0
     assert run(kernel, "notification:cleanup --days=x")[0] in (1, 2)
+
+
+def test_notifications_of_one_class_or_category_are_cleaned_up(kernel):
+    old = "2020-01-01 00:00:00.000000"
+    for number, (type_, category) in enumerate([("A", "x"), ("A", None), ("B", "x"), ("B", "y")]):
+        DB.table("notifications").insert({
+            "id": number, "type": type_, "category": category, "notifiable_type": "user",
+            "notifiable_id": 1, "data": "{}", "read_at": old, "created_at": old,
+        })  # fmt: skip
+
+    assert "1 notifications" in run(kernel, "notification:cleanup --type=A --category=x")[1]
+    assert "1 notifications" in run(kernel, "notification:cleanup --category=x --dry-run")[1]
+    assert "1 notifications" in run(kernel, "notification:cleanup --type=A")[1]
+    assert DB.table("notifications").pluck("type") == ["B", "B"]
 
 
 def test_routes_are_listed(kernel):

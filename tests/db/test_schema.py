@@ -116,6 +116,22 @@ def test_install_gives_a_table_of_the_original_what_it_lacks(empty_db: Database)
     assert connection.scalar("select uuid from failed_jobs") == "u"
 
 
+def test_install_drops_an_index_that_refuses_what_is_right_today(db: Database):
+    connection = db.connection()
+    connection.unprepared(
+        "create unique index notifications_dedupe_unique on notifications"
+        " (notifiable_type, notifiable_id, dedupe_key)"
+    )
+    (fault,) = schema.check(connection)
+    assert "older version" in str(fault)
+
+    done = schema.install(connection)
+
+    assert done == ["dropped index notifications.notifications_dedupe_unique"]
+    assert schema.check(connection) == []
+    assert schema.install(connection) == []
+
+
 def test_rows_with_only_the_originals_columns_are_valid(db: Database):
     rows = {
         "activity_log": {"description": "d"},

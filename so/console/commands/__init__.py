@@ -104,6 +104,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "NotificationCleanup",
         "Delete old notifications that were read",
     ),
+    "notification:due": (
+        "notification",
+        "NotificationDue",
+        "Send what was held back for quiet hours and digests",
+    ),
     "notification:why": (
         "notification",
         "NotificationWhy",

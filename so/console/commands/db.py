@@ -33,7 +33,8 @@ class DbInstall(Command):
             return 0
         for name, done in result.items():
             for text in done:
-                self.line(f"  {name}: created {text}")
+                is_gone = text.startswith("dropped ")
+                self.line(f"  {name}: {text if is_gone else f'created {text}'}")
             self.info(f"{name}: {'installed' if done else 'everything was there already'}")
         return 0
 

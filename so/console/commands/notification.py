@@ -13,6 +13,7 @@ class NotificationCleanup(Command):
         "notification:cleanup"
         " {--days=@notifications.prune_days : Read ones older than this many days}"
         " {--unread-days= : And unread ones older than this} {--dry-run : Count, delete nothing}"
+        " {--type= : Only of this class, as the column has it} {--category= : Only of this one}"
     )
     description = "Delete old notifications that were read"
 
@@ -22,8 +23,21 @@ class NotificationCleanup(Command):
         unread = self.option("unread-days")
         unread_days = None if unread is None else whole_days(unread, "unread-days")
         dry = bool(self.option("dry-run"))
-        count = self.app.make("notifications").cleanup(days, unread_days, dry_run=dry)
+        only = {name: self.option(name) for name in ("type", "category")}
+        count = self.app.make("notifications").cleanup(days, unread_days, dry_run=dry, **only)
         self.info(f"{count} notifications {'would be deleted' if dry else 'deleted'}.")
+        return 0
+
+
+class NotificationDue(Command):
+    """Run by a timer every few minutes."""
+
+    signature = "notification:due"
+    description = "Send what was held back for quiet hours and digests"
+
+    def handle(self) -> int:
+        """Send what is due and print the count."""
+        self.info(f"{self.app.make('notifications').send_due()} notifications sent.")
         return 0
 
 

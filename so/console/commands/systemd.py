@@ -159,6 +159,7 @@ TASKS = {
     "session:cleanup": ("remove expired sessions", "*-*-* 02:00:00", "5min"),
     "cache:gc": ("remove expired cache entries", "hourly", "1min"),
     "activity:prune": ("delete old rows of the activity log", "*-*-* 03:00:00", "5min"),
+    "notification:due": ("send what waited for a digest or a morning", "*:0/5", "10s"),
     "notification:cleanup": ("delete old notifications", "*-*-* 04:00:00", "5min"),
     # For a sealed trail: enabled by those who have set AUDIT_KEY.
     "activity:seal": ("seal what was written to the activity log", "minutely", "10s"),

@@ -13,6 +13,7 @@ from so.systems.notifications.channels import (
 )
 from so.systems.notifications.fake import NotificationFake, notification_fake
 from so.systems.notifications.inbox import DatabaseNotification, Notifiable
+from so.systems.notifications.later import Times
 from so.systems.notifications.mail import LogTransport, MailTransport, SmtpTransport
 from so.systems.notifications.message import MailMessage, Notification
 from so.systems.notifications.service import Notifications, OnDemand, route
@@ -31,6 +32,7 @@ __all__ = [
     "Notifications",
     "OnDemand",
     "SmtpTransport",
+    "Times",
     "WebhookChannel",
     "notification_fake",
     "route",

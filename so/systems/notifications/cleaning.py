@@ -1,20 +1,26 @@
-"""Deletes old notifications and forgets their deliveries, some hundred at a time."""
+"""Deletes old notifications and forgets their deliveries, as many at a time as take a moment."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 from so.db.manager import ConnectionSource
 
+SHORT_SECONDS = 0.06  # that a part should take: others wait so long, and on a slow disk longer
+FIRST_ROWS, FEWEST_ROWS = 50, 10
+
 
 class Cleaning:
     """One clean-up, in parts that each hold the database for some milliseconds."""
 
     def __init__(self, db: ConnectionSource, batch: int) -> None:
+        """At most *batch* rows at a time, and as many fewer as keep it short."""
         self._db = db
         self._batch = batch
+        self._size = min(batch, FIRST_ROWS)
 
     def inbox(self, old: Callable[[Any], Any], column: str) -> int:
         """Delete the notifications that *old* picks, oldest *column* first; how many."""
@@ -49,11 +55,21 @@ class Cleaning:
         last = None
         while True:
             query = old() if last is None else old().where(column, ">=", last)
-            rows = query.order_by(column).limit(self._batch).get([f"{id} as id", f"{column} as at"])
+            rows = query.order_by(column).limit(self._size).get([f"{id} as id", f"{column} as at"])
             if not rows:
                 return
+            begun = time.monotonic()
             yield sorted({row["id"] for row in rows})
+            self._rest(time.monotonic() - begun)
             last = rows[-1]["at"]
+
+    def _rest(self, took: float) -> None:
+        """Let others write for as long as they had to wait; take more or fewer the next time."""
+        if took > SHORT_SECONDS:
+            self._size = max(FEWEST_ROWS, self._size // 2)
+        elif took < SHORT_SECONDS / 3:
+            self._size = min(self._batch, self._size * 2)
+        time.sleep(took)
 
     def _rows(self, table: str) -> Any:
         return self._db.connection().table(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,7 +15,8 @@ from so.systems.notifications.inbox import owner_columns
 from so.systems.notifications.message import Notification
 
 WANTED, SENT, MUTED, REFUSED, FAILED = "wanted", "sent", "muted", "refused", "failed"
-SETTLED = (SENT, MUTED, REFUSED)  # nothing more is done about it
+HELD = "held"  # until its time has come
+SETTLED = (SENT, MUTED, REFUSED, HELD)  # a job does nothing more about it
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Outcome(NamedTuple):
 
     status: str
     reason: str | None = None
+    due_at: datetime | None = None  # of what is held
 
 
 class Trouble:

@@ -6,16 +6,29 @@ An inbox row that was written at once is its own note: there is no other one her
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 from so.db.manager import ConnectionSource
+from so.errors import NotificationError
 from so.support.clock import Clock
 from so.support.codec import Codec
-from so.systems.notifications.delivery import FAILED, SENT, WANTED, Delivery, Outcome
+from so.systems.notifications.delivery import FAILED, HELD, SENT, Delivery, Outcome
 from so.systems.notifications.inbox import owner_columns
 
 LONGEST_REASON = 500  # characters, as the column holds
 ROWS = 500  # to a statement
+LEASE = timedelta(minutes=15)  # how long what was taken is left to whoever took it
+MOST_TAKEN = 200  # for one recipient at a time
+
+
+class Kept(NamedTuple):
+    """A row of the ledger that can be made a delivery again."""
+
+    notification_id: str
+    channel: str
+    payload: str
+    reason: str | None
 
 
 class Ledger:
@@ -42,7 +55,7 @@ class Ledger:
     def note(self, delivery: Delivery, outcome: Outcome) -> None:
         """Note what came of *delivery*, in place of what was noted before."""
         row = self._row(delivery, outcome)
-        changed = {name: row[name] for name in ("status", "reason", "payload", "sent_at")}
+        changed = {name: row[name] for name in ("status", "reason", "payload", "sent_at", "due_at")}
         query = self._rows().where("notification_id", delivery.id)
         query = query.where("channel", delivery.channel).where("status", "<>", SENT)
         if not query.update(changed):
@@ -62,20 +75,67 @@ class Ledger:
         rows = self._rows().where("notification_id", id).order_by("channel").get(columns)
         return [dict(row) for row in rows]
 
-    def take_failed(self, id: str, channel: str | None = None) -> list[tuple[str, Any, Any, Any]]:
-        """What of *id* has failed and is kept, for one who asks to send it again: channel,
-        recipient, addresses and notification.
+    def take_failed(self, id: str, channel: str | None = None) -> list[Kept]:
+        """What of *id* has failed and is kept, for one who asks to send it again.
+
+        Whoever else asks gets nothing for a while: should this process end, they may have it then.
         """
         query = self._rows().where("notification_id", id).where("status", FAILED)
-        query = query.where_not_null("payload")
         if channel is not None:
             query = query.where("channel", channel)
+        now = self._clock.now()
+        return self._take(
+            query.where(lambda due: due.where_null("due_at").or_where("due_at", "<=", now)), FAILED
+        )
+
+    def take_due(self) -> list[Kept]:
+        """What was held back for one recipient by one channel, and may go out now."""
+        due = self._rows().where("status", HELD).where("due_at", "<=", self._clock.now())
+        first = due.clone().order_by("due_at").first()
+        if first is None:
+            return []
+        same = ["channel", "notifiable_type", "notifiable_id"]
+        if first["notifiable_id"] is None:
+            same = ["channel", "notification_id"]  # addresses are told one by one
+        return self._take(due.where({name: first[name] for name in same}), HELD)
+
+    def _take(self, query: Any, status: str) -> list[Kept]:
+        """Those rows of *query* that nobody else takes meanwhile."""
         taken = []
-        for row in query.get(["channel", "payload"]):
-            mine = self._rows().where("notification_id", id).where("channel", row["channel"])
-            if self._codec and mine.where("status", FAILED).update({"status": WANTED}):
-                taken.append((row["channel"], *self._codec.decode(row["payload"])))
+        again_at = self._clock.now() + LEASE
+        for row in query.where_not_null("payload").order_by("sent_at").limit(MOST_TAKEN).get():
+            kept = Kept(**{name: row[name] for name in Kept._fields})
+            mine = self._row_of(kept).where("status", status)
+            was = row["due_at"]
+            mine = mine.where_null("due_at") if was is None else mine.where("due_at", was)
+            if mine.update({"due_at": again_at}):
+                taken.append(kept)
         return taken
+
+    def revived(self, kept: Kept) -> tuple[Any, Any, Any]:
+        """Recipient, addresses and notification of what was kept; raises for what is gone."""
+        if self._codec is None:
+            raise NotificationError("nothing can be read of what was kept: give a codec")
+        who, addresses, what = self._codec.decode(kept.payload)
+        return who, addresses, what
+
+    def settle(self, kept: Kept, outcome: Outcome) -> None:
+        """Note what became of *kept*, which stays kept."""
+        reason = (outcome.reason or "")[:LONGEST_REASON] or None
+        changed = {
+            "status": outcome.status, "reason": reason, "due_at": outcome.due_at,
+            "sent_at": self._clock.now(),
+        }  # fmt: skip
+        self._row_of(kept).update(changed)
+
+    def can_keep(self, delivery: Delivery) -> bool:
+        """Can *delivery* be written down, to be made later?"""
+        return self._payload(delivery) is not None
+
+    def _row_of(self, kept: Kept) -> Any:
+        return self._rows().where("notification_id", kept.notification_id).where(
+            "channel", kept.channel
+        )  # fmt: skip
 
     def _row(self, delivery: Delivery, outcome: Outcome) -> dict[str, Any]:
         who = delivery.notifiable
@@ -89,7 +149,8 @@ class Ledger:
             "reason": None if outcome.reason is None else outcome.reason[:LONGEST_REASON],
             "type": delivery.notification.alias(),
             **owner,
-            "payload": self._payload(delivery) if outcome.status == FAILED else None,
+            "payload": self._payload(delivery) if outcome.status in (FAILED, HELD) else None,
+            "due_at": outcome.due_at,
         }
 
     def _payload(self, delivery: Delivery) -> str | None:

@@ -16,6 +16,16 @@ from so.support.naming import ClassNames
 from so.support.signatures import arity
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+", re.IGNORECASE)
+DIGESTS = ("hourly", "daily", "weekly")
+
+
+def checked_digest(name: Any, owner: str) -> str | None:
+    """*name* if there is such a digest, or none; NotificationError otherwise."""
+    if name is None or name in DIGESTS:
+        return name  # type: ignore[no-any-return]
+    raise NotificationError(
+        f"{owner}.digest is {name!r}: use one of {', '.join(DIGESTS)}, or None for no digest"
+    )
 
 
 class Notification:
@@ -33,6 +43,7 @@ class Notification:
     delay: Any = None  # seconds, timedelta or datetime; what is delayed is queued
     queue: str | None = None
     subject: Any = None  # the model it is about
+    digest: str | None = None  # hourly, daily or weekly: its mails wait, and go in one
     dedupe_key: str | None = None  # told once a class, recipient and key, through each channel
     resendable: bool = True  # False: it holds a secret, and is not kept when it could not be sent
     _classes: ClassVar[ClassNames] = ClassNames(NotificationError, "in inboxes and jobs")
@@ -45,6 +56,7 @@ class Notification:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        checked_digest(cls.digest, cls.__name__)
         Notification._classes.know(cls.alias(), cls)
 
     @classmethod
@@ -186,6 +198,11 @@ class MailMessage:
         self.parts.append(("line", text, ""))
         return self
 
+    def heading(self, text: str) -> Self:
+        """What the paragraphs below it are about."""
+        self.parts.append(("heading", text, ""))
+        return self
+
     def action(self, text: str, url: str) -> Self:
         """A link that stands out."""
         self.parts.append(("action", text, url))
@@ -200,7 +217,7 @@ class MailMessage:
         """The mail as plain text."""
         if self.body is not None:
             return self.body
-        lines = [t if kind == "line" else f"{t}: {url}" for kind, t, url in self.parts]
+        lines = [f"{t}: {url}" if kind == "action" else t for kind, t, url in self.parts]
         return "\n\n".join(t for t in (self.greeting_text, *lines, self.salutation_text) if t)
 
     def to_html(self) -> str | None:
@@ -208,7 +225,9 @@ class MailMessage:
         if self.html is not None or self.body is not None:
             return self.html
         rows = [
-            h("p", text) if kind == "line" else h("p", h("a", text, href=url))
+            h("p", h("a", text, href=url))
+            if kind == "action"
+            else h("h2" if kind == "heading" else "p", text)
             for kind, text, url in self.parts
         ]
         ends = [h("p", t) if t else None for t in (self.greeting_text, self.salutation_text)]

@@ -31,6 +31,7 @@ from so.systems.notifications.channels import (
 from so.systems.notifications.cleaning import Cleaning
 from so.systems.notifications.delivery import (
     FAILED,
+    HELD,
     MUTED,
     REFUSED,
     SENT,
@@ -42,7 +43,9 @@ from so.systems.notifications.delivery import (
     id_for,
     may_be_repeated,
 )
+from so.systems.notifications.due import HeldBack
 from so.systems.notifications.inbox import DatabaseNotification, each, owner_columns
+from so.systems.notifications.later import Times
 from so.systems.notifications.ledger import Ledger
 from so.systems.notifications.mail import LogTransport
 from so.systems.notifications.message import Notification
@@ -92,11 +95,13 @@ class Notifications:
         defer: Callable[[list[Delivery]], Sequence[BaseException] | None] | None = None,
         clock: Clock | None = None,
         codec: Codec | None = None,
+        times: Times | None = None,
     ) -> None:
         """*channels*: name → how it is made; the inbox and the log without.
 
         *defer* dispatches a job for each delivery and gives the errors that stopped some. *codec*
-        writes what failed, for `resend`.
+        writes what failed, for `resend`, and what is held back because of *times*: without it
+        nothing is.
         """
         self.clock = clock or Clock()
         self._db = db
@@ -115,6 +120,7 @@ class Notifications:
         self._defer = defer
         self._ledger = Ledger(db, self.clock, codec)
         self._preferences = Preferences(db)
+        self._times = times or Times()
         self._hooks: dict[str, list[Callable[..., Any]]] = {"sending": [], "sent": [], "failed": []}
 
     # --- set-up ---
@@ -286,17 +292,20 @@ class Notifications:
     def decide(self, delivery: Delivery) -> str | None:
         """Why *delivery* is not to be made; None if nothing speaks against it.
 
-        Asks what its recipient has muted, and then the notification's `should_send`.
+        Asks what its recipient has muted, then the notification's `should_send`, and then whether
+        it has to wait.
         """
         return self._decided(delivery, self._preferences.of([delivery])).reason
 
-    @staticmethod
-    def _decided(delivery: Delivery, muted: Muted) -> Outcome:
+    def _decided(self, delivery: Delivery, muted: Muted) -> Outcome:
         reason = muted.why(delivery)
         if reason is not None:
             return Outcome(MUTED, reason)
         if not delivery.notification.should_send(delivery.notifiable, delivery.channel):
             return Outcome(REFUSED, "should_send said no")
+        held = self._times.held(delivery, self.clock.now())
+        if held is not None and self._ledger.can_keep(delivery):
+            return Outcome(HELD, held.why, held.until)
         return Outcome(WANTED)
 
     def attempt(self, delivery: Delivery) -> bool:
@@ -309,9 +318,30 @@ class Notifications:
             return False
         channel = self.channel(delivery.channel)
         channel.send(delivery.notifiable, delivery.notification, delivery.id)
-        self._ledger.note(delivery, Outcome(SENT))
-        self._tell("sent", delivery)
+        self._note_sent(delivery)
         return True
+
+    def attempt_together(
+        self, deliveries: Sequence[Delivery], digest: Callable[[list[Notification]], Notification]
+    ) -> int:
+        """Make deliveries to one recipient by one channel as the one that *digest* makes of them;
+        how many were in it. Raises what the channel raises.
+        """
+        wanted = [delivery for delivery in deliveries if self._is_let_through(delivery)]
+        if wanted:
+            first, told = wanted[0], digest([delivery.notification for delivery in wanted])
+            self.channel(first.channel).send(first.notifiable, told, first.id)
+        for delivery in wanted:
+            self._note_sent(delivery, f"in a digest of {len(wanted)}")
+        return len(wanted)
+
+    def _note_sent(self, delivery: Delivery, how: str | None = None) -> None:
+        self._ledger.note(delivery, Outcome(SENT, how))
+        self._tell("sent", delivery)
+
+    def send_due(self) -> int:
+        """Send what was held back in quiet hours and for digests, and is due; how many."""
+        return HeldBack(self, self._ledger, self._preferences, self.clock).send()
 
     def _is_let_through(self, delivery: Delivery) -> bool:
         who, what, channel = delivery.notifiable, delivery.notification, delivery.channel
@@ -404,15 +434,25 @@ class Notifications:
                 "be sent again, and not what holds a secret (resendable = False)"
             )
         trouble, count = Trouble(self._db.connection()), 0
-        for name, who, addresses, what in taken:
-            to = who if addresses is None else OnDemand(self, addresses)
-            delivery = Delivery(id, to, what, name)
+        for kept in taken:
+            try:
+                who, addresses, what = self._ledger.revived(kept)
+            except Exception as error:
+                self._ledger.settle(kept, Outcome(FAILED, f"cannot be read: {error}"))
+                trouble.add(error)
+                continue
+            to = who if addresses is None else self.to(addresses)
+            delivery = Delivery(id, to, what, kept.channel)
             try:
                 count += self.attempt(delivery)
             except Exception as error:
                 self._failed(delivery, error, trouble)
         trouble.tell()
         return count
+
+    def to(self, addresses: Mapping[str, Any]) -> OnDemand:
+        """Whoever reads at *addresses*, channel → address."""
+        return OnDemand(self, addresses)
 
     def route(self, channel: str, address: Any) -> OnDemand:
         """An address that belongs to no model; the channel 'database' is refused."""
