@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
@@ -123,14 +124,21 @@ def _host_and_port(text: str, port: int) -> tuple[str, int]:
     return host, int(match.group(2) or match.group(4) or port)
 
 
+@lru_cache(maxsize=64)
+def _offsets(zone: str) -> frozenset[timedelta | None]:
+    """Every distance from UTC that the clocks of *zone* have or had since 1970."""
+    quarters = [datetime(1970 + n // 4, 1 + n % 4 * 3, 1) for n in range(400)]  # noqa: DTZ001
+    found = zone_of(zone)
+    return frozenset(found.utcoffset(quarter) for quarter in quarters)
+
+
 def check_zone(driver: str, text: Any, name: str) -> None:
     """Refuse a zone in which a stored time would not say which moment it is.
 
     SQLite keeps times as texts without a zone, and its own clock is in UTC. In a zone with summer
     time an hour of each autumn comes twice.
     """
-    zone = zone_of(str(text))
-    offsets = {zone.utcoffset(datetime(1970 + n // 4, 1 + n % 4 * 3, 1)) for n in range(400)}  # noqa: DTZ001
+    offsets = _offsets(str(text))
     mend = "store times in UTC (+00:00) and show them in the zone of whoever looks"
     if len(offsets) > 1:
         raise ConfigError(
