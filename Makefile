@@ -5,7 +5,8 @@ PORT ?= 8000
 N ?= 2000
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+# Much of the suite waits for processes and servers, so two workers share a core.
+JOBS ?= $(shell $(PYTHON) -c "import os; print(min(8, 2 * (os.cpu_count() or 1)))")
 
 .PHONY: help run import test check setup format bench fuzz chaos cluster matrix conformance clean
 
