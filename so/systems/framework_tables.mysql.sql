@@ -147,7 +147,8 @@ create table if not exists job_batches (
     cancelled_at int unsigned null default null,   -- unix seconds
     created_at int unsigned not null,              -- unix seconds
     finished_at int unsigned null default null,    -- unix seconds
-    primary key (id)
+    primary key (id),
+    key job_batches_created_at_index (created_at)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
 
 create table if not exists job_batch_failures (

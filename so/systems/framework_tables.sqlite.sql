@@ -138,6 +138,7 @@ create table if not exists job_batches (
     created_at integer not null,                   -- unix seconds
     finished_at integer null default null          -- unix seconds
 );
+create index if not exists job_batches_created_at_index on job_batches (created_at);
 
 create table if not exists job_batch_failures (
     batch_id varchar(64) not null,

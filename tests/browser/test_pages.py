@@ -2,59 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
-
-from tests.support.browser import Browser, BrowserMissing
-
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("so", "app", "bin", "config", "database", "docs")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The address of a freshly seeded demo."""
-    folder = tmp_path_factory.mktemp("site")
-    for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("DB_", "APP_", "COVERAGE"))}
-    script = [sys.executable, str(folder / "bin" / "sixorbit")]
-    subprocess.run([*script, "demo:seed"], check=True, env=environ, stdout=subprocess.DEVNULL)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    server = subprocess.Popen(
-        [*script, "serve", f"--port={port}"], env=environ, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(60)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        opened = Browser()
-    except BrowserMissing as missing:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"CI must have a browser: {missing}")
-        pytest.skip(f"NO BROWSER, the pages are not looked at: {missing}")
-    with opened:
-        yield opened
 
 
 def log_in(browser, site, role):

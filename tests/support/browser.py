@@ -114,6 +114,15 @@ class Browser:
             time.sleep(0.05)
         return True
 
+    def says_not(self, text: str) -> bool:
+        """True as soon as the page does not say *text* any more."""
+        deadline = time.monotonic() + WAIT_SECONDS / 4
+        while text in self.text:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
     def find(self, css: str) -> Element:
         found = self.ask("POST", "/element", {"using": "css selector", "value": css})
         return Element(self, found[ELEMENT])
@@ -132,6 +141,27 @@ class Browser:
 
     def resize(self, width: int, height: int) -> None:
         self.ask("POST", "/window/rect", {"width": width, "height": height})
+
+    def devtools(self, command: str, **params: Any) -> Any:
+        """A command of the browser's own protocol, for what WebDriver has none."""
+        path = "/goog/cdp/execute"
+        return self.ask("POST", path, {"cmd": command, "params": params})
+
+    def look_as(self, *, width: int = 1200, scheme: str = "light", motion: str = "") -> None:
+        """A screen *width* wide, narrower than any window can be, light or dark."""
+        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.devtools("Emulation.setDeviceMetricsOverride", **screen)
+        features = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": motion},
+        ]
+        self.devtools("Emulation.setEmulatedMedia", features=features)
+
+    def keys(self, *keys: str) -> None:
+        """Strike keys one after the other, wherever the focus is."""
+        strokes = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        actions = [{"type": "key", "id": "keyboard", "actions": strokes}]
+        self.ask("POST", "/actions", {"actions": actions})
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.ask("GET", "/screenshot")))

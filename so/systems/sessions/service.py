@@ -83,14 +83,17 @@ class Device:
 class Devices(Sequence[Device]):
     """A list of sessions that is fetched when it is looked into; `count()` fetches none."""
 
-    def __init__(self, fetch: Callable[[], list[Device]], count: Callable[[], int] | None = None):
+    def __init__(
+        self, fetch: Callable[[int | None], list[Device]], count: Callable[[], int] | None = None
+    ) -> None:
+        """*fetch* gives the first so many, or (None) all; *count* says how many there are."""
         self._fetch, self._count = fetch, count
         self._devices: list[Device] | None = None
 
     def to_list(self) -> list[Device]:
         """The sessions."""
         if self._devices is None:
-            self._devices = self._fetch()
+            self._devices = self._fetch(None)
         return self._devices
 
     def count(self, *value: Any) -> int:
@@ -105,6 +108,10 @@ class Devices(Sequence[Device]):
         return len(self.to_list())
 
     def __getitem__(self, index: Any) -> Any:
+        if self._devices is None and isinstance(index, slice):
+            begin, end = index.start or 0, index.stop
+            if end is not None and begin >= 0 and end >= 0:  # the first ones: no more are fetched
+                return self._fetch(end)[index]
         return self.to_list()[index]
 
     def __eq__(self, other: object) -> bool:
@@ -199,13 +206,13 @@ class Sessions:
         rows = self._store.for_user(self._key(user))
         alive = [r for r in rows if now - r.last_activity < idle or r.remembered_until > now]
         shown = self._shown(alive, self._current_id())
-        return Devices(lambda: shown)
+        return Devices(lambda limit: shown[:limit])
 
     def active(self, minutes: float = 120) -> Devices:
         """The sessions used within the last *minutes*; `.count()` says how many, by a COUNT."""
         moment, here = int(self.clock.time() - minutes * 60), self._current_id()
         return Devices(
-            lambda: self._shown(self._store.active_since(moment), here),
+            lambda limit: self._shown(self._store.active_since(moment, limit), here),
             lambda: self._store.count_active_since(moment),
         )
 

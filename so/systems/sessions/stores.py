@@ -174,9 +174,12 @@ class DatabaseStore:
         """The user's rows, last active first, with empty payloads."""
         return self._list("user_id = ? order by last_activity desc, id", owner_key(user_id))
 
-    def active_since(self, moment: int) -> list[StoredSession]:
-        """Every row active after *moment*, last active first, with empty payloads."""
-        return self._list("last_activity > ? order by last_activity desc, id", moment)
+    def active_since(self, moment: int, limit: int | None = None) -> list[StoredSession]:
+        """Rows active after *moment*, last active first, up to *limit*, with empty payloads."""
+        if limit is None:
+            return self._list("last_activity > ? order by last_activity desc, id", moment)
+        # No second column to sort by: the index gives the first ones without looking at the rest.
+        return self._list("last_activity > ? order by last_activity desc limit ?", moment, limit)
 
     def count_active_since(self, moment: int) -> int:
         """How many rows were active after *moment*."""

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from so.http.request import Request
-from so.web.console.jobs import RetryFailures, RunTask, VerifyTrail, tasks
+from so.http.response import Response
+from so.web.console.jobs import ForgetFailures, RetryFailures, RunTask, VerifyTrail, tasks
 
+EXPORTED = 200_000  # lines of an export at most; `activity:export` has no end
 AT_ONCE = 200  # failed jobs that a request itself moves; more are left to a worker
 
 
@@ -20,7 +23,7 @@ class Action:
     """One thing that can be done: how its button is called, and what is asked before."""
 
     label: str
-    work: Callable[[Any, Request], str]
+    work: Callable[[Any, Request], str | Response]
     asks: str = ""
 
 
@@ -92,7 +95,7 @@ def _retried(result: Any) -> str:
 
 
 def _retry_group(app: Any, request: Request) -> str:
-    queue, group = app.make("queue"), request.post("fingerprint") or None
+    queue, group = app.make("queue"), request.post("fingerprint")  # "" is a kind, too
     rows = queue.source.connection().table("failed_jobs")
     if group is not None:
         rows = rows.where("fingerprint", group)
@@ -107,13 +110,23 @@ def _forget(app: Any, request: Request) -> str:
     return f"{count} failed job(s) are forgotten."
 
 
+def _forget_every(app: Any, request: Request) -> str:
+    queue = app.make("queue")
+    rows = queue.source.connection().table("failed_jobs")
+    if len(rows.limit(AT_ONCE + 1).pluck("id")) > AT_ONCE:
+        id = queue.push(ForgetFailures(None))
+        return f"A worker forgets them: job {id} tells how far it is."
+    return f"{queue.failed_jobs.prune()} failed job(s) are forgotten."
+
+
 def _forget_group(app: Any, request: Request) -> str:
-    queue, group = app.make("queue"), _field(request, "fingerprint")
+    queue, group = app.make("queue"), str(request.post("fingerprint") or "")
     rows = queue.source.connection().table("failed_jobs").where("fingerprint", group)
-    count = 0
-    while uuids := rows.clone().limit(AT_ONCE).pluck("uuid"):
-        count += queue.failed_jobs.forget(uuids)
-    return f"{count} failed job(s) are forgotten."
+    uuids = rows.limit(AT_ONCE + 1).pluck("uuid")
+    if len(uuids) > AT_ONCE:
+        id = queue.push(ForgetFailures(group))
+        return f"A worker forgets them: job {id} tells how far it is."
+    return f"{queue.failed_jobs.forget(uuids)} failed job(s) are forgotten."
 
 
 # --- the rest -------------------------------------------------------------------------------------
@@ -170,6 +183,23 @@ def _resend(app: Any, request: Request) -> str:
     return f"Notification {id} was sent again by {channel}." if count else "It was sent before."
 
 
+def _export(app: Any, request: Request) -> Response:
+    """The entries that the filters leave, oldest first, as they are read; so many and no more."""
+    format = "jsonl" if request.post("format") == "jsonl" else "csv"
+    names = {"since": "from", "until": "to"}
+    known = ("since", "until", "log", "subject", "causer", "event", "field")
+    wanted = {name: request.post(names.get(name, name)) or None for name in known}
+    if wanted["subject"] and ":" not in wanted["subject"]:
+        wanted["type"] = wanted.pop("subject")
+    pieces = app.make("activity").report(format, **wanted)
+    kind = "text/csv" if format == "csv" else "application/x-ndjson"
+    headers = {
+        "Content-Type": f"{kind}; charset=utf-8",
+        "Content-Disposition": f'attachment; filename="audit.{format}"',
+    }
+    return Response.stream(islice(pieces, EXPORTED), headers=headers)
+
+
 def _verify(app: Any, request: Request) -> str:
     id = app.make("queue").push(VerifyTrail())
     return f"A worker verifies the trail: job {id}."
@@ -185,6 +215,7 @@ ACTIONS: dict[str, Action] = {
     "retry-group": Action("Try all again", _retry_group),
     "forget": Action("Forget", _forget, "The failed jobs and their tracebacks are deleted."),
     "forget-group": Action("Forget all", _forget_group, "All failures of this kind are deleted."),
+    "forget-every": Action("Forget every one", _forget_every, "All failures are deleted."),
     "run-task": Action("Run now", _run_task),
     "pause-task": Action("Pause", _pause_task),
     "resume-task": Action("Resume", _resume_task),
@@ -198,4 +229,5 @@ ACTIONS: dict[str, Action] = {
     ),
     "resend": Action("Send again", _resend),
     "verify": Action("Verify now", _verify),
+    "export": Action("Export", _export),
 }

@@ -60,7 +60,7 @@ class Frame:
 
     def _header(self, path: str) -> Markup:
         current = "/" + path.strip("/").partition("/")[0] if path.strip("/") else ""
-        current = {"/jobs": "/queue"}.get(current, current)
+        current = {"/jobs": "/queue", "/document": "/audit"}.get(current, current)
         entries = [
             h(
                 "li",

@@ -91,6 +91,11 @@ def _asked(app: Any, facts: Facts, name: str, path: str, check: Check) -> Light:
         return Light(name, path, "bad", f"cannot be asked: {error}")
 
 
+def forget(app: Any) -> None:
+    """Let the next page ask again what is asked once in a while only."""
+    _verified.pop(app, None)
+
+
 def worst(found: Iterable[Light]) -> str:
     """The worst state among *found*."""
     return max((light.state for light in found), key=ORDER.index, default="ok")

@@ -33,6 +33,27 @@ class RetryFailures(Job):
             self.progress(done, max(total, done))
 
 
+class ForgetFailures(Job):
+    """Deletes failed jobs: those of one fingerprint, or all that there are when it begins."""
+
+    tries = 1
+    timeout = 3600
+
+    def __init__(self, fingerprint: str | None) -> None:
+        self.fingerprint = fingerprint
+
+    def handle(self) -> None:
+        """Delete them a hundred at a time, telling how far it is."""
+        queue = current("queue")
+        rows = queue.source.connection().table("failed_jobs").order_by("id")
+        if self.fingerprint is not None:
+            rows = rows.where("fingerprint", self.fingerprint)
+        newest, total, done = rows.clone().max("id"), rows.clone().count(), 0
+        while uuids := rows.clone().where("id", "<=", newest or 0).limit(AT_ONCE).pluck("uuid"):
+            done += queue.failed_jobs.forget(uuids)
+            self.progress(done, max(total, done))
+
+
 class VerifyTrail(Job):
     """Looks through the whole activity log; fails where somebody changed it."""
 

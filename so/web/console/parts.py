@@ -6,6 +6,7 @@ Everything is drawn on the server and works without a script. Whatever comes fro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,8 @@ from urllib.parse import urlencode
 from so.support.markup import Markup, h, join
 
 WIDTH, HEIGHT = 300, 64  # of a chart, in its own units
+LONG_WORD = 24  # letters
+_TAG = re.compile(r"<[^>]*>")
 Cell = Callable[[Mapping[str, Any]], object]
 
 
@@ -31,11 +34,7 @@ def table(
         h(
             "tr",
             [
-                h(
-                    "td",
-                    shown(row.get(cell) if isinstance(cell, str) else cell(row)),
-                    data_label=name,
-                )
+                _cell(name, shown(row.get(cell) if isinstance(cell, str) else cell(row)))
                 for name, cell in columns
             ],
         )
@@ -46,6 +45,18 @@ def table(
     head = h("thead", h("tr", [h("th", name, scope="col") for name, _ in columns]))
     named = h("caption", caption, class_="unseen")
     return h("div", h("table", named, head, h("tbody", body)), class_="wide")
+
+
+def _cell(name: str, value: object) -> Markup:
+    """A cell; one with a word that no column has room for may break it anywhere."""
+    inner = join(value if isinstance(value, list | tuple) else [value])
+    longest = max(map(len, _TAG.sub(" ", inner).split()), default=0)
+    return h("td", inner, data_label=name, class_="long" if longest > LONG_WORD else None)
+
+
+def row(*children: object) -> Markup:
+    """Buttons and links beside each other."""
+    return h("div", *children, class_="row")
 
 
 def shown(value: object) -> object:
@@ -60,17 +71,22 @@ def shown(value: object) -> object:
         return f"{value:,.1f}"
     if isinstance(value, datetime):
         return moment(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and not any(isinstance(one, Markup) for one in value):
         return ", ".join(map(str, value)) or "–"
     return value
 
 
-def moment(value: datetime | float | None) -> Markup:
-    """A time in UTC, with its exact form for programs."""
-    if value is None:
+def moment(value: datetime | float | str | None) -> Markup:
+    """A time in UTC, with its exact form for programs; text that is no time as it is."""
+    if value is None or value == "":
         return Markup("–")
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return h("span", value)
     when = value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
-    exact = when.astimezone(UTC)
+    exact = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     return h("time", f"{exact:%Y-%m-%d %H:%M:%S}", datetime=exact.isoformat(), title="UTC")
 
 
@@ -110,6 +126,11 @@ def light(state: str, words: str | None = None) -> Markup:
     )
 
 
+def code(text: str) -> list[object]:
+    """Words in which commands stand between back quotes, as documents write them."""
+    return [h("code", part) if odd % 2 else part for odd, part in enumerate(text.split("`"))]
+
+
 def tag(text: object, kind: str = "") -> Markup:
     """A short word in a frame."""
     return h("span", text, class_=f"tag {kind}".strip())
@@ -144,10 +165,13 @@ def progress(done: int, total: int | None, label: str) -> Markup:
 
 
 def filters(
-    action: str, fields: Sequence[tuple[str, str, object]], current: Mapping[str, Any]
+    action: str,
+    fields: Sequence[tuple[str, str, object]],
+    current: Mapping[str, Any],
+    kept: Mapping[str, Any] | None = None,
 ) -> Markup:
-    """A form of search fields: (name, label, choices or None for text)."""
-    inner = []
+    """A form of search fields: (name, label, choices or None for text); *kept* goes with them."""
+    inner = [h("input", type="hidden", name=n, value=v) for n, v in (kept or {}).items()]
     for name, label, choices in fields:
         value = current.get(name) or ""
         if choices is None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
@@ -16,52 +18,110 @@ from so.settings.auth import AuthSettings
 from so.support.masking import Masker
 
 HOW_MANY = 50  # rows of a page
-LOOKED_AT = 2000  # rows that one search looks through; the next page goes on from there
+STEPS = (200, 1800)  # rows that one search looks through; the next page goes on from there
+LABELS = ("name", "number", "title", "email", "username", "code")
 _masker = Masker()
 
+Row = Mapping[str, Any]
+Fits = Callable[[Row], bool]
 
-def before(request: Request) -> int | None:
-    """The key before which a page begins; None for the newest."""
-    text = str(request.query("before") or "")
+
+@dataclass(frozen=True)
+class Order:
+    """How a list is walked, newest first: by columns that an index ends with, the last unique."""
+
+    columns: tuple[str, ...] = ("id",)
+
+    def text(self, row: Row) -> str:
+        """Where a page that ends with *row* goes on."""
+        return "~".join(str(row[column]) for column in self.columns)
+
+    def after(self, rows: Any, text: object) -> Any:
+        """*rows* in this order, from the place *text* on; from the newest if it is none."""
+        for column in self.columns:
+            rows = rows.order_by_desc(column)
+        values = self._read(str(text or ""))
+        if values is None:
+            return rows
+        if len(values) == 1:
+            return rows.where(self.columns[0], "<", values[0])
+        first, id = self.columns
+        # Said as a range of the first column, which an index is entered by.
+        return rows.where(first, "<=", values[0]).where(
+            lambda either: either.where(first, "<", values[0]).or_where(id, "<", values[1])
+        )
+
+    def _read(self, text: str) -> list[int | str] | None:
+        parts = text.split("~")
+        if len(parts) != len(self.columns):
+            return None
+        found = [_value(column, part) for column, part in zip(self.columns, parts, strict=True)]
+        return None if None in found else found  # type: ignore[return-value]  # none is None
+
+
+def _value(column: str, text: str) -> int | str | None:
+    if column == "created_at":
+        try:
+            return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S.%f")
+        except ValueError:
+            return None
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def keyset(
+NEWEST = Order()
+
+
+def page(
     rows: Any,
-    start: int | None,
-    make: Callable[[Any], dict[str, Any]],
-    fits: Callable[[dict[str, Any]], bool] | None = None,
-) -> tuple[list[dict[str, Any]], int | None]:
-    """(a page of *rows* as dicts, newest first; the key to go on from, None at the end)."""
-    rows = rows.order_by_desc("id")
-    if start is not None:
-        rows = rows.where("id", "<", start)
-    if fits is None:
-        found = [make(row) for row in rows.limit(HOW_MANY).get()]
-        return found, found[-1]["id"] if len(found) == HOW_MANY else None
-    found, last, looked_at = [], None, rows.limit(LOOKED_AT).get()
-    for row in looked_at:
-        entry = make(row)
-        last = entry["id"]
-        if fits(entry):
-            found.append(entry)
-            if len(found) == HOW_MANY:
-                return found, last
-    return found, last if len(looked_at) == LOOKED_AT else None
+    request: Request,
+    make: Callable[[Row], dict[str, Any]],
+    *,
+    order: Order = NEWEST,
+    may_fit: Fits | None = None,
+    fits: Fits | None = None,
+) -> tuple[list[dict[str, Any]], str | None]:
+    """(a page of *rows* as dicts, newest first; where to go on, None at the end).
+
+    *may_fit* sorts out rows as they are, cheaply; *fits* has the last word on what is shown.
+    """
+    if fits is None and may_fit is None:
+        seen = list(order.after(rows, request.query("before")).limit(HOW_MANY).get())
+        return [make(row) for row in seen], order.text(seen[-1]) if len(seen) == HOW_MANY else None
+    found: list[dict[str, Any]] = []
+    start = request.query("before")
+    for some in STEPS:
+        seen = list(order.after(rows.clone(), start).limit(some).get())
+        for row in seen:
+            if (may_fit is None or may_fit(row)) and _is_wanted(entry := make(row), fits):
+                found.append(entry)
+                if len(found) == HOW_MANY:
+                    return found, order.text(row)
+        if len(seen) < some:
+            return found, None
+        start = order.text(seen[-1])
+    return found, str(start)
 
 
-def job_row(row: Mapping[str, Any], now: int) -> dict[str, Any]:
+def _is_wanted(entry: dict[str, Any], fits: Fits | None) -> bool:
+    return fits is None or fits(entry)
+
+
+def needle(text: object) -> str:
+    """*text* as it stands within JSON, in small letters: for sorting rows out before reading."""
+    return json.dumps(str(text or ""), ensure_ascii=False)[1:-1].lower()
+
+
+def job_row(row: Row, now: int) -> dict[str, Any]:
     """A row of `jobs` as pages show it."""
     payload = masked_payload(row["payload"])
     known = payload if isinstance(payload, dict) else {}
     due = int(row["available_at"])
-    running = row["reserved_at"] is not None and due > now
     return {
         "id": row["id"],
         "uuid": row["uuid"],
         "job": str(known.get("displayName") or known.get("job") or "?"),
         "queue": row["queue"],
-        "state": "running" if running else "delayed" if due > now else "waiting",
+        "state": job_state(row, now),
         "attempts": row["attempts"],
         "crashes": row["crashes"],
         "exceptions": row["exceptions"],
@@ -73,6 +133,13 @@ def job_row(row: Mapping[str, Any], now: int) -> dict[str, Any]:
         "tags": [str(tag) for tag in known.get("tags") or []],
         "payload": payload,
     }
+
+
+def job_state(row: Row, now: int) -> str:
+    """What a row of `jobs` is: waiting, delayed or running."""
+    if int(row["available_at"]) <= now:
+        return "waiting"
+    return "delayed" if row["reserved_at"] is None else "running"
 
 
 def masked_payload(text: str) -> Any:
@@ -104,14 +171,15 @@ def people(app: Any, ids: Iterable[Any]) -> dict[str, str]:
         users = model.find_many(wanted) if wanted else []
     except (ImportError, AttributeError, ValueError):
         return {}
-    return {str(user.get_key()): _label(user) for user in users}
+    return {str(user.get_key()): label(user) for user in users}
 
 
-def _label(user: Any) -> str:
-    attributes = user.get_attributes()
+def label(model: Any) -> str:
+    """What people call a row: its name, or its key."""
+    attributes = model.get_attributes()
     return str(
         next(
-            (attributes[n] for n in ("name", "email", "username") if attributes.get(n)),
-            user.get_key(),
+            (attributes[n] for n in LABELS if attributes.get(n)),
+            model.get_key(),
         )
     )

@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlencode
 
 from so.errors import NotFoundException, SixOrbitError, ValidationException
 from so.http.request import Request
@@ -27,8 +28,8 @@ PAGES = {
     "": "overview", "/queue": "queue", "/queue/{queue}": "queue", "/jobs/{id}": "job",
     "/failed": "failed", "/failed/{fingerprint}": "failures", "/batches": "batches",
     "/workers": "workers", "/schedule": "schedule", "/sessions": "sessions", "/cache": "cache",
-    "/audit": "audit", "/notifications": "notifications", "/database": "database",
-    "/requests": "requests",
+    "/audit": "audit", "/document": "document", "/notifications": "notifications",
+    "/database": "database", "/requests": "requests",
 }  # fmt: skip
 
 
@@ -41,9 +42,10 @@ class View:
     token: str
     query: dict[str, Any]
 
-    def url(self, path: str = "") -> str:
+    def url(self, path: str = "", **query: object) -> str:
         """A page's address."""
-        return f"{self.prefix}{path}"
+        asked = f"?{urlencode(query)}" if query else ""
+        return f"{self.prefix}{path}{asked}"
 
     def button(self, label: str, action: str, *, kind: str = "", **fields: object) -> Markup:
         """A form of one button; nothing for somebody who may only look."""
@@ -105,6 +107,9 @@ class Site:
             if isinstance(error, ValidationException):
                 error = ValueError(error.first_error())
             return self._back(request, "bad", str(error), 422)
+        if isinstance(done, Response):
+            self._note(action, given, f"{found.label}.")
+            return _private(done)
         self._note(action, given, done)
         return self._back(request, "ok", done, 200)
 

@@ -27,6 +27,7 @@ _COLUMNS = (
     "id, uuid, connection, queue, payload, exception, failed_at, job, fingerprint, attempts, "
     "batch_id, lock_key"
 )
+_GROUPED = "id, fingerprint, failed_at"
 _KEPT_FAILURES = 10
 _EXCEPTION_LINE = re.compile(r"(?:\w+\.)*(\w*[A-Z]\w*)((?:: .*)?)$")
 
@@ -177,28 +178,40 @@ class FailedJobs:
         """How many there are."""
         return int(read(self._conn(), "select count(*) from failed_jobs")[0][0])
 
-    def groups(self, limit: int = 100) -> list[FailureGroup]:
-        """Failures counted by fingerprint, the most frequent first."""
+    def groups(self, limit: int = 100, newest: int | None = None) -> list[FailureGroup]:
+        """Failures counted by fingerprint, the most frequent first; two statements.
+
+        Of the *newest* so many, where there may be too many to count them all.
+        """
+        among = "failed_jobs"
+        if newest is not None:
+            among = (
+                f"(select {_GROUPED} from failed_jobs order by id desc limit {int(newest)}) as f"  # noqa: S608 - a number
+            )
         rows = read(
             self._conn(),
-            "select fingerprint, count(*), min(failed_at), max(failed_at), max(id) "
-            "from failed_jobs group by fingerprint order by count(*) desc limit ?",
+            "select fingerprint, count(*), min(failed_at), max(failed_at), max(id) "  # noqa: S608 - fixed words
+            f"from {among} group by fingerprint order by count(*) desc limit ?",
             (limit,),
         )
-        found = []
-        for fingerprint, count, first, last, newest in rows:
-            example = self.find(str(newest))
-            found.append(
-                FailureGroup(
-                    str(fingerprint),
-                    example.job if example else "",
-                    int(count),
-                    moment(first),
-                    moment(last),
-                    example.reason if example else "",
-                )
+        examples = self._with_ids([row[4] for row in rows])
+        return [
+            FailureGroup(
+                str(fingerprint),
+                examples[id].job if id in examples else "",
+                int(count),
+                moment(first),
+                moment(last),
+                examples[id].reason if id in examples else "",
             )
-        return found
+            for fingerprint, count, first, last, id in rows
+        ]
+
+    def _with_ids(self, ids: list[int]) -> dict[int, FailedJob]:
+        if not ids:
+            return {}
+        sql = f"select {_COLUMNS} from failed_jobs where id in ({marks(len(ids))})"  # noqa: S608 - question marks only
+        return {found.id: found for found in map(_failed, read(self._conn(), sql, ids))}
 
     def ages(self) -> dict[str, int]:
         """How many failures are younger than a day, a week, a month, and older."""

@@ -8,7 +8,7 @@ from typing import Any
 from so.http.request import Request
 from so.settings.cache import CacheSettings
 from so.support.markup import Markup, h, join
-from so.web.console.parts import facts, filters, moment, section, size, table
+from so.web.console.parts import facts, filters, moment, row, section, size, table
 from so.web.console.reading import HOW_MANY, as_json, masked
 
 TITLE = "Cache"
@@ -120,7 +120,7 @@ def _value(data: dict[str, Any], view: Any) -> list[Any]:
         return [search]
     if not value["found"]:
         return [search, h("p", f"{value['key']!r} is not in the cache.", class_="soft")]
-    forget = h("div", view.button("Forget", "forget-key", key=value["key"]), class_="row")
+    forget = row(view.button("Forget", "forget-key", key=value["key"]))
     ttl = "forever" if value["ttl"] is None else f"{value['ttl']} s"
     return [
         search,

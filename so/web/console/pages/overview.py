@@ -9,7 +9,7 @@ from so.settings.console import ConsoleSettings
 from so.support.markup import Markup, h, join
 from so.web.console import health
 from so.web.console.history import History
-from so.web.console.parts import chart, figure, light, section
+from so.web.console.parts import chart, code, figure, light, section
 
 TITLE = "Overview"
 
@@ -57,7 +57,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             "li",
             h("b", h("a", one["name"], href=view.url(one["path"]))),
             light(one["state"]),
-            h("p", one["text"]),
+            h("p", code(one["text"])),
         )
         for one in data["lights"]
     ]
@@ -72,6 +72,6 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             section("State", h("ul", lights, class_="lights"), id="lights"),
             h("div", figures, class_="grid", id="figures", data_live=True),
             h("h2", "The last 24 hours"),
-            h("div", charts, class_="grid", id="charts", data_live=True),
+            h("div", charts, class_="grid four", id="charts", data_live=True),
         ]
     )

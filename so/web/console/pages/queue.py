@@ -5,44 +5,71 @@ from __future__ import annotations
 from typing import Any
 
 from so.http.request import Request
-from so.support.markup import Markup, h, join
+from so.support.markup import Markup, join
 from so.web.console import queues
-from so.web.console.parts import filters, light, link, moment, older, seconds, section, table, tag
-from so.web.console.reading import before, job_row, keyset
+from so.web.console.parts import (
+    filters,
+    light,
+    link,
+    moment,
+    older,
+    row,
+    seconds,
+    section,
+    table,
+    tag,
+)
+from so.web.console.reading import NEWEST, Order, Row, as_json, job_row, job_state, needle, page
 
 TITLE = "Queue"
 STATES = ("waiting", "delayed", "running")
+BY_TIME = Order(("available_at", "id"))
 
 
 def data(app: Any, request: Request) -> dict[str, Any]:
     """Every queue, and a page of jobs of the one that was asked for."""
     name = request.route("queue") or request.query("queue")
-    states = queues.states(app, app.make("queue").control.workers())
+    workers = app.make("queue").control.workers()
     wanted = {key: request.query(key) for key in ("state", "job", "q")}
-    found: dict[str, Any] = {"queue": name, "queues": states, "filter": wanted}
-    jobs, next_ = _jobs(app, name, wanted, before(request))
-    return {**found, "jobs": jobs, "next": next_}
+    jobs, next_ = _jobs(app, request, str(name or ""), wanted, workers)
+    states = queues.states(app, workers)
+    return {"queue": name, "queues": states, "filter": wanted, "jobs": jobs, "next": next_}
 
 
 def _jobs(
-    app: Any, name: str | None, wanted: dict[str, Any], start: int | None
-) -> tuple[list[dict[str, Any]], int | None]:
+    app: Any, request: Request, name: str, wanted: dict[str, Any], workers: list[Any]
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Jobs by number; those of one queue by the time they are due, as its index has them."""
     queue, now = app.make("queue"), int(app.clock.time())
-    rows = queue.source.connection().table("jobs")
+    rows, state = queue.source.connection().table("jobs"), wanted["state"]
     if name:
         rows = rows.where("queue", name)
-    state = wanted["state"]
-    if state in ("waiting", "delayed", "running"):
+    if state == "running":
+        rows = rows.where_in("id", [job["id"] for one in workers for job in one.current])
+        name = ""  # few enough to be sorted
+    elif state in STATES and name:
         rows = rows.where("available_at", "<=" if state == "waiting" else ">", now)
-        if state != "waiting":
-            rows = rows.where_null("reserved_at", not_=state == "running")
+    kind, text = str(wanted["job"] or "").lower(), str(wanted["q"] or "").lower()
+    raw_kind, raw_text = needle(kind), needle(text)
 
-    def fits(job: dict[str, Any]) -> bool:
-        kind, text = str(wanted["job"] or ""), str(wanted["q"] or "").lower()
-        in_text = not text or text in str(job["payload"]).lower() or text in job["tags"]
-        return in_text and (not kind or kind.lower() in job["job"].lower())
+    def may_fit(row: Row) -> bool:
+        payload = str(row["payload"]).lower()
+        is_it = state not in STATES or job_state(row, now) == state
+        return is_it and raw_kind in payload and raw_text in payload
 
-    return keyset(rows, start, lambda row: job_row(row, now), fits)
+    def fits(job: Row) -> bool:
+        in_text = text in as_json(job["payload"]).lower() or text in job["tags"]
+        return kind in job["job"].lower() and (not text or in_text)
+
+    is_search = bool(state or kind or text)
+    return page(
+        rows,
+        request,
+        lambda row: job_row(row, now),
+        order=BY_TIME if name else NEWEST,
+        may_fit=may_fit if is_search else None,
+        fits=fits if kind or text else None,
+    )
 
 
 def draw(data: dict[str, Any], view: Any) -> Markup:
@@ -82,7 +109,7 @@ def _queues(data: dict[str, Any], view: Any) -> Markup:
         [
             ("Queue", lambda r: link(r["name"], view.url(f"/queue/{r['name']}"))),
             ("Waiting", lambda r: f"{r['pending']:,}{'+' if r['capped'] else ''}"),
-            ("Delayed", "delayed"),
+            ("Delayed", lambda r: f"{r['delayed']:,}{'+' if r['capped'] else ''}"),
             ("Running", "reserved"),
             ("Oldest waits", lambda r: seconds(r["oldest_seconds"])),
             ("Done in the last hour", "done_last_hour"),
@@ -95,9 +122,8 @@ def _queues(data: dict[str, Any], view: Any) -> Markup:
 
 
 def _all(view: Any) -> Markup:
-    buttons = [
+    return row(
         view.button("Pause all", "pause"),
         view.button("Resume all", "resume"),
         view.button("Restart workers", "restart"),
-    ]
-    return h("div", buttons, class_="row")
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from so.http.request import Request
 from so.support.markup import Markup
 from so.web.console.jobs import tasks
-from so.web.console.parts import light, moment, section, table
+from so.web.console.parts import light, moment, row, section, table
 
 TITLE = "Schedule"
 
@@ -46,9 +46,12 @@ def _last_runs(conn: Any, keys: list[str]) -> dict[str, int]:
 def draw(data: dict[str, Any], view: Any) -> Markup:
     """A line each."""
 
-    def pause(row: Any) -> Markup:
-        action = "resume-task" if row["paused"] else "pause-task"
-        return view.button("Resume" if row["paused"] else "Pause", action, task=row["key"])  # type: ignore[no-any-return]
+    def actions(task: Any) -> Markup:
+        label, action = ("Resume", "resume-task") if task["paused"] else ("Pause", "pause-task")
+        return row(
+            view.button("Run now", "run-task", task=task["key"]),
+            view.button(label, action, task=task["key"]),
+        )
 
     return section(
         "Tasks",
@@ -64,8 +67,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
                     "State",
                     lambda r: light("warn", "rests") if r["paused"] else light("ok", "active"),
                 ),
-                ("Actions", lambda r: view.button("Run now", "run-task", task=r["key"])),
-                ("Actions", pause),
+                ("Actions", actions),
             ],
             data["tasks"],
         ),

@@ -6,10 +6,12 @@ from typing import Any
 
 from so.http.request import Request
 from so.support.markup import Markup, h, join
-from so.web.console.parts import filters, moment, section, table
+from so.web.console.parts import filters, moment, row, section, table
 from so.web.console.reading import HOW_MANY, people
 
 TITLE = "Sessions"
+REFUSED = ("failed", "lockout", "locked")
+LOGINS = 500  # entries that are looked through for refused ones
 
 
 def data(app: Any, request: Request) -> dict[str, Any]:
@@ -28,45 +30,59 @@ def data(app: Any, request: Request) -> dict[str, Any]:
 
 
 def _failed_logins(app: Any) -> list[dict[str, Any]]:
-    rows = app.make("db").table("activity_log").where("log_name", "auth")
-    rows = rows.where_in("event", ["failed", "lockout", "locked"]).order_by_desc("id").limit(20)
-    return [
-        dict(row) for row in rows.get(["id", "event", "description", "causer_label", "created_at"])
-    ]
+    """Of the newest entries of the log `auth`: others are too many to look through."""
+    columns = ["id", "event", "description", "causer_label", "created_at"]
+    rows = app.make("db").table("activity_log").where("log_name", "auth").order_by_desc("id")
+    return [dict(row) for row in rows.limit(LOGINS).get(columns) if row["event"] in REFUSED][:20]
+
+
+_SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "CrOS", "Linux")
+_BROWSERS = {
+    "Edg/": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "Chrome/": "Chrome",
+    "Safari/": "Safari",
+}
+
+
+def browser(agent: str | None) -> str:
+    """A browser in words a person reads: Chrome on Windows; another program by its first words."""
+    text = agent or ""
+    name = next((name for mark, name in _BROWSERS.items() if mark in text), None)
+    system = next((system for system in _SYSTEMS if system in text), None)
+    return f"{name} on {system}" if name and system else text[:60] or "unknown"
 
 
 def draw(data: dict[str, Any], view: Any) -> Markup:
     """Devices, then failed logins."""
+
+    def actions(device: Any) -> Markup:
+        user = device["user_id"]
+        return row(
+            "this one"
+            if device["current"]
+            else view.button("End", "end-session", handle=device["handle"]),
+            view.button("End all", "end-user", user=user) if user else None,
+        )
+
     search = filters(view.url("/sessions"), [("user", "Key of a user", None)], data["filter"])
     devices = table(
         "Sessions",
         [
             ("User", lambda r: r["user"] or r["user_id"] or "guest"),
             ("Address", "ip"),
-            ("Browser", lambda r: (r["user_agent"] or "")[:80]),
+            ("Browser", lambda r: browser(r["user_agent"])),
             ("Last used", lambda r: moment(r["last_activity"])),
             ("Since", lambda r: moment(r["created_at"])),
-            (
-                "Actions",
-                lambda r: (
-                    "this one"
-                    if r["current"]
-                    else view.button("End", "end-session", handle=r["handle"])
-                ),
-            ),
-            (
-                "Actions",
-                lambda r: (
-                    view.button("End all", "end-user", user=r["user_id"]) if r["user_id"] else ""
-                ),
-            ),
+            ("Actions", actions),
         ],
         data["sessions"],
     )
     logins = table(
         "Failed logins",
         [
-            ("When", "created_at"),
+            ("When", lambda r: moment(r["created_at"])),
             ("What", "event"),
             ("Who", "causer_label"),
             ("Words", "description"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from so.http.request import Request
 from so.support.markup import Markup, h, join
-from so.web.console.parts import light, link, moment, seconds, section, table
+from so.web.console.parts import light, link, moment, row, seconds, section, table
 
 TITLE = "Workers"
 
@@ -23,7 +23,7 @@ def data(app: Any, request: Request) -> dict[str, Any]:
 def draw(data: dict[str, Any], view: Any) -> Markup:
     """A line each, and what it is doing below."""
 
-    def current(row: Any) -> Any:
+    def current(worker: Any) -> Any:
         return [
             h(
                 "p",
@@ -33,7 +33,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
                 " ",
                 h("span", seconds(job.get("seconds")), class_="soft"),
             )
-            for job in row["current"]
+            for job in worker["current"]
         ] or "idle"
 
     workers = table(
@@ -59,6 +59,6 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
                 "A job that hangs is stopped at its timeout; its failure shows the stack.",
                 class_="soft",
             ),
-            h("div", view.button("Restart workers", "restart"), class_="row"),
+            row(view.button("Restart workers", "restart")),
         ]
     )

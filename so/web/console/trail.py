@@ -1,0 +1,139 @@
+"""Entries of the activity log as pages show them: changes field by field, keys with their names."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from so.db.model import Model
+from so.errors import SixOrbitError
+from so.support.markup import Markup, h
+from so.systems.activity.naming import audited
+from so.web.console.reading import label
+
+MODELS = 3  # classes whose names are looked up for a page, a statement each
+
+
+def entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `activity_log` as a page shows it."""
+    properties = decoded(row["properties"])
+    old, new = decoded(properties.pop("old", None)), decoded(properties.pop("attributes", None))
+    names = dict.fromkeys([*new, *old])
+    return {
+        "id": row["id"], "at": row["created_at"], "log": row["log_name"], "event": row["event"],
+        "description": row["description"],
+        "subject": _who(row, "subject"), "causer": _who(row, "causer"),
+        "changes": [{"field": n, "old": old.get(n), "new": new.get(n)} for n in names],
+        "properties": properties, "context": decoded(row["context"]), "batch": row["batch_uuid"],
+        "sealed": bool(row["seal_no"]),
+    }  # fmt: skip
+
+
+def decoded(value: Any) -> dict[str, Any]:
+    """JSON of an object, or the object; what is neither as it is, without a name."""
+    try:
+        found = json.loads(value or "{}") if isinstance(value, str | bytes | None) else value
+    except (ValueError, RecursionError):
+        return {}
+    return dict(found) if isinstance(found, Mapping) else {"": found}
+
+
+def _who(row: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    if not row[f"{name}_type"]:
+        return None
+    return {"type": row[f"{name}_type"], "id": row[f"{name}_id"], "label": row[f"{name}_label"]}
+
+
+def class_of(kind: str) -> Any:
+    """The model class that the trail calls *kind*; None where none is imported."""
+    with contextlib.suppress(SixOrbitError):
+        return audited(kind) or Model.for_alias(kind)
+    return None
+
+
+# --- names of keys ------------------------------------------------------------------------------
+
+
+def name_keys(entries: Iterable[dict[str, Any]]) -> None:
+    """Put `old_name` and `new_name` beside changed keys of other models: whom they point at."""
+    wanted: dict[tuple[Any, str], list[tuple[dict[str, Any], str]]] = defaultdict(list)
+    for one in entries:
+        cls = class_of(one["subject"]["type"]) if one["subject"] else None
+        for change in one["changes"] if cls is not None else ():
+            if (target := _target(cls, change["field"])) is not None:
+                wanted[target] += [(change, s) for s in ("old", "new") if change[s] is not None]
+    for (model, column), places in list(wanted.items())[:MODELS]:
+        names = _names(model, column, {change[side] for change, side in places})
+        for change, side in places:
+            if (name := names.get(str(change[side]))) is not None:
+                change[f"{side}_name"] = name
+
+
+def _target(cls: Any, field: str) -> tuple[Any, str] | None:
+    """The model and column that the key *field* of *cls* points at."""
+    relation = field.removesuffix("_id")
+    with contextlib.suppress(SixOrbitError, AttributeError):
+        if relation != field and relation in cls()._plan.relations:
+            definition = cls().related(relation)
+            if definition.foreign_key == field:
+                return definition.model, definition.owner_key
+    return None
+
+
+def _names(model: Any, column: str, keys: set[Any]) -> dict[str, str]:
+    with contextlib.suppress(SixOrbitError):
+        rows = model.where_in(column, sorted(keys, key=str)).limit(200).get()
+        return {str(row.get_attribute(column)): label(row) for row in rows}
+    return {}
+
+
+# --- drawing ------------------------------------------------------------------------------------
+
+
+def name(who: dict[str, Any] | None, view: Any, role: str) -> Any:
+    """Who or what an entry is about: a causer leads to what they did, a document to its history."""
+    if who is None:
+        return "–"
+    if who["id"] is None:
+        return who["label"] or who["type"]
+    key = f"{who['type']}:{who['id']}"
+    href = view.url("/audit", **{role: key})
+    if role == "subject":
+        href = view.url("/document", type=who["type"], id=who["id"])
+    return h("a", who["label"] or key, href=href, title=key)
+
+
+def changes(row: Mapping[str, Any]) -> Any:
+    """Each field with its value before and after."""
+    return [
+        h(
+            "p",
+            h("b", change["field"]),
+            ": ",
+            h("del", _text(change, "old"), class_="old"),
+            " → ",
+            h("ins", _text(change, "new"), class_="new"),
+        )
+        for change in row["changes"]
+    ] or "–"
+
+
+def _text(change: Mapping[str, Any], side: str) -> str:
+    named = change.get(f"{side}_name")
+    return value(change[side]) if named is None else f"{named} ({value(change[side])})"
+
+
+def value(value: Any) -> str:
+    """A value of a field as a person reads it."""
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def what(row: Mapping[str, Any]) -> list[Markup | str]:
+    """What happened, with its log and event in small."""
+    kind = " · ".join(filter(None, (row["log"], row["event"])))
+    return [row["description"], h("small", f" {kind}", class_="soft")]

@@ -1,0 +1,84 @@
+"""The demo in a real browser: one seeded server and one browser for each module."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.browser import Browser, BrowserMissing
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("so", "app", "bin", "config", "database", "docs")
+
+
+class House:
+    """A freshly seeded demo in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._environ = {
+            k: v for k, v in os.environ.items() if not k.startswith(("DB_", "APP_", "COVERAGE"))
+        }
+        for part in PARTS:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+
+    def run(self, *command: str) -> None:
+        """A command of the demo, to its end."""
+        subprocess.run(
+            [sys.executable, *command],
+            check=True, cwd=self.folder, env=self._environ, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def serve(self) -> Iterator[str]:
+        """The address while it is served."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        server = subprocess.Popen(
+            [sys.executable, "bin/sixorbit", "serve", f"--port={port}"],
+            cwd=self.folder, env=self._environ, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+        server.terminate()
+        server.wait(60)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    found = House(tmp_path_factory.mktemp("site"))
+    found.run("bin/sixorbit", "demo:seed")
+    return found
+
+
+@pytest.fixture(scope="module")
+def site(house: House) -> Iterator[str]:
+    """The address of a freshly seeded demo."""
+    yield from house.serve()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    try:
+        opened = Browser()
+    except BrowserMissing as missing:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"CI must have a browser: {missing}")
+        pytest.skip(f"NO BROWSER, the pages are not looked at: {missing}")
+    with opened:
+        yield opened

@@ -1,0 +1,59 @@
+"""What a page in a browser is measured by: does every element fit, and can everybody use it."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tests.support.browser import Browser
+
+# Every element that is drawn, and not the document: what is clipped is cut off all the same.
+_WIDE = """
+const found = [];
+for (const one of document.body.querySelectorAll('*')) {
+  const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+  if (!box.width || !box.height || style.visibility === 'hidden') continue;
+  if (one.closest('svg') && one.tagName !== 'svg') continue;
+  if (box.right > innerWidth + 0.5 || box.left < -0.5)
+    found.push(`${one.tagName}.${one.className} ${Math.round(box.left)}..${Math.round(box.right)}`);
+}
+return found.slice(0, 5);
+"""
+_AXE = """
+const done = arguments[arguments.length - 1];
+axe.run(document, arguments[0]).then(
+  found => done(found.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(
+    v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')}`)),
+  error => done([String(error)]));
+"""
+EVERYTHING: dict[str, Any] = {"resultTypes": ["violations"]}
+CONTRAST: dict[str, Any] = {**EVERYTHING, "runOnly": ["color-contrast"]}
+
+
+def too_wide(browser: Browser) -> list[str]:
+    """The first elements that reach beyond the screen."""
+    found: list[str] = browser.run(_WIDE)
+    return found
+
+
+def bring_checker(browser: Browser) -> None:
+    """Put the accessibility checker into every page that is opened from now on."""
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", source=_source())
+
+
+def faults(browser: Browser, rules: dict[str, Any] = EVERYTHING) -> list[str]:
+    """What the accessibility checker finds serious or critical on the page that is open."""
+    found: list[str] = browser.ask("POST", "/execute/async", {"script": _AXE, "args": [rules]})
+    return found
+
+
+def _source() -> str:
+    given = os.environ.get("SIXORBIT_AXE")  # a newer one than Python's package holds
+    if not given:
+        spec = find_spec("axe_core_python")
+        assert spec is not None, "axe-core-python is missing: `make setup`"
+        assert spec.origin is not None
+        given = str(Path(spec.origin).with_name("axe.min.js"))
+    return Path(given).read_text("utf-8")
