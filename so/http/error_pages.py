@@ -31,8 +31,8 @@ _STYLE = """
 body{margin:0;font:16px/1.5 system-ui,sans-serif;color:#1f2933;background:#f7f8fa}
 main{max-width:70rem;margin:0 auto;padding:1.5rem}
 .quiet{max-width:32rem;padding-top:18vh;text-align:center}
-.quiet .code{font-size:4rem;font-weight:700;color:#9aa5b1;line-height:1}
-.id{color:#7b8794;font-size:.85rem}
+.quiet .code{font-size:4rem;font-weight:700;color:#52606d;line-height:1}
+.id{color:#52606d;font-size:.85rem}
 h1{font-size:1.35rem;margin:.2rem 0}h2{font-size:1.05rem;margin:2rem 0 .5rem}
 section+section{margin-top:2rem}
 pre,code,td,.where{font-family:ui-monospace,monospace;font-size:.82rem}
@@ -40,7 +40,7 @@ pre,code,td,.where{font-family:ui-monospace,monospace;font-size:.82rem}
 .type{color:#ba2525;font-weight:600}
 details{background:#fff;border:1px solid #e4e7eb;border-radius:6px;margin:.4rem 0}
 summary{padding:.45rem .8rem;cursor:pointer;overflow-wrap:anywhere}
-.theirs summary{color:#7b8794}
+.theirs summary{color:#52606d}
 pre{margin:0;padding:.5rem 0;overflow-x:auto;border-top:1px solid #e4e7eb}
 pre span{display:block;padding:0 .8rem;white-space:pre}
 pre .now{background:#fff3c4}
@@ -50,7 +50,7 @@ td:first-child{width:14rem;color:#52606d}
 @media(prefers-color-scheme:dark){
 body{color:#e4e7eb;background:#1f2933}
 details,table{background:#27333f;border-color:#3e4c59}pre,td{border-color:#3e4c59}
-pre .now{background:#5c4813}td:first-child{color:#9aa5b1}.type{color:#ff9b9b}}
+pre .now{background:#5c4813}td:first-child,.id,.quiet .code,.theirs summary{color:#b3bdc8}.type{color:#ff9b9b}}
 @media(max-width:40rem){td:first-child{width:7rem}main{padding:1rem}}
 """
 

@@ -12,16 +12,17 @@ from so.support.markup import Markup, h
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1f2933;--soft:#616e7c;--line:#e4e7eb;--back:#fff;
---tint:#f5f7fa;--link:#0b69a3;--mark:#fff3c4;--c:#7b8794;--s:#0c6b58;--k:#8719e0;--n:#ab091e}
+--tint:#f5f7fa;--link:#0b69a3;--mark:#fff3c4;--c:#5b6875;--s:#0c6b58;--k:#8719e0;--n:#ab091e}
 @media(prefers-color-scheme:dark){:root{--ink:#e4e7eb;--soft:#9aa5b1;--line:#3e4c59;--back:#1b242d;
---tint:#25303b;--link:#62b0e8;--mark:#5c4813;--c:#8895a3;--s:#6fcf97;--k:#cf9bff;--n:#ff9b9b}}
+--tint:#25303b;--link:#62b0e8;--mark:#5c4813;--c:#9aa7b4;--s:#6fcf97;--k:#cf9bff;--n:#ff9b9b}}
 *{box-sizing:border-box}
 html{scroll-padding-top:4.5rem}
 body{margin:0;font:16px/1.65 system-ui,-apple-system,"Segoe UI",sans-serif;color:var(--ink);
 background:var(--back)}
 a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
 :focus-visible{outline:2px solid var(--link);outline-offset:2px;border-radius:3px}
-.skip{position:absolute;left:-999px}.skip:focus{left:1rem;top:.5rem;z-index:9;background:var(--back)}
+.skip{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.skip:focus{width:auto;height:auto;clip-path:none;left:1rem;top:.5rem;z-index:9;background:var(--back)}
 header{position:sticky;top:0;z-index:5;display:flex;gap:1rem;align-items:center;
 padding:.6rem 1.2rem;background:var(--back);border-bottom:1px solid var(--line)}
 header .home{white-space:nowrap}

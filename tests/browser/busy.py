@@ -54,11 +54,11 @@ def main() -> None:
         now = int(app.clock.time())
         Customer.find(1).update(city=LONG[:100])
         queue().push(Import())
-        for number in range(12):
+        for number in range(5):
             queue().push(SendReminder(f"customer {number}"))
         queue().push(Sync("<b>bold</b>"))
         Worker(queue()).run_all()
-        for number in range(70):
+        for number in range(9):
             queue().push(SendReminder(f"customer {number}"), "reminders")
         dispatch(Import()).delay(timedelta(hours=3)).on_queue("nightly").send()
         cache().lock("stock-take").acquire()

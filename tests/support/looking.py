@@ -16,6 +16,10 @@ for (const one of document.body.querySelectorAll('*')) {
   const box = one.getBoundingClientRect(), style = getComputedStyle(one);
   if (!box.width || !box.height || style.visibility === 'hidden') continue;
   if (one.closest('svg') && one.tagName !== 'svg') continue;
+  let scroller = arguments[0] ? one.parentElement : null;
+  while (scroller && !/auto|scroll/.test(getComputedStyle(scroller).overflowX))
+    scroller = scroller.parentElement;
+  if (scroller) continue;
   if (box.right > innerWidth + 0.5 || box.left < -0.5)
     found.push(`${one.tagName}.${one.className} ${Math.round(box.left)}..${Math.round(box.right)}`);
 }
@@ -32,9 +36,10 @@ EVERYTHING: dict[str, Any] = {"resultTypes": ["violations"]}
 CONTRAST: dict[str, Any] = {**EVERYTHING, "runOnly": ["color-contrast"]}
 
 
-def too_wide(browser: Browser) -> list[str]:
-    """The first elements that reach beyond the screen."""
-    found: list[str] = browser.run(_WIDE)
+def too_wide(browser: Browser, *, may_scroll: bool = False) -> list[str]:
+    """The first elements that reach beyond the screen; not those within a part that scrolls."""
+    script = {"script": _WIDE, "args": [may_scroll]}
+    found: list[str] = browser.ask("POST", "/execute/sync", script)
     return found
 
 

@@ -107,7 +107,7 @@ def _alias(model: Any) -> str:
     return str(getattr(model, "type_alias", None) or type(model).__name__)
 
 
-def _class(alias: str | None) -> Any:
+def class_of(alias: str | None) -> Any:
     """The model class that the trail means by *alias*; None if none is imported."""
     if alias is None:
         return None
@@ -121,7 +121,7 @@ class Party(MorphTo):
 
     def __init__(self, entry: Activity, role: str) -> None:
         self._role = role
-        related = _class(entry._attributes.get(f"{role}_type"))
+        related = class_of(entry._attributes.get(f"{role}_type"))
         super().__init__(related, entry, f"{role}_type", f"{role}_id", None)
 
     def results(self) -> Any:
@@ -139,7 +139,7 @@ class Party(MorphTo):
         for model in models:
             groups.setdefault(model._attributes.get(self.type_column), []).append(model)
         for alias, group in groups.items():
-            if _class(alias) is not None:
+            if class_of(alias) is not None:
                 one = Party(group[0], self._role)
                 one.name = self.name
                 BelongsTo.load_into(one, group, constrain, nested)

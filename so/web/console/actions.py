@@ -25,6 +25,8 @@ class Action:
     label: str
     work: Callable[[Any, Request], str | Response]
     asks: str = ""
+    gone: str = ""
+    """Where to go on when the page of the one thing it was done to is no more."""
 
 
 def _field(request: Request, name: str) -> str:
@@ -209,11 +211,15 @@ ACTIONS: dict[str, Action] = {
     "pause": Action("Pause", _pause),
     "resume": Action("Resume", _resume),
     "restart": Action("Restart workers", _restart),
-    "cancel-job": Action("Cancel", _cancel_job, "The job is removed, or told to stop if it runs."),
+    "cancel-job": Action(
+        "Cancel", _cancel_job, "The job is removed, or told to stop if it runs.", gone="/queue"
+    ),
     "cancel-batch": Action("Cancel", _cancel_batch, "What has not run of the batch never will."),
-    "retry": Action("Try again", _retry),
+    "retry": Action("Try again", _retry, gone="/failed"),
     "retry-group": Action("Try all again", _retry_group),
-    "forget": Action("Forget", _forget, "The failed jobs and their tracebacks are deleted."),
+    "forget": Action(
+        "Forget", _forget, "The failed jobs and their tracebacks are deleted.", gone="/failed"
+    ),
     "forget-group": Action("Forget all", _forget_group, "All failures of this kind are deleted."),
     "forget-every": Action("Forget every one", _forget_every, "All failures are deleted."),
     "run-task": Action("Run now", _run_task),

@@ -111,7 +111,7 @@ class Site:
             self._note(action, given, f"{found.label}.")
             return _private(done)
         self._note(action, given, done)
-        return self._back(request, "ok", done, 200)
+        return self._back(request, "ok", done, 200, found.gone)
 
     def _ask(self, request: Request, action: str, found: Action, given: dict[str, Any]) -> Response:
         view = self._view(request)
@@ -146,10 +146,15 @@ class Site:
         entry = self._app.make("activity").entry("console").event(action)
         entry.with_properties({"given": given}).log(done)
 
-    def _back(self, request: Request, kind: str, text: str, status: int) -> Response:
+    def _back(
+        self, request: Request, kind: str, text: str, status: int, gone: str = ""
+    ) -> Response:
         if request.query("format") == "json" or request.expects_json():
             return JsonResponse({"ok": kind == "ok", "message": text}, status)
-        answer: RedirectResponse = RedirectResponse(self._where_from(request), 303)
+        back, prefix = self._where_from(request), self._prefix(request)
+        if gone and back.startswith(f"{prefix}/jobs/"):
+            back = f"{prefix}{gone}"
+        answer: RedirectResponse = RedirectResponse(back, 303)
         return answer.with_("console", [kind, text])
 
     def _where_from(self, request: Request) -> str:

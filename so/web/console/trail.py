@@ -8,10 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from so.db.model import Model
 from so.errors import SixOrbitError
 from so.support.markup import Markup, h
-from so.systems.activity.naming import audited
+from so.systems.activity.model import class_of
 from so.web.console.reading import label
 
 MODELS = 3  # classes whose names are looked up for a page, a statement each
@@ -45,13 +44,6 @@ def _who(row: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     if not row[f"{name}_type"]:
         return None
     return {"type": row[f"{name}_type"], "id": row[f"{name}_id"], "label": row[f"{name}_label"]}
-
-
-def class_of(kind: str) -> Any:
-    """The model class that the trail calls *kind*; None where none is imported."""
-    with contextlib.suppress(SixOrbitError):
-        return audited(kind) or Model.for_alias(kind)
-    return None
 
 
 # --- names of keys ------------------------------------------------------------------------------

@@ -271,3 +271,38 @@ def test_a_notification_that_failed_is_sent_again_and_says_why_it_failed(erp, op
     (row,) = operator.get("/console/notifications?format=json").json()["deliveries"]
     assert (row["status"], row["may_resend"]) == ("sent", False)
     assert "Send again" not in operator.get("/console/notifications").text
+
+
+def test_from_the_page_of_a_job_that_is_gone_it_leads_to_its_list(erp, operator):
+    dispatch(Breaks()).send()
+    Worker(queue()).run_all()
+    (uuid,) = [job.uuid for job in queue().failed()]
+    headers = {**SAME, "Referer": f"http://localhost/console/jobs/{uuid}"}
+
+    answer = operator.post("/console/do/retry", {"uuid": uuid}, headers=headers)
+
+    assert answer.headers["Location"] == "/console/failed"
+
+
+def test_every_failed_job_is_forgotten_by_a_worker_where_there_are_many(erp, operator):
+    dispatch(Breaks()).send()
+    Worker(queue()).run_all()
+    row = dict(erp.db.table("failed_jobs").first())
+    row.pop("id")
+    erp.db.table("failed_jobs").insert([{**row, "uuid": f"u-{n}"} for n in range(250)])
+
+    do(operator, "forget-every")
+    Worker(queue()).run_one()
+
+    assert erp.db.table("failed_jobs").count() == 0
+
+
+def test_failures_of_an_unknown_kind_are_tried_again_without_the_others(erp, operator):
+    for _ in range(2):
+        dispatch(Breaks()).send()
+    Worker(queue()).run_all()
+    erp.db.table("failed_jobs").order_by("id").limit(1).update({"fingerprint": ""})
+
+    do(operator, "retry-group", fingerprint="")
+
+    assert (queue().size(), erp.db.table("failed_jobs").count()) == (1, 1)

@@ -8,6 +8,7 @@ from typing import Any
 from so.errors import NotFoundException, SixOrbitError
 from so.http.request import Request
 from so.support.markup import Markup, h, join
+from so.systems.activity.model import class_of
 from so.systems.activity.timeline import as_of
 from so.web.console import trail
 from so.web.console.pages.audit import entries
@@ -61,7 +62,7 @@ def _state(kind: str, id: str, on: str) -> dict[str, Any] | None:
         moment = datetime.combine(date.fromisoformat(on), time.max, UTC)
     except ValueError:
         return {"told": False, "why": f"{on!r} is no day: write 2026-04-01."}
-    cls = trail.class_of(kind)
+    cls = class_of(kind)
     if cls is None:
         return {"told": False, "why": f"No model here is called {kind}."}
     try:
