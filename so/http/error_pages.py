@@ -50,7 +50,8 @@ td:first-child{width:14rem;color:#52606d}
 @media(prefers-color-scheme:dark){
 body{color:#e4e7eb;background:#1f2933}
 details,table{background:#27333f;border-color:#3e4c59}pre,td{border-color:#3e4c59}
-pre .now{background:#5c4813}td:first-child,.id,.quiet .code,.theirs summary{color:#b3bdc8}.type{color:#ff9b9b}}
+pre .now{background:#5c4813}td:first-child,.id,.quiet .code{color:#b3bdc8}
+.theirs summary{color:#b3bdc8}.type{color:#ff9b9b}}
 @media(max-width:40rem){td:first-child{width:7rem}main{padding:1rem}}
 """
 

@@ -22,7 +22,7 @@ CONSOLE = (
 OTHERS = (
     "/", "/products", "/products/1", "/products/create", "/customers", "/customers/1", "/orders",
     "/orders/1", "/orders/create", "/invoices", "/imports", "/reports", "/notifications",
-    "/audit", "/queue", "/account", "/docs", "/docs/queue-system", "/docs/operations-console",
+    "/audit", "/account", "/docs", "/docs/queue-system", "/docs/operations-console",
     "/no-such-page",    "/console/jobs/99999",
 )  # fmt: skip
 TAB, ENTER, SPACE = "\ue004", "\ue007", " "
