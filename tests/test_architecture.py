@@ -52,7 +52,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "so.release": (*LOW, "so.db", "so.release"),
     "so.wsgi": ("so.application",),
     "so.__main__": ("so.console",),
-    "so": (),
+    "so.exports": (),
+    "so": ("so.exports",),
 }  # fmt: skip
 # Both come with mysql-connector-python; the second is its compiled half.
 OUTSIDE_THE_STANDARD_LIBRARY = {

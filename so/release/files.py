@@ -13,7 +13,14 @@ from pathlib import Path
 SKELETON = ("bin/sixorbit", "config", "docs", "deploy", ".env.example")
 SOURCES = (
     *("so", "bin", "config", "docs", "deploy", "app", "database", "storage", "bench", "tests"),
-    *(".env.example", ".gitignore", "pyproject.toml", "requirements-dev.txt", "Makefile"),
+    *(
+        ".env.example",
+        ".gitignore",
+        "pyproject.toml",
+        "so_build.py",
+        "requirements-dev.txt",
+        "Makefile",
+    ),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
 )
 _LEFT_OUT = ("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", "results")

@@ -133,11 +133,75 @@ def test_new_gives_the_same_application_from_a_checkout_and_from_a_package(insta
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_an_older_python_is_told_in_one_sentence():
-    script = ROOT / "bin" / "sixorbit"
-    as_if_older = f"import sys; sys.version_info = (3, 8, 1); exec(open({str(script)!r}).read())"
+OLDER = sorted(
+    file
+    for file in Path.home().glob(".pyenv/versions/*/bin/python")
+    if tuple(map(int, file.parts[-3].split(".")[:2])) < (3, 11)
+)
 
-    done = subprocess.run([sys.executable, "-c", as_if_older], capture_output=True, text=True)
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "SixOrbit needs Python 3.11 or newer; this is 3.8\n"
+@pytest.mark.parametrize("python", OLDER, ids=lambda file: file.parts[-3])
+def test_an_interpreter_that_is_too_old_hears_so_in_one_sentence(python, tmp_path):
+    version = ".".join(python.parts[-3].split(".")[:2])
+    sentence = f"SixOrbit needs Python 3.11 or newer; this is {version}"
+
+    def said(*words: object) -> str:
+        command = [str(python), "-B", *map(str, words)]
+        done = subprocess.run(command, cwd=ROOT, stdout=-1, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 1
+        return done.stdout.strip()
+
+    assert said(ROOT / "bin" / "sixorbit", "list") == sentence
+    assert said("-c", "import so").splitlines()[-1] == f"ImportError: {sentence}"
+    if not version.startswith("2."):  # `python3 install.py`
+        assert said("so/release/install.py", tmp_path) == sentence
+
+
+def test_pip_of_an_older_python_says_which_one_is_needed(source, tmp_path):
+    """Its build hooks, as pip calls them: in one of the real ones if there is one."""
+    (python,) = OLDER[-1:] or [Path(sys.executable)]
+    code = (
+        "import sys; sys.version_info = min(sys.version_info, (3, 10)); import so_build; "
+        f"print(so_build.prepare_metadata_for_build_wheel({str(tmp_path)!r}))"
+    )
+    done = subprocess.run(
+        [python, "-B", "-c", code], cwd=source, capture_output=True, text=True, check=True
+    )
+
+    text = (tmp_path / done.stdout.strip() / "METADATA").read_text("utf-8")
+    assert "\nRequires-Python: >=3.11\n" in text
+
+
+NEWER = sorted(
+    file
+    for file in Path.home().glob(".pyenv/versions/*/bin/python")
+    if tuple(map(int, file.parts[-3].split(".")[:2])) >= (3, 11)
+)
+
+
+@pytest.mark.skipif(
+    "SIXORBIT_SLOW" not in os.environ, reason="a rehearsal of minutes: set SIXORBIT_SLOW=1"
+)
+@pytest.mark.parametrize("python", NEWER, ids=lambda file: file.parts[-3])
+@pytest.mark.parametrize("kind", ["wheel", "sdist", "folder"])
+def test_what_is_built_installs_offline_in_an_environment_of_each_python(
+    source, tmp_path, python, kind
+):
+    subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
+    own = tmp_path / "venv" / "bin" / "python"
+    built = source
+    if kind != "folder":
+        write = write_wheel if kind == "wheel" else write_sdist
+        built = write(Project.at(source), tmp_path)
+    offline = {"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": os.devnull}
+    words = [own, "-m", "pip", "install", "--no-index", "--quiet", built]
+    subprocess.run(words, check=True, env=offline)
+    erp = tmp_path / "erp"
+
+    for command, folder in (
+        ([tmp_path / "venv" / "bin" / "sixorbit", "new", erp], tmp_path),
+        ([own, "bin/sixorbit", "db:install"], erp),
+        ([own, "bin/sixorbit", "check"], erp),
+        ([own, "bin/sixorbit", "test"], erp),
+    ):
+        subprocess.run(command, cwd=folder, check=True, env=offline, stdout=subprocess.DEVNULL)

@@ -14,46 +14,7 @@ from so.console.command import Command
 from so.errors import CommandError
 from so.support import dotenv
 
-_ROUTES = '''"""The routes of this application."""
-
-from so import JsonResponse, Router, config
-
-
-def home():
-    return JsonResponse.success({"name": config("app.name")})
-
-
-Router.get("/", home).name("home")
-'''
-
-_PROVIDER = '''"""What this application binds, allows and listens to."""
-
-from so import ServiceProvider
-
-
-class AppProvider(ServiceProvider):
-    """Registered by config/app.py."""
-
-    def register(self) -> None:
-        pass
-
-    def boot(self) -> None:
-        pass
-'''
-
-_FILES = {
-    "app/__init__.py": '"""This application."""\n',
-    "app/models.py": '"""The models of this application."""\n',
-    "app/jobs.py": '"""The queued jobs of this application."""\n',
-    "app/providers.py": _PROVIDER,
-    "app/routes.py": _ROUTES,
-    "app/commands/.gitkeep": "",
-    "database/migrations/.gitkeep": "",
-    "storage/.gitkeep": "",
-    ".gitignore": "__pycache__/\n.env\nstorage/*\n!storage/.gitkeep\n",
-}
-
-
+_FOLDERS = ("app/commands", "database/migrations", "storage")  # empty at first
 _LEFT_OUT = ("__pycache__", "skeleton")
 
 
@@ -106,18 +67,32 @@ def _beside() -> Traversable:
 
 
 def _write(folder: Path, framework: Traversable, skeleton: Traversable, name: str) -> None:
-    for path, text in _FILES.items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    for path in _FOLDERS:
+        (folder / path).mkdir(parents=True)
+        (folder / path / ".gitkeep").touch()
+    _write_stubs(framework / "console" / "stubs" / "new", folder, name)
     _copy(framework, folder / "so")
-    _copy(skeleton / "config", folder / "config")
-    for path in ("docs", ".env.example", "bin/sixorbit"):
+    for path in ("config", "docs", "deploy", ".env.example", "bin/sixorbit"):
         _copy(skeleton / path, folder / path)
     (folder / "bin" / "sixorbit").chmod(0o755)
     lines = [f"APP_NAME={name}", "APP_ENV=local", "APP_DEBUG=true"]
     text = "\n".join([*lines, f"APP_KEY={secrets.token_urlsafe(32)}"]) + "\n"
     dotenv.write(folder / ".env", dotenv.with_value(text, "APP_NAME", name))
+
+
+def _write_stubs(source: Traversable, target: Path, name: str) -> None:
+    """The application's own files; their names end with .txt, so that no tool takes them for code.
+
+    In Markdown `{name}` stands for the application's.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for entry in source.iterdir():
+        if entry.is_dir():
+            _write_stubs(entry, target / entry.name, name)
+        elif entry.name.endswith(".txt"):
+            text = entry.read_text("utf-8")
+            file = target / entry.name.removesuffix(".txt")
+            file.write_text(text.replace("{name}", name) if file.suffix == ".md" else text, "utf-8")
 
 
 def _copy(source: Traversable, target: Path) -> None:
