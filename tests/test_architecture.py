@@ -52,8 +52,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "so.release": (*LOW, "so.db", "so.release"),
     "so.wsgi": ("so.application",),
     "so.__main__": ("so.console",),
-    "so.exports": (),
-    "so": ("so.exports",),
+    "so": (),
 }  # fmt: skip
 # Both come with mysql-connector-python; the second is its compiled half.
 OUTSIDE_THE_STANDARD_LIBRARY = {

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 
-from so.exports import NAMES
+import so
 
 
 def stub() -> str:
     """The text of so/__init__.pyi."""
-    names = {**NAMES, "config": "so.shortcuts", "db": "so.shortcuts"}
+    names = {**so._NAMES, "config": "so.shortcuts", "db": "so.shortcuts"}
     lines = [
         "# The types of what so/__init__.py finds when it is asked for.",
         "# Written by `python -m tests.support.stub`; a test keeps it current.",
