@@ -73,4 +73,4 @@ def test_the_first_hour_goes_as_the_guide_says(tmp_path, settings):
     assert "DONE" in output["queue:work"]
     assert "products" in output["route:list"]
     if not settings:
-        run(shop, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+        run(shop, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_shop.py")

@@ -115,9 +115,9 @@ class UpgradeCommand(Command):
             self._prove(base)
         except CommandError as error:
             upgrade.back()
-            self._reload()
             self.error(f"{error}")
             self.error("The old version is back in its place.")
+            self._reload()
             return 1
         self.success(f"Upgraded. The version before is in {upgrade.kept}.")
         return 0
