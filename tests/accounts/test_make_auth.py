@@ -53,7 +53,6 @@ def test_a_new_application_has_accounts_whose_tests_pass(fresh: Path):
 
 
 def test_it_is_done_once_and_writes_over_nothing(fresh: Path):
-    (fresh / "tests").mkdir()
     (fresh / "tests" / "test_accounts.py").write_text("# mine\n")
     assert command(fresh, "bin/sixorbit", "make:auth").returncode == 0
     assert (fresh / "tests" / "test_accounts.py").read_text() == "# mine\n"
