@@ -10,7 +10,7 @@ its salt can be erased later, and the digest, kept elsewhere, still makes the ro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 FRAMED = (
@@ -53,6 +53,47 @@ def content_hash(salt: Any, content: Sequence[Any]) -> str:
 def row_frame(framed: Sequence[Any], content: str) -> bytes:
     """What row_mac is made over: the columns FRAMED, and the digest of the content."""
     return b"row1" + frame((*framed, content))
+
+
+def sign(row: dict[str, Any], mac: Callable[[bytes], str]) -> None:
+    """Give *row*, which is about to be written, its `row_mac`; `key_id` is there already."""
+    try:
+        content = _sha256(_content(row)).hexdigest()
+        message = _row(row, content)
+    except (TypeError, UnicodeEncodeError):  # not all of it is ASCII, or something has no length
+        content = content_hash(row["salt"], [row[name] for name in CONTENT])
+        message = row_frame([row[name] for name in FRAMED], content)
+    row["row_mac"] = mac(message)
+
+
+# What `content_hash` and `row_frame` say, spelled out: made with every save, in two thirds of the
+# time. What is never NULL is asked for its length without a question.
+
+
+def _content(row: dict[str, Any]) -> bytes:
+    salt, text, properties = row["salt"], row["description"], row["properties"]
+    subject, causer, context = row["subject_label"], row["causer_label"], row["context"]
+    return (
+        f"content{len(salt)}:{salt}{len(text)}:{text}{len(properties)}:{properties}"
+        f"{'-' if subject is None else f'{len(subject)}:{subject}'}"
+        f"{'-' if causer is None else f'{len(causer)}:{causer}'}{len(context)}:{context}"
+    ).encode("ascii")
+
+
+def _row(row: dict[str, Any], content: str) -> bytes:
+    key, uid, log, subject = row["key_id"], row["uid"], row["log_name"], row["subject_type"]
+    id, causer, by, event = row["subject_id"], row["causer_type"], row["causer_id"], row["event"]
+    batch, created, updated = row["batch_uuid"], row["created_at"], row["updated_at"]
+    return (
+        f"row1{len(key)}:{key}{len(uid)}:{uid}{len(log)}:{log}"
+        f"{'-' if subject is None else f'{len(subject)}:{subject}'}"
+        f"{'-' if id is None else f'{len(id)}:{id}'}"
+        f"{'-' if causer is None else f'{len(causer)}:{causer}'}"
+        f"{'-' if by is None else f'{len(by)}:{by}'}"
+        f"{'-' if event is None else f'{len(event)}:{event}'}"
+        f"{'-' if batch is None else f'{len(batch)}:{batch}'}"
+        f"{len(created)}:{created}{len(updated)}:{updated}{len(content)}:{content}"
+    ).encode("ascii")
 
 
 def leaf_hash(id: int, row: bytes, mac: Any) -> bytes:

@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import Any
 
 from so.db.connection import Connection
@@ -15,8 +14,6 @@ from so.systems.activity import framing
 from so.systems.activity.keys import ROW, KeyRing
 from so.systems.activity.turns import turn_of
 
-_content = itemgetter(*framing.CONTENT)
-_framed = itemgetter(*framing.FRAMED)
 MODES = ("off", "mac", "seal")
 
 
@@ -26,6 +23,7 @@ class Integrity:
     def __init__(self, mode: str, ring: KeyRing) -> None:
         self.mode = mode
         self.ring = ring
+        self._mac = ring.signing(ROW)
 
     @property
     def seals(self) -> bool:
@@ -35,9 +33,7 @@ class Integrity:
     def sign(self, row: dict[str, Any]) -> None:
         """Add key_id and row_mac to *row*, whose values are as the database will hold them."""
         row["key_id"] = self.ring.key_id
-        content = framing.content_hash(row["salt"], _content(row))
-        message = framing.row_frame(_framed(row), content)
-        row["row_mac"] = self.ring.mac(message, ROW)
+        framing.sign(row, self._mac)
 
 
 def integrity(mode: str | None, keys: Sequence[str | None]) -> Integrity | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Any
 
 from so.errors import ConfigError
@@ -67,6 +68,10 @@ class KeyRing:
     def mac(self, message: bytes, purpose: str, key_id: str | None = None) -> str:
         """The MAC of *message* under the newest key, or under the known one called *key_id*."""
         return self._keys[key_id or self.key_id][purpose].mac(message)
+
+    def signing(self, purpose: str) -> Callable[[bytes], str]:
+        """`mac` under the newest key, looked up once."""
+        return self._keys[self.key_id][purpose].mac
 
     def check(self, message: bytes, mac: Any, purpose: str, key_id: Any = None) -> bool:
         """True if *mac* was made over *message* by the key *key_id*, or by any without one."""
