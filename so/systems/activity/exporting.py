@@ -82,7 +82,7 @@ class Selection:
             parts.append((f"(({about}) or ({by}))", [*reference(self.person)] * 2))
         if self.field:  # a rough look; `_has` looks closely
             name = json.dumps(self.field, ensure_ascii=False)
-            parts.append(("properties like ? escape '!'", [f"%{_escaped(name)}:%"]))
+            parts.append(("properties like ? escape '!'", [f"%{escaped(name)}:%"]))
         where = " and ".join(part for part, _ in parts) or "1 = 1"
         return where, [value for _, values in parts for value in values]
 
@@ -206,7 +206,8 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """*text* as `like … escape '!'` takes it to the letter."""
     return re.sub(r"([!%_])", r"!\1", text)
 
 

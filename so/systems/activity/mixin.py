@@ -36,6 +36,8 @@ class LogsActivity:
     log_empty: ClassVar[bool] = False
     log_events: ClassVar[list[str]] = EVENTS
     log_mask: ClassVar[list[str]] = []
+    log_lines: ClassVar[list[str]] = []
+    """Relations whose rows are part of it, as an invoice's positions: history sees both."""
     log_reads: ClassVar[bool] = False
     """Whether who reads a row is logged as well (`retrieved`): for what is sensitive."""
 
@@ -67,6 +69,10 @@ class LogsActivity:
         """The rows about this model, newest first."""
         model: Any = self
         return Activity.on(model._connection()).for_subject(model).order_by_desc("id")
+
+    def history(self) -> Any:
+        """The rows about this model and about its lines, gone ones too; newest first."""
+        return timeline.history(self)
 
     def versions(self) -> list[Version]:
         """Every state it was in, oldest first."""

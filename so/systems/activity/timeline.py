@@ -9,10 +9,11 @@ masked, erased, not logged, or was changed past the log, the answer leaves the c
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from so.db.casts import OwnCast
@@ -47,21 +48,19 @@ class Version:
 class ModelHistory:
     """The trail of one model, read once: every question is answered from it."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, entries: Any = None, live: Any = _NOWHERE) -> None:
+        """*entries*, oldest first, and the row of today, where they have been read already."""
         if model.get_key() is None:
             raise ActivityError(f"{model!r} has no trail: it was never saved, or read without key")
         self.model = model
         self._tracked: Tracking = tracking(type(model), current("activity").mask)
-        self._rows = [
-            row
-            for row in Activity.on(model._connection())
-            .for_subject(model)
-            .where_in("event", EVENTS)
-            .order_by("id")
-            .get()
-            if "attributes" in row.properties or "old" in row.properties
-        ]
-        self.live: dict[str, Any] | None = model._row_query().use_write()._raw_row(None)
+        if entries is None:
+            found = Activity.on(model._connection()).for_subject(model)
+            entries = found.where_in("event", EVENTS).order_by("id").get()
+        self.rows = [r for r in entries if "attributes" in r.properties or "old" in r.properties]
+        self.live: dict[str, Any] | None = (
+            model._row_query().use_write()._raw_row(None) if live is _NOWHERE else live
+        )
 
     def samples(self) -> dict[str, Any]:
         """For each column a value of the type that the database gives for it."""
@@ -77,14 +76,19 @@ class ModelHistory:
                     found[name] = _SAMPLES.get(str(kind))
         return found
 
+    @cached_property
     def versions(self) -> list[Version]:
         """Every state, oldest first; a deletion is one, with the last values."""
         return list(self._states())
 
+    def last(self, reached: Callable[[Version], bool]) -> Version | None:
+        """The last version that was *reached*; None if none was."""
+        return next((version for version in reversed(self.versions) if reached(version)), None)
+
     def _states(self) -> Iterator[Version]:
         later = self._first_told_after()
         state: dict[str, Any] = {}
-        for number, row in enumerate(self._rows, 1):
+        for number, row in enumerate(self.rows, 1):
             told = row.properties.get("attributes") or {}
             if row.event in ENDS:
                 told = row.properties.get("old") or {}
@@ -102,26 +106,26 @@ class ModelHistory:
         """For each entry, what the entries after it say that columns were before them."""
         found: list[dict[str, Any]] = []
         later: dict[str, Any] = {}
-        for row in reversed(self._rows):
+        for row in reversed(self.rows):
             found.append(later)
             later = {**later, **(row.properties.get("old") or {})}
         return found[::-1]
 
     def _from_today(self, later: Mapping[str, Any]) -> dict[str, Any]:
         """The values of today of the columns that the trail never told of, and would have."""
-        told = self._ever_told()
-        live = self._told_live()
-        return {name: value for name, value in live.items() if name not in told}
+        return {n: value for n, value in self._told_live.items() if n not in self._ever_told}
 
+    @cached_property
     def _ever_told(self) -> set[str]:
         """The columns that an entry names; what was empty when the row was made is not in its."""
         return {
             name
-            for row in self._rows
+            for row in self.rows
             for side in ("attributes", "old")
             for name in (row.properties.get(side) or {})
         }
 
+    @cached_property
     def _told_live(self) -> dict[str, Any]:
         """The row of today as the trail would tell it, if it tells of every change."""
         if self.live is None or not {"created", "updated"} <= {*self.model.log_events}:
@@ -134,16 +138,14 @@ class ModelHistory:
     def at(self, moment: datetime) -> Any:
         """The model at *moment*, unsaved; None before it was made and after its end."""
         checked(moment)
-        versions = self.versions()
-        before = [version for version in versions if version.at <= moment]
-        if not before:
-            return self._before_the_trail(moment, versions)
-        version = before[-1]
+        version = self.last(lambda version: version.at <= moment)
+        if version is None:
+            return self._before_the_trail(moment)
         if version.event in ENDS:
             return None
-        if version is versions[-1]:
+        if version is self.versions[-1]:
             return self._today(version)
-        return _as_model(self.model, version.attributes, self.samples())
+        return as_model(self.model, version.attributes, self.samples())
 
     def _today(self, version: Version) -> Any:
         """The last state, which the table must agree with: what does not is not known."""
@@ -152,16 +154,16 @@ class ModelHistory:
                 f"cannot tell what {self.model!r} was then: its row is gone, and the trail does "
                 "not say since when; it was deleted past the log"
             )
-        live, row = self._told_live(), self.live
+        live, row = self._told_live, self.live
         agreed = {
             name: value
             for name, value in version.attributes.items()
             if name not in live or live[name] == value or _is_same(row.get(name), value)
         }
-        return _as_model(self.model, agreed, self.samples())
+        return as_model(self.model, agreed, self.samples())
 
-    def _before_the_trail(self, moment: datetime, versions: list[Version]) -> Any:
-        first = self._rows[0] if self._rows else None
+    def _before_the_trail(self, moment: datetime) -> Any:
+        first = self.rows[0] if self.rows else None
         if first is not None and first.event == "created":
             return None
         born = self._born()
@@ -170,9 +172,9 @@ class ModelHistory:
         if born is None or (first is None and self.live is None):
             raise ActivityError(f"cannot tell what {self.model!r} was then: its trail begins later")
         known = self._from_today({})
-        for row in reversed(self._rows):
+        for row in reversed(self.rows):
             known.update(row.properties.get("old") or {})
-        return _as_model(self.model, known, self.samples())
+        return as_model(self.model, known, self.samples())
 
     def _born(self) -> datetime | None:
         """When the row was made, if it says so."""
@@ -184,9 +186,9 @@ class ModelHistory:
 
     # --- one version
 
-    def find(self, which: Any) -> Version:
+    def find(self, which: Any, known: list[Version] | None = None) -> Version:
         """The version of that number, or in force at that moment; ActivityError if none is."""
-        known = self.versions()
+        known = self.versions if known is None else known
         if isinstance(which, Version):
             return which
         if isinstance(which, datetime):
@@ -197,11 +199,41 @@ class ModelHistory:
             return known[which - 1]
         raise ActivityError(f"{self.model!r} has no version {which!r}: it has {len(known)}, from 1")
 
-    def told_since(self, version: Version) -> set[str]:
+    def diff(self, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
+        """What differs between two versions."""
+        return differing(self.find(a).attributes, self.find(b).attributes)
+
+    def revert(self, which: Any) -> bool:
+        """Save the values of a version again."""
+        return self.restore(self.find(which))
+
+    def restore(self, version: Version) -> bool:
+        """Save the values of *version* again; ActivityError if one of them is not in the trail.
+
+        Changes of the model that were not saved are lost.
+        """
+        model = self.model
+        if self.live is None:
+            raise ActivityError(f"cannot revert {model!r}: its row is gone")
+        touched = self._told_since(version).intersection(version.unknown)
+        if touched:
+            raise ActivityError(
+                f"cannot revert {', '.join(sorted(touched))}: the trail does not hold masked or "
+                "erased values"
+            )
+        model.refresh()
+        samples = self.samples()
+        live = self._told_live or self.live
+        for name, value in version.attributes.items():
+            if _is_column(model, name, version) and live.get(name, _NOWHERE) != value:
+                _assign(model, name, value, samples.get(name))
+        return bool(model.save())
+
+    def _told_since(self, version: Version) -> set[str]:
         """The columns that entries after *version* told of."""
         return {
             name
-            for row in self._rows
+            for row in self.rows
             if row.id > version.activity_id
             for name in (row.properties.get("attributes") or {})
         }
@@ -209,7 +241,7 @@ class ModelHistory:
 
 def versions(model: Any) -> list[Version]:
     """Every state of *model*, oldest first; deleting it is the last state, with its last values."""
-    return ModelHistory(model).versions()
+    return list(_read(model).versions)
 
 
 def as_of(model: Any, moment: datetime) -> Any:
@@ -217,19 +249,13 @@ def as_of(model: Any, moment: datetime) -> Any:
 
     ActivityError for a moment without a zone, and where the trail cannot tell.
     """
-    return ModelHistory(model).at(moment)
+    return _read(model).at(checked(moment))
 
 
 def diff(model: Any, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
     """What differs between two versions: column → (in a, in b)."""
-    history = ModelHistory(model)
-    first, second = history.find(a).attributes, history.find(b).attributes
-    names = dict.fromkeys([*first, *second])
-    return {
-        name: (first.get(name), second.get(name))
-        for name in names
-        if first.get(name) != second.get(name)
-    }
+    found: dict[str, tuple[Any, Any]] = _read(model).diff(a, b)
+    return found
 
 
 def revert_to(model: Any, which: Any) -> bool:
@@ -237,23 +263,31 @@ def revert_to(model: Any, which: Any) -> bool:
 
     Changes of *model* that were not saved are lost.
     """
-    history = ModelHistory(model)
-    version = history.find(which)
-    if history.live is None:
-        raise ActivityError(f"cannot revert {model!r}: its row is gone")
-    touched = history.told_since(version).intersection(version.unknown)
-    if touched:
-        raise ActivityError(
-            f"cannot revert {', '.join(sorted(touched))}: the trail does not hold masked or erased "
-            "values"
-        )
-    model.refresh()
-    samples = history.samples()
-    live = history._told_live() or history.live
-    for name, value in version.attributes.items():
-        if _is_column(model, name, version) and live.get(name, _NOWHERE) != value:
-            _assign(model, name, value, samples.get(name))
-    return bool(model.save())
+    return bool(_read(model).revert(which))
+
+
+def history(model: Any) -> Any:
+    """The entries about *model* and its lines, as a query, newest first."""
+    from so.systems.activity.documents import Document
+
+    return Document(model).history()
+
+
+def _read(model: Any) -> Any:
+    """The history of *model*; with those of its lines where its class names some."""
+    from so.systems.activity.documents import Document
+
+    return Document(model) if type(model).log_lines else ModelHistory(model)
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Each name whose value is not the same, with both."""
+    names = dict.fromkeys([*first, *second])
+    return {
+        name: (first.get(name), second.get(name))
+        for name in names
+        if first.get(name) != second.get(name)
+    }
 
 
 def _is_column(model: Any, name: str, version: Version) -> bool:
@@ -270,7 +304,8 @@ def checked(moment: datetime) -> datetime:
     return moment
 
 
-def _as_model(model: Any, values: Mapping[str, Any], samples: Mapping[str, Any]) -> Any:
+def as_model(model: Any, values: Mapping[str, Any], samples: Mapping[str, Any]) -> Any:
+    """A new model of the class of *model* with these values of the trail."""
     old = type(model)()
     for name, value in values.items():
         if value not in (MASK, ERASED) and "." not in name:
