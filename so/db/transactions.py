@@ -8,7 +8,6 @@ everything but rolling back is refused until that was done.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Any, Self, cast
@@ -25,6 +24,7 @@ from so.errors import (
     TransactionError,
 )
 from so.support.scope import Scope
+from so.support.signatures import demanded
 
 MODES = ("read", "read only", "write", "deferred", "immediate", "exclusive")
 ISOLATIONS = ("read uncommitted", "read committed", "repeatable read", "serializable")
@@ -346,12 +346,7 @@ def takes_connection(fn: Callable[..., Any]) -> bool:
     if code is not None and not hasattr(fn, "__wrapped__"):
         bound = 1 if getattr(fn, "__self__", None) is not None else 0
         return bool(code.co_argcount - bound - len(getattr(fn, "__defaults__", None) or ()) > 0)
-    try:
-        parameters = inspect.signature(fn).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in positional and p.default is p.empty for p in parameters)
+    return demanded(fn) > 0
 
 
 def _is_concurrency(error: BaseException | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from so.http.dates import parse_http_date
+from so.support.httpwords import parse_http_date
 
 if TYPE_CHECKING:
     from so.http.request import Request

@@ -6,8 +6,8 @@ import re
 import time
 from urllib.parse import quote, unquote
 
-from so.http.dates import http_date
 from so.http.headers import Headers, readable
+from so.support.httpwords import http_date
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import linecache
 import traceback
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from so.support.httpwords import phrase
 from so.support.markup import Markup, h, join
 from so.support.masking import Masker
 
@@ -65,7 +65,7 @@ def plain_page(
     """The page for everybody: the status, one sentence, and the id to quote to support."""
     listed = [h("li", text) for texts in (errors or {}).values() for text in texts]
     return _page(
-        f"{status} {_phrase(status)}",
+        f"{status} {phrase(status)}",
         h(
             "main",
             h("p", str(status), class_="code"),
@@ -91,7 +91,7 @@ def debug_page(
         f"{type(exc).__name__}: {status}",
         h(
             "main",
-            h("p", f"{status} {_phrase(status)} · request ", h("code", request_id), class_="id"),
+            h("p", f"{status} {phrase(status)} · request ", h("code", request_id), class_="id"),
             [_exception(link, masker, base_path) for link in _chain(exc)],
             _request(request, masker),
             _queries(queries, masker),
@@ -243,10 +243,3 @@ def _text(exc: BaseException) -> str:
         return str(exc)
     except Exception:
         return "(the text of this exception cannot be read)"
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"

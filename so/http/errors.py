@@ -10,13 +10,11 @@ lies and which logger is written to is decided by the application.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,9 +31,11 @@ from so.http.locations import chosen, onsite
 from so.http.redirects import INTENDED
 from so.http.response import JsonResponse, RedirectResponse, Response
 from so.http.results import to_response
+from so.support.httpwords import phrase
 from so.support.ids import short_id
 from so.support.masking import Masker
 from so.support.scope import current_scope
+from so.support.signatures import call_with
 
 REQUEST_ID_HEADER = "X-Request-Id"
 SERVER_ERROR = "Internal Server Error"
@@ -265,16 +265,6 @@ def headers_of(exc: BaseException) -> dict[str, str]:
     return dict(exc.headers) if isinstance(exc, HttpException) else {}
 
 
-def phrase(status: int) -> str:
-    """The words for *status*: `Not Found` for 404."""
-    if status == 419:
-        return "Page Expired"
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
-
-
 def request_id() -> str:
     """The id under which this unit of work stands in the log; a new one outside of any."""
     scope = current_scope()
@@ -323,11 +313,7 @@ def _to_login(request: Any, page: str, exc: AuthenticationException) -> Response
 
 def _call(fn: Renderer, exc: BaseException, request: Any) -> Any:
     """Call *fn* with the exception and, if it takes two arguments, the request."""
-    try:
-        takes = len(inspect.signature(fn).parameters)
-    except (TypeError, ValueError):
-        takes = 2
-    return fn(exc, request) if takes >= 2 else fn(exc)
+    return call_with(fn, exc, request)
 
 
 def _read(request: Any, part: str) -> Any:

@@ -24,7 +24,7 @@ from so.http.headers import Items
 from so.http.redirects import Redirector, redirect
 from so.http.request import Request
 from so.http.response import JsonResponse, RedirectResponse, Response
-from so.http.status import STATUS_LINES
+from so.support.httpwords import STATUS_LINES
 from so.support.markup import Markup, escape, h
 from so.support.scope import current_scope
 

@@ -31,7 +31,7 @@ from so.http.routing.invocation import BindingNotFound, not_found
 from so.http.routing.route import Route
 from so.http.settings import DEFAULTS, HttpSettings
 from so.http.slices import CHUNK_BYTES, FileSlice
-from so.http.status import STATUS_LINES, status_line
+from so.support.httpwords import STATUS_LINES, status_line
 from so.support.scope import Scope, current_scope, enter, leave
 
 StartResponse = Callable[..., Any]

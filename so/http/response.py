@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from so.http.conditions import is_unmodified
 from so.http.cookies import cookie_header
-from so.http.dates import http_date
 from so.http.flash import ERRORS, current_input, flash, flash_input, kept_errors
 from so.http.headers import Headers, Items
 from so.http.locations import header_text, onsite
 from so.support.codec import dumps
+from so.support.httpwords import http_date
 from so.support.markup import escape
 from so.support.scope import current_scope
 

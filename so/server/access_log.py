@@ -17,11 +17,11 @@ import time
 from so.errors import ServerError
 from so.server.connection import ClientConnection
 from so.server.wire import RequestHead
+from so.support.httpwords import MONTHS
 
 FORMATS = ("common", "json")
 _UNWRITTEN_BYTES = 1024 * 1024
 _UNSAFE = re.compile(r'[\x00-\x1f"\\\x7f-\xff]')
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class AccessLog:
@@ -111,7 +111,7 @@ class AccessLog:
         if second != self._second:
             at = time.gmtime(second)
             self._stamp = (
-                f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:"
+                f"{at.tm_mday:02}/{MONTHS[at.tm_mon - 1]}/{at.tm_year}:"
                 f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
             )
             self._second = second

@@ -5,23 +5,9 @@ from __future__ import annotations
 import time
 
 from so.server.wire import RequestHead
+from so.support.httpwords import http_date, status_line
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-
-_PHRASES = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    414: "URI Too Long",
-    417: "Expectation Failed",
-    431: "Request Header Fields Too Large",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    505: "HTTP Version Not Supported",
-}
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Date:
@@ -35,11 +21,7 @@ class Date:
         """The whole header line."""
         second = int(time.time())
         if second != self._second:
-            at = time.gmtime(second)
-            self._line = (
-                f"Date: {_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year} "
-                f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT\r\n"
-            )
+            self._line = f"Date: {http_date(second)}\r\n"
             self._second = second
         return self._line
 
@@ -84,7 +66,7 @@ def refusal(
     *to_head* leaves out the content and its length, RFC 9110 section 9.3.2: who sent a request
     that is none may not know either that this is the answer to a HEAD.
     """
-    line = f"{status} {_PHRASES[status]}"
+    line = status_line(status)
     if to_head:
         return _joined(line, headers or [], "close", "")
     return plain_response(line, text, headers=headers)

@@ -16,7 +16,6 @@ from itertools import product
 from typing import Any
 
 from so.container import ServiceProvider
-from so.http.errors import phrase
 from so.http.router import Router
 from so.http.routing.route import Route
 from so.http.routing.template import Parameter, Segment
@@ -24,6 +23,7 @@ from so.http.rules import declared_responses, declared_rules
 from so.settings.app import AppSettings
 from so.settings.openapi import OpenApiSettings
 from so.settings.session import SessionSettings
+from so.support.httpwords import phrase
 from so.web.schemas import (
     Schema,
     field_schema,

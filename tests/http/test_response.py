@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import so.http
-from so.http.dates import http_date, parse_http_date
 from so.http.headers import Headers
 from so.http.request import Request
 from so.http.response import JsonResponse, Response
-from so.http.status import status_line
+from so.support.httpwords import http_date, parse_http_date, status_line
 from so.support.markup import h
 from tests.http.wsgi import Client
 

@@ -6,7 +6,6 @@ read the values of the request under way from its scope.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +16,7 @@ from so.http.routing.groups import GroupAttributes, flat
 from so.http.routing.invocation import ActionPlan, Served, model_binder
 from so.http.routing.template import compiled, parse
 from so.support.scope import current_scope
+from so.support.signatures import arity
 
 if TYPE_CHECKING:
     from so.http.request import Request
@@ -267,7 +267,7 @@ class Route:
 def _explicit(binder: Callable[..., Any], route: Route) -> Callable[[str], Any]:
     from so.errors import NotFoundException
 
-    takes_route = len(inspect.signature(binder).parameters) > 1
+    takes_route = arity(binder) > 1
 
     def bind(value: str) -> Any:
         found = binder(value, route) if takes_route else binder(value)

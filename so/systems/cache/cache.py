@@ -23,6 +23,7 @@ from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.scope import current_scope
+from so.support.signatures import call_with
 from so.systems.cache.entry import (
     LARGEST_NUMBER,
     LONGEST_PLAIN,
@@ -558,13 +559,8 @@ def _ttl_of(ttl: Ttl | Callable[..., Ttl], value: Any) -> Ttl:
     """*ttl*, or what it gives if it is a function: of the value, or of nothing."""
     if not callable(ttl):
         return ttl
-    try:
-        inspect.signature(ttl).bind(value)
-    except TypeError:
-        return ttl()
-    except ValueError:  # a builtin that does not say
-        pass
-    return ttl(value)
+    found: Ttl = call_with(ttl, value)
+    return found
 
 
 _COUNTERS = ("\x1fhits", "\x1fmisses")

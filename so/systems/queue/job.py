@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from so.errors import InvalidPayloadError, QueueError
 from so.support.current import current
+from so.support.signatures import call_with
 from so.systems.queue.delays import Backoff, Seconds
 from so.systems.queue.tables.batches import CALLBACK
 
@@ -360,10 +361,9 @@ class CallbackJob(Job):
                 f"no callback named {self.name!r} is registered here: put the function beside a "
                 "job, or @callback on it in a module that workers import"
             )
-        wanted = len(inspect.signature(fn).parameters)
         offered = [QueueError(self.reason)] if self.reason is not None else []
         found = self.batch()
-        fn(*[item for item in [found, *offered] if item is not None][:wanted])
+        call_with(fn, *[item for item in [found, *offered] if item is not None])
 
 
 def as_job(work: Job | Callable[..., Any]) -> Job:

@@ -6,12 +6,12 @@ job no attempt here.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Self
 
 from so.errors import QueueError
+from so.support.signatures import call_with
 from so.systems.queue.job import Job
 from so.systems.queue.run.run import Run
 from so.systems.queue.tables.locks import lock_name
@@ -228,5 +228,4 @@ class Skip:
     def _truth(self, job: Job) -> Any:
         if not callable(self.condition):
             return self.condition
-        wants_job = inspect.signature(self.condition).parameters
-        return self.condition(job) if wants_job else self.condition()
+        return call_with(self.condition, job)
