@@ -107,6 +107,7 @@ def _brought_along(app: App) -> list[tuple[str, str]]:
 def _moved(old: Connection, new: Connection, table: str) -> int:
     """Move *table* piece by piece: into the new place first, so that a crash loses no row."""
     from so.db.schema import framework_tables
+    from so.db.words import marks
 
     columns = [name for name in framework_tables("sqlite")[table].columns if name != "id"]
     columns = ["id", *columns] if table == "sessions" else columns
@@ -119,9 +120,8 @@ def _moved(old: Connection, new: Connection, table: str) -> int:
             f"insert or ignore into {table} ({names}) values {', '.join([row] * len(part))}",  # noqa: S608
             values,
         )
-        marks = ", ".join("?" * len(part))
         old.affecting_statement(
-            f"delete from {table} where {key} in ({marks})",  # noqa: S608  # our own names
+            f"delete from {table} where {key} in ({marks(part)})",  # noqa: S608  # our own names
             [one[0] for one in part],
         )
         count += len(part)

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from so.db.connection import Connection
+from so.db.words import marks
 from so.errors import IntegrityError
 from so.support.parts import parts
 from so.systems.activity import framing, stored
 from so.systems.activity.keys import ROW, KeyRing
 from so.systems.activity.rows import AUDIT
-from so.systems.activity.stored import Stored, log_table, marks
+from so.systems.activity.stored import Stored, log_table
 
 if TYPE_CHECKING:
     from so.systems.activity.integrity import Integrity

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from so.db.connection import Connection
+from so.db.words import marks
 from so.support.parts import parts
 from so.systems.activity import stored
 from so.systems.activity.keys import KeyRing
@@ -54,7 +55,7 @@ class Certificates:
         return {
             row.uid: row
             for part in parts(uids)
-            for row in stored.rows(self._connection, f"uid in ({stored.marks(part)})", part)
+            for row in stored.rows(self._connection, f"uid in ({marks(part)})", part)
         }
 
 

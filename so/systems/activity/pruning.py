@@ -18,13 +18,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from so.db.values import datetime_text
+from so.db.words import marks
 from so.errors import ActivityError, IntegrityError
 from so.support.parts import parts
 from so.systems.activity import framing, holding, stored
 from so.systems.activity.keys import PRUNING, TOMBSTONE, KeyRing
 from so.systems.activity.rows import AUDIT
 from so.systems.activity.sealing import lock
-from so.systems.activity.stored import Stored, Tombstone, judge, marks, table
+from so.systems.activity.stored import Stored, Tombstone, judge, table
 
 if TYPE_CHECKING:
     from so.systems.activity.trail import Trail

@@ -23,13 +23,14 @@ from typing import Any
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.db.values import datetime_text
+from so.db.words import marks
 from so.errors import ConcurrencyError, IntegrityError, UniqueConstraintError
 from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
 from so.support.parts import parts
 from so.systems.activity import framing, resigning, stored
 from so.systems.activity.keys import SEAL, KeyRing
-from so.systems.activity.stored import Seal, Stored, copies, erasures, judge, log_table, marks
+from so.systems.activity.stored import Seal, Stored, copies, erasures, judge, log_table
 
 REFUSED = 0  # seal_no of a row that may not be sealed
 

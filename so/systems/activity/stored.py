@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from so.db.connection import Connection
+from so.db.words import marks
 from so.errors import ConcurrencyError, LostConnectionError, QueryError
 from so.support.parts import parts
 from so.systems.activity import framing
@@ -203,11 +204,6 @@ def first_signed_with(connection: Connection, key_id: str) -> int | None:
     sql = f"select min(id) from {log_table(connection)} where key_id = ?"  # noqa: S608  # a name
     found: int | None = connection.scalar(sql, [key_id], use_read=False)
     return found
-
-
-def marks(values: Sequence[Any]) -> str:
-    """So many question marks."""
-    return ", ".join("?" * len(values))
 
 
 def log_table(connection: Connection) -> str:

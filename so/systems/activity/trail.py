@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.db.values import in_parts
+from so.db.words import marks
 from so.errors import (
     ActivityError,
     ConcurrencyError,
@@ -153,7 +154,7 @@ class Trail:
         columns, count = self._columns, len(rows)
         sql = self._statements.get((connection.prefix, count))
         if sql is None:
-            one = f"({', '.join('?' * len(columns))})"
+            one = f"({marks(columns)})"
             sql = (
                 f"insert into {log_table(connection)} ({', '.join(columns)}) "  # noqa: S608  # names
                 f"values {one}{f', {one}' * (count - 1)}"

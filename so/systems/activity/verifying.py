@@ -14,6 +14,7 @@ from typing import Any
 
 from so.db.connection import Connection
 from so.db.values import datetime_text
+from so.db.words import marks
 from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
 from so.support.parts import parts
@@ -21,7 +22,7 @@ from so.systems.activity import anchoring, framing, stored
 from so.systems.activity.certificates import Certificates
 from so.systems.activity.keys import PRUNING, SEAL, TOMBSTONE, KeyRing
 from so.systems.activity.report import ALWAYS, WITHOUT_ANCHOR, WITHOUT_SEALS, Report
-from so.systems.activity.stored import Erasure, Seal, Stored, Tombstone, judge, log_table, marks
+from so.systems.activity.stored import Erasure, Seal, Stored, Tombstone, judge, log_table
 
 SEALS_AT_ONCE = 500
 ROWS_AT_ONCE = 5000

@@ -16,6 +16,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from so.db.words import marks
 from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 from so.support.ids import token
@@ -167,9 +168,8 @@ class RememberTokens:
             )
             if not rows:
                 return removed
-            marks = ", ".join("?" * len(rows))
             removed += connection.delete(
-                f"delete from remember_tokens where id in ({marks})",  # noqa: S608  # marks only
+                f"delete from remember_tokens where id in ({marks(rows)})",  # noqa: S608  # marks only
                 [row[0] for row in rows],
             )
 

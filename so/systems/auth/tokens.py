@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.manager import current_database
 from so.db.model import Model
+from so.db.words import marks
 from so.errors import AuthError, AuthorizationException, DatabaseError, RelationError
 from so.settings.auth import AuthSettings
 from so.support.clock import Clock
@@ -259,9 +260,8 @@ class AccessTokens:
             )
             if not rows:
                 return removed
-            marks = ", ".join("?" * len(rows))
             removed += connection.delete(
-                f"delete from personal_access_tokens where id in ({marks})",  # noqa: S608  # marks
+                f"delete from personal_access_tokens where id in ({marks(rows)})",  # noqa: S608  # marks
                 [row[0] for row in rows],
             )
 

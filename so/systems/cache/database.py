@@ -13,6 +13,7 @@ from typing import Any
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
+from so.db.words import marks
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.systems.cache.entry import LARGEST_NUMBER, NEVER, NONE, Entry, Tags, after
@@ -127,8 +128,7 @@ class DatabaseStore:
         """What gives the versions of *tags* within a statement, and its bindings."""
         if tags.seen is not None:
             return "?", (tags.seen,)
-        marks = ", ".join("?" * len(tags.keys))
-        return self._sql["tags"].replace("{marks}", marks), tuple(sorted(tags.keys))
+        return self._sql["tags"].replace("{marks}", marks(tags.keys)), tuple(sorted(tags.keys))
 
     def _statement(self, name: str, tags: Tags) -> tuple[str, tuple[str, ...]]:
         if tags.seen is not None:
@@ -154,10 +154,9 @@ class DatabaseStore:
         connection, now = self.db.connection(), int(self.clock.time())
         found: dict[str, Entry] = {}
         for part in _chunks(keys):
-            marks = ", ".join("?" * len(part))
             rows = connection.select_tuples(
                 f"select {self._key}, {_COLUMNS} from cache"  # noqa: S608  # marks
-                f" where {self._key} in ({marks}) and expiration > ?",
+                f" where {self._key} in ({marks(part)}) and expiration > ?",
                 (*part, now),
                 False,
             )
@@ -205,8 +204,7 @@ class DatabaseStore:
         """Remove *keys*; how many live ones there were."""
         removed, now = 0, int(self.clock.time())
         for part in _chunks(sorted(set(keys))):
-            marks = ", ".join("?" * len(part))
-            delete = f"delete from cache where {self._key} in ({marks})"  # noqa: S608  # marks only
+            delete = f"delete from cache where {self._key} in ({marks(part)})"  # noqa: S608  # marks only
             if tags == NONE and self._can_return():
                 rows = retried(self.db, _rows, f"{delete} returning expiration", part)
                 removed += sum(row[0] > now for row in rows)
@@ -331,8 +329,7 @@ class DatabaseStore:
                 break
         if going:
             keys = sorted(row[0] for row in going)
-            marks = ", ".join("?" * len(keys))
-            sql = f"delete from cache where {self._key} in ({marks}) and created_at <= ?"  # noqa: S608
+            sql = f"delete from cache where {self._key} in ({marks(keys)}) and created_at <= ?"  # noqa: S608
             retried(self.db, _execute, sql, (*keys, going[-1][2]))
         return size
 

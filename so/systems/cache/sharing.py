@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
+from so.db.words import marks, quoted
 from so.errors import (
     ConcurrencyError,
     LockTimeoutError,
@@ -69,7 +70,7 @@ def waited(attempt: Callable[[], bool], clock: Clock, wait_seconds: float) -> bo
 
 def key_of(connection: Connection) -> str:
     """The column `key`, quoted: it is a word of SQL."""
-    return "`key`" if connection.dialect.name == "mysql" else '"key"'
+    return quoted(connection.dialect.name, "key")
 
 
 def swept(db: ConnectionSource, table: str, until: int, batch: int) -> int:
@@ -84,8 +85,7 @@ def swept(db: ConnectionSource, table: str, until: int, batch: int) -> int:
         keys = sorted(row[0] for row in rows)
         for start in range(0, len(keys), AT_ONCE):
             part = keys[start : start + AT_ONCE]
-            marks = ", ".join("?" * len(part))
-            sql = f"delete from {table} where {name} in ({marks}) and expiration <= ?"  # noqa: S608  # constants
+            sql = f"delete from {table} where {name} in ({marks(part)}) and expiration <= ?"  # noqa: S608  # constants
             gone += retried(db, Connection.affecting_statement, sql, (*part, until))
     return gone
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from so.db.words import for_update, marks
 from so.errors import ConcurrencyError
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class DatabaseStore:
     ) -> StoredSession | None:
         """Put `make(row)` in the place of row *id* while nobody else may; None without a row."""
         connection = self._db.connection()
-        lock = " for update" if connection.dialect.name == "mysql" else ""
+        lock = for_update(connection.dialect.name)
 
         def work() -> StoredSession | None:
             row = self._one(connection, _READ + lock, id)
@@ -234,9 +235,8 @@ class DatabaseStore:
             return 0
         # By key and in key order: two cleanups, and requests, then lock rows the same way round.
         # Conditional again: somebody may have come back since.
-        marks = ", ".join("?" * len(rows))
         return self._write(
-            f"delete from sessions where id in ({marks}) and last_activity <= ?",  # noqa: S608  # marks only
+            f"delete from sessions where id in ({marks(rows)}) and last_activity <= ?",  # noqa: S608  # marks only
             (*sorted(row[0] for row in rows), idle_since),
         )
 
@@ -249,9 +249,8 @@ class DatabaseStore:
         )
         if not rows:
             return 0
-        marks = ", ".join("?" * len(rows))
         return self._write(
-            f"delete from session_moves where old_id in ({marks})",  # noqa: S608  # marks only
+            f"delete from session_moves where old_id in ({marks(rows)})",  # noqa: S608  # marks only
             sorted(row[0] for row in rows),
         )
 

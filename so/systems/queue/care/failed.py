@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from so.db.words import marks
 from so.systems.queue.payload import with_fields
 from so.systems.queue.tables.batches import links_of
 from so.systems.queue.tables.bundle import Tables
 from so.systems.queue.tables.jobs import NewJob
-from so.systems.queue.tables.sql import Retry, marks, read
+from so.systems.queue.tables.sql import Retry, read
 
 PAGE = 200
 _FEW = 20  # rows at a time where whole payloads are wanted
@@ -354,7 +355,7 @@ class FailedJobs:
                 ids = [row[0] for row in rows]
                 total += int(
                     self._conn().affecting_statement(
-                        f"delete from failed_jobs where id in ({marks(len(ids))})",  # noqa: S608 - question marks only
+                        f"delete from failed_jobs where id in ({marks(ids)})",  # noqa: S608 - question marks only
                         ids,
                     )
                 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from so.db.words import for_update, marks
 from so.systems.queue.run.ending import Settler
 from so.systems.queue.tables.batches import links_of
 from so.systems.queue.tables.bundle import Tables
-from so.systems.queue.tables.sql import Retry, marks, read
+from so.systems.queue.tables.sql import Retry, read
 
 CLEAR_CHUNK = 500
 
@@ -69,17 +70,17 @@ class Removal:
             return []
         # Asked again under a lock, by key so that it locks nothing else: what a worker has taken
         # meanwhile is the worker's to end, and must not be counted twice.
-        lock = "" if self._tables.jobs.dialect == "sqlite" else " for update"
+        lock = for_update(self._tables.jobs.dialect)
         rows = read(
             conn,
             "select id, uuid, queue, lock_key, batch_id, "  # noqa: S608 - question marks only
             "case when batch_id is null then null else payload end "
-            f"from jobs where id in ({marks(len(ids))}) and {idle}{lock}",
+            f"from jobs where id in ({marks(ids)}) and {idle}{lock}",
             (*ids, now),
         )
         if rows:
             ids = [row[0] for row in rows]
-            conn.run(f"delete from jobs where id in ({marks(len(ids))})", ids)  # noqa: S608 - question marks only
+            conn.run(f"delete from jobs where id in ({marks(ids)})", ids)  # noqa: S608 - question marks only
         self._tell_locks_and_batches(conn, rows, now)
         return rows
 

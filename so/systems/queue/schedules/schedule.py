@@ -17,6 +17,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from so.db.words import insert_ignore
 from so.errors import QueueError
 from so.settings.queue import QueueSettings
 from so.systems.queue.intake import Intake
@@ -282,9 +283,7 @@ class Schedule:
         self.is_defined = False
         """Whether the application's module has said what recurs."""
         self.run_command: Callable[[list[str]], int] | None = None
-        ignore = "insert ignore"
-        if queue.source.connection().dialect.name == "sqlite":
-            ignore = "insert or ignore"
+        ignore = insert_ignore(queue.source.connection().dialect.name)
         self._insert = (
             f"{ignore} into queue_schedule_runs (task, run_at, host, started_at) "
             "values (?, ?, ?, ?)"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from so.db.words import for_update, insert_ignore, marks
 from so.errors import QueueError
 from so.support.ids import uuid as new_uuid
 from so.systems.queue.tables.sql import read
@@ -71,9 +72,10 @@ class Batches:
 
     def __init__(self, dialect: str) -> None:
         """*dialect* is "sqlite" or "mysql"."""
-        ignore = "insert or ignore" if dialect == "sqlite" else "insert ignore"
-        self._lock = "" if dialect == "sqlite" else " for update"
-        self._fail_once = f"{ignore} into job_batch_failures (batch_id, job_uuid) values (?, ?)"
+        self._lock = for_update(dialect)
+        self._fail_once = (
+            f"{insert_ignore(dialect)} into job_batch_failures (batch_id, job_uuid) values (?, ?)"
+        )
 
     def create(self, conn: Any, name: str, options: dict[str, Any], now: float) -> str:
         """Store a batch that has no members yet; its id."""
@@ -276,9 +278,8 @@ class Batches:
         """Delete the batches *ids* and what is kept about them."""
         if not ids:
             return 0
-        where = ", ".join("?" * len(ids))
-        conn.run(f"delete from job_batch_failures where batch_id in ({where})", ids)  # noqa: S608 - question marks only
-        return int(conn.run(f"delete from job_batches where id in ({where})", ids).rowcount)  # noqa: S608 - question marks only
+        conn.run(f"delete from job_batch_failures where batch_id in ({marks(ids)})", ids)  # noqa: S608 - question marks only
+        return int(conn.run(f"delete from job_batches where id in ({marks(ids)})", ids).rowcount)  # noqa: S608 - question marks only
 
 
 def _callbacks(options: dict[str, Any], event: str, reason: str | None = None) -> Due:

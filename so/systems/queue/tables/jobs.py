@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from so.db.words import marks
 from so.systems.queue.tables.front import Front
-from so.systems.queue.tables.sql import marks, read
+from so.systems.queue.tables.sql import read
 
 CHUNK = 500
 _COLUMNS = (
@@ -188,7 +189,7 @@ class JobStore:
             # crashes first: MySQL assigns from left to right, and reserved_at still tells here
             "update jobs set crashes = crashes + (reserved_at is not null), "  # noqa: S608 - question marks only
             "reserved_at = ?, available_at = ?, worker_id = ?, attempts = attempts + 1 "
-            f"where id in ({marks(len(ids))}) and available_at <= ?",
+            f"where id in ({marks(ids)}) and available_at <= ?",
             (now, now + lease, claim, *ids, now),
         )
 
@@ -233,7 +234,7 @@ class JobStore:
             return []
         rows = conn.run(
             f"select {_COLUMNS_TO_CLAIM} from jobs force index (primary) "  # noqa: S608 - question marks and an int
-            f"where id in ({marks(len(ids))}) and available_at <= ? "
+            f"where id in ({marks(ids)}) and available_at <= ? "
             f"order by id limit {int(count)} for update skip locked",
             (*ids, now),
         ).rows
@@ -247,7 +248,7 @@ class JobStore:
         """Those of the jobs *ids* that *claim* holds."""
         rows = read(
             conn,
-            f"select {self._columns} from jobs where id in ({marks(len(ids))}) and worker_id = ? "  # noqa: S608 - question marks only
+            f"select {self._columns} from jobs where id in ({marks(ids)}) and worker_id = ? "  # noqa: S608 - question marks only
             "order by id",
             (*ids, claim),
         )
@@ -303,7 +304,7 @@ class JobStore:
     def delete_many(self, conn: Any, rows: Sequence[Reserved]) -> int:
         """Remove several jobs of one claim that are done; how many were still held."""
         ids = sorted(row.id for row in rows)
-        sql = f"delete from jobs where id in ({marks(len(ids))}) and worker_id = ?"  # noqa: S608 - question marks only
+        sql = f"delete from jobs where id in ({marks(ids)}) and worker_id = ?"  # noqa: S608 - question marks only
         return int(conn.affecting_statement(sql, (*ids, rows[0].worker)))
 
     def release(
@@ -328,7 +329,7 @@ class JobStore:
         """Prolong the leases of *ids* as far as claims beginning with *prefix* hold them."""
         return int(
             conn.run(
-                f"update jobs set available_at = ? where id in ({marks(len(ids))}) "  # noqa: S608 - question marks only
+                f"update jobs set available_at = ? where id in ({marks(ids)}) "  # noqa: S608 - question marks only
                 "and worker_id like ? and reserved_at is not null",
                 (until, *sorted(ids), prefix + "%"),
             ).rowcount

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from so.db.words import insert_ignore, marks
 from so.systems.queue.tables.sql import read
 
 NAME_LENGTH = 120
@@ -41,9 +42,8 @@ class QueueLocks:
 
     def __init__(self, dialect: str) -> None:
         """*dialect* is "sqlite" or "mysql"."""
-        ignore = "insert or ignore" if dialect == "sqlite" else "insert ignore"
         self._insert = (
-            f"{ignore} into queue_locks (name, kind, owner, amount, expires_at) "
+            f"{insert_ignore(dialect)} into queue_locks (name, kind, owner, amount, expires_at) "
             "values (?, ?, ?, ?, ?)"
         )
 
@@ -164,12 +164,11 @@ class QueueLocks:
             "select name from queue_locks where expires_at < ? order by name limit ?",
             (int(now) - _SWEEP_SECONDS, limit),
         )
-        marks = ", ".join("?" * len(rows))
         if not rows:
             return 0
         return int(
             conn.run(
-                f"delete from queue_locks where name in ({marks}) and expires_at < ?",  # noqa: S608 - question marks only
+                f"delete from queue_locks where name in ({marks(rows)}) and expires_at < ?",  # noqa: S608 - question marks only
                 (*[row[0] for row in rows], int(now) - _SWEEP_SECONDS),
             ).rowcount
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from so.db.words import given, on_taken
 from so.support.clock import Clock
 from so.support.exposition import Family, counter, gauge, open_metrics
 from so.systems.queue.tables.sql import read
@@ -76,13 +77,10 @@ class Metrics:
         self._clock = clock
         self._workers = workers
         self._counts: dict[tuple[str, str], int] = {}
-        tail = (
-            "on conflict (queue, minute, name) do update set amount = amount + excluded.amount"
-            if dialect == "sqlite"
-            else "on duplicate key update amount = amount + values(amount)"
-        )
         self._add = (
-            f"insert into queue_metrics (queue, minute, name, amount) values (?, ?, ?, ?) {tail}"  # noqa: S608 - fixed words
+            "insert into queue_metrics (queue, minute, name, amount) values (?, ?, ?, ?) "  # noqa: S608 - fixed words
+            f"{on_taken(dialect, ('queue', 'minute', 'name'))} "
+            f"amount = amount + {given(dialect, 'amount')}"
         )
 
     def count(self, queue: str, name: str, amount: int = 1) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from so.db.words import insert_ignore
 from so.systems.queue.tables.sql import read
 
 _COLUMNS = "uuid, job_id, job, state, done, total, message, started_at, updated_at"
@@ -68,7 +69,7 @@ class ProgressTable:
     def __init__(self, dialect: str) -> None:
         """*dialect* is "sqlite" or "mysql"."""
         self._insert = (
-            f"{'insert or ignore' if dialect == 'sqlite' else 'insert ignore'} into job_progress "  # noqa: S608 - fixed words
+            f"{insert_ignore(dialect)} into job_progress "
             "(uuid, job_id, job, state, done, total, message, position, started_at, updated_at) "
             "values (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?)"
         )

@@ -43,11 +43,6 @@ def read(conn: Any, sql: str, bindings: Sequence[Any] = ()) -> list[tuple[Any, .
     return found
 
 
-def marks(count: int) -> str:
-    """`?, ?, ?`, *count* of them."""
-    return ", ".join("?" * count)
-
-
 class Retry:
     """Runs queue transactions until they go through; an outage never counts against a job."""
 

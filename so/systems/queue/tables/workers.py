@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
+from so.db.words import given, marks, on_taken
 from so.support.clock import Clock
 from so.systems.queue.tables.sql import read
 
@@ -21,12 +22,7 @@ DEAD_AFTER_SECONDS = 3 * BEAT_SECONDS + 1
 FORGET_AFTER_SECONDS = 3600
 
 
-_BUMP = "insert into queue_control (name, amount, updated_at) values ('restart', 1, ?) "
-_BUMP_TAILS = {
-    "sqlite": "on conflict (name) do update set amount = amount + 1, "
-    "updated_at = excluded.updated_at",
-    "mysql": "on duplicate key update amount = amount + 1, updated_at = values(updated_at)",
-}
+_BUMP = "insert into queue_control (name, amount, updated_at) values ('restart', 1, ?)"
 
 
 @dataclass
@@ -81,7 +77,10 @@ class Control:
             ),
             1,
         )
-        self._bump = _BUMP + _BUMP_TAILS[dialect]
+        self._bump = (
+            f"{_BUMP} {on_taken(dialect, ['name'])} amount = amount + 1, "
+            f"updated_at = {given(dialect, 'updated_at')}"
+        )
 
     # --- restart ---
 
@@ -185,13 +184,6 @@ class Control:
 
 
 def _upsert(dialect: str, table: str, columns: tuple[str, ...], keys: int) -> str:
-    names = ", ".join(columns)
-    head = f"insert into {table} ({names}) values ({', '.join('?' * len(columns))}) "  # noqa: S608 - fixed words
-    rest = columns[keys:]
-    if dialect == "sqlite":
-        return (
-            head
-            + f"on conflict ({', '.join(columns[:keys])}) do update set "
-            + ", ".join(f"{c} = excluded.{c}" for c in rest)
-        )
-    return head + "on duplicate key update " + ", ".join(f"{c} = values({c})" for c in rest)
+    head = f"insert into {table} ({', '.join(columns)}) values ({marks(columns)})"  # noqa: S608 - fixed words
+    rest = ", ".join(f"{column} = {given(dialect, column)}" for column in columns[keys:])
+    return f"{head} {on_taken(dialect, columns[:keys])} {rest}"
