@@ -308,7 +308,7 @@ def test_the_null_store_takes_every_call(clock):
 
 
 def test_large_texts_are_compressed_and_bytes_are_kept_raw(counted):
-    cache, _ = counted
+    cache, *_ = counted
     rows = [{"article": "screw", "price": Decimal("1.20"), "stock": 7}] * 1000
     cache.put("rows", rows)
     assert cache.stats()["bytes"] < 4_000
@@ -325,7 +325,7 @@ def test_large_texts_are_compressed_and_bytes_are_kept_raw(counted):
 
 @pytest.mark.parametrize("broken", [b"", b"?", b"z", b"zxx", b"z" + b"\x78\x9c"])
 def test_data_that_cannot_be_read_is_a_miss_and_a_warning(counted, broken, caplog):
-    cache, _ = counted
+    cache, *_ = counted
     cache.put("k", b"x")
     db = cache.backend.db
     db.table("cache").update({"data": broken})
@@ -336,7 +336,7 @@ def test_data_that_cannot_be_read_is_a_miss_and_a_warning(counted, broken, caplo
 
 
 def test_small_values_under_long_keys_count_whole(counted, clock):
-    cache, _ = counted
+    cache, *_ = counted
     bounded = Cache(DatabaseStore(cache.backend.db, clock, max_bytes=100_000))
     for number in range(2000):
         clock.travel(1)
@@ -348,7 +348,7 @@ def test_small_values_under_long_keys_count_whole(counted, clock):
 
 
 def test_a_flushed_tag_stays_flushed_however_little_room_there_is(counted, clock):
-    cache, _ = counted
+    cache, *_ = counted
     bounded = Cache(DatabaseStore(cache.backend.db, clock, max_bytes=20_000))
     old = Cache(DatabaseStore(cache.backend.db, clock))
     old.tags("a").put("k", "flushed")
