@@ -97,8 +97,11 @@ def venv_of(version: str, python: str) -> str:
     folder = VENVS / version
     inside = folder / "bin" / "python"
     if not (folder / "ready").exists():
-        subprocess.run([python, "-m", "venv", "--without-pip", "--clear", folder], check=True)
-        install = [sys.executable, "-m", "pip", "--python", str(inside), "install", "--quiet"]
+        pip = [str(inside), "-m", "pip"]
+        if subprocess.run([python, "-m", "venv", "--clear", folder]).returncode:  # no ensurepip
+            subprocess.run([python, "-m", "venv", "--without-pip", "--clear", folder], check=True)
+            pip = [sys.executable, "-m", "pip", "--python", str(inside)]
+        install = [*pip, "install", "--quiet", "--disable-pip-version-check"]
         wanted = (ROOT / "requirements-dev.txt").read_text("utf-8").splitlines()
         for line in filter(None, (line.partition("#")[0].strip() for line in wanted)):
             if subprocess.run([*install, line]).returncode:  # its tests are skipped
