@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from so import __version__
 from so.application import homes
+from so.db.options import file_of
 from so.settings.backup import ENDING, BackupSettings
 from so.settings.cache import CacheSettings
 from so.settings.queue import QueueSettings
@@ -203,8 +204,8 @@ class Vitals:
 def _probe(connection: Any) -> None:
     """Ask *connection* something small; raises what it raises."""
     connection.select_tuples(_PROBES[connection.dialect.name], (), False)
-    name = str(connection.config["database"])
-    if connection.dialect.name == "sqlite" and not name.startswith((":", "file:")):
+    name = file_of(str(connection.config["database"]))
+    if connection.dialect.name == "sqlite" and name is not None:
         os.stat(name)  # an open file that was deleted still answers
 
 
@@ -244,7 +245,7 @@ def _databases(app: Any, vitals: Vitals) -> list[Family]:
             most = connection.scalar("select @@max_connections", (), False)
             limit.add(int(most), connection=name)
         else:
-            file = str(connection.config["database"])
+            file = file_of(str(connection.config["database"])) or ""
             size.add(_bytes_of(file), connection=name)
             wal.add(_bytes_of(f"{file}-wal"), connection=name)
     return [up, ping, size, wal, used, limit]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from so.db.dialects import Dialect, DriverSession, Executed
@@ -23,14 +24,20 @@ from so.db.watching import Hooks, LoggedQuery, QueryExecuted, SlowLimit
 from so.errors import (
     ConcurrencyError,
     DeadlockError,
+    ForeignKeyError,
     ImplicitCommitError,
     LostConnectionError,
+    NotNullError,
     QueryError,
+    UniqueConstraintError,
 )
 from so.support.scope import Scope
 
 _STATEMENT_ATTEMPTS = 5
 """How often a statement outside a transaction is tried while it keeps being a deadlock's victim."""
+
+_OF_ONE_STATEMENT = (UniqueConstraintError, ForeignKeyError, NotNullError)
+"""Errors after which InnoDB's transaction goes on: common, and not worth another question."""
 
 _RESTED_SECONDS = 1.0
 """A session that rested for longer is asked whether it lives before a write goes to it."""
@@ -211,9 +218,16 @@ class Execution(DriverSessions):
     def _ends_transaction(self, problem: QueryError) -> bool:
         if isinstance(problem, LostConnectionError) or self._session is None:
             return True
-        if self._dialect.name == "mysql":
+        if self._dialect.name != "mysql":
+            return not self._session.transaction_is_open()
+        if isinstance(problem, (DeadlockError, *_OF_ONE_STATEMENT)):
             return isinstance(problem, DeadlockError)
-        return not self._session.transaction_is_open()
+        # By the server's settings (innodb_rollback_on_timeout) a lock wait ends all of it or the
+        # statement alone. An error does not tell, the next answer does.
+        with suppress(*self._errors):
+            self._session.command("do 0")
+            return not self._session.is_in_transaction()
+        return False
 
     def _refuse_if_dead(self) -> None:
         if self._dead is None:

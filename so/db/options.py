@@ -170,3 +170,15 @@ def zone_of(text: str) -> tzinfo:
         raise ConfigError(
             f"unknown database timezone {text!r}: write an offset such as +00:00, or install tzdata"
         ) from None
+
+
+def file_of(database: str) -> str | None:
+    """The path of an SQLite *database*, also of one named by a URI; None for one in memory."""
+    if not database.startswith("file:"):
+        return None if database in ("", ":memory:") else database
+    parts = urlsplit(database)
+    asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if asked.get("vfs") == "memdb" or asked.get("mode") == "memory":
+        return None
+    path = unquote(parts.path)
+    return None if path in ("", ":memory:") else path

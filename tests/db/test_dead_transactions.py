@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -12,8 +12,9 @@ import pytest
 
 from so.db.connection import Connection
 from so.db.manager import Database
-from so.errors import DeadlockError, QueryError
+from so.errors import DeadlockError, LockTimeoutError, QueryError
 from tests.db.tables import create
+from tests.support.mariadb import ServerMissing, launch
 
 
 @pytest.fixture
@@ -196,3 +197,48 @@ def test_by_hand_it_is_rolled_back_and_the_connection_goes_on(conn, die):
 
     add(conn, 2)
     assert ids(conn) == [2]
+
+
+# --- a lock that does not come free: by the server's settings it ends the statement, or all
+
+
+@pytest.fixture(scope="module", params=["OFF", "ON"])
+def waiting(request: pytest.FixtureRequest) -> Iterator[tuple[Connection, bool]]:
+    """A connection that waits a second for locks, and whether its server ends all then."""
+    try:
+        server = launch(f"--innodb-rollback-on-timeout={request.param}")
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+    with Connection(server.config()) as root:
+        root.statement("create database waits")
+    with Connection(server.config("waits")) as connection:
+        create(connection, "items", "id integer primary key, name text")
+        connection.statement("set innodb_lock_wait_timeout = 1")
+        yield connection, request.param == "ON"
+    server.stop()
+
+
+@pytest.mark.slow
+def test_whether_a_lock_wait_ends_the_transaction_is_asked(waiting) -> None:
+    conn, ends = waiting
+    conn.insert("insert into items (id) values (-1)")
+    with Connection(conn.config) as other, other.transaction():
+        other.update("update items set name = 'held' where id = -1")
+        conn.begin_transaction()
+        add(conn, 1)
+        with pytest.raises(LockTimeoutError):
+            conn.update("update items set name = 'mine' where id = -1")
+
+        if ends:
+            with pytest.raises(DeadlockError, match="this transaction is over"):
+                add(conn, 2)
+            conn.roll_back()
+        else:
+            add(conn, 2)
+            conn.commit()
+
+    assert conn.transaction_level() == 0
+    assert ids(conn) == ([] if ends else [1, 2])
+    with conn.transaction():
+        add(conn, 3)
+    assert 3 in ids(conn)

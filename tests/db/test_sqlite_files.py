@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from so.db import errortext
 from so.db.connection import Connection
 from so.db.manager import Database
+from so.db.options import file_of
 from so.errors import ConnectionOwnerError, LostConnectionError
 from so.support.scope import Scope, entered
 
@@ -73,6 +75,53 @@ def test_no_write_goes_into_a_file_that_is_gone(database, path, harm, write):
         with entered(Scope("request")), pytest.raises(LostConnectionError, match="deleted"):
             write(database)
     assert path.exists() is (harm is replace)
+
+
+@pytest.mark.parametrize("harm", [delete, replace, move_away])
+@pytest.mark.parametrize(
+    "uri", ["file:{}", "file://{}", "file://localhost{}?mode=rw", "file:{}?cache=private#x"]
+)
+def test_nor_into_one_that_is_named_by_a_uri(tmp_path, harm, uri):
+    path = tmp_path / "named ü.sqlite"
+    name = uri.format(quote(str(path)))
+    with Connection(str(path)) as conn:
+        conn.statement("create table items (id integer primary key)")
+    with Database({"default": {"driver": "sqlite", "database": name}}) as database:
+        database.insert("insert into items values (1)")
+        harm(path)
+
+        for _ in range(2):
+            with pytest.raises(LostConnectionError, match="deleted or replaced"):
+                database.insert("insert into items values (2)")
+    assert path.exists() is (harm is replace)
+
+
+@pytest.mark.parametrize(
+    ("database", "file"),
+    [
+        ("a.sqlite", "a.sqlite"),
+        ("file:a.sqlite", "a.sqlite"),
+        ("file:///x/a%20b.sqlite?mode=ro", "/x/a b.sqlite"),
+        (":memory:", None),
+        ("", None),
+        ("file::memory:?cache=shared", None),
+        ("file:/so-1?vfs=memdb", None),
+        ("file:x?mode=memory&cache=shared", None),
+    ],
+)
+def test_the_file_of_a_database_is_told_by_its_name(database, file):
+    assert file_of(database) == file
+
+
+def test_a_new_file_named_by_a_uri_is_nobody_elses_to_read(tmp_path):
+    path = tmp_path / "new.sqlite"
+    with Connection(f"file:{path}") as conn:
+        conn.statement("create table items (id integer primary key)")
+    assert path.stat().st_mode & 0o027 == 0
+
+    with pytest.raises(LostConnectionError), Connection(f"file:{tmp_path}/no.sqlite?mode=ro") as c:
+        c.select("select 1")
+    assert not (tmp_path / "no.sqlite").exists()
 
 
 @pytest.mark.parametrize("harm", [delete, replace])

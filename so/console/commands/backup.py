@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from so.console.command import Command
 from so.db.connection import Connection
 from so.db.manager import Database
+from so.db.options import file_of
 from so.db.tables import drop_all, table_names
 from so.errors import ReleaseError, UsageError
 from so.release import dumps
@@ -191,7 +192,7 @@ def _connection(app: Application, name: str, dumped: Mapping[str, Any]) -> Conne
 
 
 def _in_place(connection: Connection, settled: Path, into: Path) -> Path:
-    path = Path(str(connection.config["database"]))
+    path = Path(file_of(str(connection.config["database"])) or ":memory:")
     return into / path.relative_to(settled) if path.is_relative_to(settled) else into / path
 
 

@@ -16,6 +16,7 @@ from so.db import schema
 from so.db.connection import Connection
 from so.db.manager import Database
 from so.db.model import Model
+from so.db.options import file_of
 from so.errors import CommandError
 
 
@@ -110,7 +111,7 @@ class DbBackup(Command):
         return 0
 
     def _new_name(self, connection: Connection) -> Path:
-        name = Path(str(connection.config["database"]).partition("?")[0]).stem
+        name = Path(file_of(str(connection.config["database"])) or "memory").stem
         time = connection.clock.now().strftime("%Y%m%d-%H%M%S")
         return self.app.storage_path(f"backups/{name}-{time}.sqlite")
 

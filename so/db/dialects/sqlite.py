@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from so.db import errortext, jsontext
 from so.db.dialects import DriverSession, Executed, Server, Tuples, keep_for_ever
-from so.db.options import zone_of
+from so.db.options import file_of, zone_of
 from so.db.sqltext import backtick_names, ends_transaction, is_ordinary
 from so.db.values import PLAIN, decimal_text, plain
 from so.errors import (
@@ -53,6 +53,10 @@ EXACT: Final = Context(prec=200, traps=[InvalidOperation, Inexact])
 
 
 LOOKED_AFTER: Final = 0.05  # seconds between two looks whether the file is still there, for reads
+
+
+# A URI by which SQLite makes no file.
+_KEPT = re.compile(r"^file:.*[?&](?:mode=r[ow](?:&|$)|immutable=[1-9yt])")
 
 
 class FileGone(sqlite3.OperationalError):
@@ -95,8 +99,9 @@ class SQLiteSession:
     ) -> None:
         self._handle = handle
         self._thread = get_ident()
-        self._path = os.path.abspath(host)  # whatever folder becomes the current one
-        self._identity = None if host.startswith("file:") else identity_of(self._path)
+        file = file_of(host)
+        self._path = os.path.abspath(file or "")  # whatever folder becomes the current one
+        self._identity = identity_of(self._path) if file else None
         self._looked_at = 0.0 if self._identity else math.inf
         self._patience_ms = patience_ms
         self._texts = texts
@@ -291,14 +296,15 @@ class SQLiteDialect:
     def open(self, role: str, host: str) -> SQLiteSession:
         """A handle with all pragmas set; not on a file that took the place of the one before."""
         known = self._identity  # read once: another thread may be closing its connection
-        if known is not None and identity_of(host) != known:
-            raise FileGone(GONE.format(path=host))
+        file = file_of(host)
+        if known is not None and identity_of(file) != known:
+            raise FileGone(GONE.format(path=file))
         deadline = time.monotonic() + self.lock_wait_seconds
         while True:
             handle = self._connect(host)
             try:
                 self._prepare(handle)
-                self._identity = identity_of(host)
+                self._identity = identity_of(file)
                 return SQLiteSession(
                     handle, host, self._texts, self._zone, self.config["busy_timeout"]
                 )
@@ -313,13 +319,13 @@ class SQLiteDialect:
             time.sleep(uniform(0.001, 0.01))  # noqa: S311  (jitter)
 
     def _connect(self, path: str) -> sqlite3.Connection:
-        is_uri = path.startswith("file:")
-        if not is_uri and not Path(path).parent.is_dir():
+        is_uri, file = path.startswith("file:"), file_of(path)
+        if file and not Path(file).parent.is_dir():
             raise sqlite3.OperationalError(
-                f"unable to open database file {path!r}: its folder does not exist"
+                f"unable to open database file {file!r}: its folder does not exist"
             )
-        if not is_uri and path != ":memory:":
-            _make_private(path)
+        if file and not _KEPT.search(path):
+            _make_private(file)
         return sqlite3.connect(
             path,
             timeout=0,  # so/db/execution.py does the waiting, and fairer
@@ -378,7 +384,7 @@ class SQLiteDialect:
 
     def _explained(self, error: BaseException, code: str) -> str:
         """The text of *error*, and what helps where a file is there but its folder is closed."""
-        path = str(self.config["database"])
+        path = file_of(str(self.config["database"])) or ""
         if not code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) or not Path(path).exists():
             return str(error)
         return (
@@ -500,10 +506,10 @@ GONE: Final = (
 )
 
 
-def identity_of(path: str) -> tuple[int, int] | None:
-    """Which file is at *path*; None for a URI, a database in memory, or nothing."""
+def identity_of(path: str | None) -> tuple[int, int] | None:
+    """Which file is at *path*; None for nothing, such as a database in memory."""
     try:
-        found = os.stat(path)
+        found = os.stat(path or "")
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -14,6 +14,7 @@ import tempfile
 from typing import Any
 
 from so.db.connection import Connection
+from so.db.options import file_of
 
 try:
     import fcntl
@@ -76,9 +77,10 @@ def turn_of(connection: Connection) -> SealTurn:
     places = [str(config.get(name)) for name in ("driver", "host", "port", "unix_socket")]
     database = str(config["database"])
     if connection.dialect.name == "sqlite":
-        if database in ("", ":memory:") or database.startswith("file:"):
+        file = file_of(database)
+        if file is None:
             return SealTurn(None)
-        database = os.path.realpath(database)
+        database = os.path.realpath(file)
     name = hashlib.sha256("\0".join([*places, database, connection.prefix]).encode()).hexdigest()
     user = os.getuid() if hasattr(os, "getuid") else 0
     return SealTurn(os.path.join(tempfile.gettempdir(), f"so-seal-{user}-{name[:32]}"))

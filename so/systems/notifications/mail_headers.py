@@ -19,6 +19,7 @@ from so.support.idna import ascii_host
 
 _PLAIN_LENGTH = 60  # of a subject that needs no folding
 _LONGEST_WORD, _LONGEST_LINE = 75, 76  # columns, of an encoded word and of a line with one
+_LONGEST_NAME = 900  # columns; a line of a mail has at most 998
 _ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PHRASE = re.compile(rf"{_ATOMS}(?: {_ATOMS})*")
 _DOT_ATOM = re.compile(
@@ -57,22 +58,24 @@ def text(value: str, field: str = "Subject") -> str:
 
 def phrase(name: str) -> list[str]:
     """The name of somebody in words: bare, quoted, or encoded."""
-    if name.isascii() and name.isprintable() and "=?" not in name and len(name) <= _PLAIN_LENGTH:
+    if name.isascii() and name.isprintable() and "=?" not in name and len(name) <= _LONGEST_NAME:
         if _PHRASE.fullmatch(name):
-            return [name]
+            return name.split(" ")
         return ['"' + re.sub(r'(["\\])', r"\\\1", name) + '"']
-    return _encoded(name)
+    # In one word, be it longer than the 75 columns of RFC 2047, which readers do not count: between
+    # two words of a name some read a space and others none, Python before 3.14 among the former.
+    return _encoded(name, longest=_LONGEST_NAME)
 
 
-def _encoded(value: str, before: int = 0) -> list[str]:
+def _encoded(value: str, before: int = 0, longest: int = _LONGEST_WORD) -> list[str]:
     """*value* in encoded words of whole characters, a line each, *before* columns into the first.
 
-    In one, if it fits: readers differ in what they put between two of a name.
+    In one, if it fits into *longest* columns.
     """
     value = value.encode("utf-8", "replace").decode()
     words = (_charset(each).header_encode(value) for each in (QP, BASE64))
     shortest = min(words, key=len)
-    if before + len(shortest) <= _LONGEST_WORD:
+    if before + len(shortest) <= longest:
         return [shortest]
     charset = _charset(QP if "?q?" in shortest else BASE64)
     lines = Header(value, charset, _LONGEST_WORD, header_name="x" * before)

@@ -10,6 +10,8 @@ import logging
 import os
 from typing import Any
 
+from so.db.options import file_of
+
 log = logging.getLogger("so.queue")
 
 
@@ -20,7 +22,7 @@ class OpenedFile:
         """*conn* is open already: what has its name now is what it reads."""
         self._path = ""
         if conn.dialect.name == "sqlite":
-            self._path = str(conn.config["database"])
+            self._path = file_of(str(conn.config["database"])) or ""
         self._identity = self._look()
 
     def _look(self) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ import random
 import socket
 import threading
 from email.header import decode_header, make_header
+from email.utils import parseaddr
 
 import pytest
 
@@ -66,6 +67,26 @@ def test_any_subject_arrives_to_the_letter():
         subject = "".join(chance.choices("aü €x_=?. \"'<>,請🧾", k=chance.randint(1, 120)))
         raw = sent(MailMessage(subject, body="x"))
         assert (str(read(raw)["Subject"]), by_the_old_parser(raw, "Subject")) == (subject, subject)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Österreichische Gesellschaft für Straßenbau und Brückenbau Müller & Söhne GmbH & Co. KG",
+        "日本語の長い名前の会社株式会社東京支店営業部第一課担当者様宛先名前",
+        "ü" * 140,
+        "word " * 40 + "x",
+        "A plain name that is rather long and has (parentheses), commas; more than sixty",
+        "a" * 90,
+    ],
+)
+def test_a_long_name_arrives_to_the_letter_in_both_parsers(name):
+    raw = sent(MailMessage("S", body="x"), {"a@b.example": name})
+
+    assert read(raw)["To"].addresses[0].display_name == name
+    shown = parseaddr(email.message_from_bytes(raw)["To"])[0]
+    assert str(make_header(decode_header(shown))) == name
+    assert max(len(line) for line in raw.split(b"\r\n")) <= 998
 
 
 @pytest.mark.parametrize("name", NAMES)

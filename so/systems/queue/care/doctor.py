@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from so.db.options import file_of
 from so.db.schema import SchemaFault, check
 from so.errors import InvalidPayloadError
 from so.settings.queue import QueueSettings
@@ -107,7 +108,7 @@ class Doctor:
                 f"the database is in {mode} mode: readers block writers; set journal_mode to wal",
             )
         pages, size = _one(conn, "pragma page_count"), _one(conn, "pragma page_size")
-        wal = _wal_bytes(str(conn.config["database"]))
+        wal = _wal_bytes(file_of(str(conn.config["database"])) or "")
         if wal > WAL_MB * 1_048_576 and wal > pages * size:
             yield Finding(
                 "wal_size",
