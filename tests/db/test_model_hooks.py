@@ -35,7 +35,9 @@ class Recording:
         cls.told.append((kind, values, query.model.__name__))
         return perform()
 
-    def _pivot_changed(self, relation: str, attached: Any, detached: Any, updated: Any) -> None:
+    def _pivot_changed(
+        self, relation: str, attached: Any, detached: Any, updated: Any, before: Any
+    ) -> None:
         self.told.append((relation, attached, detached, updated))
 
 
