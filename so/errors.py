@@ -255,6 +255,8 @@ class HttpException(SixOrbitError):
 
     default_status = 500
     default_message = ""
+    is_technical = False
+    """Whether the message speaks to programmers: a page says it in words for people."""
 
     def __init__(
         self,
@@ -318,6 +320,7 @@ class MethodNotAllowedException(HttpException):
 
     default_status = 405
     default_message = "Method Not Allowed"
+    is_technical = True
 
 
 class PayloadTooLargeException(HttpException):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from so.settings.app import AppSettings
+from so.settings.auth import AuthSettings
 from so.settings.database import DatabaseSettings
 from so.settings.http import HttpLimits
 from so.settings.session import SessionSettings
@@ -63,7 +64,33 @@ def make_errors(app: App) -> Any:
         base_path=app.base_path(),
         queries=_queries_of_scope,
         secrets=[app.settings(AppSettings).key, *_passwords(app)],
+        own_page=lambda status: _error_page(app, status),
+        way=lambda: _way(app),
     )
+
+
+def _error_page(app: App, status: int) -> Any:
+    """The application's page for *status*: `page(request, error)` of app/errors/404.py or 4xx.py.
+
+    Or the function that `http.error_pages` names for the status.
+    """
+    named = {str(key): name for key, name in app.settings(HttpLimits).error_pages.items()}
+    for name in (str(status), f"{status // 100}xx"):
+        if name in named:
+            module, _, function = str(named[name]).rpartition(".")
+            return getattr(app.import_module(module), function)
+        if app.base_path(f"app/errors/{name}.py").is_file():
+            return app.import_module(f"app.errors.{name}").page
+    return None
+
+
+def _way(app: App) -> Any:
+    """Where a page for an error leads."""
+    from so.http.quiet_page import Way
+
+    login = app.settings(AuthSettings).login
+    has_login = app.make("router").find("GET", login) is not None
+    return Way(app.settings(AppSettings).name, login=login if has_login else None)
 
 
 def _passwords(app: App) -> list[Any]:

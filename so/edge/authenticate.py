@@ -18,6 +18,7 @@ from so.errors import (
     NotFoundException,
     RouteDefinitionError,
 )
+from so.http.flash import INTENDED, keep_interrupted
 from so.http.locations import chosen
 from so.http.request import Request
 from so.http.response import RedirectResponse, Response
@@ -239,9 +240,11 @@ def _sent(request: Request, page: str, status: int, message: str) -> Response:
     if request.expects_json() or scope is None or scope.session is None:
         raise HttpException(message, status)
     if request.method() == "GET":
-        scope.session.put("url.intended", request.full_url())
-    elif (before := scope.session.previous_url()) is not None:
-        scope.session.put("url.intended", before)
+        back = request.full_url()
+    else:
+        back = keep_interrupted(request, scope.session) or scope.session.previous_url()
+    if back is not None:
+        scope.session.put(INTENDED, back)
     return RedirectResponse(chosen(page))
 
 

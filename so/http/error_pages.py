@@ -1,7 +1,7 @@
-"""The two pages that an exception is shown on: a quiet one, and one for the developer.
+"""The page that an exception is shown on to the developer; for others there is quiet_page.py.
 
-Both stand alone: no script, no external asset. The developer's page shows the chain of causes
-with the lines around each frame, the request and the queries, all through a `Masker`.
+It stands alone: no script, no external asset. It shows the chain of causes with the lines around
+each frame, the request and the queries, all through a `Masker`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from so.support.httpwords import phrase
+from so.http.quiet_page import page
+from so.support.httpwords import status_line
 from so.support.markup import Markup, h, join
 from so.support.masking import Masker
 
@@ -30,8 +31,6 @@ _STYLE = """
 :root{color-scheme:light dark}
 body{margin:0;font:16px/1.5 system-ui,sans-serif;color:#1f2933;background:#f7f8fa}
 main{max-width:70rem;margin:0 auto;padding:1.5rem}
-.quiet{max-width:32rem;padding-top:18vh;text-align:center}
-.quiet .code{font-size:4rem;font-weight:700;color:#52606d;line-height:1}
 .id{color:#52606d;font-size:.85rem}
 h1{font-size:1.35rem;margin:.2rem 0}h2{font-size:1.05rem;margin:2rem 0 .5rem}
 section+section{margin-top:2rem}
@@ -50,31 +49,10 @@ td:first-child{width:14rem;color:#52606d}
 @media(prefers-color-scheme:dark){
 body{color:#e4e7eb;background:#1f2933}
 details,table{background:#27333f;border-color:#3e4c59}pre,td{border-color:#3e4c59}
-pre .now{background:#5c4813}td:first-child,.id,.quiet .code{color:#b3bdc8}
+pre .now{background:#5c4813}td:first-child,.id{color:#b3bdc8}
 .theirs summary{color:#b3bdc8}.type{color:#ff9b9b}}
 @media(max-width:40rem){td:first-child{width:7rem}main{padding:1rem}}
 """
-
-
-def plain_page(
-    status: int,
-    message: str,
-    request_id: str,
-    errors: Mapping[str, Iterable[str]] | None = None,
-) -> str:
-    """The page for everybody: the status, one sentence, and the id to quote to support."""
-    listed = [h("li", text) for texts in (errors or {}).values() for text in texts]
-    return _page(
-        f"{status} {phrase(status)}",
-        h(
-            "main",
-            h("p", str(status), class_="code"),
-            h("h1", message),
-            h("ul", listed, style="text-align:left") if listed else None,
-            h("p", "Request ", h("code", request_id), class_="id"),
-            class_="quiet",
-        ),
-    )
 
 
 def debug_page(
@@ -87,28 +65,14 @@ def debug_page(
     request_id: str,
 ) -> str:
     """The page for the developer of the application under *base_path*."""
-    return _page(
-        f"{type(exc).__name__}: {status}",
-        h(
-            "main",
-            h("p", f"{status} {phrase(status)} · request ", h("code", request_id), class_="id"),
-            [_exception(link, masker, base_path) for link in _chain(exc)],
-            _request(request, masker),
-            _queries(queries, masker),
-        ),
+    main = h(
+        "main",
+        h("p", f"{status_line(status)} · request ", h("code", request_id), class_="id"),
+        [_exception(link, masker, base_path) for link in _chain(exc)],
+        _request(request, masker),
+        _queries(queries, masker),
     )
-
-
-def _page(title: str, body: Markup) -> str:
-    head = h(
-        "head",
-        h("meta", charset="utf-8"),
-        h("meta", name="viewport", content="width=device-width,initial-scale=1"),
-        h("meta", name="robots", content="noindex"),
-        h("title", title),
-        h("style", Markup(_STYLE)),
-    )
-    return "<!doctype html>\n" + h("html", head, h("body", body), lang="en")
+    return page(f"{type(exc).__name__}: {status}", h("body", main), _STYLE)
 
 
 def _chain(exc: BaseException) -> list[BaseException]:

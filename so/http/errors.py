@@ -14,6 +14,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from so.errors import (
     SixOrbitError,
     ValidationException,
 )
-from so.http.error_pages import debug_page, plain_page
+from so.http.error_pages import debug_page
+from so.http.flash import INTENDED, keep_interrupted
 from so.http.locations import chosen, onsite
-from so.http.redirects import INTENDED
+from so.http.quiet_page import Way, quiet_page
 from so.http.response import JsonResponse, RedirectResponse, Response
 from so.http.results import to_response
 from so.support.httpwords import phrase
@@ -39,6 +41,10 @@ from so.support.signatures import call_with
 
 REQUEST_ID_HEADER = "X-Request-Id"
 SERVER_ERROR = "Internal Server Error"
+LOST = (
+    "You had been logged out, so nothing was done yet. Log in, and the page is there again, "
+    "with what you typed."
+)
 
 Renderer = Callable[..., Any]
 Reporter = Callable[..., Any]
@@ -56,10 +62,14 @@ class ErrorHandler:
         base_path: str | Path | None = None,
         queries: Callable[[], Iterable[Any]] | None = None,
         secrets: Iterable[object] = (),
+        own_page: Callable[[int], Renderer | None] = lambda status: None,
+        way: Callable[[], Way] = Way,
     ) -> None:
         """
         *queries* gives what the debug page lists (objects with sql, bindings, time_ms); *secrets*
-        are values to cover wherever they turn up, such as the application key.
+        are values to cover wherever they turn up, such as the application key. *own_page* finds
+        the application's page for a status, which is called with the request and the exception;
+        *way* says where the others lead.
         """
         self.debug = debug
         self.emergency_log = None if emergency_log is None else Path(emergency_log)
@@ -67,6 +77,8 @@ class ErrorHandler:
         self.base_path = None if base_path is None else Path(base_path)
         self.queries = queries
         self.secrets = tuple(secrets)
+        self.own_page = own_page
+        self.way = way
         self._renderers: list[tuple[type[BaseException], Renderer]] = []
         self._reporters: list[tuple[type[BaseException], Reporter]] = []
         self._silent: tuple[type[BaseException], ...] = ()
@@ -204,11 +216,48 @@ class ErrorHandler:
             masker = self._masker(request)
             page = debug_page(exc, status, request, self._run(), masker, self.base_path, id_)
         else:
-            page = plain_page(status, self._message(request, exc), id_)
+            own = self._own_page(request, exc, id_)
+            if own is not None:
+                return own.with_headers(headers_of(exc)).header("Cache-Control", "no-store")
+            page = self._quiet(request, exc, id_)
         response = Response.html(page, status).with_headers(headers_of(exc))
         response.header("Cache-Control", "no-store")
         response.header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
         return response
+
+    def _own_page(self, request: Any, exc: BaseException, id_: str) -> Response | None:
+        """The application's own page; one that fails itself gives way to ours."""
+        status = status_of(exc)
+        try:
+            draw = self.own_page(status)
+            return None if draw is None else as_response(draw(request, exc), status, request)
+        except Exception as failure:
+            self._emergency("draw the application's page for", exc, failure, id_)
+            return None
+
+    def _quiet(self, request: Any, exc: BaseException, id_: str) -> str:
+        status, said = status_of(exc), self._message(request, exc)
+        errors = exc.errors if isinstance(exc, ValidationException) else None
+        is_usual = not errors and said in (phrase(status), getattr(exc, "default_message", None))
+        is_theirs = isinstance(exc, HttpException) and not exc.is_technical and not is_usual
+        return quiet_page(
+            status,
+            id_,
+            self._way(request),
+            words=said if is_theirs else "",
+            detail=said if self.debug and not is_theirs and not is_usual else "",
+            errors=errors,
+        )
+
+    def _way(self, request: Any) -> Way:
+        """Where to go from an error; a request too broken to ask leads to the first page."""
+        try:
+            way, mount = self.way(), str(request.script_name())
+            back = previous_url(request) if request.previous_url("") else None
+            login = way.login and mount + way.login
+            return replace(way, root=mount + way.root, back=back, login=login)
+        except Exception:
+            return Way()
 
     def _run(self) -> list[Any]:
         """The queries run so far; the database may be the very thing that is broken."""
@@ -221,8 +270,7 @@ class ErrorHandler:
         target = previous_url(request)
         if target is None:
             # A GET that does not pass its own rules would be sent back to itself for ever.
-            page = plain_page(exc.status, exc.message, id_, exc.errors)
-            return Response.html(page, exc.status)
+            return Response.html(self._quiet(request, exc, id_), exc.status)
         return RedirectResponse(target).with_errors(exc.errors).with_input()
 
     def _masker(self, request: Any) -> Masker:
@@ -306,8 +354,14 @@ def _to_login(request: Any, page: str, exc: AuthenticationException) -> Response
     """To the login page, remembering where the person wanted to go."""
     scope = current_scope()
     session = scope.session if scope is not None else None
-    if session is not None and request.method() == "GET":
-        session.put(INTENDED, str(request.full_url()))
+    if session is not None:
+        back: str | None = str(request.full_url())
+        if request.method() not in ("GET", "HEAD"):
+            back = keep_interrupted(request, session)
+            if back is not None:
+                session.flash("note", LOST)
+        if back is not None:
+            session.put(INTENDED, back)
     return RedirectResponse(chosen(page)).with_headers(exc.headers)
 
 

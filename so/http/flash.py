@@ -16,6 +16,10 @@ from so.support.scope import current_scope
 OLD_INPUT = "_old_input"
 ERRORS = "errors"
 REFUSED = "_refused"  # the path that the form was sent to
+INTENDED = "url.intended"  # where somebody wanted to go before the login
+INTERRUPTED = "_interrupted"  # a form that was sent when its login was gone
+MOST_KEPT = 32_768  # characters of such a form; a larger one is not kept
+RETURNED = "Here is what you had typed. Please look it through and send it again."
 _SECRET_FIELD = re.compile(r"passw(?:or)?d|secret|^_token$|card_?number|^cvv$", re.IGNORECASE)
 
 
@@ -32,6 +36,30 @@ def flash_input(data: Mapping[str, Any]) -> None:
     scope = current_scope()
     if scope is not None and scope.request is not None:
         flash(REFUSED, f"{scope.request.script_name()}{scope.request.uri()}")
+
+
+def keep_interrupted(request: Any, session: Any) -> str | None:
+    """Keep the form that *request* sent until the login that it lacks is there → its page.
+
+    None, and nothing is kept, if the request does not come from a page of this application.
+    """
+    page = request.previous_url("")
+    if not page or page != request.header("Referer"):
+        return None
+    sent = without_secrets(current_input())
+    if len(repr(sent)) <= MOST_KEPT:
+        to = f"{request.script_name()}{request.uri()}"
+        session.put(INTERRUPTED, {"page": str(page), "to": to, "input": sent})
+    return str(page)
+
+
+def bring_back(session: Any, page: str) -> None:
+    """Let the form on *page*, where somebody is sent now, hold what was typed before the login."""
+    kept = session.pull(INTERRUPTED, None)
+    if isinstance(kept, Mapping) and kept.get("page") == page:
+        session.flash(OLD_INPUT, kept.get("input"))
+        session.flash(REFUSED, kept.get("to"))
+        session.flash("note", RETURNED)
 
 
 def flash(key: str, value: Any) -> None:

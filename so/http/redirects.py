@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from so.errors import OffsiteRedirectError
+from so.http.flash import INTENDED, bring_back
 from so.http.locations import onsite
 from so.http.response import RedirectResponse
 from so.support.current import current
 from so.support.scope import current_scope
-
-INTENDED = "url.intended"
 
 
 class Redirector:
@@ -46,10 +45,12 @@ class Redirector:
         return self.to(router.route(name, params, **kw), status)
 
     def intended(self, default: str = "/", status: int | None = None) -> RedirectResponse:
-        """To the page that the login interrupted, else *default*."""
+        """To the page that the login interrupted, its form as it was sent; else *default*."""
         scope = current_scope()
         session = None if scope is None else scope.session
         url = session.pull(INTENDED, None) if session is not None else None
+        if url:
+            bring_back(session, str(url))
         try:
             return self.to(str(url or default), status)
         except OffsiteRedirectError:  # its site had another name then

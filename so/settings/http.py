@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from so.support.settings import Settings, part, switch, text, whole
+from so.support.settings import Settings, part, switch, table, text, whole
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -59,6 +60,9 @@ class HttpLimits(Settings, topic="http"):
     )
     disks: Any = part(Disks)
     default_disk: str = text("local", "STORAGE_DISK", "the disk of store(folder)")
+    error_pages: Mapping[str, Any] = table(
+        {}, None, "functions that draw errors: {404: 'app.pages.errors.not_found'}, or 4xx, 5xx"
+    )
     hsts_seconds: int = whole(
         31_536_000, "HTTP_HSTS_SECONDS", "browsers that came by HTTPS come by nothing else; 0: off"
     )

@@ -275,6 +275,12 @@ def _bound(bound: Callable[[Request, str], Any], name: str, default: Any) -> Fet
     return fetch
 
 
+class NoSuchRoute(NotFoundException):
+    """404: no route serves the path."""
+
+    is_technical = True
+
+
 def not_found(request: Request) -> NotFoundException:
     """The 404 for a path that no route serves."""
-    return NotFoundException(f"The route {request.path()} could not be found.")
+    return NoSuchRoute(f"The route {request.path()} could not be found.")

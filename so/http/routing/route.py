@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from so.errors import RouteDefinitionError
 from so.http.routing.actions import RouteAction
 from so.http.routing.groups import GroupAttributes, flat
-from so.http.routing.invocation import ActionPlan, Served, model_binder
+from so.http.routing.invocation import ActionPlan, NoSuchRoute, Served, model_binder
 from so.http.routing.template import compiled, parse
 from so.support.scope import current_scope
 from so.support.signatures import arity
@@ -265,14 +265,12 @@ class Route:
 
 
 def _explicit(binder: Callable[..., Any], route: Route) -> Callable[[str], Any]:
-    from so.errors import NotFoundException
-
     takes_route = arity(binder) > 1
 
     def bind(value: str) -> Any:
         found = binder(value, route) if takes_route else binder(value)
         if found is None:
-            raise NotFoundException(f"The route {route.uri} could not be found.")
+            raise NoSuchRoute(f"The route {route.uri} could not be found.")
         return found
 
     return bind
