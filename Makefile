@@ -49,7 +49,7 @@ bench: ## our half of the benchmarks
 fuzz: setup ## random builder chains on both engines: make fuzz N=100000
 	$(BIN)/python -m tests.fuzz.run $(N)
 
-chaos: setup ## the queue under SIGKILL, SIGSTOP and database restarts, at full size
+chaos: setup ## the queue, locks, cache and sessions under load and harm, at full size
 	SIXORBIT_CHAOS=1 $(BIN)/python -m pytest -q -s tests/chaos
 
 cluster: setup ## workers on a three-node Galera cluster on this machine

@@ -27,9 +27,7 @@ TWINS = {
 }
 TABLES = "so.systems.queue.tables"
 MOST_LINES = 600
-LONGER = {
-    "so.systems.sessions.session": "names that an application writes, most of two lines",
-}
+LONGER = {}
 MOST_BASES = 6
 # Classes that are a table of contents: their bases are the chapters, each of which stands alone.
 CONTENTS = {

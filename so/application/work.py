@@ -128,7 +128,7 @@ def _causer(app: App) -> Any:
 
 def make_notifications(app: App) -> Any:
     """Notifications and their channels."""
-    from so.edge.delivery import defer_with
+    from so.application.delivery import defer_with
     from so.systems import notifications as n
 
     settings, mail = app.settings(NotificationSettings), app.settings(MailSettings)

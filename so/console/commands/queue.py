@@ -29,8 +29,7 @@ class QueueCommand(Command):
     @property
     def queue(self) -> Queue:
         """The application's queue."""
-        found: Queue = self.app.make("queue")
-        return found
+        return self.app.make("queue")  # type: ignore[no-any-return]
 
     @property
     def named_queue(self) -> Queue:
@@ -62,7 +61,7 @@ class QueueCommand(Command):
 
     def load_jobs(self) -> None:
         """Import the modules that define jobs: only classes that are defined are run."""
-        import so.edge.delivery  # noqa: F401 - the framework's own job, of queued notifications
+        import so.application.delivery  # noqa: F401 - the job of queued notifications
 
         for folder in ("models", "jobs", "notifications"):
             self.app.discover(folder)
@@ -74,8 +73,7 @@ class QueueCommand(Command):
 
     def number(self, option: str, default: Any = None, kind: Callable[[str], Any] = float) -> Any:
         """The option as a number that is not negative; UsageError for anything else."""
-        text = self.option(option)
-        if text is None:
+        if (text := self.option(option)) is None:
             return default
         try:
             value = (numbers.count if kind is int else numbers.amount)(str(text))

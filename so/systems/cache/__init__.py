@@ -6,8 +6,9 @@ of its own, outside the caller's transaction, and is repeated when the engine re
 Which stores there are and how they are called is decided in so/application.py.
 """
 
-from so.systems.cache.cache import Cache, TaggedCache, cached
+from so.systems.cache.cache import Cache, TaggedCache
 from so.systems.cache.database import DatabaseStore
+from so.systems.cache.decorator import cached
 from so.systems.cache.files import FileLocks, FileStore
 from so.systems.cache.limits import (
     DatabaseCounters,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import inspect
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +45,6 @@ from so.systems.cache.values import packed, unpacked
 Ttl = float | timedelta | datetime | None
 NOTED_SECONDS = 10  # between two notes of how many reads were hits, each after a response
 LOOKED_EVERY = 64  # reads until the time is looked at for that
-LONGEST_ARGUMENTS = 1000  # characters of a call to a cached function that stand in its key
 T = TypeVar("T")
 _log = logging.getLogger("so.cache")
 
@@ -121,7 +118,14 @@ class Cache:
         defaults = keys if isinstance(keys, Mapping) else dict.fromkeys(_several(keys))
         stored = {key: self.stored(key) for key in defaults}
         found = self._asked({}, self.backend.many, stored.values())
-        return {key: self._given(found.get(stored[key]), defaults[key]) for key in defaults}
+        values = {key: self._value(found.get(name)) for key, name in stored.items()}
+        hits = sum(value is not MISSING for value in values.values())
+        self.count(True, hits)
+        self.count(False, len(values) - hits)
+        for key, default in defaults.items():
+            if values[key] is MISSING:
+                values[key] = default() if callable(default) else default
+        return values
 
     def has(self, key: str) -> bool:
         """True if there is a value, even None."""
@@ -144,7 +148,11 @@ class Cache:
 
     def put(self, key: str, value: Any, ttl: Ttl = None) -> bool:
         """Store *value* under *key*, replacing what was there; False with the database away."""
-        return self.put_many({key: value}, ttl)
+        expiration = expiration_of(ttl, self.clock)
+        if not expiration:
+            self.forget(key)
+            return True
+        return self._put(self.backend, {key: self._entry(value, expiration)})
 
     def put_many(self, values: Mapping[str, Any], ttl: Ttl = None) -> bool:
         """Store all of *values* in one statement; False with the database away."""
@@ -452,13 +460,13 @@ class Cache:
         hits, misses = (rows.get(stored_key(self.prefix, name)) for name in _COUNTERS)
         return int(hits.text) if hits else 0, int(misses.text) if misses else 0
 
-    def count(self, hit: bool) -> None:
-        """Count one read. The store is told after a response, never within a caller's call."""
+    def count(self, hit: bool, reads: int = 1) -> None:
+        """Count *reads*. The store is told after a response, never within a caller's call."""
         if hit:
-            self.hits += 1
+            self.hits += reads
         else:
-            self.misses += 1
-        if not (self.hits + self.misses) % LOOKED_EVERY:
+            self.misses += reads
+        if (self.hits + self.misses) % LOOKED_EVERY < reads:
             self._note_later()
 
     def _note_later(self) -> None:
@@ -528,9 +536,9 @@ class TaggedCache(Cache):
         """*key* as the store knows it: these tags and the key."""
         return stored_key(self.prefix, key, self._within)
 
-    def count(self, hit: bool) -> None:
-        """Count one read, of the whole cache."""
-        self._parent.count(hit)
+    def count(self, hit: bool, reads: int = 1) -> None:
+        """Count *reads*, of the whole cache."""
+        self._parent.count(hit, reads)
 
     def tags(self, *names: Any) -> TaggedCache:
         """The entries under these tags and *names* as well."""
@@ -564,39 +572,3 @@ def _ttl_of(ttl: Ttl | Callable[..., Ttl], value: Any) -> Ttl:
 
 
 _COUNTERS = ("\x1fhits", "\x1fmisses")
-
-
-def cached(
-    ttl: Ttl, key: str | None = None, *, cache: Callable[[], Cache]
-) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator: keep a function's results for *ttl*, one entry for each set of arguments.
-
-    *key* names the function (its module and name without). The decorated function has
-    `forget(*args)`, which removes one result.
-    """
-
-    def decorate(fn: Callable[..., Any]) -> Any:
-        base = key or f"{fn.__module__}.{fn.__qualname__}"
-        signature = inspect.signature(fn)
-
-        def name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-            # However an argument is given, it is the same call.
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = [list(bound.args), dict(sorted(bound.kwargs.items()))]
-            text = cache().codec.encode(given)
-            if len(text) > LONGEST_ARGUMENTS:
-                text = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-            return f"{base}:{text}"
-
-        @functools.wraps(fn)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return cache().remember(name(args, kwargs), ttl, lambda: fn(*args, **kwargs))
-
-        def forget(*args: Any, **kwargs: Any) -> bool:
-            return cache().forget(name(args, kwargs))
-
-        call.forget = forget  # type: ignore[attr-defined]
-        return call
-
-    return decorate

@@ -155,30 +155,38 @@ class DatabaseStore:
         found: dict[str, Entry] = {}
         for part in _chunks(keys):
             rows = connection.select_tuples(
-                f"select {self._key}, {_COLUMNS} from cache"  # noqa: S608  # marks
+                f"select {_COLUMNS}, {self._key} from cache"  # noqa: S608  # marks
                 f" where {self._key} in ({marks(part)}) and expiration > ?",
                 (*part, now),
                 False,
             )
             # A binary key comes back as bytes on MySQL.
-            for key, *columns in rows:
-                found[key if type(key) is str else bytes(key).decode()] = Entry._make(columns)
+            for row in rows:
+                key = row[5]
+                found[key if type(key) is str else bytes(key).decode()] = Entry._make(row[:5])
         return found
 
     # --- writing ---
 
     def put(self, entries: Mapping[str, Entry], tags: Tags = NONE, *, pinned: bool = False) -> None:
         """Store all of *entries*; one statement for 500 of them, or 4 MB."""
+        if len(entries) == 1 and tags.seen is not None:
+            self._put_one(*next(iter(entries.items())), tags.seen, pinned)
+            return
         versions, seen = self._tags(tags)
         # In the order of the keys, so that two writers never wait for each other in a circle.
         for part, size in _portions(entries):
             bindings: list[Any] = []
             for key in part:
                 bindings += self._bound(key, entries[key], seen, pinned)
-            one = len(part) == 1 and tags.seen is not None
-            sql = self._plain["put"] if one else self._filled("put", versions, len(part))
-            retried(self.db, _execute, sql, bindings)
+            retried(self.db, _execute, self._filled("put", versions, len(part)), bindings)
             self._keep_within_bounds(size)
+
+    def _put_one(self, key: str, entry: Entry, seen: str, pinned: bool) -> None:
+        """What most writes are."""
+        retried(self.db, _execute, self._plain["put"], self._bound(key, entry, (seen,), pinned))
+        if self.max_bytes:
+            self._keep_within_bounds(_row_size(key, entry))
 
     def _bound(
         self, key: str, entry: Entry, seen: tuple[str, ...], pinned: bool = False

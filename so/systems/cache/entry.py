@@ -232,7 +232,9 @@ def expiration_of(ttl: float | timedelta | datetime | None, clock: Clock) -> int
     if ttl is None:
         return NEVER
     now = clock.time()
-    if isinstance(ttl, datetime):
+    if type(ttl) is int:
+        end: float = now + ttl
+    elif isinstance(ttl, datetime):
         moment = ttl if ttl.tzinfo is not None else ttl.replace(tzinfo=UTC)
         end = moment.timestamp()
     else:

@@ -21,6 +21,7 @@ from so.errors import (
     StatementTimeoutError,
 )
 from so.support.clock import Clock
+from so.support.pace import paced
 
 T = TypeVar("T")
 _AWAY = (LostConnectionError, ConcurrencyError, ReadOnlyError, StatementTimeoutError)
@@ -30,7 +31,7 @@ ATTEMPTS = 8  # of one statement that another one got in the way of
 COMPARE_SECONDS = 60  # between two looks at the database's clock
 MOVED_SECONDS = 1  # by which a clock parts from the steady one when somebody sets it
 POLL_SECONDS = (0.005, 0.25)  # the first and the longest wait between two tries
-AT_ONCE = 500  # keys to a statement
+AT_ONCE = 100  # rows to a statement that deletes: others wait for no more than that
 RETRY_SECONDS = 5  # without asking a database that could not be reached
 WARN_SECONDS = 60  # between two warnings about it
 
@@ -83,8 +84,7 @@ def swept(db: ConnectionSource, table: str, until: int, batch: int) -> int:
     listed = f"select {name} from {table} where expiration <= ? order by expiration limit ?"  # noqa: S608  # constants
     while rows := db.connection().select_tuples(listed, (until, batch), False):
         keys = sorted(row[0] for row in rows)
-        for start in range(0, len(keys), AT_ONCE):
-            part = keys[start : start + AT_ONCE]
+        for part in paced(keys[at : at + AT_ONCE] for at in range(0, len(keys), AT_ONCE)):
             sql = f"delete from {table} where {name} in ({marks(part)}) and expiration <= ?"  # noqa: S608  # constants
             gone += retried(db, Connection.affecting_statement, sql, (*part, until))
     return gone
@@ -157,7 +157,7 @@ class DatabaseClock(Clock):
     was moved. A frozen clock stays as it is.
     """
 
-    __slots__ = ("_ahead", "_compared_at", "_db", "_local", "_since")
+    __slots__ = ("_ahead", "_compared_at", "_db", "_is_here", "_local", "_since")
 
     def __init__(self, db: ConnectionSource, local: Clock) -> None:
         super().__init__()
@@ -166,12 +166,15 @@ class DatabaseClock(Clock):
         self._ahead = 0.0
         self._compared_at = -float("inf")
         self._since = 0.0  # what this machine's clock said when its steady one began
+        self._is_here = False  # known once it was compared
 
     def time(self) -> float:
         """Seconds since the epoch."""
-        now = self._local.time()
         if self._local.is_frozen:
-            return now
+            return self._local.time()
+        if self._is_here:  # SQLite goes by the machine's own clock
+            return time.time()
+        now = self._local.time()
         steady = self._local.monotonic()
         was_moved = abs(now - steady - self._since) > MOVED_SECONDS
         if was_moved or steady - self._compared_at >= COMPARE_SECONDS:
@@ -182,8 +185,8 @@ class DatabaseClock(Clock):
     def _compare(self) -> None:
         before = self._local.time()
         connection = self._db.connection()
-        is_here = connection.dialect.name == "sqlite"  # where the machine's own clock counts
-        theirs = time.time() if is_here else connection.database_time()
+        self._is_here = connection.dialect.name == "sqlite"
+        theirs = time.time() if self._is_here else connection.database_time()
         took = self._local.time() - before
         ahead = theirs - (before + took / 2)
         # What the way there and back explains is no difference.

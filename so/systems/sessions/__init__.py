@@ -4,9 +4,10 @@
 Cookies and middleware are in so/edge/session.py, logging in is in so/systems/auth.
 """
 
+from so.systems.sessions.life import Limits, id_of
 from so.systems.sessions.masks import mask, unmask
 from so.systems.sessions.service import Cipher, Device, Devices, Sessions, clean_user_agent
-from so.systems.sessions.session import Limits, Session, id_of
+from so.systems.sessions.session import Session
 from so.systems.sessions.stores import DatabaseStore, Move, StoredSession
 
 __all__ = [

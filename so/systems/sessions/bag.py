@@ -17,6 +17,7 @@ from typing import Any
 
 from so.errors import SessionError
 from so.support.codec import Codec, default_codec
+from so.support.ids import token as new_secret
 
 Data = dict[str, Any]
 Change = Callable[[Data], None]
@@ -132,6 +133,18 @@ class Bag:
         self._passing.clear()
         self._momentary.clear()
         self._shared.clear()
+
+    # --- the token of forms ---
+
+    def new_token(self) -> None:
+        """Make forms rendered so far worthless."""
+        self.put(TOKEN, new_secret())
+
+    def ensure_token(self) -> str:
+        """The secret of forms, made if there is none."""
+        if not isinstance(self._data.get(TOKEN), str):
+            self.new_token()
+        return str(self._data[TOKEN])
 
     # --- flash ---
 

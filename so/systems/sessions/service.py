@@ -18,14 +18,14 @@ from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.scope import current_scope
 from so.support.signing import Signer
-from so.systems.sessions.session import MOVE_NOTICE_SECONDS, Limits, Session
+from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Limits
+from so.systems.sessions.session import Session
 from so.systems.sessions.stores import DatabaseStore, StoredSession, owner_key
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
 
 HANDLE_DIGITS = 24
-CLEANUP_PAUSE_SECONDS = 0.01
 _HANDLE = re.compile(rf"[0-9a-f]{{{HANDLE_DIGITS}}}")
 _OWN_TABLES = re.compile(r"\b(?:exists|on) (?:sessions|session_moves)\b")
 _NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -288,21 +288,21 @@ class Sessions:
         """
         now, store = int(self.clock.time()), self._store
         idle_since = now - self.limits.idle_seconds
-        removed = self._all(lambda: store.delete_idle(idle_since, batch))
-        removed += self._all(lambda: store.delete_forgotten(now, idle_since, batch))
+        removed = _all(lambda: store.delete_idle(idle_since, batch))
+        removed += _all(lambda: store.delete_forgotten(now, idle_since, batch))
         if self.limits.guest_seconds < self.limits.idle_seconds:
             guests = now - self.limits.guest_seconds
-            removed += self._all(lambda: store.delete_idle(guests, batch, guests_since=idle_since))
-        self._all(lambda: store.forget_moves(now - MOVE_NOTICE_SECONDS, batch))
+            removed += _all(lambda: store.delete_idle(guests, batch, guests_since=idle_since))
+        _all(lambda: store.forget_moves(now - MOVE_NOTICE_SECONDS, batch))
         return removed
 
-    def _all(self, remove: Callable[[], int]) -> int:
-        """Repeat *remove* until it finds nothing, with time for others in between; the sum."""
-        removed = 0
-        while gone := remove():
-            removed += gone
-            self.clock.sleep(CLEANUP_PAUSE_SECONDS)
-        return removed
+
+def _all(remove: Callable[[], int]) -> int:
+    """Repeat *remove* until it finds nothing; the sum."""
+    removed = 0
+    while gone := remove():
+        removed += gone
+    return removed
 
 
 def _of_this_process() -> DatabaseStore:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.words import for_update, marks
 from so.errors import ConcurrencyError
+from so.support.pace import paced
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MOVE_HOPS = 5
 WRITE_ATTEMPTS = 5
 LONGEST_OWNER = 64  # characters
+AT_ONCE = 100  # rows to a statement that deletes: others wait for no more than that
 
 
 @dataclass(slots=True)
@@ -235,10 +237,12 @@ class DatabaseStore:
             return 0
         # By key and in key order: two cleanups, and requests, then lock rows the same way round.
         # Conditional again: somebody may have come back since.
-        return self._write(
-            f"delete from sessions where id in ({marks(rows)}) and last_activity <= ?",  # noqa: S608  # marks only
-            (*sorted(row[0] for row in rows), idle_since),
-        )
+        ids = sorted(row[0] for row in rows)
+        gone = 0
+        for part in paced(ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)):
+            sql = f"delete from sessions where id in ({marks(part)}) and last_activity <= ?"  # noqa: S608  # marks only
+            gone += self._write(sql, (*part, idle_since))
+        return gone
 
     def forget_moves(self, before: int, limit: int) -> int:
         """Remove up to *limit* moves noted before that moment."""

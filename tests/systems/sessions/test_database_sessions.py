@@ -283,15 +283,14 @@ def test_a_session_deleted_in_flight_is_not_revived_and_its_cookie_is_taken_back
 
 
 def test_noting_activity_of_a_rotated_session_goes_on_under_its_new_id(db: Database, clock: Clock):
-    sessions = Sessions(db, clock=clock)
+    sessions, eager = Sessions(db, clock=clock), Sessions(db, clock=clock, touch_seconds=1)
     cookie = begin(sessions, a=1)
-    reading, rotating = sessions.open(cookie), sessions.open(cookie)
+    reading, rotating = eager.open(cookie), sessions.open(cookie)
     reading.get("a")
     rotating.regenerate(destroy=False)
     rotating.save()
     clock.travel(15)
 
-    reading._limits = Sessions(db, touch_seconds=1).limits
     reading.save()
 
     assert reading.cookie_change() is None

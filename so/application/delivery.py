@@ -17,6 +17,7 @@ class DeliverNotification(Job):
     A recipient that is deleted before is told nothing, which is no failure.
     """
 
+    alias = "so.edge.delivery.DeliverNotification"  # as jobs of older versions are stored
     delete_when_missing_models = True
 
     def __init__(
