@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import socket
+import threading
 import types
 from dataclasses import replace
 from datetime import timedelta
@@ -453,3 +455,43 @@ def test_a_webhook_to_a_private_address_is_refused_where_that_is_set(service, ho
 
         with pytest.raises(NotificationFailed, match="no public address"):
             service.route("webhook", url).notify(OrderShipped(5, ["webhook"]))
+
+
+class Once(OrderShipped):
+    type_alias = "told_once_each"
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.dedupe_key = f"order:{number}"
+
+
+def test_two_transactions_that_notify_crosswise_both_come_through(mysql_config):
+    """A real deadlock, inside of `notify`: the server ends one of them, which runs again."""
+    db, service = Database({"default": mysql_config}), None
+    connection = db.connection()
+    connection.statement("create table people (id int primary key, name text, email text)")
+    connection.table("people").insert({"id": 1, "name": "Ada"})
+    service = Notifications(db)
+    ada = User.on(db).find(1)
+    meeting, runs = threading.Barrier(2, timeout=20), []
+
+    def transact(numbers):
+        def work():
+            runs.append(numbers)
+            service.send(ada, Once(numbers[0]))
+            if len(runs) <= 2:
+                meeting.wait()
+            service.send(ada, Once(numbers[1]))
+
+        db.connection().transaction(work, attempts=5)
+        db.connection().close()
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(transact, order) for order in ((1, 2), (2, 1))]:
+            done.result(30)
+
+    assert len(runs) > 2, "one of them was ended, and ran again"
+    found = connection.table("notifications").pluck("dedupe_key")
+    connection.statement("drop table people")
+    db.close()
+    assert sorted(found) == ["order:1", "order:2"]
