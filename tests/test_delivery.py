@@ -113,6 +113,31 @@ def test_each_recipient_and_channel_is_a_job_of_its_own(app, people, sms):
     assert {id for _, _, id in sms.sent} == set(DB.table("notifications").pluck("id"))
 
 
+def test_a_channel_may_have_a_queue_and_a_delay_of_its_own(app, people, sms):
+    class Varied(Told):
+        type_alias = "delivery_varied"
+        queue = {"sms": "texts"}
+        delay = {"sms": 600}
+
+    people[0].notify(Varied("x", ["database", "sms"]))
+
+    jobs = DB.table("jobs").order_by("queue").get(["queue", "available_at", "created_at"])
+    waits = {job.queue: job.available_at - job.created_at for job in jobs}
+    assert waits["default"] == 0
+    assert waits["texts"] in (600, 601)  # begun seconds are whole ones
+    work(app, "--queue=default,texts")
+    assert (people[0].unread_count(), sms.sent) == (1, [])
+
+
+def test_a_model_that_was_never_saved_is_refused_where_it_is_sent(app, people):
+    told = Told("x")
+    told.text = Reader(name="never saved")
+
+    with pytest.raises(NotificationFailed, match="save it first"):
+        people[0].notify(told)
+    assert queue().size() == 0
+
+
 def test_a_retry_repeats_only_the_channel_that_failed_and_failure_is_told_once(app, people, sms):
     notifications().failed(lambda who: sms.note(what="failed", name=who.name))
     sms.fail(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from so.support.current import current
@@ -60,21 +60,33 @@ def defer_with(
 
     def defer(deliveries: list[Delivery]) -> list[BaseException]:
         errors: list[BaseException] = []
-        # By the driver that runs jobs at once, one that fails must not stop the others.
-        size = 1 if queue().default == "sync" else len(deliveries) or 1
-        for start in range(0, len(deliveries), size):
-            some = deliveries[start : start + size]
-            try:
-                queue().bulk(
-                    [_job(delivery) for delivery in some], some[0].notification.queue or name
-                )
-            except Exception as error:
-                if may_be_repeated(error):
-                    raise
-                errors.append(error)
+        for to, some in _by_queue(deliveries, name).items():
+            # By the driver that runs jobs at once, one that fails must not stop the others.
+            size = 1 if queue().default == "sync" else len(some)
+            for start in range(0, len(some), size):
+                try:
+                    queue().bulk([_job(delivery) for delivery in some[start : start + size]], to)
+                except Exception as error:
+                    if may_be_repeated(error):
+                        raise
+                    errors.append(error)
         return errors
 
     return defer
+
+
+def _by_queue(deliveries: list[Delivery], name: str) -> dict[str, list[Delivery]]:
+    """The deliveries by the queue they go to: *name* unless the notification says another."""
+    found: dict[str, list[Delivery]] = {}
+    for delivery in deliveries:
+        own = _of_channel(delivery.notification.queue, delivery.channel)
+        found.setdefault(own or name, []).append(delivery)
+    return found
+
+
+def _of_channel(given: Any, channel: str) -> Any:
+    """What was given for all channels, or for this one."""
+    return given.get(channel) if isinstance(given, Mapping) else given
 
 
 def _job(delivery: Delivery) -> DeliverNotification:
@@ -88,6 +100,7 @@ def _job(delivery: Delivery) -> DeliverNotification:
         addresses,
         list(delivery.channels),
     )
-    if delivery.notification.delay is not None:
-        job.delay = delivery.notification.delay
+    delay = _of_channel(delivery.notification.delay, delivery.channel)
+    if delay is not None:
+        job.delay = delay
     return job

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.application import homes, logins
 from so.application.requests import _note_query
+from so.errors import CodecError
 from so.settings.auth import AuthSettings
 from so.settings.cache import CacheSettings
 from so.settings.database import DatabaseSettings
@@ -178,6 +179,15 @@ def _let_models_through(codec: Codec, *, as_reference: bool) -> None:
     from so.db.model import Model
     from so.systems.notifications import Notification
 
+    def reference(model: Any) -> list[Any]:
+        key = model.get_key()
+        if key is None:
+            raise CodecError(
+                f"this {type(model).__name__} was never saved: a job carries a model by its key, "
+                "so save it first, or carry its values"
+            )
+        return [model.type_alias, key]
+
     def fetch(plain: list[Any]) -> Any:
         return Model.for_alias(plain[0]).find_or_fail(plain[1])
 
@@ -188,9 +198,7 @@ def _let_models_through(codec: Codec, *, as_reference: bool) -> None:
         return model
 
     if as_reference:
-        codec.register(
-            Model, "model", lambda m: [m.type_alias, m.get_key()], fetch, subclasses=True
-        )
+        codec.register(Model, "model", reference, fetch, subclasses=True)
         codec.register(
             Notification,
             "notification",

@@ -5,12 +5,14 @@ A channel has `send(notifiable, notification, id)` and raises when it could not 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.client
 import ipaddress
 import json
 import logging
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -21,7 +23,7 @@ from so.errors import DatabaseError, NotificationError, UniqueConstraintError
 from so.settings.notifications import NotificationSettings
 from so.support.clock import Clock
 from so.support.codec import to_jsonable
-from so.systems.notifications.delivery import may_be_repeated
+from so.systems.notifications.delivery import category_of, may_be_repeated
 from so.systems.notifications.inbox import address_of, owner_columns
 from so.systems.notifications.mail import MailTransport, compose
 from so.systems.notifications.message import MailMessage, Notification
@@ -109,14 +111,13 @@ class DatabaseChannel:
             raise NotificationError(
                 "an address has no inbox: the channel 'database' needs a model to notify"
             )
-        data = to_jsonable(notification.written_for("database", notifiable))
-        text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+        text = _data_of(notification, notifiable)
         if len(text.encode()) > self._max_bytes:
             raise NotificationError(
                 f"the data of {type(notification).__name__} is larger than "
                 f"notifications.max_bytes ({self._max_bytes}): store a reference instead"
             )
-        now = self._clock.now()
+        now, key = self._clock.now(), notification.dedupe_key
         row = {
             "id": id,
             "type": notification.database_type(),
@@ -124,8 +125,8 @@ class DatabaseChannel:
             "data": text,
             "created_at": now,
             "updated_at": now,
-            "category": notification.category,
-            "dedupe_key": notification.dedupe_key,
+            "category": category_of(notification),
+            "dedupe_key": None if key is None else str(key),
             **_subject_columns(notification.subject),
         }
         for name, longest in LONGEST.items():
@@ -135,6 +136,20 @@ class DatabaseChannel:
                     f"{longest} characters at most"
                 )
         return row
+
+
+def _data_of(notification: Notification, notifiable: Any) -> str:
+    """What `to_database` gives, as JSON; NotificationError for what is no dict, or has no form."""
+    name, given = type(notification).__name__, notification.written_for("database", notifiable)
+    try:
+        data = to_jsonable(given)
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise NotificationError(f"to_database of {name}: {error}") from error
+    if not isinstance(data, dict):
+        raise NotificationError(f"to_database of {name} gave {data!r:.80}: give a dict")
+    # Half a surrogate pair has no UTF-8; in JSON it has an escape.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _portions(
@@ -173,8 +188,8 @@ class MailChannel:
         to = address_of(notifiable, "mail", notification)
         if not to:
             raise NotificationError(
-                f"{type(notifiable).__name__} has no mail address: give it an email column or "
-                "route_notification_for_mail()"
+                f"{_name(notifiable) or 'nobody'} has no mail address: give the model a column "
+                "email or route_notification_for_mail(), or an address to route()"
             )
         mail = MailMessage.of(notification.written_for("mail", notifiable))
         self._transport.send(compose(mail, to, self._sender, id))
@@ -238,15 +253,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class _Public(http.client.HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _refuse_private(self)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._create_connection = _connect_publicly
 
 
 class _PublicTls(http.client.HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _refuse_private(self)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._create_connection = _connect_publicly
 
 
 class _PublicHandler(urllib.request.HTTPHandler):
@@ -259,21 +274,44 @@ class _PublicTlsHandler(urllib.request.HTTPSHandler):
         return self.do_open(_PublicTls, req)
 
 
-def _refuse_private(connection: http.client.HTTPConnection) -> None:
-    """Asked of the open connection, whose name can't be resolved to another address any more."""
-    peer = str(connection.sock.getpeername()[0])
-    address: Any = ipaddress.ip_address(peer.partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    if not address.is_global:
-        connection.close()
-        raise NotificationError(
-            f"the webhook's host {connection.host!r} is {address}, which is no public address: "
-            "allow it by NOTIFICATION_WEBHOOK_PRIVATE=true, or give another URL"
-        )
+def _connect_publicly(place: tuple[str, int], timeout: Any, source: Any) -> socket.socket:
+    """A connection to an address that was looked at: the name is not resolved a second time."""
+    host, port = place
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+    for address in addresses:
+        if not is_public(address):
+            raise NotificationError(
+                f"the webhook's host {host!r} is {address}, which is no public address: allow it "
+                "by NOTIFICATION_WEBHOOK_PRIVATE=true, or give another URL"
+            )
+    for address in addresses[:-1]:
+        with contextlib.suppress(OSError):
+            return socket.create_connection((address, port), timeout, source)
+    return socket.create_connection((addresses[-1], port), timeout, source)
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_public(text: str) -> bool:
+    """True for an address of the internet; those of version 6 that lead to one of version 4 are
+    judged by that.
+    """
+    address: Any = ipaddress.ip_address(text.partition("%")[0])
+    if address.version == 6:
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.ip_address(int(address) & 0xFFFFFFFF)
+        address = inner or address
+    return bool(address.is_global and not address.is_multicast)
 
 
 _opener = urllib.request.build_opener(_NoRedirect)
-_public_opener = urllib.request.build_opener(_NoRedirect, _PublicHandler, _PublicTlsHandler)
+# Without the environment's proxies: whom those reach is not to be seen from here.
+_public_opener = urllib.request.build_opener(
+    urllib.request.ProxyHandler({}), _NoRedirect, _PublicHandler, _PublicTlsHandler
+)
 
 
 class LogChannel:

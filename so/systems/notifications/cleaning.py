@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from so.db.manager import ConnectionSource
+from so.errors import NotificationError
 
 SHORT_SECONDS = 0.06  # that a part should take: others wait so long, and on a slow disk longer
 FIRST_ROWS, FEWEST_ROWS = 50, 10
@@ -18,6 +19,8 @@ class Cleaning:
 
     def __init__(self, db: ConnectionSource, batch: int) -> None:
         """At most *batch* rows at a time, and as many fewer as keep it short."""
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise NotificationError(f"batch must be a whole number from 1, not {batch!r}")
         self._db = db
         self._batch = batch
         self._size = min(batch, FIRST_ROWS)

@@ -81,6 +81,11 @@ def may_be_repeated(error: BaseException) -> bool:
     return isinstance(error, (ConcurrencyError, LostConnectionError))
 
 
+def category_of(notification: Notification) -> str | None:
+    """What people mute to hear no more of such: text, as the columns have it."""
+    return None if notification.category is None else str(notification.category)
+
+
 def id_for(notifiable: Any, notification: Notification) -> str:
     """One a recipient, shared by the channels; the same again for the class and dedupe key.
 
@@ -90,5 +95,5 @@ def id_for(notifiable: Any, notification: Notification) -> str:
         return uuid()
     is_model = hasattr(notifiable, "get_key")
     who = list(owner_columns(notifiable).values()) if is_model else ["", str(notifiable)]
-    text = "\0".join([*who, notification.alias(), notification.dedupe_key])
+    text = "\0".join([*who, notification.alias(), str(notification.dedupe_key)])
     return str(UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=4))

@@ -22,17 +22,18 @@ class DatabaseNotification(HasUuids, Model):
     casts = {"data": "json", "read_at": "datetime"}
 
     def mark_as_read(self) -> None:
-        """Mark as read now; an earlier time is kept."""
-        if self["read_at"] is None:
-            now = self.fresh_timestamp()
-            query = type(self).where("id", self.get_key()).where_null("read_at")
-            query.update({"read_at": now})
-            self.force_fill({"read_at": now}).sync_original()
+        """Mark as read now; an earlier time is kept, also one that another page has set."""
+        mine = type(self).on(self._connection()).where("id", self.get_key())
+        at: Any = self.fresh_timestamp()
+        if not mine.clone().where_null("read_at").update({"read_at": at}):
+            at = mine.value("read_at")
+        self.force_fill({"read_at": at}).sync_original()
 
     def mark_as_unread(self) -> None:
-        """Mark as not read."""
-        if self["read_at"] is not None:
-            self.force_fill({"read_at": None}).save()
+        """Mark as not read, whatever this object has heard of it."""
+        mine = type(self).on(self._connection()).where("id", self.get_key())
+        mine.where_not_null("read_at").update({"read_at": None})
+        self.force_fill({"read_at": None}).sync_original()
 
     def read(self) -> bool:
         """True if it was read."""
@@ -138,6 +139,8 @@ def address_of(notifiable: Any, channel: str, notification: Any) -> Any:
 
 def owner_columns(notifiable: Any) -> dict[str, str]:
     """The columns that name a recipient; raises NotificationError for one that has no key yet."""
+    if not hasattr(notifiable, "get_key") or isinstance(notifiable, type):
+        raise NotificationError(f"{notifiable!r} is no model: it has no inbox and no preferences")
     key = notifiable.get_key()
     if key is None:
         raise NotificationError(

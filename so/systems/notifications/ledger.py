@@ -69,6 +69,7 @@ class Ledger:
 
     def of(self, id: str) -> list[dict[str, Any]]:
         """The rows of the notification *id*, a channel each."""
+        id = str(id)  # a server compares a number with the beginning of a text
         columns = [
             "channel", "status", "reason", "sent_at", "type", "notifiable_type", "notifiable_id"
         ]  # fmt: skip
@@ -80,7 +81,7 @@ class Ledger:
 
         Whoever else asks gets nothing for a while: should this process end, they may have it then.
         """
-        query = self._rows().where("notification_id", id).where("status", FAILED)
+        query = self._rows().where("notification_id", str(id)).where("status", FAILED)
         if channel is not None:
             query = query.where("channel", channel)
         now = self._clock.now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -40,8 +40,8 @@ class Notification:
     category: str | None = None
     critical: bool = False
     queued: bool = False
-    delay: Any = None  # seconds, timedelta or datetime; what is delayed is queued
-    queue: str | None = None
+    delay: Any = None  # seconds, timedelta or datetime, or {channel: …}; what is delayed is queued
+    queue: str | Mapping[str, str] | None = None  # a name, or {channel: name}
     subject: Any = None  # the model it is about
     digest: str | None = None  # hourly, daily or weekly: its mails wait, and go in one
     dedupe_key: str | None = None  # told once a class, recipient and key, through each channel
@@ -51,7 +51,7 @@ class Notification:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)
-        made._arguments = (args, kwargs)
+        object.__setattr__(made, "_arguments", (args, kwargs))  # also of a frozen dataclass
         return made
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -91,7 +91,8 @@ class Notification:
     def _state(self, is_writable: Callable[[Any], bool]) -> dict[str, Any]:
         """What differs from one that is made now of the same arguments.
 
-        What the constructor makes and nothing can carry, such as a client, is left to it.
+        What the constructor makes and nothing can carry, such as a client, is left to it; what was
+        put in the place of something that can be carried is not.
         """
         args, kwargs = self._arguments
         twin = vars(type(self)(*args, **kwargs))
@@ -100,7 +101,11 @@ class Notification:
             for name, value in vars(self).items()
             if name != "_arguments" and not (name in twin and _same(twin[name], value))
         }
-        return {k: v for k, v in state.items() if k not in twin or is_writable(v)}
+        return {
+            name: value
+            for name, value in state.items()
+            if name not in twin or is_writable(value) or is_writable(twin[name])
+        }
 
     def via(self, notifiable: Any = None) -> list[str] | None:
         """The channels for *notifiable*: those of `notifications.default`, unless you say others.
@@ -124,6 +129,10 @@ class Notification:
         via: Any = self.via
         named = via(notifiable) if arity(via) else via()
         several = [named] if isinstance(named, str) or named is None else named
+        if not isinstance(several, Iterable):
+            raise NotificationError(
+                f"{type(self).__name__}.via() gave {named!r}: give a list of channels"
+            )
         return list(dict.fromkeys(channel for channel in several if channel))
 
     def written_for(self, channel: str, notifiable: Any) -> Any:
@@ -215,10 +224,9 @@ class MailMessage:
 
     def to_text(self) -> str:
         """The mail as plain text."""
-        if self.body is not None:
-            return self.body
         lines = [f"{t}: {url}" if kind == "action" else t for kind, t, url in self.parts]
-        return "\n\n".join(t for t in (self.greeting_text, *lines, self.salutation_text) if t)
+        all = (self.greeting_text, self.body, *lines, self.salutation_text)
+        return "\n\n".join(text for text in all if text)
 
     def to_html(self) -> str | None:
         """The mail as HTML; None when only a plain body was given."""
@@ -235,18 +243,29 @@ class MailMessage:
 
     @classmethod
     def of(cls, written: Any) -> MailMessage:
-        """A MailMessage from itself or from a dict(subject, body, html)."""
+        """A MailMessage from itself or from a dict(subject, body, html).
+
+        NotificationError for anything else, and for what is no text in it.
+        """
         if isinstance(written, cls):
-            return written
+            return written._checked()
         if isinstance(written, Mapping):
             unknown = set(written) - {
                 "subject", "body", "html", "reply_to", "cc", "bcc", "from_address",
                 "attachments",
             }  # fmt: skip
             if not unknown and written.get("subject"):
-                given = written.get("attachments") or ()
-                made = [Attachment.of(each) for each in given]
-                return cls(**{**written, "attachments": made})
+                return cls(**written)._checked()
         raise NotificationError(
             f"to_mail gave {written!r}: give a MailMessage or a dict with subject and body"
         )
+
+    def _checked(self) -> MailMessage:
+        parts = [text for part in self.parts for text in part]
+        named = {"subject": self.subject, "body": self.body or "", "html": self.html or ""}
+        texts = [self.greeting_text, self.salutation_text, *parts]
+        for name, text in [*named.items(), *[("line", text) for text in texts]]:
+            if not isinstance(text, str):
+                raise NotificationError(f"the {name} of a mail is {text!r}: it must be text")
+        self.attachments = [Attachment.of(each) for each in self.attachments or ()]
+        return self

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from so.db.manager import ConnectionSource
-from so.systems.notifications.delivery import Delivery
+from so.errors import NotificationError
+from so.systems.notifications.delivery import Delivery, category_of
 from so.systems.notifications.inbox import owner_columns
 
 EVERY = "*"  # channel
+LONGEST = 64  # characters, as the columns hold
 
 
 class Preferences:
@@ -20,6 +22,12 @@ class Preferences:
 
     def mute(self, notifiable: Any, category: str, channel: str | None) -> None:
         """Let *notifiable* hear no more of *category*, through *channel* or at all."""
+        for name, given in (("category", category), ("channel", channel or EVERY)):
+            if not isinstance(given, str) or not 1 <= len(given.strip()) <= len(given) <= LONGEST:
+                raise NotificationError(
+                    f"the {name} {given!r:.80} cannot be muted: it must be text of 1 to {LONGEST} "
+                    "characters"
+                )
         row = {**owner_columns(notifiable), "category": category, "channel": channel or EVERY}
         self._rows().insert_or_ignore(row)
 
@@ -63,9 +71,10 @@ class Muted(set[tuple[str, ...]]):
 def _owner(delivery: Delivery) -> tuple[str, str, str] | None:
     """Recipient and category, where that recipient could have muted it."""
     who, what = delivery.notifiable, delivery.notification
-    if what.category is None or what.critical or not hasattr(who, "get_key"):
+    category = category_of(what)
+    if category is None or what.critical or not hasattr(who, "get_key"):
         return None
     if who.get_key() is None:
         return None
     owner = owner_columns(who)
-    return owner["notifiable_type"], owner["notifiable_id"], what.category
+    return owner["notifiable_type"], owner["notifiable_id"], category

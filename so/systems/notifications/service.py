@@ -64,6 +64,7 @@ class OnDemand:
 
     def route(self, channel: str, address: Any) -> OnDemand:
         """The same with one more address."""
+        _refuse_inbox(channel)
         return OnDemand(self._service, {**self.addresses, channel: address})
 
     def route_notification_for(self, channel: str) -> Any:
@@ -127,6 +128,8 @@ class Notifications:
 
     def extend(self, name: str, make: Callable[[], Channel]) -> None:
         """Add the channel *name*, or replace one; *make* gives an object with `send`."""
+        if not callable(make):
+            raise NotificationError(f"extend({name!r}, {make!r}): give a class, or what makes one")
         self._makers[name] = make
         self._made.pop(name, None)
 
@@ -164,13 +167,14 @@ class Notifications:
 
         Raises NotificationFailed after everything was tried.
         """
+        checked(notification)
         later = notification.queued or self._queue_all or notification.delay is not None
         put_off = self._put_off if later and self._defer is not None else self._dispatch
         self._send(notifiables, notification, put_off)
 
     def send_now(self, notifiables: Any, notification: Notification) -> None:
         """Tell one or many without a job."""
-        self._send(notifiables, notification, self._dispatch)
+        self._send(notifiables, checked(notification), self._dispatch)
 
     def _send(
         self,
@@ -412,7 +416,7 @@ class Notifications:
         Empty if nothing is known of it, or not any more.
         """
         found = self._ledger.of(id)
-        row = self._db.connection().table("notifications").where("id", id).first()
+        row = self._db.connection().table("notifications").where("id", str(id)).first()
         if row is not None and all(each["channel"] != "database" for each in found):
             columns = ("type", "notifiable_type", "notifiable_id")
             inbox = {"channel": "database", "status": SENT, "reason": None}
@@ -456,8 +460,7 @@ class Notifications:
 
     def route(self, channel: str, address: Any) -> OnDemand:
         """An address that belongs to no model; the channel 'database' is refused."""
-        if channel == "database":
-            raise NotificationError("an address has no inbox: notify a model instead")
+        _refuse_inbox(channel)
         return OnDemand(self, {channel: address})
 
     # --- preferences ---
@@ -484,6 +487,8 @@ class Notifications:
 
     @staticmethod
     def _owned(id: str, owner: Any) -> Any:
+        if not hasattr(owner, "get_key"):
+            raise RecordNotFoundError(f"{owner!r} has no inbox")
         found = DatabaseNotification.where({"id": str(id), **owner_columns(owner)}).first()
         if found is None:
             raise RecordNotFoundError(f"there is no notification {id} of yours")
@@ -539,6 +544,22 @@ class Notifications:
             return self.clock.now() - timedelta(days=days)
         except OverflowError as error:
             raise NotificationError(f"days must be less than that: {days} are too many") from error
+
+
+def checked(notification: Any) -> Notification:
+    """*notification* if it is one; NotificationError for a class, a text, or None."""
+    if isinstance(notification, Notification):
+        return notification
+    raise NotificationError(
+        f"{notification!r:.80} is no notification: give an object of a subclass of Notification"
+    )
+
+
+def _refuse_inbox(channel: Any) -> None:
+    if channel == "database":
+        raise NotificationError("an address has no inbox: notify a model instead")
+    if not isinstance(channel, str) or not channel:
+        raise NotificationError(f"an address is for a channel, such as 'mail', not {channel!r}")
 
 
 def route(channel: str, address: Any) -> OnDemand:
