@@ -88,7 +88,7 @@ def _chain(exc: BaseException) -> list[BaseException]:
 
 def _exception(exc: BaseException, masker: Masker, base_path: Path | None) -> Markup:
     name = f"{type(exc).__module__}.{type(exc).__qualname__}"
-    frames = _frames(exc.__traceback__)
+    frames = [*_unparsed(exc), *_frames(exc.__traceback__)]
     drawn = [_frame(*frame, masker, base_path) for frame in frames[:MOST_FRAMES]]
     notes = getattr(exc, "__notes__", ())
     return h(
@@ -98,6 +98,13 @@ def _exception(exc: BaseException, masker: Masker, base_path: Path | None) -> Ma
         [h("p", masker.text(str(note)), class_="message") for note in notes],
         drawn,
     )
+
+
+def _unparsed(exc: BaseException) -> list[tuple[str, int, str]]:
+    """Where a file could not be read as Python: no frame was ever there."""
+    if isinstance(exc, SyntaxError) and exc.filename and exc.lineno:
+        return [(exc.filename, exc.lineno, "this file")]
+    return []
 
 
 def _frames(tb: TracebackType | None) -> list[tuple[str, int, str]]:

@@ -31,6 +31,7 @@ def serve(
     access_format: str = ServerSettings.access_format,
     pages: str = ServerSettings.pages,
     reload: Iterable[str] = (),
+    broken: Callable[[BaseException], Any] | None = None,
     on_listening: Callable[[list[str]], None] | None = None,
     **limits: Any,
 ) -> int:
@@ -40,7 +41,8 @@ def serve(
     the application of workers forked after a reload (SIGHUP), or of all when *app* is None. It
     listens on *host* and *port*, on the Unix *socket*, on the inherited descriptor *fd*, or on what
     systemd passed. *access_log* is a path or "-"; *pages* says who sees /healthz, /readyz and
-    /metrics: loopback, everyone or off. *reload* names folders and files to watch, for development.
+    /metrics: loopback, everyone or off. *reload* names folders and files to watch, for development;
+    *broken* then makes of an error in the code an application that shows it until it is mended.
     *limits* are those of `so.settings.server.ServerLimits`, such as ``head_seconds=5``.
     ServerError when it cannot start.
     """
@@ -61,6 +63,7 @@ def serve(
         access_format=access_format,
         pages=pages,
         reload=tuple(reload),
+        broken=broken,
         on_listening=on_listening,
         limits=CheckedLimits.of(**limits),
     )

@@ -60,6 +60,7 @@ class Options:
     access_format: str = ServerSettings.access_format
     pages: str = ServerSettings.pages
     reload: tuple[str, ...] = ()
+    broken: Callable[[BaseException], Any] | None = None
     on_listening: Callable[[list[str]], None] | None = None
     limits: CheckedLimits = field(default_factory=CheckedLimits)
 
@@ -157,10 +158,22 @@ class Master:
             return _checked(factory())
         return _checked(_import(self._app) if isinstance(self._app, str) else self._app)
 
+    def _application_or_error(self, slot: int) -> Application:
+        """In development, what shows an error in the code until it is mended, not told twice."""
+        show = self._options.broken
+        if show is None or not self._options.reload:
+            return self._application()
+        try:
+            return self._application()
+        except (Exception, SystemExit) as error:
+            if slot == 0:
+                log.exception("the code is broken; it is tried again when it changes")
+            return _checked(show(error))
+
     def _be_worker(self, lifeline: Lifeline) -> int:
         options = self._options
         try:
-            app = self._application()
+            app = self._application_or_error(lifeline.slot)
             setup = Setup(
                 app=app,
                 listeners=self._listeners,

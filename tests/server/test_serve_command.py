@@ -101,6 +101,33 @@ def test_changed_settings_reload_in_development(folder):
         assert server.stop() == 0
 
 
+def look(server: Server) -> tuple[int, str]:
+    with Client(server.address) as client:
+        client.send(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = client.read()
+        return answer.status, answer.body.decode()
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_broken_code_is_shown_in_development_told_once_and_heals_when_mended(folder, debug):
+    (folder / ".env").write_text(f"GREETING=first\nAPP_DEBUG={debug}\n")
+    (folder / "config/app.py").write_text('config = {"env": "local"}\n')
+    server = start(folder, "--workers=2", "--reload")
+    try:
+        server.wait_ready()
+        routes = folder / "app" / "routes.py"
+        routes.write_text(ROUTES + "\n\ndef broken(:\n    pass\n")
+        wait_until(lambda: look(server)[0] == 500, server.log.read_text())
+        shown = look(server)[1]
+        assert ("def broken(:" in shown, "routes.py" in shown) == (debug, debug)
+
+        routes.write_text(ROUTES.replace('"one "', '"mended "'))
+        wait_until(lambda: look(server) == (200, "mended first"), server.log.read_text())
+        assert server.log.read_text().count("SyntaxError: ") == 1
+    finally:
+        assert server.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("options", "form"), [(["--access-log"], "common"), (["--access-log=-"], "json")]
 )

@@ -12,7 +12,13 @@ from typing import Any
 from so.application.trail import note_settings
 from so.console.command import Command
 from so.errors import UsageError
+from so.http.error_pages import debug_page
+from so.http.quiet_page import Way, quiet_page
+from so.settings.app import AppSettings
 from so.settings.server import ServerSettings
+from so.support.httpwords import status_line
+from so.support.ids import short_id
+from so.support.masking import Masker
 
 # Where to listen can be said in one way at a time.
 _WAYS = {"fd": "--fd", "socket": "--socket", "host": "--host or --port", "port": "--host or --port"}
@@ -71,6 +77,7 @@ class Serve(Command):
             access_format=self._text("access-format"),
             pages=self._text("pages"),
             reload=self._watched(),
+            broken=self._broken if self.option("reload") else None,
             on_listening=self._announce,
             **self._limits(),
         )
@@ -99,6 +106,15 @@ class Serve(Command):
     def _factory(self) -> Callable[[], Any]:
         base, name = self.app.base_path(), self.app.environment()
         return lambda: fresh_application(base, name)
+
+    def _broken(self, error: BaseException) -> Any:
+        """What answers every request while the code cannot be loaded: to a developer, why."""
+        key, base = self.app.settings(AppSettings).key, self.app.base_path()
+        if self.app.is_debug():
+            page = debug_page(error, 500, None, (), Masker(values=[key]), base, short_id())
+        else:
+            page = quiet_page(500, short_id(), Way())
+        return _always(page.encode("utf-8", "replace"), status_line(500))
 
     def _announce(self, places: list[str]) -> None:
         # Who started it may be gone.
@@ -135,6 +151,21 @@ class Serve(Command):
         if not (value.isascii() and value.isdigit()):
             raise UsageError(f"--{option}={value} is no whole number")
         return int(value)
+
+
+def _always(page: bytes, status: str) -> Callable[..., list[bytes]]:
+    """A WSGI application that has one answer."""
+
+    def answer(environ: Any, start_response: Any) -> list[bytes]:
+        headers = [
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Length", str(len(page))),
+            ("Cache-Control", "no-store"),
+        ]
+        start_response(status, headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [page]
+
+    return answer
 
 
 def fresh_application(base: Path, environment: str) -> Any:
