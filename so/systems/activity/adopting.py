@@ -93,7 +93,7 @@ def _sign(connection: Connection, ring: KeyRing, found: Sequence[Stored]) -> int
         uid = row.uid if row.uid and row.row_mac is None else os.urandom(16).hex()
         salt = os.urandom(16).hex()
         framed = (ring.key_id, uid, *row.framed[2:])
-        if not stored.is_text(framed, row.content):
+        if not stored.is_text((*framed, *row.content)):
             raise IntegrityError(
                 f"row {row.id} holds something else than text or NULL in a column that is signed: "
                 "mend it first; nothing was adopted"

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from so.db.connection import Connection
@@ -14,6 +15,8 @@ from so.systems.activity import framing
 from so.systems.activity.keys import ROW, KeyRing
 from so.systems.activity.turns import turn_of
 
+_content = itemgetter(*framing.CONTENT)
+_framed = itemgetter(*framing.FRAMED)
 MODES = ("off", "mac", "seal")
 
 
@@ -33,7 +36,8 @@ class Integrity:
     def sign(self, row: dict[str, Any]) -> None:
         """Add key_id and row_mac to *row*, whose values are as the database will hold them."""
         row["key_id"] = self.ring.key_id
-        framing.sign(row, self._mac)
+        content = framing.content_hash(row["salt"], _content(row))
+        row["row_mac"] = self._mac(framing.row_frame(_framed(row), content))
 
 
 def integrity(mode: str | None, keys: Sequence[str | None]) -> Integrity | None:

@@ -75,10 +75,11 @@ class KeyRing:
 
     def check(self, message: bytes, mac: Any, purpose: str, key_id: Any = None) -> bool:
         """True if *mac* was made over *message* by the key *key_id*, or by any without one."""
-        if not isinstance(mac, str) or not mac.isascii():
+        if type(mac) is not str or not mac.isascii():
             return False
         if key_id is not None:
-            return self.knows(key_id) and _equal(self._keys[key_id][purpose].mac(message), mac)
+            known = self._keys.get(key_id) if type(key_id) is str else None
+            return known is not None and _equal(known[purpose].mac(message), mac)
         return any(_equal(keys[purpose].mac(message), mac) for keys in self._keys.values())
 
 

@@ -265,24 +265,24 @@ def judge(
     *key*: the one it must have been signed with; *in_force*: the one that an erasure of it must
     be signed with. Without them any key of the ring is as good.
     """
+    id, _, mac, salt, framed, values = row
     fault = None
-    if row.salt is not None:
-        content = framing.content_hash(row.salt, row.content)
+    if salt is not None:
+        content = framing.content_hash(salt, values)
     else:
-        content, fault = _erased(row, ring, erased.get(row.id), in_force)
-    message = framing.row_frame(row.framed, content)
-    if row.row_mac is None:
+        content, fault = _erased(row, ring, erased.get(id), in_force)
+    message = framing.row_frame(framed, content)
+    signer = framed[0]
+    if mac is None:
         fault = INSERTED
     elif fault is not None:
         pass
-    elif not is_text(row.framed, row.content):
+    elif not is_text((*framed, *values)):
         fault = EDITED
-    elif key is not None and row.key_id != key:
+    elif key is not None and signer != key:
         fault = OTHER_KEY
-    elif not ring.knows(row.key_id):
-        fault = KEY_UNKNOWN
-    elif not ring.check(message, row.row_mac, ROW, row.key_id):
-        fault = EDITED
+    elif not ring.check(message, mac, ROW, signer):
+        fault = EDITED if ring.knows(signer) else KEY_UNKNOWN
     return fault, message
 
 
@@ -300,6 +300,6 @@ def _erased(
 _TEXT = frozenset((str, type(None)))
 
 
-def is_text(framed: tuple[Any, ...], content: tuple[Any, ...]) -> bool:
-    """All of it is text or NULL: with that it was signed, and nothing else looks the same."""
-    return _TEXT.issuperset(map(type, framed)) and _TEXT.issuperset(map(type, content))
+def is_text(values: tuple[Any, ...]) -> bool:
+    """All of them are text or NULL: with that it was signed, and nothing else looks the same."""
+    return _TEXT.issuperset(map(type, values))

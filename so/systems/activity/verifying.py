@@ -100,9 +100,17 @@ class Verifier:
     def _all(self, start: tuple[int, str]) -> None:
         newest = self._chain(self._continues(*start))
         self._key_in_force(newest)
-        self._strays(newest.seal_no if newest is not None else 0)
         self._loose(newest)
+        number = newest.seal_no if newest is not None else 0
+        if self.report.rows + self.report.unsealed != self._count_of_all():
+            self._strays("rows", "activity_log", "id", number)
+        self._strays("tombstones", "activity_tombstones", "activity_id", number)
+        self._seals_below_one()
         self._put_back()
+
+    def _count_of_all(self) -> int:
+        sql = f"select count(*) from {log_table(self._connection)}"  # noqa: S608  # a name
+        return int(self._connection.scalar(sql, use_read=False))
 
     def _between(self, first: int, last: int) -> None:
         """The seals from *first* to *last* and their rows."""
@@ -248,7 +256,8 @@ class Verifier:
     def _group(self, seals: Sequence[Seal]) -> None:
         members: dict[int, list[Stored | Tombstone]] = {seal.seal_no: [] for seal in seals}
         numbers = list(members)
-        found = stored.rows(self._connection, f"seal_no in ({marks(numbers)})", numbers)
+        where = f"seal_no in ({marks(numbers)})"
+        found = stored.rows(self._connection, where, numbers, "order by seal_no, id")
         for row in found:
             members[row.seal_no].append(row)
         for tombstone in stored.tombstones(self._connection, numbers):
@@ -270,10 +279,7 @@ class Verifier:
             self._pruned(seal, members)
             return
         before = self.report.fault_count
-        leaves = [
-            self._grave(row) if isinstance(row, Tombstone) else self._leaf(row, seal, erased)
-            for row in members
-        ]
+        leaves = self._leaves(seal, members, erased)
         no = seal.seal_no
         missing = seal.row_count - len(members) if type(seal.row_count) is int else 0
         if missing > 0:
@@ -305,16 +311,30 @@ class Verifier:
         self.report.pruned += 1
         return _bytes(tombstone.leaf_hash)
 
-    def _leaf(self, row: Stored, seal: Seal, erased: Mapping[int, Erasure]) -> bytes:
-        key, no = seal.key_id, seal.seal_no
-        fault, message = judge(row, self._ring, erased, key=key, in_force=self._in_force)
-        self.report.rows += 1
+    def _leaves(
+        self, seal: Seal, members: Sequence[Stored | Tombstone], erased: Mapping[int, Erasure]
+    ) -> list[bytes]:
+        """The leaf of each member, all of them judged; the loop that a verification spends in."""
+        ring, key, in_force = self._ring, seal.key_id, self._in_force
+        leaf_hash, leaves = framing.leaf_hash, []
+        for row in members:
+            if isinstance(row, Tombstone):
+                leaves.append(self._grave(row))
+                continue
+            fault, message = judge(row, ring, erased, key=key, in_force=in_force)
+            if fault is not None or type(row.seal_no) is not int:
+                self._row_fault(seal, row, fault)
+            leaves.append(leaf_hash(row.id, message, row.row_mac))
+        self.report.rows += sum(isinstance(row, Stored) for row in members)
+        return leaves
+
+    def _row_fault(self, seal: Seal, row: Stored, fault: str | None) -> None:
+        no = seal.seal_no
         if type(row.seal_no) is not int:
             fault = stored.EDITED
-        if fault is not None and fault != stored.KEY_UNKNOWN:
-            kind = stored.EDITED if fault == stored.OTHER_KEY else fault
+        if fault != stored.KEY_UNKNOWN:
+            kind = stored.EDITED if fault == stored.OTHER_KEY else str(fault)
             self.report.fault(kind, f"row {row.id} of seal {no}: {fault}", seal=no, row=row.id)
-        return framing.leaf_hash(row.id, message, row.row_mac)
 
     def _pruned(self, seal: Seal, members: Sequence[Stored | Tombstone]) -> None:
         no = seal.seal_no
@@ -331,20 +351,20 @@ class Verifier:
 
     # --- rows outside the seals
 
-    def _strays(self, newest: int) -> None:
-        """Rows and tombstones that say they belong to a seal which there is not."""
-        log, seals = log_table(self._connection), stored.table(self._connection, "activity_seals")
-        graves = stored.table(self._connection, "activity_tombstones")
-        for name, source, id in (("rows", log, "id"), ("tombstones", graves, "activity_id")):
-            found = self._connection.select_tuples(
-                f"select r.seal_no, min(r.{id}), count(*) from {source} r left join {seals} s "  # noqa: S608  # names
-                "on s.seal_no = r.seal_no and s.seal_no > 0 "
-                "where r.seal_no is not null and r.seal_no <> 0 and s.seal_no is null "
-                "group by r.seal_no order by r.seal_no",
-                use_read=False,
-            )
-            for no, row, count in found:
-                self._stray(no, row, f"{count} {name}", newest)
+    def _strays(self, what: str, name: str, id: str, newest: int) -> None:
+        """Rows or tombstones that say they belong to a seal which there is not."""
+        source, seals = (stored.table(self._connection, n) for n in (name, "activity_seals"))
+        found = self._connection.select_tuples(
+            f"select r.seal_no, min(r.{id}), count(*) from {source} r left join {seals} s "  # noqa: S608  # names
+            "on s.seal_no = r.seal_no and s.seal_no > 0 "
+            "where r.seal_no is not null and r.seal_no <> 0 and s.seal_no is null "
+            "group by r.seal_no order by r.seal_no",
+            use_read=False,
+        )
+        for no, row, count in found:
+            self._stray(no, row, f"{count} {what}", newest)
+
+    def _seals_below_one(self) -> None:
         for seal in stored.seals(self._connection, "seal_no <= 0"):
             text = f"seal {seal.seal_no} is none of the trail's: its seals are numbered from 1"
             self.report.fault(stored.INSERTED, text, seal=seal.seal_no)
