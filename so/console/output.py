@@ -6,15 +6,43 @@ its default and never blocks.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TextIO, cast
 
 QUIET, NORMAL, VERBOSE, VERY_VERBOSE, DEBUG = range(5)
 _STYLES = {
     "info": "32", "comment": "33", "question": "36", "error": "31", "warn": "33",
     "success": "32;1", "bold": "1", "dim": "2",
 }  # fmt: skip
+
+
+class Tail:
+    """The end of what was printed, in `text`."""
+
+    KEPT = 4000  # characters
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def add(self, text: str) -> None:
+        """Take *text* in."""
+        self.text = (self.text + text)[-self.KEPT :]
+
+
+class _Through(io.TextIOBase):
+    """A stream that passes on what is written, and tells a tail of it."""
+
+    def __init__(self, stream: TextIO, tail: Tail) -> None:
+        self._stream, self._tail = stream, tail
+
+    def write(self, text: str) -> int:
+        self._tail.add(text)
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class Output:
@@ -49,6 +77,16 @@ class Output:
             verbosity=self.verbosity,
             ansi=False,
             interactive=False,
+        )
+
+    def heard(self, tail: Tail) -> Output:
+        """The same, whose text *tail* hears of."""
+        return Output(
+            cast("TextIO", _Through(self.stream, tail)),
+            cast("TextIO", _Through(self.error_stream, tail)),
+            verbosity=self.verbosity,
+            ansi=self.ansi,
+            interactive=self.interactive,
         )
 
     def write(self, text: str) -> None:

@@ -195,6 +195,7 @@ create table if not exists queue_workers (
     started_at int unsigned not null,              -- unix seconds
     beat_at int unsigned not null,                 -- unix seconds
     current text collate utf8mb4_unicode_ci null default null, -- JSON: the jobs under way
+    memory_mb int null default null,               -- of all its processes
     primary key (id)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
 
@@ -219,6 +220,18 @@ create table if not exists queue_schedule_runs (
     host varchar(255) not null,
     started_at int unsigned not null,              -- unix seconds
     primary key (task, run_at)
+) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
+
+-- added: how each task ended last, a row each
+create table if not exists queue_schedule_results (
+    task varchar(120) not null,
+    run_at bigint not null,                        -- unix seconds of the due time
+    started_at bigint not null,                    -- unix seconds
+    outcome varchar(16) not null,                  -- running, done, queued or failed
+    ms bigint null default null,
+    failed_at bigint null default null,            -- unix seconds of the last failure
+    output text null default null,                 -- the end of what that failure said
+    primary key (task)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
 
 -- == notifications ==============================================================================

@@ -181,7 +181,8 @@ create table if not exists queue_workers (
     failed integer not null default 0,
     started_at integer not null,                   -- unix seconds
     beat_at integer not null,                      -- unix seconds
-    current text null default null                 -- JSON: the jobs under way
+    current text null default null,                -- JSON: the jobs under way
+    memory_mb integer null default null            -- of all its processes
 );
 
 create table if not exists queue_control (
@@ -204,6 +205,17 @@ create table if not exists queue_schedule_runs (
     host varchar(255) not null,
     started_at integer not null,                   -- unix seconds
     primary key (task, run_at)
+);
+
+-- added: how each task ended last, a row each
+create table if not exists queue_schedule_results (
+    task varchar(120) not null primary key,
+    run_at integer not null,                       -- unix seconds of the due time
+    started_at integer not null,                   -- unix seconds
+    outcome varchar(16) not null,                  -- running, done, queued or failed
+    ms integer null default null,
+    failed_at integer null default null,           -- unix seconds of the last failure
+    output text null default null                  -- the end of what that failure said
 );
 
 -- == notifications ==============================================================================

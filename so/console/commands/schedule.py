@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from so.console.command import Command
+from so.console.output import Tail
 from so.errors import CommandError, DatabaseError
 from so.systems.queue import Schedule
 
@@ -21,7 +22,14 @@ class ScheduleCommand(Command):
     def load(self) -> Schedule:
         """The schedule, once the application's module has said what is in it."""
         schedule: Schedule = self.app.make("schedule")
-        schedule.run_command = lambda argv: self.kernel.run(argv, self.output)
+        tail = Tail()
+        output = self.output.heard(tail)
+
+        def run(argv: list[str]) -> int:
+            tail.text = ""
+            return self.kernel.run(argv, output)
+
+        schedule.run_command, schedule.said = run, lambda: tail.text
         schedule.keyed()
         return schedule
 

@@ -42,7 +42,7 @@ from so.systems.queue.waking import Watch
 from so.systems.worker.board import CrewBoard, Doing
 from so.systems.worker.child import CrewChild
 from so.systems.worker.lines import Lines, to_stdout
-from so.systems.worker.loop import LOOK_SECONDS, keep_time
+from so.systems.worker.loop import LOOK_SECONDS, keep_time, memory_mb
 from so.systems.worker.opened import OpenedFile
 from so.systems.worker.options import WorkerOptions
 from so.systems.worker.stacks import StackFile
@@ -51,6 +51,8 @@ log = logging.getLogger("so.queue")
 ALARM_SECONDS = 0.2
 LONGEST_TICK = 0.25
 PATIENCE = 2.0
+STUCK_SECONDS = 60.0  # a job under way for longer shows where it is, once in so many seconds
+STACK, STACKS = 4000, 40_000  # characters of one, and of all that a row holds
 
 
 class Crew:
@@ -299,6 +301,7 @@ class Crew:
                 "done": self._done + sum(d.done for d in doings),
                 "failed": self._failed + sum(d.failed for d in doings),
                 "started_at": self._started_at,
+                "memory_mb": round(memory_mb() + sum(map(memory_mb, self._pids()))),
                 "current": [
                     {
                         "id": d.job_id,
@@ -306,12 +309,29 @@ class Crew:
                         "queue": d.queue,
                         "seconds": round(now - d.started, 1),
                         "pid": d.pid,
+                        **self._told_of(d, now),
                     }
                     for d in doings
                     if d.is_busy
                 ],
             },
         )
+
+    def _pids(self) -> list[int]:
+        return [process.pid for process in self.supervisor.children]
+
+    def _told_of(self, doing: Doing, now: float) -> dict[str, Any]:
+        """Where a job hangs that has been under way for long, asked once a minute."""
+        if now - doing.started < STUCK_SECONDS:
+            return {}
+        process = next((p for p in self.supervisor.children if p.pid == doing.pid), None)
+        if process is None:
+            return {}
+        before, at, stack = process.data.get("stack", (None, 0.0, ""))
+        if not doing.is_same_run(before) or now - at >= STUCK_SECONDS:
+            stack = self._stack_of(process)[: min(STACK, STACKS // self.options.processes)]
+            process.data["stack"] = (doing, now, stack)
+        return {"stack": stack}
 
     def _state(self) -> str:
         if self.supervisor.is_stopping:

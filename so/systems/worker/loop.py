@@ -537,11 +537,11 @@ def housekeeping(queue: Queue, conn: Any) -> None:
     queue.control.forget_dead(conn)
 
 
-def memory_mb() -> float:
-    """What this process keeps in memory now."""
+def memory_mb(pid: int | None = None) -> float:
+    """What this process, or that of *pid*, keeps in memory now."""
     try:
-        with open("/proc/self/statm", "rb") as statm:
+        with open(f"/proc/{pid or 'self'}/statm", "rb") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize() / 1048576
     except OSError:
-        # The peak, where the system does not tell the present.
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        # Our own peak, where the system does not tell the present; of another that is gone nothing.
+        return 0.0 if pid else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -26,7 +26,7 @@ from so.systems.queue.tables.workers import BEAT_SECONDS
 from so.systems.queue.waking import Watch
 from so.systems.worker.guard import CrewGuard
 from so.systems.worker.lines import to_stdout
-from so.systems.worker.loop import Worker
+from so.systems.worker.loop import Worker, memory_mb
 from so.systems.worker.opened import OpenedFile
 from so.systems.worker.options import WorkerOptions
 from so.systems.worker.stacks import StackFile
@@ -199,6 +199,7 @@ class Single:
                 "done": self.worker.done,
                 "failed": self.worker.failed,
                 "started_at": self._started_at,
+                "memory_mb": round(memory_mb()),
             },
         )
 

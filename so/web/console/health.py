@@ -19,7 +19,7 @@ from so.application.vitals import last_backup
 from so.errors import DatabaseError, IntegrityError, SixOrbitError
 from so.web.console import queues
 from so.web.console.history import active_sessions
-from so.web.console.pages.cache import key_text, own_rows
+from so.web.console.pages.cache import ENDLESS, held_seconds, key_text, own_rows
 from so.web.console.parts import seconds, size
 
 ORDER = ("ok", "warn", "bad")
@@ -27,7 +27,7 @@ STUCK_SECONDS = 300  # a job that waits longer waits for somebody
 TIGHT, FULL = 0.10, 0.03  # of the disk that is free
 SEALS = 20  # newest ones that are verified, every so often
 VERIFY_SECONDS = 20.0
-FOREVER = 365 * 86_400  # seconds ahead: the end of a lock that has none
+LEFT_SECONDS = 15.0  # a lock without an end that is held for longer may have been left
 
 
 class Facts:
@@ -202,17 +202,22 @@ def _schedule(app: Any, facts: Facts) -> Light:
 
 
 def _cache(app: Any, facts: Facts) -> Light:
-    now = int(app.clock.time())
-    left = (
-        own_rows(app, "cache_locks").where("expiration", ">", now + FOREVER).limit(3).pluck("key")
-    )
+    now = app.clock.time()
+    endless = own_rows(app, "cache_locks").where("expiration", ">", int(now) + ENDLESS)
+    left = [
+        (row, held)
+        for row in endless.order_by_desc("expiration").limit(50).get()
+        if (held := held_seconds(row, now) or 0.0) >= LEFT_SECONDS
+    ]
     if left:
-        names = ", ".join(key_text(key).partition(":")[2] for key in left)
+        row, held = max(left, key=lambda one: one[1])
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
         return Light(
             "Cache",
             "/cache",
             "bad",
-            f"lock {names} is held without an end: if its holder is gone, release it",
+            f"lock {key_text(row['key']).partition(':')[2]}{more} is held without an end, for "
+            f"{seconds(held)} by {row['owner']}: if its holder is gone, release it",
         )
     return Light("Cache", "/cache", "ok", "answers, and no lock was left")
 

@@ -77,21 +77,18 @@ class RunTask(Job):
         self.key = key
 
     def handle(self) -> None:
-        """Run it; what a command printed is in the error when it failed."""
+        """Run it; what it said is in the error when it failed."""
         app = current_application()
+        schedule = app.make("schedule")
         task = tasks(app).get(self.key)
         if task is None:
             raise RuntimeError(f"there is no scheduled task {self.key!r} any more")
-        if task.kind == "job":
-            job = task.work if isinstance(task.work, Job) else task.work()
-            current("queue").push(job, task.queue_name)
-        elif task.kind == "call":
-            task.work()
-        else:
-            commands = app.make("commands")
-            code = commands.call(task.work)
-            if code:
-                raise RuntimeError(f"{task.work} ended with {code}:\n{commands.output()}")
+        if task.kind == "command" and schedule.run_command is None:
+            commands = app.make("commands")  # whoever runs a worker has them
+            schedule.run_command, schedule.said = commands.call, commands.output
+        if not schedule.run_now(task):
+            result = schedule.results.of([self.key]).get(self.key)
+            raise RuntimeError(f"{task.label} failed:\n{result.output if result else ''}")
 
 
 def tasks(app: Any) -> dict[str, Any]:

@@ -150,6 +150,11 @@ def masked_payload(text: str) -> Any:
         return _masker.text(str(text))
 
 
+def masked_text(text: str | None) -> str | None:
+    """Words with their secrets as `***`."""
+    return None if text is None else _masker.text(text)
+
+
 def masked(value: object) -> object:
     """Any value with its secrets as `***`."""
     return _masker.mask(value)

@@ -11,6 +11,7 @@ import pytest
 
 from so import Gate, Model, Router, auth
 from so.application import Application
+from so.console.kernel import Kernel
 from so.db.tables import table_names
 from so.testing import Client
 from so.web.console import health
@@ -40,6 +41,7 @@ def build(
     }
     app = Application(folder, settings).__enter__()
     app.install_tables()
+    app.instance("commands", Kernel(app))  # as the command line does, by which workers are run
     if abilities:
         Gate.define("console.view", lambda user: user.id in (1, 2))
         Gate.define("console.operate", lambda user: user.id == 1)

@@ -306,3 +306,42 @@ def test_failures_of_an_unknown_kind_are_tried_again_without_the_others(erp, ope
     do(operator, "retry-group", fingerprint="")
 
     assert (queue().size(), erp.db.table("failed_jobs").count()) == (1, 1)
+
+
+def test_a_task_shows_how_long_it_took_how_it_ended_and_what_its_failure_said(erp, operator):
+    def breaks():
+        raise ValueError("no rates for today at /rates?token=geheim")
+
+    schedule = queue().schedule
+    schedule.tasks.clear()
+    schedule.call(breaks).every_minute().name("rates")
+    schedule.command("key:generate --show").every_minute().name("keys")
+    schedule.is_defined = True
+
+    do(operator, "run-task", task="rates")
+    do(operator, "run-task", task="keys")
+    Worker(queue()).run_all()
+
+    told = operator.get("/console/schedule?format=json").json()["tasks"]
+    assert [(one["key"], one["outcome"]) for one in told] == [("rates", "failed"), ("keys", "done")]
+    assert "no rates for today" in told[0]["output"]
+    assert "geheim" not in told[0]["output"]
+    assert told[1]["ms"] >= 0
+    assert "Last failure" in operator.get("/console/schedule").text
+    assert "no rates for today" in queue().failed()[0].exception
+    schedule.tasks.clear()
+
+
+def test_a_task_with_a_long_name_rests_as_well(erp, operator):
+    schedule = queue().schedule
+    schedule.tasks.clear()
+    schedule.call(lambda: runs.append("task")).every_minute().name("long-" * 23)
+    schedule.is_defined = True
+
+    do(operator, "pause-task", task="long-" * 23)
+
+    assert schedule.run_due() == []
+    assert operator.get("/console/schedule?format=json").json()["tasks"][0]["paused"]
+    do(operator, "resume-task", task="long-" * 23)
+    assert not operator.get("/console/schedule?format=json").json()["tasks"][0]["paused"]
+    schedule.tasks.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import namedtuple
 
@@ -100,13 +101,19 @@ def test_a_failed_job_is_red(erp, viewer):
     assert (state, "Breaks failed" in text) == ("bad", True)
 
 
-def test_a_lock_left_without_an_end_is_red(erp, viewer):
-    cache().lock("stock").acquire()
+def test_a_lock_left_without_an_end_is_red_with_its_owner_and_its_age(erp, viewer):
+    cache().lock("stock", owner="import-7").acquire()
+    token = int((erp.clock.time() - 20) * 1_000_000)
+    assert light(viewer, "Cache")[0] == "ok"  # who has just taken it is at work
+
+    erp.db.table("cache_locks").update({"token": token})
 
     state, text = light(viewer, "Cache")
-
     assert state == "bad"
-    assert "stock is held without an end" in text
+    assert re.search(r"lock stock is held without an end, for \d+ s by import-7", text)
+    (lock,) = viewer.get("/console/cache?format=json").json()["locks"]
+    assert (lock["owner"], lock["endless"]) == ("import-7", True)
+    assert 15 < lock["held_seconds"] < 60
 
 
 def test_an_edited_row_of_the_trail_is_red(erp, viewer):

@@ -11,9 +11,11 @@ import hashlib
 import logging
 import shlex
 import socket
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from time import perf_counter
 from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,7 +25,9 @@ from so.settings.queue import QueueSettings
 from so.systems.queue.intake import Intake
 from so.systems.queue.job import Job
 from so.systems.queue.schedules.cron import Cron, hour_and_minute, weekdays_field
+from so.systems.queue.schedules.results import Results
 from so.systems.queue.tables.sql import Retry, read
+from so.systems.queue.tables.workers import rest_name
 
 log = logging.getLogger("so.queue")
 LATE = ("skip", "once", "all")
@@ -283,6 +287,9 @@ class Schedule:
         self.is_defined = False
         """Whether the application's module has said what recurs."""
         self.run_command: Callable[[list[str]], int] | None = None
+        self.said: Callable[[], str] = lambda: ""
+        """What the command that ran last has printed."""
+        self.results = Results(queue.source, queue.clock)
         ignore = insert_ignore(queue.source.connection().dialect.name)
         self._insert = (
             f"{ignore} into queue_schedule_runs (task, run_at, host, started_at) "
@@ -342,7 +349,7 @@ class Schedule:
         started: list[Started] = []
         resting = self._queue.tables.workers.paused(self._queue.source.connection())
         for key, task in self.keyed().items():
-            if f"schedule:{key}" in resting:
+            if rest_name(f"schedule:{key}") in resting:
                 continue
             try:
                 for run in self._begin(key, task, now):
@@ -358,7 +365,7 @@ class Schedule:
             if not self._win(key, task, run_at, is_wanted):
                 continue
             if is_wanted:
-                yield Started(task, run_at, self._start(task))
+                yield Started(task, run_at, self._timed(key, task, run_at))
             else:
                 log.info(
                     "queue: the scheduled %s %r is not wanted at %s", task.kind, task.label, run_at
@@ -407,22 +414,36 @@ class Schedule:
         values = (key, int(run_at.timestamp()), host, now)
         return bool(conn.affecting_statement(self._insert, values))
 
-    def _start(self, task: Task) -> bool:
-        if task.kind == "job":
-            return True
+    def _timed(self, key: str, task: Task, run_at: datetime) -> bool:
+        """Run it, and note how long that took and how it ended; False if it failed."""
+        self.results.begin(key, int(run_at.timestamp()))
+        began = perf_counter()
+        failure = self._start(task)
+        outcome = "queued" if task.kind == "job" else "done"
+        ms = round((perf_counter() - began) * 1000)
+        self.results.end(key, ms, outcome if failure is None else "failed", failure)
+        return failure is None
+
+    def _start(self, task: Task) -> str | None:
+        """None, or what it said when it failed."""
         try:
             if task.kind == "call":
                 task.work()
-                return True
-            if self.run_command is None:
-                raise QueueError("commands are run by `schedule:run` and `schedule:work` only")
-            code = self.run_command(task.work)
-            if code:
-                log.error("queue: the scheduled command %r ended with %s", task.label, code)
-            return code == 0
+            elif task.kind == "command":
+                return self._command(task)
         except Exception:
             log.exception("queue: the scheduled %s %r failed", task.kind, task.label)
-            return False
+            return traceback.format_exc()
+        return None
+
+    def _command(self, task: Task) -> str | None:
+        if self.run_command is None:
+            raise QueueError("commands are run by `schedule:run` and `schedule:work` only")
+        code = self.run_command(task.work)
+        if not code:
+            return None
+        log.error("queue: the scheduled command %r ended with %s", task.label, code)
+        return f"{self.said()}\nended with {code}".strip()
 
     def run_now(self, task: Task) -> bool:
         """Begin *task* whatever its time; False if it failed. A job is queued."""
@@ -430,7 +451,8 @@ class Schedule:
             self._queue.push(
                 task.work if isinstance(task.work, Job) else task.work(), task.queue_name
             )
-        return self._start(task)
+        key = next((key for key, one in self.keyed().items() if one is task), task.identity)
+        return self._timed(_fitting(key), task, self._queue.clock.now())
 
     def standings(self, since: datetime, most: int | None = None) -> list[Standing]:
         """How the first *most* tasks stand; one that was never seen is owed from *since* on.
@@ -443,7 +465,7 @@ class Schedule:
         for key, task in list(self.keyed().items())[:most]:
             last = self._last_run(key)
             next_run = task.next_run(last or since)
-            rests = "*" in resting or f"schedule:{key}" in resting
+            rests = "*" in resting or rest_name(f"schedule:{key}") in resting
             late = 0.0 if rests or next_run is None else (now - next_run).total_seconds()
             found.append(Standing(key, last, max(0.0, late)))
         return found

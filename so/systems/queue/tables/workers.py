@@ -5,6 +5,7 @@ Rows, not cache keys: they reach every machine, and clearing a cache does not re
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +21,17 @@ ALL = "*"
 BEAT_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 3 * BEAT_SECONDS + 1
 FORGET_AFTER_SECONDS = 3600
+LONGEST_NAME = 96 - len("pause:")
 
 
 _BUMP = "insert into queue_control (name, amount, updated_at) values ('restart', 1, ?)"
+
+
+def rest_name(queue: str) -> str:
+    """*queue* as the table of pauses has it: cut to its column, and distinct all the same."""
+    if len(queue) <= LONGEST_NAME:
+        return queue
+    return f"{queue[: LONGEST_NAME - 17]}~{hashlib.sha256(queue.encode()).hexdigest()[:16]}"
 
 
 @dataclass
@@ -42,6 +51,8 @@ class WorkerRow:
     beat_at: datetime
     current: list[dict[str, Any]]
     alive: bool
+    memory_mb: int | None = None
+    """Of all its processes together; None where it does not say."""
 
     def to_dict(self) -> dict[str, Any]:
         """What a page shows of it."""
@@ -74,6 +85,7 @@ class Control:
                 "started_at",
                 "beat_at",
                 "current",
+                "memory_mb",
             ),
             1,
         )
@@ -101,13 +113,15 @@ class Control:
         """Let no worker take jobs of *queue* (None: of any), for *seconds* or until resumed."""
         now = self._clock.time()
         until = 0 if seconds is None else ceil(now + seconds)
-        self._source.connection().run(self._upsert, (f"pause:{queue or ALL}", until, int(now)))
+        self._source.connection().run(
+            self._upsert, (f"pause:{rest_name(queue or ALL)}", until, int(now))
+        )
 
     def resume(self, queue: str | None = None) -> bool:
         """End a pause; False when there was none."""
         return bool(
             self._source.connection().affecting_statement(
-                "delete from queue_control where name = ?", (f"pause:{queue or ALL}",)
+                "delete from queue_control where name = ?", (f"pause:{rest_name(queue or ALL)}",)
             )
         )
 
@@ -139,6 +153,7 @@ class Control:
                 values["started_at"],
                 int(self._clock.time()),
                 values["current"],
+                values.get("memory_mb"),
             ),
         )
 
@@ -152,7 +167,7 @@ class Control:
         rows = read(
             conn or self._source.connection(),
             "select id, host, pid, queues, processes, state, generation, done, failed, "
-            "started_at, beat_at, current from queue_workers order by started_at, id",
+            "started_at, beat_at, current, memory_mb from queue_workers order by started_at, id",
         )
         return [
             WorkerRow(
@@ -169,6 +184,7 @@ class Control:
                 datetime.fromtimestamp(row[10], UTC),
                 json.loads(row[11] or "[]"),
                 now - row[10] <= DEAD_AFTER_SECONDS,
+                row[12],
             )
             for row in rows
         ]

@@ -8,10 +8,11 @@ from typing import Any
 from so.http.request import Request
 from so.settings.cache import CacheSettings
 from so.support.markup import Markup, h, join
-from so.web.console.parts import facts, filters, moment, row, section, size, table
+from so.web.console.parts import facts, filters, moment, row, seconds, section, size, table
 from so.web.console.reading import HOW_MANY, as_json, masked
 
 TITLE = "Cache"
+ENDLESS = 365 * 86_400  # seconds ahead: the end of a lock that has none
 SAMPLE = 1000  # keys that are grouped
 
 
@@ -69,10 +70,18 @@ def _locks(app: Any) -> list[dict[str, Any]]:
             "name": key_text(row["key"])[start:],
             "owner": row["owner"],
             "expiration": row["expiration"],
+            "endless": int(row["expiration"]) > now + ENDLESS,
             "token": row["token"],
+            "held_seconds": held_seconds(row, now),
         }
         for row in rows
     ]
+
+
+def held_seconds(row: Any, now: float) -> float | None:
+    """For how long a lock has been held: its token is the microsecond in which it was taken."""
+    taken = int(row["token"]) / 1_000_000
+    return max(0.0, now - taken) if 0 < taken <= now + 60 else None
 
 
 def draw(data: dict[str, Any], view: Any) -> Markup:
@@ -104,9 +113,13 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
         [
             ("Lock", "name"),
             ("Owner", "owner"),
-            ("Ends", lambda r: moment(min(r["expiration"], 253402300799))),
-            ("Taken", "token"),
-            ("Actions", lambda r: view.button("Release", "release-lock", name=r["name"])),
+            ("Held for", lambda r: seconds(r["held_seconds"])),
+            ("Ends", lambda r: "never" if r["endless"] else moment(r["expiration"])),
+            *(
+                [("Actions", lambda r: view.button("Release", "release-lock", name=r["name"]))]
+                if view.may_operate
+                else []
+            ),
         ],
         data["locks"],
     )

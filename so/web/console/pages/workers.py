@@ -20,18 +20,26 @@ def data(app: Any, request: Request) -> dict[str, Any]:
     }
 
 
+def _where(stack: Any) -> Any:
+    """Where a job is that has been under way for long."""
+    if not stack:
+        return None
+    return h("details", h("summary", "Where it is"), h("pre", str(stack), tabindex="0"))
+
+
 def draw(data: dict[str, Any], view: Any) -> Markup:
     """A line each, and what it is doing below."""
 
     def current(worker: Any) -> Any:
         return [
             h(
-                "p",
+                "div",
                 link(job.get("job", "?"), view.url(f"/jobs/{job.get('id', '')}")),
                 " of ",
                 job.get("queue"),
                 " ",
                 h("span", seconds(job.get("seconds")), class_="soft"),
+                _where(job.get("stack")),
             )
             for job in worker["current"]
         ] or "idle"
@@ -44,6 +52,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("Heartbeat", lambda r: f"{seconds(r['silent_seconds'])} ago"),
             ("Queues", "queues"),
             ("Processes", "processes"),
+            ("Memory", lambda r: f"{r['memory_mb']:,} MB" if r["memory_mb"] else None),
             ("At work", current),
             ("Done", "done"),
             ("Failed", "failed"),
