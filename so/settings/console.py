@@ -22,6 +22,12 @@ class ConsoleSettings(Settings, topic="console"):
     )
     requests: bool = switch(True, "CONSOLE_REQUESTS", "keep the last slow and failing requests")
     keep_requests: int = whole(200, "CONSOLE_KEEP_REQUESTS", "of them at most")
+    statements: bool = switch(
+        True, "CONSOLE_STATEMENTS", "count statements, keep slow ones; some microseconds each"
+    )
+    slow_statement_ms: int = whole(
+        250, "CONSOLE_SLOW_STATEMENT_MS", "milliseconds from which a statement is slow"
+    )
     slow_ms: int = whole(1000, "CONSOLE_SLOW_MS", "milliseconds from which a request is slow")
     refresh_seconds: int = whole(
         5, "CONSOLE_REFRESH_SECONDS", "between two looks of an open page; 0: only by hand"

@@ -502,6 +502,24 @@ create table if not exists console_counters (
     primary key (name)
 ) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
 
+-- added: slow statements, without their values
+create table if not exists console_statements (
+    id bigint unsigned not null auto_increment,
+    at bigint not null,                            -- unix seconds
+    ms bigint not null,
+    statement varchar(1000) not null,
+    source varchar(255) not null,                  -- a route, or what kind of work it was
+    request_id varchar(64) not null,
+    primary key (id)
+) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
+
+-- added: sizes of tables, a row a day
+create table if not exists console_sizes (
+    day bigint not null,                           -- unix seconds / 86400
+    sizes mediumtext not null,                     -- JSON: rows and bytes by table
+    primary key (day)
+) engine=InnoDB default charset=utf8mb4 /*M! collate=utf8mb4_nopad_bin */ /*!80017 collate=utf8mb4_0900_bin */;
+
 -- added:
 create table if not exists console_requests (
     id bigint unsigned not null auto_increment,

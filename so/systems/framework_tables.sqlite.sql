@@ -471,6 +471,22 @@ create table if not exists console_counters (
     amount integer not null default 0              -- since the beginning
 );
 
+-- added: slow statements, without their values
+create table if not exists console_statements (
+    id integer not null primary key autoincrement,
+    at integer not null,                           -- unix seconds
+    ms integer not null,
+    statement varchar(1000) not null,
+    source varchar(255) not null,                  -- a route, or what kind of work it was
+    request_id varchar(64) not null
+);
+
+-- added: sizes of tables, a row a day
+create table if not exists console_sizes (
+    day integer not null primary key,              -- unix seconds / 86400
+    sizes text not null                            -- JSON: rows and bytes by table
+);
+
 -- added:
 create table if not exists console_requests (
     id integer not null primary key autoincrement,

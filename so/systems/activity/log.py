@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,11 +188,13 @@ class ActivityLog(Trail):
         head: str | None = None,
         backlog_seconds: float = ActivitySettings.backlog_seconds,
         heartbeat_seconds: float | None = None,
+        on_seal: Callable[[int], object] = lambda number: None,
     ) -> Report:
         """Check the trail; a run is noted in it, a clean one as the start of *since_last*.
 
         *subject* is TYPE:ID, *between* two numbers of seals, *anchors* what an anchor file says,
-        *head* the hash of a seal. IntegrityError without a key.
+        *head* the hash of a seal. *on_seal* hears of the seal that it has come to, every few
+        hundred. IntegrityError without a key.
         """
         from so.systems.activity.exporting import reference as parsed
         from so.systems.activity.verifying import Verifier
@@ -205,6 +207,7 @@ class ActivityLog(Trail):
             seals=integrity.seals,
             backlog_seconds=backlog_seconds,
             heartbeat_seconds=heartbeat_seconds,
+            on_seal=on_seal,
         )
         report = verifier.run(
             since_last=since_last,

@@ -8,7 +8,7 @@ trail. What is none of that is a finding.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, timedelta, tzinfo
 from typing import Any
 
@@ -42,14 +42,19 @@ class Verifier:
         seals: bool = True,
         backlog_seconds: float = ActivitySettings.backlog_seconds,
         heartbeat_seconds: float | None = None,
+        on_seal: Callable[[int], object] = lambda number: None,
     ) -> None:
-        """*seals*: rows are expected to be sealed within *backlog_seconds*."""
+        """*seals*: rows are expected to be sealed within *backlog_seconds*.
+
+        *on_seal* hears now and then of the number of the seal that it has come to.
+        """
         self._connection = connection
         self._ring = ring
         self._clock = clock
         self._expects_seals = seals
         self._backlog = backlog_seconds
         self._heartbeat = heartbeat_seconds
+        self._on_seal = on_seal
         self._first: Any = _UNASKED
         self._in_force: str | None = None  # the key that the newest seal leaves in force
         self.report = Report()
@@ -181,6 +186,8 @@ class Verifier:
                 previous = seal
             for group in _groups(found):
                 self._group(group)
+            if found:
+                self._on_seal(found[-1].seal_no)
             if len(found) < SEALS_AT_ONCE:
                 if previous is not None:
                     self.report.last_seal = previous.seal_no

@@ -12,12 +12,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from so.db.tables import sizes
 from so.errors import DatabaseError
 from so.settings.console import ConsoleSettings
 
 log = logging.getLogger("so")
 
-TABLE = "console_history"
+TABLE, SIZES = "console_history", "console_sizes"
+KEEP_DAYS = 31  # of sizes
 DAY = 24 * 60  # minutes
 STEP = 10  # minutes in a point of a chart
 LOOK_SECONDS = 15.0  # between two looks at the clock, in each worker
@@ -55,7 +57,18 @@ class History:
         if not rows.insert_or_ignore({"minute": minute, "figures": json.dumps(self._figures())}):
             return False
         rows.new_query().from_(TABLE).where("minute", "<", minute - self._keep).delete()
+        self._note_sizes(minute // DAY)
         return True
+
+    def _note_sizes(self, day: int) -> None:
+        """How large the tables are, once a day."""
+        db = self._app.make("db").connection()
+        rows = db.table(SIZES)
+        if rows.clone().where("day", day).exists():
+            return
+        told = {one.name: [one.rows, one.bytes] for one in sizes(db)}
+        if rows.clone().insert_or_ignore({"day": day, "sizes": json.dumps(told)}):
+            rows.clone().where("day", "<", day - KEEP_DAYS).delete()
 
     def _figures(self) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -78,6 +91,13 @@ class History:
         for row in rows.get():
             points[(int(row["minute"]) - (now - DAY)) // STEP] = json.loads(row["figures"])
         return Day(points)
+
+
+def earlier_sizes(app: Any, day: int) -> tuple[int, dict[str, list[int | None]]] | None:
+    """(the newest day of which sizes are known before *day*, rows and bytes by table)."""
+    rows = app.make("db").table(SIZES).where("day", "<", day).order_by_desc("day")
+    row = rows.first()
+    return None if row is None else (int(row["day"]), json.loads(row["sizes"]))
 
 
 class Day:

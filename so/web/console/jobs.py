@@ -62,7 +62,12 @@ class VerifyTrail(Job):
 
     def handle(self) -> None:
         """Verify; the error of this job is what the console shows."""
-        report = current("activity").verify()
+        newest = int(current("db").table("activity_seals").max("seal_no") or 0)
+
+        def come_to(seal: int) -> None:
+            self.progress(seal, max(newest, seal), "Looking through the seals")
+
+        report = current("activity").verify(on_seal=come_to)
         if report.fault_count:
             raise RuntimeError(report.summary)
 

@@ -11,6 +11,13 @@ from so.settings.console import ConsoleSettings
 class ConsoleProvider(ServiceProvider):
     """Registered in `app.providers`; removable."""
 
+    _statements: Any = None
+
+    def write_statements(self) -> None:
+        """Write slow statements, if any were heard of; asked where work comes by anyway."""
+        if self._statements is not None:
+            self._statements.write()
+
     def register(self) -> None:
         """Nothing is made before somebody needs it."""
 
@@ -22,6 +29,7 @@ class ConsoleProvider(ServiceProvider):
         import so.web.console.jobs  # noqa: F401 - a worker knows a job by its class being there
 
         for name, join in (
+            ("db", self._hear_statements),
             ("router", self._add_routes),
             ("errors", self._hear_errors),
             ("queue", self._keep_history),
@@ -30,6 +38,14 @@ class ConsoleProvider(ServiceProvider):
                 join(self.app.make(name))
             else:
                 self.app.resolving(name, lambda made, app, join=join: join(made))
+
+    def _hear_statements(self, db: Any) -> None:
+        from so.web.console.statements import Statements
+
+        settings = self.app.settings(ConsoleSettings)
+        if settings.requests and settings.statements:
+            self._statements = Statements(self.app, settings)
+            db.listen(self._statements.hear)
 
     def _add_routes(self, routes: Any) -> None:
         from so.web.console.site import PAGES, Site
@@ -41,7 +57,9 @@ class ConsoleProvider(ServiceProvider):
             for path, name in PAGES.items():
                 routes.get(path or "/", site.show(name)).name(f"console.{name}{path.count('{')}")
             routes.post("/do/{action}", site.act).name("console.do")
-        routes.global_middleware([*routes.registry.globals, WatchRequests(self.app, settings)])
+        routes.global_middleware(
+            [*routes.registry.globals, WatchRequests(self.app, settings, self)]
+        )
 
     def _hear_errors(self, errors: Any) -> None:
         from so.web.console.watch import note_exception
@@ -52,3 +70,4 @@ class ConsoleProvider(ServiceProvider):
         from so.web.console.history import History
 
         queue.looping(History(self.app, self.app.settings(ConsoleSettings)).note)
+        queue.looping(self.write_statements)

@@ -29,8 +29,9 @@ ROOM = 32  # rows above the limit until the oldest are deleted
 class WatchRequests:
     """One for each process."""
 
-    def __init__(self, app: Any, settings: ConsoleSettings) -> None:
-        self._app, self._settings = app, settings
+    def __init__(self, app: Any, settings: ConsoleSettings, provider: Any) -> None:
+        """*provider* writes slow statements."""
+        self._app, self._settings, self._provider = app, settings, provider
         self._lock = threading.Lock()
         self._counts = {"requests": 0, "errors": 0, "request_ms": 0}
         self._flushed_at = time.monotonic()
@@ -49,6 +50,7 @@ class WatchRequests:
             is_due = time.monotonic() - self._flushed_at >= FLUSH_SECONDS
         if is_due:
             self.flush()
+        self._provider.write_statements()
         if (failed or ms >= self._settings.slow_ms) and self._settings.requests:
             self._tell(self._keep, request, response.status, ms)
         return response
@@ -80,7 +82,7 @@ class WatchRequests:
         scope = current_scope()
         data: dict[str, Any] = {} if scope is None else scope.data
         route = None if scope is None else scope.route
-        queries = data.get("queries")
+        queries = data.get("queries")  # of which there are only so many, with debug
         user = None if scope is None else scope.user
         id = (
             self._app.make("db")
@@ -92,7 +94,7 @@ class WatchRequests:
                     "route": f"/{str(route.uri).lstrip('/')}"[:255] if route is not None else None,
                     "status": status,
                     "ms": ms,
-                    "statements": None if queries is None else len(queries),
+                    "statements": data.get("statements", None if queries is None else len(queries)),
                     "user_id": None if user is None else str(_key(user))[:64],
                     "request_id": "" if scope is None else str(scope.request_id)[:64],
                     "exception": data.get("exception"),

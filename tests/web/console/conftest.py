@@ -127,3 +127,12 @@ def operator(client: Callable[[str], Client]) -> Client:
 @pytest.fixture
 def viewer(client: Callable[[str], Client]) -> Client:
     return client("viewer")
+
+
+def seal(app: Application) -> None:
+    """Seal the trail; its own thread may be at that just now, and then it is asked again."""
+    for _ in range(1000):
+        app.make("activity").sealer.seal()
+        if app.db.table("activity_seals").exists():
+            return
+    raise AssertionError("the trail is not sealed")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from so import Job, cache, dispatch, queue
+from so import Job, activity, cache, dispatch, queue
 from so.systems.worker import Worker
 from so.web.console.actions import ACTIONS
+from tests.web.console.conftest import seal
 
 SAME = {"Sec-Fetch-Site": "same-origin", "Referer": "http://localhost/console/queue"}
 runs: list[str] = []
@@ -345,3 +346,17 @@ def test_a_task_with_a_long_name_rests_as_well(erp, operator):
     do(operator, "resume-task", task="long-" * 23)
     assert not operator.get("/console/schedule?format=json").json()["tasks"][0]["paused"]
     schedule.tasks.clear()
+
+
+def test_the_trail_is_verified_by_a_worker_that_tells_how_far_it_is(erp, operator):
+    activity().log("paid 100")
+    seal(erp)
+
+    do(operator, "verify")
+    Worker(queue()).run_one()
+
+    progress = erp.db.table("job_progress").first()
+    assert (progress.state, progress.done) == ("done", progress.total)
+    assert progress.total >= 1
+    told = operator.get("/console/audit?format=json").json()["seals"]
+    assert (told["verified_at"] is not None, told["findings"]) == (True, 0)

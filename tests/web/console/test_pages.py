@@ -11,6 +11,7 @@ from so import (
     Job,
     LogsActivity,
     Model,
+    Router,
     activity,
     activity_batch,
     cache,
@@ -20,6 +21,7 @@ from so import (
 )
 from so.systems.worker import Worker
 from so.testing import Client
+from so.web.console import ConsoleProvider
 from so.web.console.site import PAGES
 from tests.web.console.conftest import Person
 
@@ -400,3 +402,39 @@ def test_who_is_signed_in_is_named(erp, operator, viewer):
 
     assert {session["user"] for session in sessions} == {"Operator", "Viewer"}
     assert sum(session["current"] for session in sessions) == 1
+
+
+def test_statements_of_a_slow_request_are_counted_and_slow_ones_kept_without_their_values(make_erp):
+    app = make_erp("local", abilities=False, console={"slow_ms": 0, "slow_statement_ms": 0})
+    client = Client(app)
+    Router.get("/three/{id}", lambda id: [app.db.table("people").where("name", id).get()] and "x")
+    client.get("/three/geheim-123")
+
+    (kept,) = [
+        one
+        for one in client.get("/console/requests?format=json").json()["requests"]
+        if one["route"] == "/three/{id}"
+    ]
+    assert kept["statements"] == 1
+    statements = app.register(ConsoleProvider)._statements
+    statements._flushed_at -= 60
+    client.get("/console")
+    slow = client.get("/console/database?format=json").json()["slow"]
+    assert any("people" in one["statement"] for one in slow)
+    assert "geheim-123" not in json.dumps(slow)
+    assert "/three/{id}" in {one["source"] for one in slow if "people" in one["statement"]}
+
+
+def test_the_tables_show_by_how_much_they_have_grown(erp, viewer):
+    day = int(erp.clock.time()) // 86_400 - 1
+    told = {"jobs": [0, 0]}
+    erp.db.table("console_sizes").insert({"day": day, "sizes": json.dumps(told)})
+    queue().bulk([Greet(str(number)) for number in range(9)])
+    if erp.db.connection().dialect.name == "mysql":
+        erp.db.statement("analyze table jobs")
+
+    found = viewer.get("/console/database?format=json").json()
+
+    (jobs,) = [one for one in found["tables"] if one["name"] == "jobs"]
+    assert jobs["more_rows"] >= 9
+    assert found["since"] == day * 86_400

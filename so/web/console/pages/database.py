@@ -1,71 +1,149 @@
-"""Database: tables with their size, pending migrations, connections, the last backup."""
+"""Database: tables and how they grow, slow statements, migrations, replication, the last backup."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from so.application.vitals import last_backup
 from so.db.migrations import Migrator
-from so.db.tables import sizes, whole_size
+from so.db.tables import Size, sizes, whole_size
+from so.errors import DatabaseError
 from so.http.request import Request
 from so.settings.database import DatabaseSettings
-from so.support.markup import Markup, join
-from so.web.console.parts import facts, moment, section, size, table
+from so.support.markup import Markup, h, join
+from so.web.console.history import earlier_sizes
+from so.web.console.parts import facts, moment, seconds, section, size, table
+from so.web.console.statements import TABLE
 
 TITLE = "Database"
+SLOW = 30  # statements that are shown
+STATUS = (
+    "Threads_connected", "Threads_running", "Max_used_connections", "Slow_queries", "Uptime",
+    "wsrep_cluster_status", "wsrep_cluster_size", "wsrep_local_state_comment", "wsrep_ready",
+)  # fmt: skip
+REPLICA = (
+    ("Slave_IO_Running", "Replica_IO_Running"), ("Slave_SQL_Running", "Replica_SQL_Running"),
+    ("Seconds_Behind_Master", "Seconds_Behind_Source"), ("Last_Error", "Last_Error"),
+)  # fmt: skip
 
 
 def data(app: Any, request: Request) -> dict[str, Any]:
     """All of it without counting a row: sizes as the server or the file tells them."""
     db = app.make("db").connection()
     folder = app.base_path(app.settings(DatabaseSettings).migrations)
+    is_sqlite, found = db.dialect.name == "sqlite", sizes(db)
+    slow = app.make("db").table(TABLE).order_by_desc("id").limit(SLOW).get()
     return {
         "engine": db.dialect.name,
-        "version": db.scalar(
-            "select sqlite_version()" if db.dialect.name == "sqlite" else "select version()"
-        ),
-        "tables": [vars(one) for one in sizes(db)],
-        "bytes": whole_size(db),
+        "version": db.scalar("select sqlite_version()" if is_sqlite else "select version()"),
+        "bytes": whole_size(db) if is_sqlite else sum(one.bytes or 0 for one in found),
         "pending": [str(getattr(one, "name", one)) for one in Migrator(db, folder).pending()],
-        "server": {} if db.dialect.name == "sqlite" else _status(db),
+        "server": _file(db) if is_sqlite else {**_status(db), **_replication(db)},
         "last_backup": last_backup(app),
+        **_growth(app, found),
+        "slow": [dict(row) for row in slow],
     }
 
 
+def _growth(app: Any, found: list[Size]) -> dict[str, Any]:
+    """The tables, with what they have grown by since the newest day before today."""
+    day = int(app.clock.time()) // 86_400
+    since, before = earlier_sizes(app, day) or (None, {})
+    return {
+        "since": None if since is None else since * 86_400,
+        "tables": [
+            {
+                **vars(one),
+                "more_rows": _more(one.rows, before.get(one.name), 0),
+                "more_bytes": _more(one.bytes, before.get(one.name), 1),
+            }
+            for one in found
+        ],
+    }
+
+
+def _more(now: int | None, before: list[int | None] | None, at: int) -> int | None:
+    then = None if before is None else before[at]
+    return None if now is None or then is None else now - then
+
+
+def _file(db: Any) -> dict[str, Any]:
+    """Of SQLite: the log beside the file that has not been taken over yet."""
+    log = Path(f"{db.config['database']}-wal")
+    return {"Log beside the file": size(log.stat().st_size) if log.is_file() else "none"}
+
+
 def _status(db: Any) -> dict[str, Any]:
-    wanted = (
-        "Threads_connected",
-        "Max_used_connections",
-        "Slow_queries",
-        "wsrep_cluster_status",
-        "wsrep_cluster_size",
-        "wsrep_ready",
-    )
-    names = ", ".join("?" * len(wanted))
-    rows = db.select(f"show global status where variable_name in ({names})", wanted)
-    return {str(row["Variable_name"]): row["Value"] for row in rows if row["Value"] != ""}
+    names = ", ".join("?" * len(STATUS))
+    rows = db.select(f"show global status where variable_name in ({names})", STATUS)
+    found = {str(row["Variable_name"]): row["Value"] for row in rows if row["Value"] != ""}
+    if "Uptime" in found:
+        found["Uptime"] = seconds(float(found["Uptime"]))
+    return found
+
+
+def _replication(db: Any) -> dict[str, Any]:
+    """Of a replica how far it is behind; nothing of another server, or for want of a right."""
+    try:
+        rows = db.select("show slave status")
+    except DatabaseError:
+        return {}
+    if not rows:
+        return {}
+    told = {name: rows[0].get(old, rows[0].get(name)) for old, name in REPLICA}
+    return {name: value for name, value in told.items() if value not in (None, "")}
 
 
 def draw(data: dict[str, Any], view: Any) -> Markup:
-    """Facts above, tables below."""
+    """Facts above, tables and slow statements below."""
+    backup = data["last_backup"]
     about = facts(
         {
             "Engine": f"{data['engine']} {data['version']}",
             "Size": size(data["bytes"]),
             "Pending migrations": data["pending"] or "none",
-            "Last backup": moment(data["last_backup"])
-            if data["last_backup"]
-            else "never: run `sixorbit backup`",
+            "Last backup": moment(backup) if backup else "never: run `sixorbit backup`",
             **data["server"],
         }
     )
-    tables = table(
-        "Tables",
+    return join(
         [
-            ("Table", "name"),
-            ("Rows, about", "rows"),
-            ("Size", lambda r: size(r["bytes"])),
-        ],
-        data["tables"],
+            section("State", about, id="state"),
+            section("Tables", *_tables(data), id="tables"),
+            section("Slow statements", _slow(data["slow"]), id="slow"),
+        ]
     )
-    return join([section("State", about, id="state"), section("Tables", tables, id="tables")])
+
+
+def _tables(data: dict[str, Any]) -> list[Markup]:
+    since = data["since"]
+    words = ["Grown since ", moment(since), "."] if since else ["Growth is told from tomorrow on."]
+    has_bytes = any(one["bytes"] is not None for one in data["tables"])
+    columns: list[Any] = [
+        ("Table", "name"),
+        ("Rows, about", "rows"),
+        ("More rows", lambda r: _signed(r["more_rows"], "{:+,}")),
+    ]
+    if has_bytes:
+        columns.append(("Size", lambda r: size(r["bytes"])))
+        columns.append(("Grown by", lambda r: _signed(r["more_bytes"], "{:+,} B")))
+    return [h("p", words, class_="soft"), table("Tables", columns, data["tables"])]
+
+
+def _signed(value: int | None, form: str) -> str | None:
+    return None if value is None else form.format(value)
+
+
+def _slow(rows: list[dict[str, Any]]) -> Markup:
+    return table(
+        "Slow statements",
+        [
+            ("When", lambda r: moment(r["at"])),
+            ("Took", lambda r: f"{r['ms']:,} ms"),
+            ("Statement", lambda r: h("code", r["statement"])),
+            ("For", "source"),
+            ("Request", "request_id"),
+        ],
+        rows,
+    )
