@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from so.db.words import insert_ignore
 from so.errors import DatabaseError
 from so.support.clock import Clock
 from so.systems.queue.tables.sql import marks, read
@@ -52,8 +53,8 @@ class Results:
             told = "set run_at = ?, started_at = ?, outcome = 'running', ms = null"
             sql = f"update queue_schedule_results {told} where task = ?"
             if not conn.affecting_statement(sql, (run_at, now, task)):
-                ignore = "or ignore" if conn.dialect.name == "sqlite" else "ignore"
-                into = f"insert {ignore} into queue_schedule_results ({_COLUMNS})"
+                ignore = insert_ignore(conn.dialect.name)
+                into = f"{ignore} into queue_schedule_results ({_COLUMNS})"
                 values = "values (?, ?, ?, 'running', null, null, null)"
                 conn.run(f"{into} {values}", (task, run_at, now))
 
