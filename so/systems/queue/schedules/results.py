@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from so.db.words import insert_ignore
+from so.db.words import insert_ignore, marks
 from so.errors import DatabaseError
 from so.support.clock import Clock
-from so.systems.queue.tables.sql import marks, read
+from so.systems.queue.tables.sql import read
 
 log = logging.getLogger("so.queue")
 OUTPUT = 4000  # characters of the last failure that are kept, its end
