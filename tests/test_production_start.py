@@ -101,3 +101,14 @@ def test_an_insecure_cookie_is_a_danger_over_https_alone(tmp_path: Path):
 
     assert dangers(application(tmp_path, session=insecure)) == []
     assert dangers(application(tmp_path, session=insecure, server={"cert": "a.pem"})) != []
+
+
+def test_a_name_in_a_header_of_whoever_connects_is_a_danger(tmp_path: Path):
+    guards = {"sso": {"driver": "header", "header": "X-Remote-User"}}
+    anybody, ours = {"proxies": ["*"]}, {"proxies": ["10.0.0.1"]}
+
+    [said] = dangers(application(tmp_path, auth={"guards": guards}, trustedproxy=anybody))
+
+    assert "the guard sso" in said
+    assert dangers(application(tmp_path, auth={"guards": guards}, trustedproxy=ours)) == []
+    assert dangers(application(tmp_path, trustedproxy=anybody)) == []

@@ -7,8 +7,10 @@ from typing import Any
 
 from so.errors import ConfigError
 from so.settings.app import AppSettings
+from so.settings.auth import AuthSettings
 from so.settings.server import ServerSettings
 from so.settings.session import SessionSettings
+from so.settings.trustedproxy import ProxySettings
 from so.support.signing import weakness
 
 App = Any
@@ -39,6 +41,19 @@ def _dangers(app: App) -> Iterator[str]:
         yield "APP_DEBUG is on in production: error pages show code to everybody"
     if app.settings(SessionSettings).secure is False and _is_https(app, settings.url):
         yield "SESSION_SECURE_COOKIE is false over HTTPS: plain HTTP would carry the cookies"
+    yield from _named_by_anybody(app)
+
+
+def _named_by_anybody(app: App) -> Iterator[str]:
+    """The guards that take a user's name from whoever connects."""
+    if "*" not in app.settings(ProxySettings).proxies:
+        return
+    for name, given in app.settings(AuthSettings).guards.items():
+        if given.get("driver") == "header":
+            yield (
+                f"the guard {name} believes in a user's name from whoever connects: name the "
+                "proxies in TRUSTED_PROXIES instead of *"
+            )
 
 
 def _is_https(app: App, url: str | None) -> bool:
