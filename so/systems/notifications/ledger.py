@@ -13,11 +13,11 @@ from so.db.manager import ConnectionSource
 from so.errors import NotificationError
 from so.support.clock import Clock
 from so.support.codec import Codec
-from so.systems.notifications.delivery import FAILED, HELD, SENT, Delivery, Outcome
+from so.support.parts import parts
+from so.systems.notifications.delivery import FAILED, HELD, SENT, WANTED, Delivery, Outcome
 from so.systems.notifications.inbox import owner_columns
 
 LONGEST_REASON = 500  # characters, as the column holds
-ROWS = 500  # to a statement
 LEASE = timedelta(minutes=15)  # how long what was taken is left to whoever took it
 MOST_TAKEN = 200  # for one recipient at a time
 
@@ -49,8 +49,8 @@ class Ledger:
     def decide(self, outcomes: Sequence[tuple[Delivery, Outcome]]) -> None:
         """Note what was decided where nothing was before: the first who decides, decides."""
         rows = [self._row(delivery, outcome) for delivery, outcome in outcomes]
-        for start in range(0, len(rows), ROWS):
-            self._rows().insert_or_ignore(rows[start : start + ROWS])
+        for some in parts(rows):
+            self._rows().insert_or_ignore(some)
 
     def note(self, delivery: Delivery, outcome: Outcome) -> None:
         """Note what came of *delivery*, in place of what was noted before."""
@@ -61,10 +61,21 @@ class Ledger:
         if not query.update(changed):
             self._rows().insert_or_ignore(row)
 
+    def claim(self, delivery: Delivery) -> bool:
+        """Take *delivery*; False if somebody else has made it, or is about to."""
+        now = self._clock.now()
+        row = self._row(delivery, Outcome(WANTED, None, now + LEASE))
+        if self._rows().insert_or_ignore(row):
+            return True
+        mine = self._rows().where("notification_id", delivery.id)
+        mine = mine.where("channel", delivery.channel).where("status", "<>", SENT)
+        mine = mine.where(lambda due: due.where_null("due_at").or_where("due_at", "<=", now))
+        return bool(mine.update({"status": WANTED, "due_at": now + LEASE}))
+
     def begin_anew(self, ids: Sequence[str]) -> None:
         """Forget of *ids* what was decided and not sent: they are asked for again."""
-        for start in range(0, len(ids), ROWS):
-            query = self._rows().where_in("notification_id", list(ids[start : start + ROWS]))
+        for some in parts(ids):
+            query = self._rows().where_in("notification_id", some)
             query.where("status", "<>", SENT).delete()
 
     def of(self, id: str) -> list[dict[str, Any]]:

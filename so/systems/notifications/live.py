@@ -20,6 +20,7 @@ from so.db.manager import ConnectionSource
 from so.settings.notifications import NotificationSettings
 from so.support.clock import Clock
 from so.support.codec import dumps
+from so.support.parts import parts
 from so.systems.notifications.inbox import DatabaseNotification, owner_columns
 
 _log = logging.getLogger("so.notifications")
@@ -33,7 +34,6 @@ LATE_EVERY = 10  # looks
 BEAT_SECONDS = 15.0  # between two signs of life, which proxies wait for
 KNOWN = 64  # ids that a position remembers
 CATCH_UP = 100  # notifications told to one who comes back, the newest
-ROWS = 500  # owners or ids to a statement
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Owner = tuple[str, str]
@@ -247,9 +247,9 @@ class LiveInbox:
 
     def _shown(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Each notification as the JSON that a listener gets; those that are gone left out."""
-        ids, found = list(ids), {}
-        for start in range(0, len(ids), ROWS):
-            query = DatabaseNotification.on(self._db).where_in("id", ids[start : start + ROWS])
+        found = {}
+        for some in parts(list(ids)):
+            query = DatabaseNotification.on(self._db).where_in("id", some)
             found.update({row.id: dumps(row.to_dict()).encode() for row in query.get()})
         return found
 

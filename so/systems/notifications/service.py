@@ -222,70 +222,58 @@ class Notifications:
         # All are asked before the first is delivered: a notification that says "not if one is
         # there already" must not be stopped by its own row.
         wanted = self._wanted(deliveries, trouble)
-        self._deliver_rows([it for it in wanted if it.channel == "database"], trouble)
+        self._write_rows([it for it in wanted if it.channel == "database"], trouble)
         connection = self._db.connection()
         for delivery in wanted:
             if delivery.channel == "database":
                 continue
             if connection.transaction_level() > 0:
                 connection.after_commit(functools.partial(self._attempt_after_commit, delivery))
-                continue
-            try:
-                self.attempt(delivery)
-            except Exception as error:
-                self._failed(delivery, error, trouble)
+            else:
+                self._safely(self._attempt_here, delivery, trouble)
 
     def _wanted(self, deliveries: list[Delivery], trouble: Trouble) -> list[Delivery]:
         """Those that nothing speaks against; what does is noted of the others."""
-        muted = self._preferences.of(deliveries)
-        wanted: list[Delivery] = []
-        others: list[tuple[Delivery, Outcome]] = []
-        for delivery in deliveries:
-            try:
-                outcome = self._decided(delivery, muted)
-            except Exception as error:
-                self._failed(delivery, error, trouble)
-                continue
-            if outcome.status == WANTED:
-                wanted.append(delivery)
-            else:
-                others.append((delivery, outcome))
+        decided = self.decide(deliveries, lambda it, error: self._failed(it, error, trouble))
+        others = [(it, outcome) for it, outcome in decided if outcome.status != WANTED]
         self._ledger.begin_anew([it.id for it, _ in others if it.is_told_once])
         self._ledger.decide(others)
-        return wanted
+        return [it for it, outcome in decided if outcome.status == WANTED]
 
-    def _deliver_rows(self, deliveries: list[Delivery], trouble: Trouble) -> None:
+    def _write_rows(self, deliveries: list[Delivery], trouble: Trouble) -> None:
         """Write inbox rows, many at once where the channel can."""
-        going = [it for it in deliveries if self._may_go(it, trouble)]
-        channel: Any = self.channel("database") if going else None
+        channel: Any = self.channel("database") if deliveries else None
         if not hasattr(channel, "send_many"):
-            results = [self._tried(channel, it) for it in going]
-        else:
-            results = channel.send_many([(it.notifiable, it.notification, it.id) for it in going])
+            for delivery in deliveries:
+                self._safely(self.attempt, delivery, trouble)
+            return
+        going = [it for it in deliveries if self._safely(self._is_let_through, it, trouble)]
+        results = channel.send_many([(it.notifiable, it.notification, it.id) for it in going])
         for delivery, error in zip(going, results, strict=True):
             if error is None:
                 self._tell("sent", delivery)
             else:
                 self._failed(delivery, error, trouble)
 
-    @staticmethod
-    def _tried(channel: Channel, delivery: Delivery) -> BaseException | None:
+    def _safely(
+        self, act: Callable[[Delivery], bool], delivery: Delivery, trouble: Trouble
+    ) -> bool:
+        """What *act* says of *delivery*; an error is noted, and the others have their turn."""
         try:
-            channel.send(delivery.notifiable, delivery.notification, delivery.id)
-        except Exception as error:
-            return error
-        return None
-
-    def _may_go(self, delivery: Delivery, trouble: Trouble) -> bool:
-        try:
-            return self._is_let_through(delivery)
+            return act(delivery)
         except Exception as error:
             self._failed(delivery, error, trouble)
             return False
 
+    def _attempt_here(self, delivery: Delivery) -> bool:
+        """As `attempt`, where no job is there to be repeated: of two at once, one makes it."""
+        if delivery.is_told_once and not self._ledger.claim(delivery):
+            return False
+        return self.attempt(delivery)
+
     def _attempt_after_commit(self, delivery: Delivery) -> None:
         try:
-            self.attempt(delivery)
+            self._attempt_here(delivery)
         except Exception as error:
             # The transaction is committed: nobody above can do anything about it any more.
             _log.exception("a notification could not be delivered after the commit")
@@ -293,13 +281,22 @@ class Notifications:
 
     # --- deciding and delivering ---
 
-    def decide(self, delivery: Delivery) -> str | None:
-        """Why *delivery* is not to be made; None if nothing speaks against it.
+    def decide(
+        self, deliveries: list[Delivery], wrong: Callable[[Delivery, Exception], object]
+    ) -> list[tuple[Delivery, Outcome]]:
+        """What is to become of each, before one of them is made; *wrong* hears of an error.
 
         Asks what its recipient has muted, then the notification's `should_send`, and then whether
         it has to wait.
         """
-        return self._decided(delivery, self._preferences.of([delivery])).reason
+        muted = self._preferences.of(deliveries)
+        found = []
+        for delivery in deliveries:
+            try:
+                found.append((delivery, self._decided(delivery, muted)))
+            except Exception as error:
+                wrong(delivery, error)
+        return found
 
     def _decided(self, delivery: Delivery, muted: Muted) -> Outcome:
         reason = muted.why(delivery)
@@ -371,17 +368,13 @@ class Notifications:
 
     def _decide_all(self, delivery: Delivery) -> None:
         """Decide on every channel of this recipient, before one of them is used."""
-        siblings = delivery.siblings()
-        muted = self._preferences.of(siblings)
-        outcomes = []
-        for sibling in siblings:
-            try:
-                outcomes.append((sibling, self._decided(sibling, muted)))
-            except Exception:
-                if sibling.channel == delivery.channel:
-                    raise
-                # Its own job asks again, and tells what goes wrong.
-        self._ledger.decide(outcomes)
+
+        def wrong(sibling: Delivery, error: Exception) -> None:
+            if sibling.channel == delivery.channel:
+                raise error
+            # Its own job asks again, and tells what goes wrong.
+
+        self._ledger.decide(self.decide(delivery.siblings(), wrong))
 
     def _failed(self, delivery: Delivery, error: BaseException, trouble: Trouble) -> None:
         trouble.add(error)

@@ -495,3 +495,36 @@ def test_two_transactions_that_notify_crosswise_both_come_through(mysql_config):
     connection.statement("drop table people")
     db.close()
     assert sorted(found) == ["order:1", "order:2"]
+
+
+def test_of_many_who_tell_it_at_once_one_does(db, service, ada, outbox):
+    together = threading.Barrier(6, timeout=20)
+
+    def tell(_):
+        try:
+            told = Once(1)
+            told.channels = ["database", "mail"]
+            together.wait()
+            service.send(ada, told)
+        finally:
+            db.connection().close()
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        list(pool.map(tell, range(6)))
+
+    assert ada.unread_count() == 1
+    assert len(outbox.mails) == 1
+
+
+def test_what_was_to_be_told_once_and_failed_may_be_told_again(service, ada, outbox):
+    told = Once(1)
+    told.channels = ["mail"]
+    outbox.fail = True
+    with pytest.raises(NotificationFailed):
+        ada.notify(told)
+    outbox.fail = False
+
+    for _ in range(2):
+        ada.notify(told)
+
+    assert len(outbox.mails) == 1
