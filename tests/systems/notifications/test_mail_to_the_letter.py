@@ -47,6 +47,11 @@ def by_the_old_parser(raw: bytes, field: str) -> str:
     return str(make_header(decode_header(email.message_from_bytes(raw)[field])))
 
 
+def lowered(commands: list[bytes]) -> list[bytes]:
+    """Python 3.14 writes `rcpt to`, older ones `rcpt TO`."""
+    return [command.lower() for command in commands]
+
+
 def read(raw: bytes):
     return email.message_from_bytes(raw, policy=email.policy.default)
 
@@ -246,14 +251,14 @@ def test_what_a_server_takes_is_what_was_written():
     got = read(unstuffed)
     assert got.get_content().replace("\r\n", "\n").rstrip("\n") == body
     assert got["Subject"] == "Größe €"
-    assert b"rcpt TO:<a@xn--mnchen-3ya.example>" in server.commands
+    assert b"rcpt to:<a@xn--mnchen-3ya.example>" in lowered(server.commands)
 
 
 def test_an_address_beyond_ascii_goes_to_a_server_that_takes_it():
     server = passed_on(MailMessage("S", body="x"), "jörg@münchen.example", "SMTPUTF8", "8BITMIME")
 
     assert any(b"SMTPUTF8" in command for command in server.commands)
-    assert "rcpt TO:<jörg@xn--mnchen-3ya.example>".encode() in server.commands
+    assert "rcpt to:<jörg@xn--mnchen-3ya.example>".encode() in lowered(server.commands)
     assert "To: jörg@xn--mnchen-3ya.example".encode() in server.data
 
 
