@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 READ = "retrieved"
 PAIRS = ("attached", "detached", "synced")
+KEPT = frozenset((
+    "activity_log", "activity_seals", "activity_tombstones", "activity_erasures", "cache",
+    "cache_locks", "console_counters", "console_history", "console_requests", "failed_jobs",
+    "job_batch_failures", "job_batches", "job_progress", "jobs", "migrations",
+    "notification_deliveries", "notifications", "queue_control", "queue_locks", "queue_metrics",
+    "queue_schedule_runs", "queue_workers", "rate_limits", "session_moves", "sessions",
+))  # fmt: skip
+"""What the framework keeps for itself and changes all the time: it would bury the rest."""
 EVENTS = ["created", "updated", "deleted", "restored", "force_deleted"]
 
 
@@ -102,7 +110,9 @@ class LogsActivity:
                 f"{cls.__name__}.log_events names {unknown[0]!r}, which is never logged: use "
                 f"{', '.join(known)}"
             )
-        if cls.log_reads or READ in cls.log_events:
+        if getattr(cls, "table", None) in KEPT:
+            cls.log_events = []
+        elif cls.log_reads or READ in cls.log_events:
             cls._reads_are_told = True
 
     @classmethod
@@ -161,7 +171,7 @@ class LogsActivity:
     @classmethod
     def _bulk(cls, query: Any, kind: str, values: Any, perform: Callable[..., R]) -> R:
         log: Trail = current("activity")
-        if is_unaudited() or query.runner.is_pretending or not log.wants():
+        if not cls.log_events or is_unaudited() or query.runner.is_pretending or not log.wants():
             return perform()
         if kind == "truncate" and query.runner.dialect.name == "mysql":
             return Bulk(cls, log, query).run(kind, values, perform)  # it commits by itself
