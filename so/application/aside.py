@@ -34,9 +34,13 @@ class Aside:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def do(self, work: Callable[[], object]) -> None:
-        """Do *work*, which writes one thing; raises what it raises, if it is done at once."""
-        if not self._is_busy():
+    def do(self, work: Callable[[], object], *, stays: bool = False) -> None:
+        """Do *work*, which writes one thing; raises what it raises, if it is done at once.
+
+        With *stays*, it stays done when a transaction around it is rolled back.
+        """
+        is_within = stays and self._connection().in_transaction
+        if not is_within and not self._is_busy():
             work()
             return
         self._waiting.put((contextvars.copy_context(), work))

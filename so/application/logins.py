@@ -386,7 +386,7 @@ def make_aside(app: App) -> Any:
 def _log(app: App, event: Any) -> None:
     """Write *event* into the log `auth`; address, agent and request id are in its context."""
     at = app.clock.now()
-    app.make("aside").do(lambda: _write(app, event, at))
+    app.make("aside").do(lambda: _write(app, event, at), stays=event.name in _BESIDE)
 
 
 def _write(app: App, event: Any, at: datetime) -> None:
@@ -404,6 +404,10 @@ def _write(app: App, event: Any, at: datetime) -> None:
 
 # What only the user himself does, who may not be known as logged in yet, or any more.
 _OWN = ("login", "logout", "failed", "lockout", "password_reset", "verified")
+
+
+# What no transaction takes back: sessions and limits are beside them.
+_BESIDE = ("login", "failed", "lockout", "logout", "ended")
 
 
 def _plain(value: Any) -> Any:

@@ -97,4 +97,5 @@ def _values(header: str, name: str) -> Iterator[str]:
     for pair in header.split(";"):
         key, _, value = pair.strip().partition("=")
         if key == name:
-            yield value.strip('"')
+            is_quoted = len(value) > 1 and value[0] == value[-1] == '"'
+            yield value[1:-1] if is_quoted else value

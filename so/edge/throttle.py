@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 from so.edge.session import AUTH
@@ -55,7 +56,7 @@ class Throttle:
             if tightest is None or left < tightest[1]:
                 tightest = (most, left)
         response = next(request)
-        if tightest is not None:
+        if tightest is not None and tightest[1] <= _left_within(response):
             response.header("X-RateLimit-Limit", tightest[0])
             response.header("X-RateLimit-Remaining", tightest[1])
         return response
@@ -93,6 +94,11 @@ class Throttle:
                 "X-RateLimit-Reset": str(int(self._clock.time()) + wait),
             }
         )
+
+
+def _left_within(response: Response) -> float:
+    """What another limit, nearer to the action, has said to be left."""
+    return float(response.headers.get("X-RateLimit-Remaining") or inf)
 
 
 def _is_number(limit: str) -> bool:

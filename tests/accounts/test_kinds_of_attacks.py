@@ -202,6 +202,27 @@ def test_a_code_stays_used_when_the_transaction_around_it_is_rolled_back(beside:
     assert second.post("/code", {"code": code}).json() == {"ok": False}
 
 
+def test_a_guess_is_in_the_log_whatever_the_transaction_around_it_becomes(beside: Any):
+    worker("ada@x.y")
+
+    def guess() -> dict[str, Any]:
+        def work() -> None:
+            auth().attempt({"email": "ada@x.y", "password": "guess"})
+            raise ZeroDivisionError
+
+        try:
+            beside.make("db").transaction(work)
+        except ZeroDivisionError:
+            return {}
+
+    Router.post("/guess", guess).middleware("web")
+    browser(beside).post("/guess")
+    beside.make("aside").close()
+
+    [entry] = beside.make("db").select("select event from activity_log where log_name = 'auth'")
+    assert entry["event"] == "failed"
+
+
 # --- roles ---
 
 

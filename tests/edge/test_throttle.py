@@ -138,3 +138,17 @@ def test_with_the_limiter_down_this_process_counts(house: House, monkeypatch):
     statuses = [client.get("/x").status for _ in range(3)]
 
     assert statuses == [200, 200, 429]
+
+
+def test_of_two_limits_the_answer_tells_of_the_one_that_ends_first(house: House):
+    house.page("/tight", lambda: "in", "throttle:60,1", "throttle:2,1")
+    house.page("/wide", lambda: "in", "throttle:3,1", "throttle:60,1")
+    client = house.client()
+
+    tight, wide = client.get("/tight"), client.get("/wide")
+
+    assert (tight.headers["X-RateLimit-Limit"], tight.headers["X-RateLimit-Remaining"]) == (
+        "2",
+        "1",
+    )
+    assert (wide.headers["X-RateLimit-Limit"], wide.headers["X-RateLimit-Remaining"]) == ("3", "2")

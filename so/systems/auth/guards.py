@@ -7,8 +7,9 @@
         "sso": {"driver": "header", "header": "X-Remote-User", "column": "email"},
     }
 
-`session` and `token` are there without being named: the users of `auth.model`, by login and by
-access token. A session has one login at a time, whichever guard it came by.
+`session` and `token` are there without being named: the users of `auth.model` by login, and of any
+model by access token; a guard that names a model takes the tokens of its users alone. A session
+has one login at a time, whichever guard it came by.
 """
 
 from __future__ import annotations
