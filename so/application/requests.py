@@ -120,14 +120,18 @@ def make_http_settings(app: App) -> Any:
 
 
 def _static_files(app: App) -> list[Any]:
-    """The middleware for `public/`, where there is such a folder."""
+    """The middleware for the icon, and for `public/` where there is such a folder."""
+    from so.http.favicon import Favicon
     from so.http.static import StaticFiles
 
     settings = app.settings(StaticSettings)
     root = app.base_path(settings.root)
-    if not settings.enabled or not root.is_dir():
+    if not settings.enabled:
         return []
-    return [StaticFiles(root, settings.prefix, max_age_seconds=settings.max_age)]
+    icon = Favicon(app.make("router"), root / "favicon.ico", settings.max_age)
+    if not root.is_dir():
+        return [icon]
+    return [icon, StaticFiles(root, settings.prefix, max_age_seconds=settings.max_age)]
 
 
 def make_kernel(app: App) -> Any:
