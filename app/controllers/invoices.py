@@ -65,8 +65,8 @@ def show(invoice: Invoice) -> Response:
         "Customer": link(invoice.customer.name, f"/customers/{invoice.customer_id}"),
         "Order": link(invoice.order.number, f"/orders/{invoice.order_id}"),
         "Amount": money(invoice.amount), "Due": day(invoice.due_on), "Owner": invoice.owner.name,
-        "Decided by": decider.name if decider else None, "Decided": moment(invoice.decided_at),
-        note: invoice.note,
+        "Decided by": decider.name if decider else "nobody yet",
+        "Decided": moment(invoice.decided_at), note: invoice.note,
     }  # fmt: skip
     rows = invoice.activities().limit(40).get()
     return page(
@@ -93,15 +93,15 @@ def _decision(invoice: Invoice) -> Markup:
     yes = form(f"/invoices/{invoice.id}/approve", rules=NOTE)
     no = form(f"/invoices/{invoice.id}/reject", rules=REASON)
     approve_ = card(
-        yes(yes.textarea("note", "Note, if you like", rows=2), send="Approve for payment"),
-        title="Approve",
+        yes(yes.textarea("note", "Note, if you like", rows=2), send="Approve"),
+        title="Approve for payment",
     )
     reject_ = card(
         no(
             no.textarea("note", "Reason", rows=2, hint="The owner reads it in the inbox."),
             send=h("p", h("button", "Reject", class_="danger")),
         ),
-        title="Reject",
+        title="Send back to its owner",
     )
     return h("div", approve_, reject_, class_="grid pair")
 

@@ -71,7 +71,8 @@ border-top:1px solid var(--line)}.turn a:last-child{text-align:right;margin-left
 @media(max-width:70rem){.frame{grid-template-columns:14rem minmax(0,1fr)}nav.contents{display:none}}
 @media(max-width:46rem){.frame{display:block;padding:0 .9rem}main{padding:.8rem 0 2rem}
 nav.guides{position:static;padding:1rem 0 3rem;max-height:none;border-top:1px solid var(--line)}
-main h1{font-size:1.6rem}header{padding:.5rem .9rem}header .to-guides{display:block}}
+main h1{font-size:1.6rem}header{padding:.5rem .9rem;flex-wrap:wrap;gap:.3rem .9rem}
+header form{flex:1 1 100%;order:3}header .to-guides{display:block}}
 @media print{header,nav,.turn,.anchor{display:none!important}.frame{display:block}}
 """
 

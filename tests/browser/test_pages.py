@@ -1,8 +1,24 @@
-"""The demo's pages in a real browser, served by a real server."""
+"""The demo in a real browser: walked through by a person, by the keyboard, on a phone."""
 
 from __future__ import annotations
 
 import pytest
+
+from tests.support.looking import bring_checker, faults, too_wide
+
+TAB, ENTER, DOWN = "\ue004", "\ue007", "\ue015"
+CSV = (
+    "order_number,line_no,order_date,customer_number,customer_name,sku,quantity,unit_price\n"
+    "W-1,1,2026-01-31,C-00001,Alder Building,SKU-0001,2,10.00\n"
+    "W-1,2,soon,C-00001,Alder Building,SKU-0002,2,10.00\n"
+)
+
+
+@pytest.fixture(scope="module")
+def walker(browser):
+    """The browser, with the accessibility checker in its pages."""
+    bring_checker(browser)
+    return browser
 
 
 def log_in(browser, site, role):
@@ -14,36 +30,157 @@ def log_in(browser, site, role):
     assert browser.says("Overview")
 
 
+def begin(browser, site):
+    """As somebody who has never been here."""
+    browser.look_as()
+    browser.open(f"{site}/favicon.ico")
+    browser.ask("DELETE", "/cookie")
+    browser.open(site)
+    assert browser.says("Try it as one of four people")
+
+
+def is_in_order(browser):
+    """The page that is open fits a desk and a phone, and everybody can use it."""
+    found = [*too_wide(browser), *faults(browser)]
+    browser.look_as(width=390)
+    found += [f"390: {one}" for one in too_wide(browser)]
+    browser.look_as()
+    return found == [] or found
+
+
 @pytest.mark.slow
-def test_a_clerk_takes_an_order_and_a_manager_approves_its_invoice(browser, site):
-    log_in(browser, site, "clerk")
-    assert browser.says("Overview")
-    browser.link("Orders").click()
+def test_an_order_with_mistakes_goes_all_the_way_to_its_approval(walker, site, tmp_path):
+    browser = walker
+    begin(browser, site)
+    assert is_in_order(browser) is True
+
+    browser.press("Log in as Ben")
     browser.link("New order").click()
-    browser.find('[name="items[0][product_id]"] option:nth-child(2)').click()
-    browser.find('[name="items[0][quantity]"]').send("2")
+    for line, quantity in ((0, "2"), (1, "99999"), (2, "")):
+        browser.find(f'[name="items[{line}][product_id]"] option:nth-child({line + 2})').click()
+        browser.find(f'[name="items[{line}][quantity]"]').type(quantity)
+    browser.press("Place order")
+    assert browser.says("Line 3: The quantity field is required.")
+    browser.find("#items-2-quantity").type("3")
+    browser.press("Place order")
+    assert browser.says("Line 2: Only ")
+    assert is_in_order(browser) is True
+
+    browser.find('a[href="#items-1-quantity"]').click()
+    browser.find("#items-1-quantity").type("1")
     browser.press("Place order")
     assert browser.says("The order was placed.")
     browser.press("Make the invoice")
     browser.press("Submit for approval")
     assert browser.says("The invoice was submitted.")
     invoice = browser.url
+    browser.press("Log out")
 
-    log_in(browser, site, "manager")
-    browser.find('a[href="/notifications"]').click()
-    browser.link("Invoice to approve").click()
-    assert browser.says("Decided by")
-    assert browser.url == invoice
-    browser.press("Approve")
-    assert browser.says("The invoice was approved.")
-    assert browser.says("Invoice approved for payment")
+    begin(browser, site)
+    browser.press("Log in as Marta")
+    browser.find('a[href="/invoices?status=submitted"]').click()
+    browser.open(invoice)
+    assert is_in_order(browser) is True
+    browser.run("document.querySelector('button.danger').form.note.required = false")
+    browser.press("Reject")
+    assert browser.says("Say why, so that its owner knows what to mend.")
+    assert is_in_order(browser) is True
+    browser.find("textarea[aria-invalid]").type("The price is that of last year.")
+    browser.press("Reject")
+    assert browser.says("The invoice was rejected.")
+    assert browser.says("“The price is that of last year.”")
+    browser.press("Log out")
 
-    log_in(browser, site, "clerk")
+    begin(browser, site)
+    browser.press("Log in as Ben")
     browser.find('a[href="/notifications"]').click()
-    assert browser.says("was approved")
+    browser.link("Invoice rejected").click()
+    assert browser.says("The price is that of last year.")
     browser.press("Log out")
     assert browser.says("Remember me")
-    assert browser.url.endswith("/login")
+
+
+@pytest.mark.slow
+def test_a_file_is_imported_and_what_was_wrong_is_shown(walker, site, house, tmp_path):
+    browser, file = walker, tmp_path / "walk.csv"
+    file.write_text(CSV)
+    begin(browser, site)
+    browser.press("Log in as Ben")
+    browser.link("Imports").click()
+    browser.find("#file").send(str(file))
+    browser.press("Import")
+    assert browser.says("walk.csv")
+    house.run("bin/sixorbit", "queue:work", "--stop-when-empty", "--workers=0", "--memory=0")
+
+    assert browser.says("order_date must be a date")  # the page asks again by itself
+    assert browser.says("W-1,2,soon,C-00001,Alder Building,SKU-0002,2,10.00")
+    assert is_in_order(browser) is True
+    browser.find('a[href="/notifications"]').click()
+    browser.link("Import finished").click()
+    assert browser.says("Rejected lines")
+
+
+@pytest.mark.slow
+def test_the_keyboard_alone_is_enough(walker, site):
+    browser = walker
+    begin(browser, site)
+
+    def go_to(text):
+        """Tab until the focus is on *text*."""
+        for _ in range(60):
+            browser.keys(TAB)
+            script = (
+                "const e = document.activeElement; return e.options ? e.id : e.innerText || e.id"
+            )
+            if str(browser.run(script)).strip() == text:
+                ring = "return getComputedStyle(document.activeElement).outlineStyle"
+                assert browser.run(ring) != "none"
+                return
+        raise AssertionError(f"{text} is not reached: {browser.url}")
+
+    go_to("Log in as Marta")
+    browser.keys(ENTER)
+    assert browser.says("Overview")
+    browser.keys(TAB)
+    assert browser.run("return document.activeElement.className") == "skip"
+    browser.keys(ENTER)
+    go_to("New order")
+    browser.keys(ENTER)
+    assert browser.says("Find a customer")
+    go_to("items-0-product_id")
+    browser.keys(DOWN)
+    browser.keys(TAB)
+    browser.keys("2")
+    browser.keys(ENTER)
+    assert browser.says("The order was placed.")
+    go_to("Audit")
+    browser.keys(ENTER)
+    assert browser.says("Order placed for")
+    go_to("Log out")
+    browser.keys(ENTER)
+    assert browser.says("Remember me")
+
+
+@pytest.mark.slow
+def test_a_form_whose_login_was_lost_comes_back(walker, site):
+    browser = walker
+    begin(browser, site)
+    browser.press("Log in as Ben")
+    browser.link("New order").click()
+    browser.find('[name="items[3][product_id]"] option:nth-child(5)').click()
+    browser.find('[name="items[3][quantity]"]').type("4")
+    browser.ask("DELETE", "/cookie")
+    browser.press("Place order")
+    assert browser.says("You had been logged out")
+    assert is_in_order(browser) is True
+
+    browser.find("#email").type("clerk@demo.example")
+    browser.find("#password").type("demo-password")
+    browser.press("Log in")
+    assert browser.says("Here is what you had typed")
+    assert browser.run("return document.querySelector('#items-3-quantity').value") == "4"
+    browser.press("Place order")
+    assert browser.says("The order was placed.")
 
 
 @pytest.mark.slow
