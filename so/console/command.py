@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from so.application import Application
 
 T = TypeVar("T")
+_GIVES_JSON = frozenset(("wants_json", "report_done"))
 
 
 class Caller(Protocol):
@@ -60,7 +61,7 @@ class Command:
 
     @classmethod
     def knows_json(cls) -> bool:
-        """Whether its code asks `wants_json`; the kernel refuses `--json` to any other."""
+        """Whether its code asks `wants_json` or calls `report_done()`; others refuse `--json`."""
         kinds = cls.__mro__[: cls.__mro__.index(Command)]
         functions = (value for kind in kinds for value in vars(kind).values())
         codes = (
@@ -68,7 +69,7 @@ class Command:
             for function in functions
             if callable(function)
         )
-        return any(code is not None and "wants_json" in code.co_names for code in codes)
+        return any(code is not None and not _GIVES_JSON.isdisjoint(code.co_names) for code in codes)
 
     @classmethod
     def parsed_signature(cls) -> Signature:
@@ -171,16 +172,29 @@ class Command:
 
         self.output.write(json.dumps(to_jsonable(value), ensure_ascii=False, indent=2) + "\n")
 
+    def report_done(self, facts: Mapping[str, object], text: object) -> None:
+        """What was done: *facts* as the document of `--json`, or *text* for people."""
+        if self.wants_json:
+            self.json(facts)
+        else:
+            self.info(text)
+
     def progress(self, done: int, total: int) -> None:
-        """Draw a progress bar at *done* of *total*."""
-        self.output.progress(done, total)
+        """Draw a progress bar at *done* of *total*; none beside a document for a program."""
+        if not self.wants_json:
+            self.output.progress(done, total)
+
+    def going(self, done: int, total: int) -> None:
+        """The same for work that mostly takes a moment: a log hears of it when it does not."""
+        if not self.wants_json:
+            self.output.progress(done, total, if_long=True)
 
     def with_progress_bar(self, items: Iterable[T], fn: Callable[[T], object]) -> list[T]:
         """Call *fn* for each of *items* under a progress bar; the items as a list."""
         known = list(items)
         for done, item in enumerate(known, 1):
             fn(item)
-            self.output.progress(done, len(known))
+            self.progress(done, len(known))
         return known
 
     # --- questions ---

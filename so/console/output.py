@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Sequence
 from typing import TextIO, cast
 
@@ -45,6 +46,51 @@ class _Through(io.TextIOBase):
         self._stream.flush()
 
 
+LOG_SECONDS = 10.0  # a log gets a line that often, and at each tenth of the way
+LEFT_AFTER_SECONDS = 2.0  # before that nobody can tell how long it takes
+
+
+class _Way:
+    """How far a long work is, and when it began."""
+
+    def __init__(self) -> None:
+        self._total, self._done, self._tenth = -1, 0, -1
+        self._began = self._told = 0.0
+
+    def go_on(self, done: int, total: int) -> None:
+        """It is at *done* of *total*; a smaller *done* is the beginning of another work."""
+        if total != self._total or done < self._done:
+            self._total, self._tenth = total, -1
+            self._began = self._told = time.monotonic()
+        self._done = done
+
+    def is_short(self) -> bool:
+        """Whether it has not taken long yet."""
+        return time.monotonic() - self._began < LEFT_AFTER_SECONDS
+
+    def is_due(self) -> bool:
+        """Whether a log should be told: at each tenth, and when long nothing was said."""
+        tenth, now = self._done * 10 // (self._total or 1), time.monotonic()
+        if tenth == self._tenth and now - self._told < LOG_SECONDS:
+            return False
+        self._tenth, self._told = tenth, now
+        return True
+
+    def left(self) -> str:
+        """How long the rest takes at the pace so far; nothing while that can't be told."""
+        if self.is_short() or not 0 < self._done < self._total:
+            return ""
+        passed = time.monotonic() - self._began
+        return f"  {_duration(passed / self._done * (self._total - self._done))} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 class Output:
     """Where a command's text goes, how loud, and in colour or not."""
 
@@ -62,6 +108,7 @@ class Output:
         self.verbosity = verbosity
         self.ansi = _is_terminal(self.stream) if ansi is None else ansi
         self.interactive = _is_terminal(sys.stdin) if interactive is None else interactive
+        self._way = _Way()
 
     def line(self, text: object = "", style: str | None = None, level: int = NORMAL) -> None:
         """Print one line, unless the output is quieter than *level*."""
@@ -118,15 +165,24 @@ class Output:
         if rows:
             self.line(rule)
 
-    def progress(self, done: int, total: int) -> None:
-        """Draw *done* of *total* over the same line (one line a call without a terminal)."""
+    def progress(self, done: int, total: int, *, if_long: bool = False) -> None:
+        """Draw *done* of *total*: over the same line, with the time left, on a terminal.
+
+        Elsewhere it is a line at each tenth of the way, or each ten seconds; with *if_long* none
+        of work that takes a moment only.
+        """
         if self.verbosity < NORMAL:
+            return
+        self._way.go_on(done, total)
+        if not self.ansi and ((if_long and self._way.is_short()) or not self._way.is_due()):
             return
         share = done / total if total else 1.0
         bar = ("=" * int(share * 28)).ljust(28)
         end = "\n" if done >= total or not self.ansi else ""
         start = "\r" if self.ansi else ""
-        self.stream.write(f"{start} {done}/{total} [{bar}] {share:4.0%}{end}")
+        # What the line before had more than this one is wiped away.
+        left = f"{self._way.left()}\033[K" if self.ansi else self._way.left()
+        self.stream.write(f"{start} {done}/{total} [{bar}] {share:4.0%}{left}{end}")
         self.stream.flush()
 
     def read(self, prompt: str, *, secret: bool = False) -> str | None:

@@ -7,7 +7,6 @@ of the calling thread.
 from __future__ import annotations
 
 import functools
-import os
 import re
 import threading
 import weakref
@@ -27,6 +26,7 @@ from so.errors import InvalidArgumentError
 from so.settings.database import driver_of
 from so.support.clock import Clock
 from so.support.current import current
+from so.support.processes import after_fork
 
 if TYPE_CHECKING:
     from so.db.expressions import Expression
@@ -53,7 +53,7 @@ def _free_locks() -> None:
         database._lock = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_free_locks)
+after_fork(_free_locks)
 
 
 _NAME = re.compile(r'^\s*["`]?(\w+)')

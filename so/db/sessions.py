@@ -6,7 +6,6 @@ scope ends; it runs no statement.
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from so.db.dialects import Dialect, DriverSession
 from so.db.pool import Pool, forget_inherited
 from so.db.sqltext import is_locking
 from so.errors import ConnectionOwnerError, LostConnectionError
+from so.support.processes import after_fork
 from so.support.scope import Scope, current_scope
 
 
@@ -232,7 +232,7 @@ def _remember(sessions: DriverSessions) -> None:
         _alive.add(sessions)
         if not _forks_are_watched:
             _forks_are_watched = True
-            os.register_at_fork(after_in_child=_drop_inherited)
+            after_fork(_drop_inherited)
 
 
 def all_alive() -> list[Any]:

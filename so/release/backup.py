@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from so.errors import ReleaseError
 from so.release import dumps
 from so.release.files import files_below
-from so.release.sealed import UNFINISHED, Sealed, remove_leftovers, sealed
+from so.release.sealed import UNFINISHED, Sealed, Told, nobody, remove_leftovers, sealed
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
@@ -42,7 +42,7 @@ class Installation:
     version: str = ""
 
 
-def write_backup(place: Installation, target: Path) -> int:
+def write_backup(place: Installation, target: Path, told: Told = nobody) -> int:
     """Write all of *place* to *target*; its size in bytes. Nothing is left of a broken attempt."""
     remove_leftovers(target.parent)
     about: dict[str, Any] = {
@@ -53,7 +53,9 @@ def write_backup(place: Installation, target: Path) -> int:
         "databases": {},
     }
     with _aside(target.parent) as folder, sealed(target, about) as archive:
-        for connection in place.connections:
+        files = list(_files_of(place))
+        total = len(place.connections) + len(files)
+        for done, connection in enumerate(place.connections, 1):
             name = f"database/{connection.name}{dumps.suffix(connection)}"
             copy = folder / f"{connection.name}{dumps.suffix(connection)}"
             dumps.dump(connection, copy)
@@ -64,9 +66,11 @@ def write_backup(place: Installation, target: Path) -> int:
                 "engine": connection.dialect.name,
                 "database": str(connection.config["database"]),
             }
-        for part, names in (("uploads", place.kept), ("settings", SETTINGS)):
-            for name in names:
-                _add_below(archive, part, place.base, place.base / name)
+            told(done, total)
+        for done, (name, file) in enumerate(files, len(place.connections) + 1):
+            with suppress(FileNotFoundError):  # an upload that was deleted meanwhile
+                archive.add(name, file, _mode(file))
+            told(done, total)
     return target.stat().st_size
 
 
@@ -106,12 +110,12 @@ class Restoration:
         return found if "database" in self.parts else {}
 
     @contextmanager
-    def staged(self) -> Iterator[Path]:
+    def staged(self, told: Told = nobody) -> Iterator[Path]:
         """The file's members in a folder beside their places, gone at the end."""
         self.into.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.into)
         with _aside(self.into) as folder:
-            self.source.extract(folder)
+            self.source.extract(folder, told)
             yield folder
 
     def place_files(self, folder: Path, targets: Mapping[str, Path]) -> None:
@@ -165,12 +169,12 @@ class Restoration:
                 self.moved.append(aside)
 
 
-def _add_below(archive: Any, part: str, base: Path, place: Path) -> None:
-    for file in files_below(place):
-        try:
-            archive.add(f"{part}/{file.relative_to(base).as_posix()}", file, _mode(file))
-        except FileNotFoundError:
-            continue  # an upload that was deleted meanwhile
+def _files_of(place: Installation) -> Iterator[tuple[str, Path]]:
+    """(name in the backup, file) of uploads and settings."""
+    for part, names in (("uploads", place.kept), ("settings", SETTINGS)):
+        for name in names:
+            for file in files_below(place.base / name):
+                yield f"{part}/{file.relative_to(place.base).as_posix()}", file
 
 
 def _mode(file: Path) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 from so.errors import ReleaseError
 from so.release.files import SKELETON, files_below
-from so.release.sealed import Sealed, remove_leftovers, sealed
+from so.release.sealed import Sealed, Told, nobody, remove_leftovers, sealed
 
 FORMAT = "bundle 1"
 # What belongs to a machine and not to an application, or is made anew.
@@ -48,7 +48,12 @@ def application_files(base: Path) -> Iterator[tuple[str, Path]]:
 
 
 def write_bundle(
-    base: Path, name: str, version: str, target: Path, wheels: Sequence[Path] = ()
+    base: Path,
+    name: str,
+    version: str,
+    target: Path,
+    wheels: Sequence[Path] = (),
+    told: Told = nobody,
 ) -> int:
     """Write *target*, with the framework of *version*; its size in bytes."""
     for wheel in wheels:
@@ -57,8 +62,10 @@ def write_bundle(
     remove_leftovers(target.parent)
     about = {"format": FORMAT, "application": name, "framework": version}
     with sealed(target, about, mode=0o644) as archive:
-        for place, file in application_files(base):
+        files = list(application_files(base))
+        for done, (place, file) in enumerate(files, 1):
             archive.add(place, file, 0o755 if place.startswith("bin/") else 0o644)
+            told(done, len(files))
         for wheel in wheels:
             archive.add(f"wheels/{wheel.name}", wheel, 0o644)
         archive.add("install.py", Path(__file__).with_name("install.py"), 0o644)

@@ -14,7 +14,7 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,6 +27,14 @@ MANIFEST_BYTES = 256 * 1024 * 1024  # more is no list of files
 PIECE = 1024 * 1024  # bytes read at once
 UNFINISHED = ".unfinished-"  # what a process works on: then its number, so that others can tidy up
 _BROKEN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError)
+
+
+Told = Callable[[int, int], object]
+"""Is told how far it is: done, of how many."""
+
+
+def nobody(done: int, total: int) -> None:
+    """Tell nobody how far it is."""
 
 
 class SealedWriter:
@@ -128,14 +136,14 @@ class Sealed:
     manifest: dict[str, Any]
 
     @classmethod
-    def read(cls, path: Path) -> Sealed:
-        """Check *path*; ReleaseError says what is wrong with it."""
+    def read(cls, path: Path, told: Told = nobody) -> Sealed:
+        """Check *path*, telling how many bytes of it; ReleaseError says what is wrong with it."""
         if not path.is_file():
             raise ReleaseError(f"there is no file {path}")
         found: dict[str, dict[str, Any]] = {}
         manifest: Any = None
         try:
-            for name, stream, size in _members(path):
+            for name, stream, size in _members(path, told):
                 if manifest is not None or name in found:
                     raise ReleaseError(f"{path} holds {name} where nothing may follow")
                 if name == MANIFEST:
@@ -149,9 +157,10 @@ class Sealed:
         _compare(path, manifest.get("files"), found)
         return cls(path, manifest)
 
-    def extract(self, folder: Path) -> list[Path]:
+    def extract(self, folder: Path, told: Told = nobody) -> list[Path]:
         """Write every member below *folder*, with the rights it had; the files written."""
-        written = []
+        written: list[Path] = []
+        total = len(self.manifest["files"])
         with tarfile.open(self.path, "r:gz") as archive:
             for entry in archive:
                 stream = archive.extractfile(entry)
@@ -164,17 +173,24 @@ class Sealed:
                     while piece := stream.read(PIECE):
                         out.write(piece)
                 written.append(target)
+                told(len(written), total)
         return written
 
 
-def _members(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
-    with gzip.open(path) as raw, tarfile.open(fileobj=raw, mode="r|") as archive:
+def _members(path: Path, told: Told) -> Iterator[tuple[str, IO[bytes], int]]:
+    whole = path.stat().st_size
+    with (
+        path.open("rb") as file,
+        gzip.open(file) as raw,
+        tarfile.open(fileobj=raw, mode="r|") as archive,
+    ):
         for entry in archive:
             parts = PurePosixPath(entry.name).parts
             stream = archive.extractfile(entry) if entry.isfile() else None
             if stream is None or ".." in parts or entry.name.startswith("/") or "\\" in entry.name:
                 raise ReleaseError(f"{path} holds {entry.name!r}, which is no plain file below it")
             yield entry.name, stream, entry.size
+            told(file.tell(), whole)
         while raw.read(PIECE):  # to its end, where gzip has a checksum of its own
             pass
 

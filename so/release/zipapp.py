@@ -22,6 +22,7 @@ from pathlib import Path
 from so.errors import ReleaseError
 from so.release.bundle import application_files
 from so.release.files import files_below
+from so.release.sealed import Told, nobody
 
 VARIABLE = "SIXORBIT_ZIPAPP"  # which archive a process came from
 MOMENT = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
@@ -39,7 +40,7 @@ sys.exit(main())
 '''
 
 
-def write_zipapp(base: Path, target: Path, wheels: Iterable[Path] = ()) -> int:
+def write_zipapp(base: Path, target: Path, wheels: Iterable[Path] = (), told: Told = nobody) -> int:
     """Write the application in *base* as *target*; its size in bytes.
 
     What is in *wheels*, such as the MySQL driver, is in `vendor/` there.
@@ -50,7 +51,7 @@ def write_zipapp(base: Path, target: Path, wheels: Iterable[Path] = ()) -> int:
         with part.open("wb") as raw:
             raw.write(b"#!/usr/bin/env python3\n")
             with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
-                _write(archive, base, wheels)
+                _write(archive, base, wheels, told)
         part.chmod(0o755)
         part.replace(target)
     finally:
@@ -58,11 +59,12 @@ def write_zipapp(base: Path, target: Path, wheels: Iterable[Path] = ()) -> int:
     return target.stat().st_size
 
 
-def _write(archive: zipfile.ZipFile, base: Path, wheels: Iterable[Path]) -> None:
+def _write(archive: zipfile.ZipFile, base: Path, wheels: Iterable[Path], told: Told) -> None:
     _add(archive, "__main__.py", MAIN.encode())
-    for name, file in application_files(base):
-        if name != "__main__.py":
-            _add(archive, name, file.read_bytes())
+    files = [one for one in application_files(base) if one[0] != "__main__.py"]
+    for done, (name, file) in enumerate(files, 1):
+        _add(archive, name, file.read_bytes())
+        told(done, len(files))
     for file in files_below(base / "vendor"):
         _add(archive, file.relative_to(base).as_posix(), file.read_bytes())
     for wheel in wheels:

@@ -7,9 +7,11 @@ of the framework's application, and any other WSGI server can run that as well.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from so.errors import ServerError
 from so.settings.server import ServerSettings
 
 __all__ = ["serve"]
@@ -47,6 +49,12 @@ def serve(
     ServerError when it cannot start.
     """
     from so.server.limits import CheckedLimits
+
+    if not hasattr(os, "fork"):
+        raise ServerError(
+            "this server forks its processes, which this system cannot: use `serve --simple`, or "
+            "another WSGI server with so.wsgi:application"
+        )
     from so.server.master import Master, Options
 
     options = Options(

@@ -31,11 +31,16 @@ ORDER = (
     "openapi",
     "architecture",
     "deployment",
+    "embedding",
     "backup-and-restore",
     "air-gap",
+    "upgrading",
     "versions",
+    "capacity",
     "alerts",
+    "security",
     "operations-console",
+    "faq",
     "reference",
 )
 

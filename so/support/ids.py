@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import os
 
+from so.support.processes import after_fork
+
 
 def uuid() -> str:
     """A random UUID (version 4, RFC 9562) in its 36-character form."""
@@ -38,4 +40,4 @@ def short_id() -> str:
 # Each request has one, and the system takes as long for one as for many. A child makes its own.
 _SHORT_IDS_AT_ONCE = 64
 _short_ids: list[str] = []
-os.register_at_fork(after_in_child=_short_ids.clear)
+after_fork(_short_ids.clear)

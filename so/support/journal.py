@@ -8,7 +8,6 @@ file in memory.
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import socket
@@ -73,6 +72,8 @@ class JournalHandler(logging.Handler):
         descriptor = os.memfd_create("so-journal", os.MFD_ALLOW_SEALING)
         try:
             os.write(descriptor, entry)
+            import fcntl  # where there is a journal, there it is
+
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
             socket.send_fds(self._socket, [b""], [descriptor])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -31,3 +32,9 @@ def fork() -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
+
+
+def after_fork(fn: Callable[[], object]) -> None:
+    """Have *fn* called in every child forked from now on; nothing to do where nobody can fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=fn)

@@ -24,8 +24,15 @@ NOT_CALLED = {
     "model:show",
     "bundle",
     "zipapp",
+    "upgrade",
 }
-WORDS = {"queue:monitor": ["default"], "config:show": ["app"], "db:table": ["jobs"]}
+WORDS = {
+    "queue:monitor": ["default"],
+    "config:show": ["app"],
+    "db:table": ["jobs"],
+    "notification:why": ["x"],
+    "queue:retry": ["all"],
+}
 
 
 def class_of(name: str) -> type[Command]:

@@ -36,6 +36,31 @@ def test_a_terminal_draws_its_progress_over_one_line():
     assert terminal.getvalue().count("\n") == 1
 
 
+def test_a_terminal_is_told_how_long_the_rest_takes_and_a_log_each_tenth():
+    terminal, pipe = Terminal(), io.StringIO()
+    drawn, logged = Output(terminal), Output(pipe)
+    for output in (drawn, logged):
+        output.progress(1, 1000)
+        output._way._began -= 60  # a minute has passed
+        output.progress(250, 1000)
+        output.progress(251, 1000)
+        output.progress(1000, 1000)
+
+    assert "25%  3 min left" in terminal.getvalue()
+    assert [line.split()[0] for line in pipe.getvalue().splitlines()] == [
+        "1/1000", "250/1000", "1000/1000"
+    ]  # fmt: skip
+
+
+def test_a_log_hears_nothing_of_work_that_took_a_moment():
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        Output(stream).progress(1, 2, if_long=True)
+
+    assert pipe.getvalue() == ""
+    assert "1/2" in terminal.getvalue()
+
+
 def test_quiet_output_shows_errors_only():
     out, err = io.StringIO(), io.StringIO()
     output = Output(out, err, verbosity=QUIET)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import pwd
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,11 @@ from so.application.dangers import dangers
 from so.application.logins import cipher_of
 from so.application.trail import unverified
 from so.console.command import Command
-from so.errors import CommandError, ConfigError, SixOrbitError
+from so.errors import CommandError, ConfigError, DatabaseError, SixOrbitError
 from so.settings.activity import ActivitySettings
 from so.settings.app import AppSettings
 from so.settings.cache import CacheSettings
-from so.settings.database import DatabaseSettings
+from so.settings.database import DatabaseSettings, driver_of
 from so.settings.mail import MailSettings
 from so.settings.notifications import NotificationSettings
 from so.settings.queue import QueueSettings
@@ -61,6 +61,7 @@ class About(Command):
             "queue": settings(QueueSettings).default,
             "sessions": settings(SessionSettings).driver,
             "mail": settings(MailSettings).driver,
+            **self._engines(),
         }
         if self.wants_json:
             self.json(facts)
@@ -68,6 +69,21 @@ class About(Command):
         for name, value in facts.items():
             self.line(f"{name:<12} {value}")
         return 0
+
+    def _engines(self) -> dict[str, str]:
+        """The version of the database server, if there is one, and of the driver that asks it."""
+        settings = self.app.settings(DatabaseSettings)
+        if driver_of(settings.connections[settings.default]) == "sqlite":
+            return {"driver": f"sqlite3 of Python {platform.python_version()}"}
+        try:
+            driver = f"mysql-connector-python {metadata.version('mysql-connector-python')}"
+        except metadata.PackageNotFoundError:
+            driver = "not installed: pip install mysql-connector-python"
+        try:
+            server = str(self.app.make("db").connection().scalar("select version()"))
+        except DatabaseError as error:
+            server = f"not reached: {error}".splitlines()[0]
+        return {"server": server, "driver": driver}
 
 
 class Check(Command):
@@ -102,6 +118,12 @@ class Check(Command):
 
         Another process, since this one has read the settings already, with other eyes.
         """
+        try:
+            import pwd
+        except ImportError as error:
+            raise CommandError(
+                f"check --as is for Unix; {sys.platform} has no such users"
+            ) from error
         try:
             entry = pwd.getpwnam(user)
         except KeyError as error:

@@ -212,6 +212,9 @@ class ActivityPrune(Command):
         if given is None and name is None and settings.retention:
             rest = settings.prune_days
             counts = log.prune_by_rules(settings.retention, rest, dry_run=dry)
+            if self.wants_json:
+                self.json({"logs": counts, "dry_run": dry})
+                return 0
             for log_name, count in counts.items():
                 self._tell(count, settings.retention.get(log_name, rest), dry, log_name)
             return 0
@@ -228,7 +231,8 @@ class ActivityPrune(Command):
             "" if log_name is None else f" of {'all other logs' if log_name == '*' else log_name}"
         )
         verb = "would be deleted" if dry else "deleted"
-        self.info(f"{count} activity rows{where} older than {days} days {verb}.")
+        facts = {"rows": count, "days": days, "dry_run": dry}
+        self.report_done(facts, f"{count} activity rows{where} older than {days} days {verb}.")
 
 
 class ActivitySeal(Command):

@@ -41,7 +41,7 @@ class Backup(Command):
         """Write the file; tell where it is."""
         given, keep = self.argument("file"), self._keep()
         target = self.app.base_path(str(given)) if given else self._new_name()
-        size = write_backup(self._installation(database), target)
+        size = write_backup(self._installation(database), target, self.going)
         gone = [] if given else keep_newest(target.parent, f"*{ENDING}", keep)
         if self.wants_json:
             self.json({"file": str(target), "bytes": size, "removed": [str(one) for one in gone]})
@@ -98,17 +98,17 @@ class Restore(Command):
         """Check the file, put everything in its place, check the databases."""
         into = Path(str(self.option("into") or home_of(self.app.base_path()))).resolve()
         run = Restoration(
-            Sealed.read(Path(str(self.argument("file")))),
+            Sealed.read(Path(str(self.argument("file"))), self.going),
             into,
             self.option("only") or PARTS,
             force=bool(self.option("force")),
         )
-        if run.was_interrupted():
+        if run.was_interrupted() and not self.wants_json:
             self.comment("An earlier run was interrupted: what it has put in place is moved aside.")
-        with run.staged() as folder:
+        with run.staged(self.going) as folder:
             self._place(run, folder)
         run.end()
-        for place in run.moved:
+        for place in () if self.wants_json else run.moved:
             self.line(f"Moved aside: {place}")
         return self._proved(run)
 
@@ -130,29 +130,40 @@ class Restore(Command):
 
     def _proved(self, run: Restoration) -> int:
         """Look at the databases as `db:check` and `activity:verify` do; 1 for a fault."""
+        checks: dict[str, str] = {}
         sound = True
         with _looked_at(run.into) as app:
             for name in run.databases:
-                connection = app.make("db").connection(name)
-                verdict = _integrity(connection)
-                sound = sound and verdict == "ok"
-                self.line(f"{name}: {verdict}")
+                checks[name] = _integrity(app.make("db").connection(name))
+                sound = sound and checks[name] == "ok"
             for command in ("db:check", "activity:verify") if run.databases else ():
-                sound = self._asked(app, command) and sound
+                checks[command], is_sound = self._asked(app, command)
+                sound = is_sound and sound
+        return self._told(run, checks, sound)
+
+    def _told(self, run: Restoration, checks: dict[str, str], sound: bool) -> int:
+        if self.wants_json:
+            moved = [str(place) for place in run.moved]
+            facts = {"into": str(run.into), "sound": sound, "checks": checks, "moved": moved}
+            self.json(facts)
+            return 0 if sound else 1
+        for name, verdict in checks.items():
+            self.line(f"{name}: {verdict}")
         if sound:
             self.success(f"Restored into {run.into}.")
         else:
             self.error(f"Restored into {run.into}, but the checks above found faults.")
         return 0 if sound else 1
 
-    def _asked(self, app: Application, command: str) -> bool:
+    def _asked(self, app: Application, command: str) -> tuple[str, bool]:
+        """What *command* has to say of the restored application, and whether that is good."""
         from so.console.kernel import Kernel
 
         kernel = Kernel(app)
         code = kernel.call(command)
-        self.line(f"{command}: {kernel.output().strip()}")
         # 2: nothing to check it with; 3: rows wait for their seal, as in any running system
-        return code == 0 or (command == "activity:verify" and code in (2, 3))
+        good = code == 0 or (command == "activity:verify" and code in (2, 3))
+        return kernel.output().strip(), good
 
 
 def used_connections(app: Application) -> list[str]:

@@ -37,7 +37,7 @@ class Bundle(Command):
         target = Path(str(given)) if given else Path(f"{_stem(name)}-{time}.bundle.tar.gz")
         wheels = [Path(str(one)) for one in self.option("wheel")]
         size = write_bundle(
-            self.app.base_path(), name, self.app.version(), target.resolve(), wheels
+            self.app.base_path(), name, self.app.version(), target.resolve(), wheels, self.going
         )
         if self.wants_json:
             self.json({"file": str(target), "bytes": size})
@@ -65,7 +65,7 @@ class Zipapp(Command):
         if target.suffix != ".pyz":
             raise CommandError(f"{target} should end with .pyz, by which Python files know it")
         wheels = [Path(str(one)) for one in self.option("wheel")]
-        size = write_zipapp(self.app.base_path(), target.resolve(), wheels)
+        size = write_zipapp(self.app.base_path(), target.resolve(), wheels, self.going)
         if self.wants_json:
             self.json({"file": str(target), "bytes": size})
             return 0
@@ -101,14 +101,17 @@ class UpgradeCommand(Command):
                 "`db:install` and `migrate`, and restart its services"
             )
         time = self.app.clock.now().strftime("%Y%m%d-%H%M%S")
-        source = Sealed.read(Path(str(self.argument("file"))))
+        source = Sealed.read(Path(str(self.argument("file"))), self.going)
         upgrade = Upgrade(base, source, self.app.storage_path(f"upgrades/{time}"))
         remove_leftovers(base)
         with tempfile.TemporaryDirectory(prefix=f"{UNFINISHED}{os.getpid()}-", dir=base) as folder:
-            source.extract(Path(folder))
-            for change in upgrade.changed_settings(Path(folder)):
+            source.extract(Path(folder), self.going)
+            changes = upgrade.changed_settings(Path(folder))
+            for change in () if self.wants_json else changes:
                 self.line(f"setting {change}")
             if self.option("pretend"):
+                if self.wants_json:
+                    self.json({"settings": changes, "upgraded": False})
                 return 0
             upgrade.forward(Path(folder))
         try:
@@ -119,7 +122,9 @@ class UpgradeCommand(Command):
             self.error("The old version is back in its place.")
             self._reload()
             return 1
-        self.success(f"Upgraded. The version before is in {upgrade.kept}.")
+        kept = str(upgrade.kept)
+        facts = {"settings": changes, "upgraded": True, "kept": kept}
+        self.report_done(facts, f"Upgraded. The version before is in {kept}.")
         return 0
 
     def _prove(self, base: Path) -> None:

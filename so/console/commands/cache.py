@@ -50,7 +50,7 @@ class CacheGc(_CacheCommand):
     def handle(self) -> int:
         """Sweep and print the count."""
         count = self.store().gc() + int(self.app.make("limiter").gc())
-        self.info(f"{count} expired cache entries removed.")
+        self.report_done({"removed": count}, f"{count} expired cache entries removed.")
         return 0
 
 

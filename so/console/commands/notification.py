@@ -25,7 +25,8 @@ class NotificationCleanup(Command):
         dry = bool(self.option("dry-run"))
         only = {name: self.option(name) for name in ("type", "category")}
         count = self.app.make("notifications").cleanup(days, unread_days, dry_run=dry, **only)
-        self.info(f"{count} notifications {'would be deleted' if dry else 'deleted'}.")
+        verb = "would be deleted" if dry else "deleted"
+        self.report_done({"count": count, "dry_run": dry}, f"{count} notifications {verb}.")
         return 0
 
 
@@ -51,6 +52,9 @@ class NotificationWhy(Command):
         """A line for each channel; 1 if nothing is known of it."""
         id = self.argument("id")
         found = self.app.make("notifications").why(id)
+        if self.wants_json:
+            self.json(found)
+            return 0 if found else 1
         if not found:
             self.error(
                 f"Nothing is known of a notification {id}: the id is another one, or the clean-up "

@@ -247,7 +247,7 @@ class QueueRetry(QueueCommand):
         for result in self._results(jobs, keys):
             total += result.count
             blocked += result.blocked
-        self.info(f"{total} failed job(s) put back.")
+        self.report_done({"put_back": total}, f"{total} failed job(s) put back.")
         if blocked:
             self.warn(f"{blocked} unique job(s) stay failed: another one of each kind is queued.")
         return 0 if total or not keys or keys == ["all"] else 1
@@ -323,7 +323,8 @@ class QueueFlush(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        self.info(f"{self.queue.failed_jobs.prune(self.hours('hours'))} failed job(s) deleted.")
+        count = self.queue.failed_jobs.prune(self.hours("hours"))
+        self.report_done({"deleted": count}, f"{count} failed job(s) deleted.")
         return 0
 
 
@@ -338,9 +339,10 @@ class QueuePruneFailed(QueueCommand):
         """Delete them, and say how many."""
         hours = self.hours("hours")
         if not hours and not self.is_given("hours"):
-            self.info("Failed jobs are kept: queue.prune_failed_hours is 0.")
+            self.report_done({"deleted": 0}, "Failed jobs are kept: queue.prune_failed_hours is 0.")
             return 0
-        self.info(f"{self.queue.failed_jobs.prune(hours)} failed job(s) deleted.")
+        count = self.queue.failed_jobs.prune(hours)
+        self.report_done({"deleted": count}, f"{count} failed job(s) deleted.")
         return 0
 
 
@@ -361,7 +363,7 @@ class QueuePruneBatches(QueueCommand):
             total += self._prune(hours, False)
         if self.is_given("unfinished"):
             total += self._prune(self.hours("unfinished"), True)
-        self.info(f"{total} batch(es) deleted.")
+        self.report_done({"deleted": total}, f"{total} batch(es) deleted.")
         return 0
 
     def _prune(self, hours: float, unfinished: bool) -> int:
@@ -389,8 +391,12 @@ class QueueClear(QueueCommand):
     def handle(self) -> int:
         """Delete them, and say how many."""
         queue = self.named_queue
-        for name in self.names(self.option("queue")):
-            self.info(f"{queue.clear(name)} job(s) of the queue {name!r} deleted.")
+        done = {name: queue.clear(name) for name in self.names(self.option("queue"))}
+        if self.wants_json:
+            self.json({"deleted": done})
+            return 0
+        for name, count in done.items():
+            self.info(f"{count} job(s) of the queue {name!r} deleted.")
         return 0
 
 

@@ -18,5 +18,6 @@ class TokenPrune(Command):
         given = str(self.option("hours"))
         if not (given.isascii() and given.isdecimal() and len(given) < 8):
             raise UsageError(f"--hours must be a whole number of hours, {given!r} given")
-        self.info(f"{tokens.prune(int(given))} expired access tokens deleted.")
+        count = tokens.prune(int(given))
+        self.report_done({"deleted": count}, f"{count} expired access tokens deleted.")
         return 0

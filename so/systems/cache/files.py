@@ -6,7 +6,6 @@ A file is a line of JSON (key, expiration, fresh_until, tags, whether bytes foll
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from so.errors import CacheError
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.ids import short_id
@@ -209,7 +209,7 @@ class FileStore:
         slot = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[0] % LOCK_FILES
         handle = os.open(folder / str(slot), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _lock(handle)
             yield
         finally:
             os.close(handle)
@@ -265,3 +265,14 @@ class FileLocks:
     def gc(self, batch: int = 1000) -> int:
         """Remove what has ended; how many."""
         return self._files.gc(batch)
+
+
+def _lock(handle: int) -> None:
+    """Wait until no other process has the open file *handle*; CacheError where that can't be."""
+    try:
+        import fcntl
+    except ImportError as error:
+        raise CacheError(
+            "the file cache needs the file locks of Unix: set CACHE_DRIVER to database"
+        ) from error
+    fcntl.flock(handle, fcntl.LOCK_EX)

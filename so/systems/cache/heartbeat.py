@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from so.support.processes import after_fork
 
 IDLE_SECONDS = 5  # without anything to keep, until the thread ends
 _log = logging.getLogger("so.cache")
@@ -68,4 +69,4 @@ class Heartbeat:
 
 
 heartbeat = Heartbeat()
-os.register_at_fork(after_in_child=heartbeat._forget)
+after_fork(heartbeat._forget)

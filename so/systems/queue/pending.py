@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, Self
@@ -17,6 +16,7 @@ from weakref import ref
 
 from so.errors import QueueError
 from so.support.clock import Clock
+from so.support.processes import after_fork
 from so.systems.queue.delays import due_at
 from so.systems.queue.job import Job, checked
 
@@ -271,4 +271,4 @@ def _leave_to_parent() -> None:
 
 
 atexit.register(send_held)
-os.register_at_fork(after_in_child=_leave_to_parent)
+after_fork(_leave_to_parent)

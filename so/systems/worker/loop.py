@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import resource
 import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
@@ -539,6 +538,10 @@ def housekeeping(queue: Queue, conn: Any) -> None:
 
 def memory_mb(pid: int | None = None) -> float:
     """What this process, or that of *pid*, keeps in memory now."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0  # Windows tells nobody without a package
     try:
         with open(f"/proc/{pid or 'self'}/statm", "rb") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize() / 1048576

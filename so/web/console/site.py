@@ -191,8 +191,7 @@ class Site:
         )
 
     def _prefix(self, request: Request) -> str:
-        script = str(request.environ.get("SCRIPT_NAME") or "")
-        return f"{script}/{self._settings.path.strip('/')}".rstrip("/")
+        return f"{request.script_name()}/{self._settings.path.strip('/')}".rstrip("/")
 
 
 def _session() -> Any:

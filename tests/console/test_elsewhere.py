@@ -1,0 +1,110 @@
+"""Where Python lacks what Unix gives it, as on Windows: what works, and what says no."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.server.processes import free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+LACKING = """
+import os, select, signal, socket, subprocess, sys
+for name in ("fcntl", "resource", "pwd", "grp", "termios", "syslog", "readline"):
+    sys.modules[name] = None
+for home, names in {
+    os: "fork register_at_fork getuid geteuid getgid getegid killpg setsid chown fchown fchmod"
+    " getxattr setxattr listxattr sendfile posix_fadvise eventfd sched_getaffinity",
+    signal: "SIGUSR1 SIGUSR2 SIGHUP SIGKILL SIGALRM SIGCHLD SIGCONT SIGSTOP SIGPIPE SIGQUIT"
+    " setitimer alarm pthread_sigmask",
+    socket: "AF_UNIX",
+    select: "epoll poll",
+}.items():
+    for name in names.split():
+        if hasattr(home, name):
+            delattr(home, name)
+sys.path.insert(0, sys.argv[1])
+from so.console.main import main
+sys.exit(main(sys.argv[2:], base_path=sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for name, text in {
+        "config/app.py": 'config = {"env": "local", "key": "Zk3vQp9mXr7sLd2wTg5h"}\n',
+        "app/__init__.py": "",
+        "app/jobs.py": "from so import Job\n\n\nclass Note(Job):\n    def handle(self):\n"
+        "        print('noted')\n",
+        "app/routes.py": "from so import Router\n\nRouter.get('/', lambda: 'here')\n",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "so").symlink_to(ROOT / "so")
+    assert run(folder, "db:install")[0] == 0
+    return folder
+
+
+def command(base: Path, *words: str) -> list[str]:
+    return [sys.executable, "-S", "-c", LACKING, str(base), *words]
+
+
+def run(base: Path, *words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        command(base, *words),
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def test_one_worker_and_the_usual_commands_work(base: Path):
+    line = "dispatch(__import__('app.jobs').jobs.Note())"
+    for words in (["shell", f"--execute={line}"], ["check"], ["down"], ["up"], ["backup"]):
+        code, said = run(base, *words)
+        assert code == 0, said
+
+    code, said = run(base, "queue:work", "--stop-when-empty")
+
+    assert code == 0
+    assert "noted" in said
+    assert "DONE" in said
+
+
+def test_the_server_of_the_standard_library_serves(base: Path, tmp_path: Path):
+    port = free_port()
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command(base, "serve", "--simple", f"--port={port}"), stdout=log, stderr=log
+        )
+    try:
+        wait_until(lambda: b"Serving" in (tmp_path / "log").read_bytes(), "the server")
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["serve"], "use `serve --simple`, or another WSGI server with so.wsgi:application"),
+        (["queue:work", "--workers=2"], "need a system that can fork; here start `queue:work`"),
+        (["check", "--as=somebody"], "check --as is for Unix"),
+    ],
+    ids=["serve", "workers", "as"],
+)
+def test_what_does_not_work_says_so_and_what_to_do_instead(base: Path, words, sentence):
+    code, said = run(base, *words)
+
+    assert code == 1
+    assert sentence in said
+    assert "Traceback" not in said
