@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from so.support.ids import short_id
@@ -95,16 +96,38 @@ class Scope:
 _current: ContextVar[Scope | None] = ContextVar("so_scope", default=None)
 
 
-# Who acts and in which batch, for a block of code, with the scope that the block was entered in: a
-# job or command that runs inside it has its own. A script has no scope, and blocks all the same.
-_Said = tuple["Scope | None", Any]
-causer_of_block: ContextVar[_Said | None] = ContextVar("so_causer", default=None)
-batch_of_block: ContextVar[_Said | None] = ContextVar("so_batch", default=None)
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the blocks that this code runs in say of it; a script has no scope, and blocks.
+
+    Who acts and in which batch stand with the scope that the block was entered in: a job or
+    command that runs inside it has its own.
+    """
+
+    causer: tuple[Scope | None, Any] | None = None
+    batch: tuple[Scope | None, str] | None = None
+    silenced: list[int] | None = None  # counts what is not logged; None: everything is
+    is_unaudited: bool = False
+
+
+_NOTHING: Final = Said()
+_said: ContextVar[Said] = ContextVar("so_said", default=_NOTHING)
+said = _said.get
+
+
+@contextmanager
+def saying(**more: Any) -> Iterator[None]:
+    """Let a block say *more* (attributes of Said) than those around it."""
+    token = _said.set(replace(_said.get(), **more))
+    try:
+        yield
+    finally:
+        _said.reset(token)
 
 
 def causer_said() -> Any:
     """Who acts, as the block or the scope says; UNSET where nobody said (then it is the user)."""
-    block, scope = causer_of_block.get(), _current.get()
+    block, scope = _said.get().causer, _current.get()
     if block is not None and block[0] is scope:
         return block[1]
     if scope is not None and (scope.causer is not UNSET or scope.user is not None):
@@ -114,9 +137,9 @@ def causer_said() -> Any:
 
 def batch_said() -> str | None:
     """The batch that changes belong to, as the block or the scope says."""
-    block, scope = batch_of_block.get(), _current.get()
+    block, scope = _said.get().batch, _current.get()
     if block is not None and (block[0] is scope or scope is None or scope.batch is None):
-        return str(block[1])
+        return block[1]
     return scope.batch if scope is not None else None
 
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from so.support.current import current
 from so.support.ids import uuid
 from so.support.scope import (
     UNSET,
-    batch_of_block,
     batch_said,
-    causer_of_block,
     causer_said,
     current_scope,
+    said,
+    saying,
 )  # fmt: skip
-
-_silent: ContextVar[list[int] | None] = ContextVar("so_activity_silent", default=None)
-_unaudited: ContextVar[bool] = ContextVar("so_activity_unaudited", default=False)
 
 
 @contextmanager
@@ -30,13 +26,12 @@ def causer(who: Any) -> Iterator[Any]:
     """
     scope = current_scope()
     before = scope.causer if scope is not None else UNSET
-    token = causer_of_block.set((scope, who))
     if scope is not None:
         scope.causer = who
     try:
-        yield who
+        with saying(causer=(scope, who)):
+            yield who
     finally:
-        causer_of_block.reset(token)
         if scope is not None:
             scope.causer = before
 
@@ -60,13 +55,12 @@ def activity_batch() -> Iterator[str]:
         yield found
         return
     made, scope = uuid(), current_scope()
-    token = batch_of_block.set((scope, made))
     if scope is not None:
         scope.batch = made
     try:
-        yield made
+        with saying(batch=(scope, made)):
+            yield made
     finally:
-        batch_of_block.reset(token)
         if scope is not None:
             scope.batch = None
 
@@ -77,15 +71,14 @@ current_batch = batch_said
 @contextmanager
 def without_activity() -> Iterator[None]:
     """Log nothing in the block; that this was done, and how often, is one entry, if it mattered."""
-    if _silent.get() is not None:
+    if is_silent():
         yield
         return
     count = [0]
-    token = _silent.set(count)
     try:
-        yield
+        with saying(silenced=count):
+            yield
     finally:
-        _silent.reset(token)
         if count[0]:
             current("activity").note_silence(count[0])
 
@@ -98,25 +91,22 @@ def unaudited(reason: str) -> Iterator[None]:
     log = current("activity")
     if log.is_on:
         log.certify("unaudited", f"Unaudited changes: {reason}", {"reason": reason})
-    token = _unaudited.set(True)
-    try:
+    with saying(is_unaudited=True):
         yield
-    finally:
-        _unaudited.reset(token)
 
 
 def is_silent() -> bool:
     """True inside `without_activity`."""
-    return _silent.get() is not None
+    return said().silenced is not None
 
 
 def note_silenced() -> None:
     """Count what is not logged because of `without_activity`."""
-    count = _silent.get()
+    count = said().silenced
     if count is not None:
         count[0] += 1
 
 
 def is_unaudited() -> bool:
     """True inside `unaudited`: models write nothing by themselves."""
-    return _unaudited.get()
+    return said().is_unaudited
