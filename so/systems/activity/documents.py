@@ -20,7 +20,15 @@ from so.support.parts import parts
 from so.systems.activity.context import activity_batch
 from so.systems.activity.exporting import escaped
 from so.systems.activity.model import Activity
-from so.systems.activity.timeline import ENDS, EVENTS, ModelHistory, Version, as_model, differing
+from so.systems.activity.timeline import (
+    ENDS,
+    EVENTS,
+    ModelHistory,
+    Version,
+    as_model,
+    checked,
+    differing,
+)
 
 Reached = Callable[[Version], bool]
 
@@ -237,3 +245,43 @@ class Lines:
 
 def _reached(version: Version) -> Reached:
     return lambda one: one.activity_id <= version.activity_id
+
+
+# --- what models ask
+
+
+def versions(model: Any) -> list[Version]:
+    """Every state of *model*, oldest first; deleting it is the last state, with its last values."""
+    return list(_read(model).versions)
+
+
+def as_of(model: Any, moment: datetime) -> Any:
+    """*model* as it was at *moment*, unsaved; None before it was made and after its end.
+
+    ActivityError for a moment without a zone, and where the trail cannot tell.
+    """
+    return _read(model).at(checked(moment))
+
+
+def diff(model: Any, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
+    """What differs between two versions: column → (in a, in b)."""
+    found: dict[str, tuple[Any, Any]] = _read(model).diff(a, b)
+    return found
+
+
+def revert_to(model: Any, which: Any) -> bool:
+    """Save the values of a version again; ActivityError if one of them is not in the trail.
+
+    Changes of *model* that were not saved are lost.
+    """
+    return bool(_read(model).revert(which))
+
+
+def history(model: Any) -> Any:
+    """The entries about *model* and its lines, as a query, newest first."""
+    return Document(model).history()
+
+
+def _read(model: Any) -> Any:
+    """The history of *model*; with those of its lines where its class names some."""
+    return Document(model) if type(model).log_lines else ModelHistory(model)

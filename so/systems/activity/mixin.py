@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from so.errors import ActivityError
 from so.support.current import current
-from so.systems.activity import timeline
+from so.systems.activity import documents
 from so.systems.activity.bulk import Bulk
 from so.systems.activity.context import is_unaudited
 from so.systems.activity.entries import Entries, as_stored
@@ -80,23 +80,23 @@ class LogsActivity:
 
     def history(self) -> Any:
         """The rows about this model and about its lines, gone ones too; newest first."""
-        return timeline.history(self)
+        return documents.history(self)
 
     def versions(self) -> list[Version]:
         """Every state it was in, oldest first."""
-        return timeline.versions(self)
+        return documents.versions(self)
 
     def as_of(self, moment: datetime) -> Any:
         """The model as it was at *moment*, unsaved; None before it was made or after its end."""
-        return timeline.as_of(self, moment)
+        return documents.as_of(self, moment)
 
     def diff(self, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
         """What differs between two versions (numbers or datetimes): column → (in a, in b)."""
-        return timeline.diff(self, a, b)
+        return documents.diff(self, a, b)
 
     def revert_to(self, version: Any) -> bool:
         """Save the state of *version* again, which is logged; masked columns are refused."""
-        return timeline.revert_to(self, version)
+        return documents.revert_to(self, version)
 
     # --- hooks of the model ---
 

@@ -239,47 +239,6 @@ class ModelHistory:
         }
 
 
-def versions(model: Any) -> list[Version]:
-    """Every state of *model*, oldest first; deleting it is the last state, with its last values."""
-    return list(_read(model).versions)
-
-
-def as_of(model: Any, moment: datetime) -> Any:
-    """*model* as it was at *moment*, unsaved; None before it was made and after its end.
-
-    ActivityError for a moment without a zone, and where the trail cannot tell.
-    """
-    return _read(model).at(checked(moment))
-
-
-def diff(model: Any, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
-    """What differs between two versions: column → (in a, in b)."""
-    found: dict[str, tuple[Any, Any]] = _read(model).diff(a, b)
-    return found
-
-
-def revert_to(model: Any, which: Any) -> bool:
-    """Save the values of a version again; ActivityError if one of them is not in the trail.
-
-    Changes of *model* that were not saved are lost.
-    """
-    return bool(_read(model).revert(which))
-
-
-def history(model: Any) -> Any:
-    """The entries about *model* and its lines, as a query, newest first."""
-    from so.systems.activity.documents import Document
-
-    return Document(model).history()
-
-
-def _read(model: Any) -> Any:
-    """The history of *model*; with those of its lines where its class names some."""
-    from so.systems.activity.documents import Document
-
-    return Document(model) if type(model).log_lines else ModelHistory(model)
-
-
 def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Each name whose value is not the same, with both."""
     names = dict.fromkeys([*first, *second])

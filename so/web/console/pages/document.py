@@ -8,8 +8,8 @@ from typing import Any
 from so.errors import NotFoundException, SixOrbitError
 from so.http.request import Request
 from so.support.markup import Markup, h, join
+from so.systems.activity.documents import as_of
 from so.systems.activity.model import class_of
-from so.systems.activity.timeline import as_of
 from so.web.console import trail
 from so.web.console.pages.audit import entries
 from so.web.console.parts import facts, filters, older, section
