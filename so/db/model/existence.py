@@ -96,7 +96,10 @@ class Existence(ScopedQuery):
         return self
 
     def _related_query(self, name: str, fn: Fill) -> Any:
-        """The related models of each row of this query, as a query to be made a sub-query."""
+        """The related models of each row of this query, as a query to be made a sub-query.
+
+        In no order: it is counted or asked whether it is there, and a server refuses to sort that.
+        """
         template = self._template()
         relation = template._relation_template(name)
         if relation.runner is not self.runner:
@@ -104,7 +107,7 @@ class Existence(ScopedQuery):
                 f"{self.model.__name__}.{name} lives on connection {relation.runner.name!r}, not "
                 f"on {self.runner.name!r}: ask for the keys first and use where_in()"
             )
-        return relation.correlated(self, fn)
+        return relation.correlated(self, fn).reorder()
 
     def _template(self) -> Any:
         model = self.model()

@@ -10,7 +10,7 @@ from so.support.clock import Clock
 from so.support.current import current, replaced
 from so.systems.notifications.inbox import each
 from so.systems.notifications.message import Notification
-from so.systems.notifications.service import OnDemand
+from so.systems.notifications.service import OnDemand, checked
 
 
 class NotificationFake:
@@ -32,6 +32,7 @@ class NotificationFake:
 
     def send(self, notifiables: Any, notification: Notification) -> None:
         """Note it for each of *notifiables*."""
+        checked(notification)
         self.sent += [(notifiable, notification) for notifiable in each(notifiables)]
 
     send_now = send

@@ -119,6 +119,18 @@ def test_30_the_count_of_unread_ones_is_read_from_an_index(db, service, ada, bob
     assert not any("TEMP B-TREE" in plan or "filesort" in plan for plan in plans)
 
 
+def test_31_people_are_counted_by_their_notifications(service, ada, bob):
+    service.send([ada, bob, ada], OrderShipped(1))
+
+    found = User.with_count("notifications", "unread_notifications").order_by("id").get()
+    assert [(u.notifications_count, u.unread_notifications_count) for u in found] == [
+        (2, 2),
+        (1, 1),
+    ]
+    assert [u.name for u in User.has("notifications", ">=", 2).get()] == ["Ada"]
+    assert User.where_has("unread_notifications").count() == 2
+
+
 def test_32_what_is_about_something_is_found_by_an_index(db, service, ada, bob):
     for number in range(200):
         told = OrderShipped(number)
