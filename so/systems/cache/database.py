@@ -1,8 +1,7 @@
 """The store in the `cache` table, on SQLite and on MySQL: one statement an operation.
 
-Integers are stored as bare digits, so that the database can add to them. On MySQL a conditional
-upsert answers through LAST_INSERT_ID, because matched rows are counted there and the row count
-cannot tell "held" from "taken". The versions of tags are looked up by the statement itself.
+Integers are stored as bare digits, so that the database can add to them. The versions of tags are
+looked up by the statement itself; what each engine is told is in statements.py.
 """
 
 from __future__ import annotations
@@ -16,73 +15,16 @@ from so.db.manager import ConnectionSource
 from so.db.words import marks
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
-from so.systems.cache.entry import LARGEST_NUMBER, NEVER, NONE, Entry, Tags, after
+from so.systems.cache.entry import NEVER, NONE, Entry, Tags, after
 from so.systems.cache.locks import DatabaseLocks
 from so.systems.cache.sharing import clock_of, key_of, retried, swept
+from so.systems.cache.statements import REFUSED, MysqlStatements, SqliteStatements
 
 CHUNK = 500  # keys to a statement
 CHUNK_BYTES = 4_000_000  # of values to a statement; servers limit what they take at once
-REFUSED = 1 << 63  # what MySQL answers instead of a number; no counter gets there
 EVICTED_AT_ONCE = 100  # rows
 ROW_OVERHEAD = 64  # bytes of a row beside its value and its key, which three indexes hold
 _COLUMNS = "value, expiration, fresh_until, data, tags"
-_ROW = "(?, ?, ?, ?, ?, {tags}, ?, ?)"
-
-_SQL: dict[str, dict[str, str]] = {
-    "sqlite": {
-        "put": 'insert into cache ("key", value, expiration, fresh_until, data, tags, created_at,'
-        ' bytes) values {rows} on conflict ("key") do update set value = excluded.value,'
-        " expiration = excluded.expiration, fresh_until = excluded.fresh_until,"
-        " data = excluded.data, tags = excluded.tags, created_at = excluded.created_at,"
-        " bytes = excluded.bytes",
-        "add": "{put} where cache.expiration <= ? or cache.tags <> excluded.tags",
-        "increment": 'insert into cache ("key", value, expiration, tags, created_at, bytes)'  # noqa: S608  # constants
-        ' values (?, ?, ?, {tags}, ?, ?) on conflict ("key") do update set'
-        " value = iif({live}, cast(cast(value as integer) + ? as text), excluded.value),"
-        " fresh_until = iif({live}, fresh_until, null), data = null,"
-        " expiration = iif({live}, expiration, excluded.expiration), tags = excluded.tags"
-        " where not {live} or (data is null"
-        " and cast(cast(value as integer) as text) = value"
-        f" and cast(value as integer) + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
-        " and typeof(cast(value as integer) + ?) = 'integer') returning value",
-        "live": "(cache.expiration > ? and cache.tags = excluded.tags)",
-        "tags": "coalesce((select group_concat(value, ',') from (select value from cache"
-        ' where "key" in ({marks}) order by "key")), \'\')',
-        "size": "length(cast(value as blob)) + coalesce(length(data), 0)",
-    },
-    "mysql": {
-        "put": "insert into cache (`key`, value, expiration, fresh_until, data, tags, created_at,"
-        " bytes) values {rows} on duplicate key update value = values(value),"
-        " expiration = values(expiration), fresh_until = values(fresh_until),"
-        " data = values(data), tags = values(tags), created_at = values(created_at),"
-        " bytes = values(bytes)",
-        # last_insert_id: 1 stored, 2 held by a live entry. What decides is changed last.
-        "add": "insert into cache (`key`, value, expiration, fresh_until, data, tags, created_at,"
-        " bytes) values (?, if(last_insert_id(1), ?, null), ?, ?, ?, {tags}, ?, ?)"
-        " on duplicate key update"
-        " value = if({live}, if(last_insert_id(2), value, value),"
-        " if(last_insert_id(1), values(value), value)),"
-        " fresh_until = if({live}, fresh_until, values(fresh_until)),"
-        " data = if({live}, data, values(data)),"
-        " created_at = if({live}, created_at, values(created_at)),"
-        " bytes = if({live}, bytes, values(bytes)),"
-        " expiration = if({live}, expiration, values(expiration)), tags = values(tags)",
-        # Both branches of `if` stay unread unless taken, so nothing overflows on the way.
-        "increment": "insert into cache (`key`, value, expiration, tags, created_at, bytes)"  # noqa: S608  # constants
-        " values (?, cast(last_insert_id(?) as signed), ?, {tags}, ?, ?) on duplicate key update"
-        " value = if({live}, if(value regexp '^-?[0-9]{1,19}$' and"
-        f" cast(value as decimal(20)) + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER},"
-        " cast(last_insert_id(cast(value as signed) + ?) as signed),"
-        f" if(last_insert_id({REFUSED}), value, value)), cast(last_insert_id(?) as signed)),"
-        " fresh_until = if({live}, fresh_until, null),"
-        " data = if({live}, data, null),"
-        " expiration = if({live}, expiration, values(expiration)), tags = values(tags)",
-        "live": "expiration > ? and tags = values(tags)",
-        "tags": "coalesce((select group_concat(t.value order by t.`key` separator ',')"
-        " from (select `key`, value from cache where `key` in ({marks})) t), '')",
-        "size": "length(value) + coalesce(length(data), 0)",
-    },
-}  # fmt: skip
 
 
 class DatabaseStore:
@@ -104,14 +46,15 @@ class DatabaseStore:
         self.max_bytes = max_bytes
         connection = db.connection()
         self._is_mysql = connection.dialect.name == "mysql"
-        self._sql, self._key = _SQL["mysql" if self._is_mysql else "sqlite"], key_of(connection)
+        self._sql = MysqlStatements() if self._is_mysql else SqliteStatements()
+        self._key = key_of(connection)
         self._one = f"select {_COLUMNS} from cache where {self._key} = ?"  # noqa: S608  # constants
         self._live = f"{self._one} and expiration > ?"
         self._written = 0  # bytes since the size was last looked at
         self._over = 0  # bytes that are to go
-        self._plain = {
-            name: self._filled(name, "?") for name in ("put", "add", "increment")
-        }  # without tags, as most are
+        # Without tags, as most are.
+        self._put, self._add = self._sql.put("?"), self._sql.add("?")
+        self._increment = self._sql.increment("?")
 
     def own_locks(self) -> DatabaseLocks:
         """Locks in the same database."""
@@ -119,22 +62,11 @@ class DatabaseStore:
 
     # --- statements ---
 
-    def _filled(self, name: str, tags: str, rows: int = 1) -> str:
-        put = self._sql["put"].replace("{rows}", ", ".join([_ROW] * rows))
-        sql = self._sql[name].replace("{put}", put) if name != "put" else put
-        return sql.replace("{live}", self._sql["live"]).replace("{tags}", tags)
-
     def _tags(self, tags: Tags) -> tuple[str, tuple[str, ...]]:
         """What gives the versions of *tags* within a statement, and its bindings."""
         if tags.seen is not None:
             return "?", (tags.seen,)
-        return self._sql["tags"].replace("{marks}", marks(tags.keys)), tuple(sorted(tags.keys))
-
-    def _statement(self, name: str, tags: Tags) -> tuple[str, tuple[str, ...]]:
-        if tags.seen is not None:
-            return self._plain[name], (tags.seen,)
-        sql, bindings = self._tags(tags)
-        return self._filled(name, sql), bindings
+        return self._sql.tags(tags.keys), tuple(sorted(tags.keys))
 
     # --- reading: from the writer, because a replica may not know yet what was just written ---
 
@@ -179,12 +111,12 @@ class DatabaseStore:
             bindings: list[Any] = []
             for key in part:
                 bindings += self._bound(key, entries[key], seen, pinned)
-            retried(self.db, _execute, self._filled("put", versions, len(part)), bindings)
+            retried(self.db, _execute, self._sql.put(versions, len(part)), bindings)
             self._keep_within_bounds(size)
 
     def _put_one(self, key: str, entry: Entry, seen: str, pinned: bool) -> None:
         """What most writes are."""
-        retried(self.db, _execute, self._plain["put"], self._bound(key, entry, (seen,), pinned))
+        retried(self.db, _execute, self._put, self._bound(key, entry, (seen,), pinned))
         if self.max_bytes:
             self._keep_within_bounds(_row_size(key, entry))
 
@@ -198,7 +130,8 @@ class DatabaseStore:
     def add(self, key: str, entry: Entry, tags: Tags = NONE) -> bool:
         """Store *entry* unless a live one is there."""
         now = int(self.clock.time())
-        sql, seen = self._statement("add", tags)
+        versions, seen = self._tags(tags)
+        sql = self._add if versions == "?" else self._sql.add(versions)
         bindings = self._bound(key, entry, seen)
         if self._is_mysql:
             stored = retried(self.db, _last_id, sql, (*bindings, *[now] * 6)) == 1
@@ -262,7 +195,8 @@ class DatabaseStore:
     def increment(self, key: str, by: int, tags: Tags = NONE) -> int | None:
         """Add *by* to the integer under *key*; None if it is no integer, or the sum too large."""
         now = int(self.clock.time())
-        sql, seen = self._statement("increment", tags)
+        versions, seen = self._tags(tags)
+        sql = self._increment if versions == "?" else self._sql.increment(versions)
         written = now if self.max_bytes else 0
         size = _row_size(key, Entry(str(by), NEVER))
         if self._is_mysql:
@@ -288,7 +222,7 @@ class DatabaseStore:
     def size(self, prefix: str) -> tuple[int, int]:
         """(entries, bytes of their values) stored now under keys that begin with *prefix*."""
         sql = (
-            f"select count(*), coalesce(sum({self._sql['size']}), 0) from cache"  # noqa: S608
+            f"select count(*), coalesce(sum({self._sql.size}), 0) from cache"  # noqa: S608
             f" where {self._key} >= ? and {self._key} < ?"
         )
         bindings = (prefix, after(prefix))

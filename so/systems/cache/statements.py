@@ -1,0 +1,114 @@
+"""The statements of the table `cache`, in the words of each engine.
+
+*tags* is what gives the versions of an entry's tags: `?` where they are known, else `tags()`. On
+MySQL a conditional upsert answers through LAST_INSERT_ID, because matched rows are counted there
+and the row count cannot tell "held" from "taken".
+"""
+
+from __future__ import annotations
+
+from so.db.words import marks
+from so.systems.cache.entry import LARGEST_NUMBER
+
+REFUSED = 1 << 63  # what MySQL answers instead of a number; no counter gets there
+_COLUMNS = "value, expiration, fresh_until, data, tags, created_at, bytes"
+
+
+class SqliteStatements:
+    """As SQLite says it: what is new is `excluded`."""
+
+    size = "length(cast(value as blob)) + coalesce(length(data), 0)"
+    _is_live = "(cache.expiration > ? and cache.tags = excluded.tags)"
+
+    def put(self, tags: str, rows: int = 1) -> str:
+        """Store *rows*, whatever was there."""
+        return (
+            f'insert into cache ("key", {_COLUMNS}) values {_rows(tags, rows)}'  # noqa: S608
+            ' on conflict ("key") do update set value = excluded.value,'
+            " expiration = excluded.expiration, fresh_until = excluded.fresh_until,"
+            " data = excluded.data, tags = excluded.tags, created_at = excluded.created_at,"
+            " bytes = excluded.bytes"
+        )
+
+    def add(self, tags: str) -> str:
+        """Store one unless a live one is there; as many rows as were stored."""
+        return f"{self.put(tags)} where cache.expiration <= ? or cache.tags <> excluded.tags"
+
+    def increment(self, tags: str) -> str:
+        """Add to a live integer, or begin one; no row for what is none."""
+        live, number = self._is_live, "cast(value as integer)"
+        return (
+            'insert into cache ("key", value, expiration, tags, created_at, bytes)'  # noqa: S608
+            f' values (?, ?, ?, {tags}, ?, ?) on conflict ("key") do update set'
+            f" value = iif({live}, cast({number} + ? as text), excluded.value),"
+            f" fresh_until = iif({live}, fresh_until, null), data = null,"
+            f" expiration = iif({live}, expiration, excluded.expiration), tags = excluded.tags"
+            f" where not {live} or (data is null and cast({number} as text) = value"
+            f" and {number} + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
+            f" and typeof({number} + ?) = 'integer') returning value"
+        )
+
+    def tags(self, keys: tuple[str, ...]) -> str:
+        """The versions of the tags kept under *keys*."""
+        return (
+            "coalesce((select group_concat(value, ',') from (select value from cache"  # noqa: S608
+            f' where "key" in ({marks(keys)}) order by "key")), \'\')'
+        )
+
+
+class MysqlStatements:
+    """As MySQL and MariaDB say it. What an earlier column was is read before it is set."""
+
+    size = "length(value) + coalesce(length(data), 0)"
+    _is_live = "expiration > ? and tags = values(tags)"
+
+    def put(self, tags: str, rows: int = 1) -> str:
+        """Store *rows*, whatever was there."""
+        return (
+            f"insert into cache (`key`, {_COLUMNS}) values {_rows(tags, rows)}"  # noqa: S608
+            " on duplicate key update value = values(value),"
+            " expiration = values(expiration), fresh_until = values(fresh_until),"
+            " data = values(data), tags = values(tags), created_at = values(created_at),"
+            " bytes = values(bytes)"
+        )
+
+    def add(self, tags: str) -> str:
+        """Store one unless a live one is there; LAST_INSERT_ID is 1 if stored, 2 if held."""
+        live = self._is_live
+        kept = ("fresh_until", "data", "created_at", "bytes", "expiration")
+        return (
+            f"insert into cache (`key`, {_COLUMNS})"  # noqa: S608
+            f" values (?, if(last_insert_id(1), ?, null), ?, ?, ?, {tags}, ?, ?)"
+            f" on duplicate key update value = if({live}, if(last_insert_id(2), value, value),"
+            " if(last_insert_id(1), values(value), value)), "
+            # What decides is changed last.
+            + ", ".join(f"{name} = if({live}, {name}, values({name}))" for name in kept)
+            + ", tags = values(tags)"
+        )
+
+    def increment(self, tags: str) -> str:
+        """Add to a live integer, or begin one; LAST_INSERT_ID is REFUSED for what is none."""
+        live = self._is_live
+        # Both branches of `if` stay unread unless taken, so nothing overflows on the way.
+        return (
+            "insert into cache (`key`, value, expiration, tags, created_at, bytes)"  # noqa: S608
+            f" values (?, cast(last_insert_id(?) as signed), ?, {tags}, ?, ?)"
+            f" on duplicate key update value = if({live},"
+            " if(value regexp '^-?[0-9]{1,19}$' and"
+            f" cast(value as decimal(20)) + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER},"
+            " cast(last_insert_id(cast(value as signed) + ?) as signed),"
+            f" if(last_insert_id({REFUSED}), value, value)), cast(last_insert_id(?) as signed)),"
+            f" fresh_until = if({live}, fresh_until, null), data = if({live}, data, null),"
+            f" expiration = if({live}, expiration, values(expiration)), tags = values(tags)"
+        )
+
+    def tags(self, keys: tuple[str, ...]) -> str:
+        """The versions of the tags kept under *keys*."""
+        return (
+            "coalesce((select group_concat(t.value order by t.`key` separator ',')"  # noqa: S608
+            f" from (select `key`, value from cache where `key` in ({marks(keys)})) t), '')"
+        )
+
+
+def _rows(tags: str, count: int) -> str:
+    return ", ".join([f"(?, ?, ?, ?, ?, {tags}, ?, ?)"] * count)
