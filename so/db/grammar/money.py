@@ -110,7 +110,7 @@ def _has_wide(values: list[Any]) -> bool:
     try:
         if max(values) < _WIDEST and min(values) >= -_WIDEST:
             return False
-    except (TypeError, ValueError):  # not all of them numbers, or none
+    except (TypeError, ValueError, ArithmeticError):  # not all of them numbers, or none
         pass
     return any(map(_is_wide, values))
 

@@ -163,6 +163,7 @@ def test_a_locked_file_holds_a_request_up_once(tmp_path, request, clock):
     assert time.monotonic() - begun < 5
 
     other.execute("rollback")
+    other.close()
     cache._outage._until = 0
     assert cache.get("k") == 1
     assert cache.put("k", 2) is True
