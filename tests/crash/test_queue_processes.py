@@ -422,3 +422,20 @@ def test_a_paused_queue_rests_until_it_is_resumed(sqlite_world: World) -> None:
 
     world.until(lambda: world.effects("end%"))
     assert world.stop(process) == 0
+
+
+def test_a_job_that_is_under_way_for_long_shows_where_it_is(sqlite_world: World) -> None:
+    world = sqlite_world
+    job = Hangs("sleep")
+    job.timeout = 60
+    world.queue.push(job)
+    world.start(processes=1, stuck_seconds=0.2)
+
+    def stack() -> Any:
+        workers = world.queue.tables.workers.workers()
+        return [one for worker in workers for one in worker.current if one.get("stack")]
+
+    (doing,) = world.until(stack, "for a stack")
+    assert "in by_sleep" in doing["stack"]
+    (worker,) = world.queue.tables.workers.workers()
+    assert (worker.memory_mb or 0) > 5

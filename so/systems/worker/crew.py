@@ -51,7 +51,6 @@ log = logging.getLogger("so.queue")
 ALARM_SECONDS = 0.2
 LONGEST_TICK = 0.25
 PATIENCE = 2.0
-STUCK_SECONDS = 60.0  # a job under way for longer shows where it is, once in so many seconds
 STACK, STACKS = 4000, 40_000  # characters of one, and of all that a row holds
 
 
@@ -322,13 +321,14 @@ class Crew:
 
     def _told_of(self, doing: Doing, now: float) -> dict[str, Any]:
         """Where a job hangs that has been under way for long, asked once a minute."""
-        if now - doing.started < STUCK_SECONDS:
+        patience = self.options.stuck_seconds
+        if now - doing.started < patience:
             return {}
         process = next((p for p in self.supervisor.children if p.pid == doing.pid), None)
         if process is None:
             return {}
         before, at, stack = process.data.get("stack", (None, 0.0, ""))
-        if not doing.is_same_run(before) or now - at >= STUCK_SECONDS:
+        if not doing.is_same_run(before) or now - at >= patience:
             stack = self._stack_of(process)[: min(STACK, STACKS // self.options.processes)]
             process.data["stack"] = (doing, now, stack)
         return {"stack": stack}

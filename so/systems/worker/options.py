@@ -39,6 +39,8 @@ class WorkerOptions:
     """Between the polite end of a job that is over its time and SIGKILL."""
     stop_grace_seconds: float = QueueSettings.stop_grace
     """What running jobs get to end by themselves when the worker is stopped."""
+    stuck_seconds: float = 60.0
+    """A job under way for longer shows its stack, once in so many seconds."""
     prefetch_seconds: float = QueueSettings.prefetch_seconds
     """The work a process may claim ahead; only jobs shorter than this are claimed in groups."""
     prefetch_jobs: int = QueueSettings.prefetch_jobs

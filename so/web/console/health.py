@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,8 +25,10 @@ from so.web.console.parts import seconds, size
 
 ORDER = ("ok", "warn", "bad")
 STUCK_SECONDS = 300  # a job that waits longer waits for somebody
+ALONE_SECONDS = 15  # likewise where no worker takes jobs of its queue
 TIGHT, FULL = 0.10, 0.03  # of the disk that is free
 SEALS = 20  # newest ones that are verified, every so often
+_WHY = "it was changed, copied or written past the log"
 VERIFY_SECONDS = 20.0
 LEFT_SECONDS = 15.0  # a lock without an end that is held for longer may have been left
 
@@ -128,23 +131,30 @@ def _web(app: Any, facts: Facts) -> Light:
 
 
 def _queue(app: Any, facts: Facts) -> Light:
-    states = facts.states
-    stuck = [s for s in states if s["oldest_seconds"] > STUCK_SECONDS and not s["paused"]]
-    if stuck:
-        worst_ = max(stuck, key=lambda s: int(s["oldest_seconds"]))
-        return Light(
-            "Queue",
-            f"/queue/{worst_['name']}",
-            "bad",
-            f"queue {worst_['name']} is stuck: its oldest job has waited "
-            f"{seconds(worst_['oldest_seconds'])}; start workers for it "
-            f"(`sixorbit queue:work --queue={worst_['name']}`), or more of them",
-        )
-    resting = [state["name"] for state in states if state["paused"]]
+    working = [s for s in facts.states if not s["paused"]]
+    served = {name for worker in facts.workers if worker.alive for name in worker.queues}
+    alone = [s for s in working if s["name"] not in served and s["oldest_seconds"] > ALONE_SECONDS]
+    stuck = [s for s in working if s["oldest_seconds"] > STUCK_SECONDS]
+    if alone or stuck:
+        found = max(alone or stuck, key=lambda s: int(s["oldest_seconds"]))
+        return Light("Queue", f"/queue/{found['name']}", "bad", _waits(found, bool(alone)))
+    resting = [state["name"] for state in facts.states if state["paused"]]
     if resting:
         return Light("Queue", "/queue", "warn", f"{', '.join(resting)} rests until it is resumed")
-    waiting = sum(state["pending"] for state in states)
+    waiting = sum(state["pending"] for state in facts.states)
     return Light("Queue", "/queue", "ok", f"{waiting:,} waiting, none for long")
+
+
+def _waits(state: dict[str, Any], is_alone: bool) -> str:
+    """What is wrong with a queue whose oldest job waits, and what to do about it."""
+    name, waited = state["name"], seconds(state["oldest_seconds"])
+    start = f"`sixorbit queue:work --queue={name}`"
+    if is_alone:
+        return f"no worker takes the jobs of {name}, the oldest waits for {waited}: start {start}"
+    return (
+        f"queue {name} is stuck: its oldest job has waited {waited}; see what its workers are at, "
+        f"or start more of them ({start})"
+    )
 
 
 def _workers(app: Any, facts: Facts) -> Light:
@@ -228,32 +238,33 @@ def _sessions(app: Any, facts: Facts) -> Light:
 
 def _audit(app: Any, facts: Facts) -> Light:
     kept = _verified.get(app)
-    if kept is None or time.monotonic() - kept[0] > VERIFY_SECONDS:
-        kept = _verified[app] = (time.monotonic(), _verified_now(app))
+    now = app.clock.time()
+    if kept is None or not 0 <= now - kept[0] < VERIFY_SECONDS:
+        kept = _verified[app] = (now, _verified_now(app))
     return kept[1]
 
 
 def _verified_now(app: Any) -> Light:
-    db = app.make("db")
-    marks = (
-        db.table("activity_log")
-        .where("log_name", "audit")
-        .where_in("event", ["verified", "tampered"])
-    )
-    newest = marks.order_by_desc("id").limit(1).first()
+    """The newest seals; workers look through the others, a few each minute (history.py)."""
+    db, activity = app.make("db"), app.make("activity")
+    verified, findings = activity.last_verified()
     bad = "the trail was changed by another hand: keep a copy, run `sixorbit activity:verify`"
-    if newest is not None and newest["event"] == "tampered":
-        return Light("Audit", "/audit", "bad", f"{bad} ({newest['description']})")
-    last = db.table("activity_seals").max("seal_no")
-    if last is None:
+    if findings:
+        return Light("Audit", "/audit", "bad", f"{bad} ({findings} findings)")
+    if (refused := db.table("activity_log").where("seal_no", 0).first()) is not None:
+        return Light(
+            "Audit", "/audit", "bad", f"{bad} (entry {refused['id']} may not be sealed: {_WHY})"
+        )
+    last = int(db.table("activity_seals").max("seal_no") or 0)
+    if not last:
         return Light("Audit", "/audit", "warn", "the trail is not sealed: set AUDIT_KEY")
     try:
-        report = app.make("activity").verify(between=(max(1, int(last) - SEALS + 1), int(last)))
+        report = activity.verify(between=(max(1, last - SEALS + 1), last))
     except IntegrityError as error:
         return Light("Audit", "/audit", "warn", f"cannot be verified: {error}")
     if report.fault_count:
         return Light("Audit", "/audit", "bad", f"{bad} ({report.summary})")
-    when = "" if newest is None else f", all of it last on {str(newest['created_at'])[:16]}"
+    when = "" if verified is None else f", all of it last on {str(verified)[:16]}"
     return Light("Audit", "/audit", "ok", f"the newest {SEALS} seals are whole{when}")
 
 
@@ -275,10 +286,18 @@ def _database(app: Any, facts: Facts) -> Light:
 
 
 def _disk(app: Any, facts: Facts) -> Light:
-    place = app.storage_path()
-    usage = shutil.disk_usage(place)
+    """The fullest of the places that are written to: our own files, and a database that is one."""
+    usages = [(place, shutil.disk_usage(place)) for place in _places(app)]
+    place, usage = min(usages, key=lambda one: one[1].free / (one[1].total or 1))
     free = usage.free / usage.total if usage.total else 1.0
     text = f"{size(usage.free)} of {size(usage.total)} are free at {place}"
     if free < FULL:
         return Light("Disk", "/database", "bad", f"{text}: make room, or writing stops")
     return Light("Disk", "/database", "warn" if free < TIGHT else "ok", text)
+
+
+def _places(app: Any) -> list[Path]:
+    config = app.make("db").connection().config
+    file = Path(str(config.get("database") or "")).parent
+    is_file = config["driver"] == "sqlite" and file.is_absolute()
+    return [Path(app.storage_path()), *([file] if is_file else [])]

@@ -10,16 +10,18 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from so.db.tables import sizes
-from so.errors import DatabaseError
+from so.errors import DatabaseError, IntegrityError
 from so.settings.console import ConsoleSettings
 
 log = logging.getLogger("so")
 
 TABLE, SIZES = "console_history", "console_sizes"
 KEEP_DAYS = 31  # of sizes
+SEALS = 100  # that a worker looks through in a minute
 DAY = 24 * 60  # minutes
 STEP = 10  # minutes in a point of a chart
 LOOK_SECONDS = 15.0  # between two looks at the clock, in each worker
@@ -58,7 +60,17 @@ class History:
             return False
         rows.new_query().from_(TABLE).where("minute", "<", minute - self._keep).delete()
         self._note_sizes(minute // DAY)
+        self._look_through(minute)
         return True
+
+    def _look_through(self, minute: int) -> None:
+        """Verify some seals of the trail, others each minute; what is wrong is noted in it."""
+        last = int(self._app.make("db").table("activity_seals").max("seal_no") or 0)
+        if last:
+            first = (minute * SEALS) % last + 1
+            with suppress(IntegrityError):  # without its key nobody can tell
+                span = (first, min(last, first + SEALS - 1))
+                self._app.make("activity").verify(between=span)
 
     def _note_sizes(self, day: int) -> None:
         """How large the tables are, once a day."""

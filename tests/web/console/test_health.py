@@ -81,7 +81,7 @@ def test_a_stuck_queue_is_red_and_named(erp, viewer):
     state, text = light(viewer, "Queue")
 
     assert state == "bad"
-    assert "queue mails is stuck" in text
+    assert "no worker takes the jobs of mails" in text
     assert "--queue=mails" in text
 
 
@@ -169,6 +169,18 @@ def test_history_is_bounded(make_erp):
     History(app, app.settings(ConsoleSettings)).write()
 
     assert app.db.table("console_history").min("minute") == now - 60
+
+
+def test_a_worker_looks_through_old_seals_in_turn_and_an_edit_is_red(erp, viewer):
+    for number in range(5):
+        activity().log(f"paid {number}")
+        seal(erp)
+    erp.db.table("activity_log").where("description", "paid 0").update({"description": "paid 9"})
+
+    History(erp, erp.settings(ConsoleSettings)).write()
+
+    assert erp.db.table("activity_log").where("event", "tampered").exists()
+    assert light(viewer, "Audit")[0] == "bad"
 
 
 def test_a_worker_that_runs_anyway_writes_it(erp):

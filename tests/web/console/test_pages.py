@@ -196,7 +196,7 @@ def test_running_jobs_are_those_that_workers_tell_of(erp, viewer):
     busy, _ = queue().push(Greet("Ada")), queue().push(Greet("Bob"))
     now = int(erp.clock.time())
     erp.db.table("jobs").where("id", busy).update({"reserved_at": now, "available_at": now + 60})
-    job = {"id": busy, "job": "Greet", "queue": "default", "seconds": 3}
+    job = {"id": busy, "job": "Greet", "queue": "default", "seconds": 3, "stack": "in <handle>"}
     queue().control.beat(
         erp.db.connection(),
         {"id": "w", "host": "h", "pid": 1, "queues": ["default"], "processes": 1,
@@ -207,7 +207,10 @@ def test_running_jobs_are_those_that_workers_tell_of(erp, viewer):
     for path in ("/queue?state=running", "/queue/default?state=running"):
         jobs = viewer.get(f"/console{path}&format=json").json()["jobs"]
         assert [(one["id"], one["state"]) for one in jobs] == [(busy, "running")]
-    assert "for 3 s" in viewer.get(f"/console/jobs/{busy}").text
+    page = viewer.get(f"/console/jobs/{busy}").text
+    assert "for 3 s" in page
+    assert "in &lt;handle&gt;" in page
+    assert "in &lt;handle&gt;" in viewer.get("/console/workers").text
 
 
 def test_a_search_cannot_find_out_a_secret(erp, viewer):
