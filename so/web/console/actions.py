@@ -48,13 +48,13 @@ def _fields(request: Request, name: str) -> list[str]:
 
 
 def _pause(app: Any, request: Request) -> str:
-    name = request.post("queue") or None
+    name = str(request.post("queue") or "") or None
     app.make("queue").control.pause(name)
     return f"Queue {name} rests." if name else "All queues rest."
 
 
 def _resume(app: Any, request: Request) -> str:
-    name = request.post("queue") or None
+    name = str(request.post("queue") or "") or None
     app.make("queue").control.resume(name)
     return f"Queue {name} goes on." if name else "All queues go on."
 
@@ -190,7 +190,12 @@ def _export(app: Any, request: Request) -> Response:
     format = "jsonl" if request.post("format") == "jsonl" else "csv"
     names = {"since": "from", "until": "to"}
     known = ("since", "until", "log", "subject", "causer", "event", "field")
-    wanted = {name: request.post(names.get(name, name)) or None for name in known}
+    wanted: dict[str, str | None] = {}
+    for name in known:
+        value = request.post(names.get(name, name)) or None
+        if not isinstance(value, str | None):
+            raise ValueError(f"The form says {name} more than once: open the page again.")
+        wanted[name] = value
     if wanted["subject"] and ":" not in wanted["subject"]:
         wanted["type"] = wanted.pop("subject")
     pieces = app.make("activity").report(format, **wanted)

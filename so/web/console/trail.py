@@ -52,10 +52,15 @@ def _who(row: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 def name_keys(entries: Iterable[dict[str, Any]]) -> None:
     """Put `old_name` and `new_name` beside changed keys of other models: whom they point at."""
     wanted: dict[tuple[Any, str], list[tuple[dict[str, Any], str]]] = defaultdict(list)
+    known: dict[tuple[str, str], tuple[Any, str] | None] = {}
     for one in entries:
-        cls = class_of(one["subject"]["type"]) if one["subject"] else None
-        for change in one["changes"] if cls is not None else ():
-            if (target := _target(cls, change["field"])) is not None:
+        kind = one["subject"]["type"] if one["subject"] else ""
+        for change in one["changes"] if kind else ():
+            place = kind, change["field"]
+            if place not in known:
+                cls = class_of(kind)
+                known[place] = None if cls is None else _target(cls, change["field"])
+            if (target := known[place]) is not None:
                 wanted[target] += [(change, s) for s in ("old", "new") if change[s] is not None]
     for (model, column), places in list(wanted.items())[:MODELS]:
         names = _names(model, column, {change[side] for change, side in places})
@@ -66,9 +71,10 @@ def name_keys(entries: Iterable[dict[str, Any]]) -> None:
 
 def _target(cls: Any, field: str) -> tuple[Any, str] | None:
     """The model and column that the key *field* of *cls* points at."""
-    relation = field.removesuffix("_id")
-    with contextlib.suppress(SixOrbitError, AttributeError):
-        if relation != field and relation in cls()._plan.relations:
+    if not field.endswith(("_id", "_by")):  # the house's words for keys; a look at each is dear
+        return None
+    for relation in cls()._plan.relations:
+        with contextlib.suppress(SixOrbitError, AttributeError):
             definition = cls().related(relation)
             if definition.foreign_key == field:
                 return definition.model, definition.owner_key

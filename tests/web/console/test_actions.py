@@ -360,3 +360,26 @@ def test_the_trail_is_verified_by_a_worker_that_tells_how_far_it_is(erp, operato
     assert progress.total >= 1
     told = operator.get("/console/audit?format=json").json()["seals"]
     assert (told["verified_at"] is not None, told["findings"]) == (True, 0)
+
+
+def test_below_a_prefix_an_action_leads_back_below_it(erp, operator):
+    headers = {**SAME, "Referer": "http://localhost/erp/console/queue?state=delayed"}
+
+    answer = operator.post(
+        "/console/do/pause", {"queue": "mails"}, headers=headers, environ={"SCRIPT_NAME": "/erp"}
+    )
+
+    assert answer.headers["Location"] == "/erp/console/queue?state=delayed"
+
+
+@pytest.mark.parametrize(
+    "value", ["\x00", "x" * 9000, "\r\nSet-Cookie: a=b", ["a", "b"], "-1", "é"]
+)
+def test_no_action_breaks_over_what_a_form_says(erp, operator, value):
+    names = ("id", "uuid", "queue", "fingerprint", "task", "handle", "key", "name", "channel")
+    fields = dict.fromkeys((*names, "log", "subject", "from", "format"), value)
+
+    answers = {action: do(operator, action, **fields) for action in ACTIONS if action != "end-user"}
+
+    assert {action for action, answer in answers.items() if answer.status >= 500} == set()
+    assert "Set-Cookie: a" not in str([answer.headers for answer in answers.values()])

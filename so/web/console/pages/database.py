@@ -13,7 +13,7 @@ from so.http.request import Request
 from so.settings.database import DatabaseSettings
 from so.support.markup import Markup, h, join
 from so.web.console.history import earlier_sizes
-from so.web.console.parts import facts, moment, seconds, section, size, table
+from so.web.console.parts import code, facts, moment, seconds, section, size, table
 from so.web.console.statements import TABLE
 
 TITLE = "Database"
@@ -103,7 +103,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             "Engine": f"{data['engine']} {data['version']}",
             "Size": size(data["bytes"]),
             "Pending migrations": data["pending"] or "none",
-            "Last backup": moment(backup) if backup else "never: run `sixorbit backup`",
+            "Last backup": moment(backup) if backup else code("never: run `sixorbit backup`"),
             **data["server"],
         }
     )
