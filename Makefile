@@ -43,8 +43,9 @@ format: setup ## lay the code out
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: ## our half of the benchmarks
-	$(PYTHON) bench/run.py
+BENCH_PYTHON ?= $(PYTHON)
+bench: ## us beside the peers that BENCH_PYTHON has, as the table docs/benchmarks.md (PARTS=, ROUNDS=)
+	$(BENCH_PYTHON) bench/side_by_side.py $(PARTS) --rounds=$(or $(ROUNDS),5) --write=docs/benchmarks.md
 
 fuzz: setup ## random builder chains on both engines: make fuzz N=100000
 	$(BIN)/python -m tests.fuzz.run $(N)

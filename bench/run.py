@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NOT_PARTS = {"run", "bench_adapter"}
+NOT_PARTS = {"run", "bench_adapter", "side_by_side", "peers"}
 
 
 def main() -> int:

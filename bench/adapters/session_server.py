@@ -41,7 +41,12 @@ def application(db_path: str) -> Any:
     app = Application(
         folder,
         {
-            "app": {"env": "production", "key": "bench" * 8, "providers": [], "routes": []},
+            "app": {
+                "env": "production",
+                "key": "Zk3vQp9mXr7sLd2wTg5h",
+                "providers": [],
+                "routes": [],
+            },
             "database": {
                 "default": "main",
                 "connections": {"main": {"driver": "sqlite", "database": db_path}},

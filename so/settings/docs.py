@@ -37,6 +37,7 @@ ORDER = (
     "upgrading",
     "versions",
     "capacity",
+    "benchmarks",
     "alerts",
     "security",
     "operations-console",
