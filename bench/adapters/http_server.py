@@ -12,7 +12,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
-    "config/app.py": 'config = {"env": "production", "key": "Zk3vQp9mXr7sLd2wTg5h", "name": "bench"}\n',
+    "config/app.py": 'config = {"env": "production", "key": "Zk3vQp9mXr7sLd2wTg5h",'
+    ' "name": "bench"}\n',
     "config/logging.py": 'config = {"default": "stderr", "level": "warning"}\n',
     "app/__init__.py": "",
     "app/routes.py": """from so import JsonResponse, Request, Response, Router

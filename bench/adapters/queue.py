@@ -9,7 +9,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {
-    "config/app.py": 'config = {"env": "production", "key": "Zk3vQp9mXr7sLd2wTg5h", "name": "bench"}\n',
+    "config/app.py": 'config = {"env": "production", "key": "Zk3vQp9mXr7sLd2wTg5h",'
+    ' "name": "bench"}\n',
     "config/database.py": """config = {"default": "sqlite", "connections": {
     "sqlite": {"driver": "sqlite", "database": "queue.sqlite"}}}
 """,
