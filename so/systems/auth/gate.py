@@ -72,11 +72,11 @@ class Gate:
         self._before: list[Callable[..., Any]] = []
         self._after: list[Callable[..., Any]] = []
 
-    def define(self, ability: str, check: Callable[..., Any]) -> None:
-        """Allow *ability* where `check(user, *arguments)` is True."""
-        if not callable(check):
-            raise AuthError(f"cannot define {ability!r}: {check!r} cannot be called")
-        self._abilities[ability] = check
+    def define(self, ability: str, fn: Callable[..., Any]) -> None:
+        """Allow *ability* where `fn(user, *arguments)` is True."""
+        if not callable(fn):
+            raise AuthError(f"cannot define {ability!r}: {fn!r} cannot be called")
+        self._abilities[ability] = fn
 
     def policy(self, model: type, policy: type) -> None:
         """Ask the methods of *policy* about *model* and its instances."""

@@ -32,6 +32,11 @@ class Limit:
     decay_seconds: int = 60
     key: str = ""
 
+    def __post_init__(self) -> None:
+        _checked_most(self.max_attempts)
+        if seconds_of(self.decay_seconds, "window") <= 0:
+            raise CacheError(f"a window of {self.decay_seconds} seconds counts nothing")
+
     @classmethod
     def per_second(cls, attempts: int, seconds: int = 1) -> Limit:
         """*attempts* every second."""
@@ -378,10 +383,14 @@ class RateLimiter:
         return self._named.get(name)
 
     def attempt(
-        self, key: str, max_attempts: int, fn: Callable[[], Any], decay: float | timedelta = 60
+        self, key: str, max: int, fn: Callable[[], Any], decay: float | timedelta = 60
     ) -> Any:
-        """What *fn* gives (True for None), or False if there were too many attempts already."""
-        if self.hit(key, decay) > max_attempts:
+        """What *fn* gives (True for None), or False where *max* attempts have counted already.
+
+        CacheError, and nothing counted, for a *max* that is no whole number.
+        """
+        most = _checked_most(max)
+        if self.hit(key, decay) > most:
             return False
         result = fn()
         return True if result is None else result
@@ -451,6 +460,13 @@ class RateLimiter:
 
     def _stored(self, key: str) -> str:
         return stored_key(self._prefix, str(key))
+
+
+def _checked_most(given: object) -> int:
+    """*given* attempts as a limit has them; CacheError for no whole number."""
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise CacheError(f"{given!r} is no limit: give a whole number of attempts")
+    return given
 
 
 def _whole_seconds(decay: float | timedelta) -> int:

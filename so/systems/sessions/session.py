@@ -111,10 +111,10 @@ class Session:
         """Remove everything, the login included; the id stays."""
         self._values.clear()
 
-    def remember(self, key: str, make: Callable[[], Any]) -> Any:
-        """The value at *key*, made and kept if there is none."""
+    def remember(self, key: str, fn: Callable[[], Any]) -> Any:
+        """The value at *key*, made by *fn* and kept if there is none."""
         if self.missing(key):
-            self.put(key, make())
+            self.put(key, fn())
         return self.get(key)
 
     # --- flash ---

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from so.errors import CacheError, CacheTypeError
-from so.systems.cache import Cache, MemoryCounters, RateLimiter, cached
+from so.systems.cache import Cache, Limit, MemoryCounters, RateLimiter, cached
 from tests.systems.cache.test_cache import any_cache
 
 __all__ = ["any_cache"]
@@ -134,3 +134,21 @@ def test_a_window_of_a_limit_is_a_time(decay: Any):
         limiter.hit("k", decay)
 
     assert limiter.attempts("k") == 0
+
+
+@pytest.mark.parametrize("most", ["5", None, 1.5, True, []], ids=repr)
+def test_a_limit_is_a_whole_number_of_attempts(most: Any):
+    limiter = RateLimiter(MemoryCounters())
+
+    with pytest.raises(CacheError, match="no limit"):
+        limiter.attempt("k", max=most, fn=lambda: 1)
+    with pytest.raises(CacheError, match="no limit"):
+        Limit.per_minute(most)
+
+    assert limiter.attempts("k") == 0
+
+
+@pytest.mark.parametrize("seconds", [0, -60, "60", float("nan")], ids=repr)
+def test_a_named_limit_has_a_window(seconds: Any):
+    with pytest.raises(CacheError, match="window"):
+        Limit(5, seconds)
