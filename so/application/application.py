@@ -241,7 +241,7 @@ class Application(Container):
             from so.application.trail import note_silence
 
             note_silence(self, log)
-        for name in ("aside", "caches", "db"):
+        for name in ("live_inbox", "aside", "caches", "db"):
             room = self._instances.get(name)
             if room is not None:
                 room.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +12,7 @@ from so.support.clock import Clock
 from so.systems.notifications.delivery import FAILED, HELD, MUTED, REFUSED, Delivery, Outcome
 from so.systems.notifications.later import DIGESTED, Digest
 from so.systems.notifications.ledger import LEASE, Kept, Ledger
+from so.systems.notifications.message import MailMessage
 from so.systems.notifications.preferences import Preferences
 
 if TYPE_CHECKING:
@@ -49,10 +50,21 @@ class HeldBack:
         count = 0
         while taken := self._ledger.take_due():
             items = self._unmuted([item for kept in taken if (item := self._revived(kept))])
-            together = [it for it in items if it.is_for_digest]
-            for some in [[it] for it in items if not it.is_for_digest] + [together]:
-                count += self._sent(some)
+            count += sum(self._sent([it]) for it in items if not it.is_for_digest)
+            count += self._digested([it for it in items if it.is_for_digest])
         return count
+
+    def _digested(self, items: Sequence[_Item]) -> int:
+        """Send *items* as one mail; one that cannot be written holds up none of the others."""
+        mails: dict[str, MailMessage] = {}
+        for item in items:
+            what, who = item.delivery.notification, item.delivery.notifiable
+            try:
+                mails[item.delivery.id] = MailMessage.of(what.written_for(DIGESTED, who))
+            except Exception as error:
+                self._try_again(item, error)
+        written = [item for item in items if item.delivery.id in mails]
+        return self._sent(written, lambda wanted: Digest([mails[it.id] for it in wanted]))
 
     def _revived(self, kept: Kept) -> _Item | None:
         try:
@@ -79,11 +91,15 @@ class HeldBack:
                 self._ledger.settle(item.kept, Outcome(MUTED, why))
         return wanted
 
-    def _sent(self, items: Sequence[_Item]) -> int:
+    def _sent(
+        self,
+        items: Sequence[_Item],
+        digest: Callable[[list[Delivery]], Digest] | None = None,
+    ) -> int:
         try:
-            if len(items) < 2:
+            if digest is None or len(items) < 2:
                 return sum(self._service.attempt(item.delivery) for item in items)
-            return self._service.attempt_together([item.delivery for item in items], Digest)
+            return self._service.attempt_together([item.delivery for item in items], digest)
         except Exception as error:
             for item in items:
                 self._try_again(item, error)

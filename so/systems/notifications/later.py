@@ -134,18 +134,15 @@ class Digest(Notification):
     type_alias = "so.digest"
     critical = True
 
-    def __init__(self, notifications: list[Notification]) -> None:
-        self.notifications = notifications
+    def __init__(self, mails: list[MailMessage]) -> None:
+        self.mails = mails
 
     def to_mail(self, notifiable: Any) -> MailMessage:
         """The mails of all, one below the other."""
-        written = [
-            MailMessage.of(each.written_for(DIGESTED, notifiable)) for each in self.notifications
-        ]
-        if len(written) == 1:
-            return written[0]
-        mail = MailMessage(f"{len(written)} notifications")
-        for each in written:
+        if len(self.mails) == 1:
+            return self.mails[0]
+        mail = MailMessage(f"{len(self.mails)} notifications")
+        for each in self.mails:
             mail.parts += [("heading", each.subject, ""), *(each.parts or _plain(each))]
             mail.attachments += each.attachments
         return mail

@@ -73,10 +73,13 @@ class Ledger:
         return bool(mine.update({"status": WANTED, "due_at": now + LEASE}))
 
     def begin_anew(self, ids: Sequence[str]) -> None:
-        """Forget of *ids* what was decided and not sent: they are asked for again."""
+        """Forget of *ids* what was decided and not sent: they are asked for again.
+
+        What is held keeps its time: whoever is told of something ever again would never hear it.
+        """
         for some in parts(ids):
             query = self._rows().where_in("notification_id", some)
-            query.where("status", "<>", SENT).delete()
+            query.where_not_in("status", [SENT, HELD]).delete()
 
     def of(self, id: str) -> list[dict[str, Any]]:
         """The rows of the notification *id*, a channel each."""

@@ -167,6 +167,13 @@ class LiveInbox:
         with suppress(Exception):
             self._db.connection().close()
 
+    def close(self) -> None:
+        """Send everybody away: the application ends."""
+        with self._lock:
+            listeners, self._listeners = list(self._listeners), set()
+        for listener in listeners:
+            listener.line.end()
+
     # --- looking ---
 
     def look(self) -> None:
@@ -218,7 +225,9 @@ class LiveInbox:
                 read[id, read_at] = None
                 changed |= {owner} - ({owner} if (id, read_at) in self._read else set())
             at = _aware(created_at, zone)
-            if any(listener.position.is_new(id, at) for listener in by_owner[owner]):
+            if at is not None and any(
+                listener.position.is_new(id, at) for listener in by_owner[owner]
+            ):
                 new[owner].append((id, at))
                 changed.add(owner)
         self._read = read
@@ -323,7 +332,12 @@ def _short(id: str) -> str:
     return id.replace("-", "")[-8:]
 
 
-def _aware(at: Any, zone: tzinfo) -> datetime:
-    """A time as a database of that *zone* gives it."""
-    found = datetime.fromisoformat(at) if isinstance(at, str) else at
+def _aware(at: Any, zone: tzinfo) -> datetime | None:
+    """A time as a database of that *zone* gives it; None for what is none, written by hand."""
+    try:
+        found = datetime.fromisoformat(at) if isinstance(at, str) else at
+    except ValueError:
+        return None
+    if not isinstance(found, datetime):
+        return None
     return found if found.tzinfo is not None else found.replace(tzinfo=zone)

@@ -323,15 +323,15 @@ class Notifications:
         return True
 
     def attempt_together(
-        self, deliveries: Sequence[Delivery], digest: Callable[[list[Notification]], Notification]
+        self, deliveries: Sequence[Delivery], digest: Callable[[list[Delivery]], Notification]
     ) -> int:
         """Make deliveries to one recipient by one channel as the one that *digest* makes of them;
         how many were in it. Raises what the channel raises.
         """
         wanted = [delivery for delivery in deliveries if self._is_let_through(delivery)]
         if wanted:
-            first, told = wanted[0], digest([delivery.notification for delivery in wanted])
-            self.channel(first.channel).send(first.notifiable, told, first.id)
+            first = wanted[0]
+            self.channel(first.channel).send(first.notifiable, digest(wanted), first.id)
         for delivery in wanted:
             self._note_sent(delivery, f"in a digest of {len(wanted)}")
         return len(wanted)

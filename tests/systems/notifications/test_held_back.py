@@ -39,6 +39,13 @@ class Plain(Report):
         return {"subject": f"Plain {self.number}", "body": "First.\n\nSecond."}
 
 
+class Unwritable(Report):
+    type_alias = "told_unwritable"
+
+    def to_mail(self, notifiable):
+        raise ZeroDivisionError
+
+
 class Alarm(Report):
     type_alias = "told_alarm"
     critical = True
@@ -437,5 +444,38 @@ def test_a_job_leaves_what_is_held_to_its_time(held, ada, clock, outbox):
     assert len(outbox.mails) == 1
 
 
-def test_the_digest_can_be_read_like_any_notification():
-    assert Digest([Report(1)]).to_mail(None).subject == "Report 1"
+def test_one_that_cannot_be_written_holds_up_no_other(db, held, ada, clock, outbox):
+    ada.notify(Report(1, ["mail"]))
+    ada.notify(Unwritable(2, ["mail"]))
+    ada.notify(Report(3, ["mail"]))
+    at(clock, "2026-01-16 08:00")
+
+    assert held.send_due() == 2
+    assert outbox.mails[0]["Subject"] == "2 notifications"
+    reasons = [row["reason"] for id in ids(db) for row in held.why(id) if row["status"] == "held"]
+    assert len(reasons) == 1
+    assert "ZeroDivisionError" in reasons[0]
+
+
+def test_a_listener_that_cancels_leaves_one_out_of_the_digest(held, ada, clock, outbox):
+    held.sending(lambda who, what, channel: what.number != 2)
+    for number in (1, 2, 3):
+        ada.notify(Report(number, ["mail"]))
+    at(clock, "2026-01-16 08:00")
+
+    assert held.send_due() == 2
+    assert outbox.mails[0]["Subject"] == "2 notifications"
+
+
+def test_what_is_told_again_and_again_keeps_its_time(held, ada, clock, outbox):
+    for _ in range(90):
+        told = Hourly(1, ["mail"])
+        told.dedupe_key = "stock"
+        ada.notify(told)
+        clock.travel(60)
+
+    assert held.send_due() == 1
+
+
+def test_the_digest_of_one_is_that_one():
+    assert Digest([Report(1).to_mail(None)]).to_mail(None).subject == "Report 1"

@@ -249,6 +249,29 @@ def test_a_look_reads_from_indexes_only(db, service):
     assert "notifications_read_at_index" in plan
 
 
+def test_rows_that_were_written_by_hand_stop_nobody(db, live, listen, ada, clock):
+    line = listen(ada)
+    owner = {"notifiable_type": "told_user", "notifiable_id": str(ada.id)}
+    rows = [{"id": f"by-hand-{n}", "type": "x", "data": "{}", **owner} for n in range(2)]
+    db.connection().table("notifications").insert(rows[0])
+    read = {"read_at": clock.now(), "created_at": None}
+    db.connection().table("notifications").insert({**rows[1], **read})
+    ada.notify(OrderShipped(1))
+
+    live.look()
+
+    assert line.heard() == ([1], [2])
+
+
+def test_everybody_is_sent_away_when_the_application_ends(live, listen, ada):
+    line = listen(ada)
+
+    live.close()
+
+    assert line.has_ended
+    assert len(live) == 0
+
+
 def test_who_has_left_is_forgotten(live, listen, ada):
     line = listen(ada)
     line.is_open = False
