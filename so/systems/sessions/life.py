@@ -145,6 +145,7 @@ class Life:
         self._doomed: list[str] = []
         self._was_noted = False  # the activity, so that a cookie with an end is due again
         self._is_sent = False
+        self.is_idle = False  # a page sent this request by itself: nobody is there
 
     # --- reading ---
 
@@ -392,7 +393,7 @@ class Life:
 
     def _touch(self, row: StoredSession) -> None:
         now = int(self.clock.time())
-        if now - row.last_activity < self.limits.touch_seconds:
+        if self.is_idle or now - row.last_activity < self.limits.touch_seconds:
             return
         visitor = self._visitor
         touched = replace(

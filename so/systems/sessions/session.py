@@ -161,6 +161,10 @@ class Session:
         if bag is not None and bag.has_changes and self._life.standing is Fate.OURS:
             self.set_previous_url(url)
 
+    def leave_idle(self) -> None:
+        """Let this request not count as activity: a page sent it by itself, and nobody is there."""
+        self._life.is_idle = True
+
     # --- id and token ---
 
     def id(self) -> str:

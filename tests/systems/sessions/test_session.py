@@ -752,3 +752,22 @@ def test_what_is_no_key_is_refused_by_name(sessions: Sessions, key: Any):
     with pytest.raises(TypeError, match="a session key is text"):
         session.put(key, 1)
     assert session.all() == {}
+
+
+def test_a_request_that_a_page_sends_by_itself_is_no_activity(
+    make_sessions: Callable[..., Sessions], clock: Clock
+) -> None:
+    sessions = make_sessions(lifetime_minutes=10)
+    begun = sessions.open()
+    begun.put("begun", True)
+    begun.save()
+    cookie = begun.cookie_change()
+
+    for _ in range(3):
+        clock.travel(5 * 60)
+        session = sessions.open(cookie)
+        found = session.get("begun")
+        session.leave_idle()
+        session.save()
+
+    assert found is None
