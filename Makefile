@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Much of the suite waits for processes and servers, so two workers share a core.
 JOBS ?= $(shell $(PYTHON) -c "import os; print(min(8, 2 * (os.cpu_count() or 1)))")
 
-.PHONY: help run import test check setup format bench fuzz chaos cluster matrix conformance clean
+.PHONY: help screenshots run import test check setup format bench fuzz chaos cluster matrix conformance clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14

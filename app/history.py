@@ -165,7 +165,7 @@ class Year:
         write_orders(bad, 60, seed=12, since=since)
         self._import("orders-branch-lyon.csv", good.getvalue(), 40)
         self._import("orders-fair.csv", bad.getvalue() + "\r\n".join(BAD_LINES) + "\r\n", 12)
-        self._import("export-old-system.csv", WRONG_HEADER, 1)
+        self._import("export-old-system.csv", WRONG_HEADER, 5)
 
     def _import(self, name: str, text: str, days_ago: int) -> None:
         """As a clerk who uploads the file, and the worker that takes it up."""

@@ -8,6 +8,7 @@ from so.support.settings import Settings, listed, switch, text
 
 ORDER = (
     "getting-started",
+    "demo",
     "tutorial",
     "coming-from-php",
     "configuration",

@@ -86,6 +86,14 @@ class DocsSite:
         body = join([h("h1", said), hint, *(self._hit(hit) for hit in hits)])
         return self._page(request, PageOfDocs("Search", body, query=query))
 
+    def picture(self, request: Request, name: str) -> Response:
+        """A picture of `pictures/` beside the guides; 404 for a name that none has."""
+        found = {path.name: path for path in (self.guides.folder / "pictures").glob("*.png")}
+        if name not in found:
+            raise NotFoundException(f"There is no picture called {name!r}.")
+        response: Response = Response.file(found[name])
+        return response.header("Cache-Control", "no-cache")
+
     # --- parts ------------------------------------------------------------------------------------
 
     def _here(self, request: Request) -> Guides:
@@ -185,6 +193,7 @@ class DocsProvider(ServiceProvider):
         with routes.group(prefix=prefix, middleware=list(settings.middleware)):
             routes.get("/", site.index).name("docs.index")
             routes.get("/search", site.search).name("docs.search")
+            routes.get("/pictures/{name}", site.picture).name("docs.picture")
             routes.get("/{page}", site.show).name("docs.show")
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,27 @@ class House:
             [sys.executable, *command],
             check=True, cwd=self.folder, env=self._environ, stdout=subprocess.DEVNULL,
         )  # fmt: skip
+
+    @contextmanager
+    def beside(self, *command: str) -> Iterator[None]:
+        """A command of the demo that runs until the block ends."""
+        process = subprocess.Popen(
+            [sys.executable, "bin/sixorbit", *command], cwd=self.folder, env=self._environ,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def told(self, *command: str) -> str:
+        """What a command of the demo prints."""
+        done = subprocess.run(
+            [sys.executable, *command],
+            check=True, cwd=self.folder, env=self._environ, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout.strip()
 
     def serve(self) -> Iterator[str]:
         """The address while it is served."""

@@ -55,6 +55,7 @@ def client(guides):
     router = Router()
     router.get("/docs", site.index)
     router.get("/docs/search", site.search)
+    router.get("/docs/pictures/{name}", site.picture)
     router.get("/docs/{page}", site.show)
     return Client(Kernel(router, ErrorHandler()), headers={"Accept": "text/html"})
 
@@ -297,3 +298,14 @@ def test_it_works_without_any_setting(folder):
     app = provided(folder, None)
 
     Client(Kernel(app.make("router"), ErrorHandler())).get("/docs/queue-system").assert_ok()
+
+
+def test_pictures_beside_the_guides_are_served_and_nothing_else_is(client, folder):
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "one.png").write_bytes(b"\x89PNG")
+    (folder / "pictures" / "notes.txt").write_text("secret")
+
+    answer = client.get("/docs/pictures/one.png").assert_ok()
+    answer.assert_header("Content-Type", "image/png").assert_header("ETag")
+    for name in ("two.png", "notes.txt", "..%2fqueue-system.md", "%2e%2e%2fone.png"):
+        client.get(f"/docs/pictures/{name}").assert_status(404)
