@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from so.errors import ReleaseError
+from so.release import back
 from so.release.files import SKELETON, files_below
 from so.release.sealed import Sealed, Told, nobody, remove_leftovers, sealed
 
@@ -122,8 +124,6 @@ class Upgrade:
     source: Sealed
     kept: Path
     """Where the old version goes."""
-    moved: list[str] = field(default_factory=list)
-    placed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.source.manifest.get("format") != FORMAT:
@@ -139,27 +139,47 @@ class Upgrade:
         both = [name for name in new if name in old and old[name] != new[name]]
         return [*found, *(f"changed: {name}={old[name]} is now {new[name]}" for name in both)]
 
+    def is_older(self, version: str) -> bool:
+        """Whether the bundle's framework is older than *version*."""
+        return _numbers(str(self.source.manifest.get("framework", ""))) < _numbers(version)
+
     def forward(self, folder: Path) -> None:
-        """Put the new version in place of the old one, which is kept."""
-        for entry in sorted(folder.iterdir()):
-            if entry.name in (*_KEPT, "install.py", "sbom.cdx.json", "wheels"):
-                continue
-            here = self.base / entry.name
-            if here.exists():
-                self.kept.mkdir(parents=True, exist_ok=True)
-                shutil.move(here, self.kept / entry.name)
-                self.moved.append(entry.name)
-            shutil.move(entry, here)
-            self.placed.append(entry.name)
+        """Put the new version in place of the old one, which is kept.
+
+        What is to be done is written down first: killed at any moment, `back()` or the script
+        beside the old version undoes it.
+        """
+        ours = (*_KEPT, "install.py", "sbom.cdx.json", "wheels")
+        names = sorted(one.name for one in folder.iterdir() if one.name not in ours)
+        self.kept.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(__file__).with_name("back.py"), self.kept / back.SCRIPT)
+        there = {name: os.path.lexists(self.base / name) for name in names}
+        plan = {"base": str(self.base), "names": there}
+        (self.kept / back.PLAN).write_text(json.dumps(plan), "utf-8")
+        (self.base / back.UNDER_WAY).write_text(str(self.kept), "utf-8")
+        for name in names:
+            if there[name]:
+                back.move(self.base / name, self.kept / name)
+            back.move(folder / name, self.base / name)
+
+    def end(self) -> None:
+        """The new version works."""
+        (self.base / back.UNDER_WAY).unlink(missing_ok=True)
 
     def back(self) -> None:
         """The old version again."""
-        for name in reversed(self.placed):
-            here = self.base / name
-            shutil.rmtree(here) if here.is_dir() else here.unlink()
-        for name in self.moved:
-            shutil.move(self.kept / name, self.base / name)
-        self.placed, self.moved = [], []
+        if (self.kept / back.PLAN).is_file():
+            back.put_back(self.kept)
+
+
+def interrupted(base: Path) -> Path | None:
+    """Where the old version of an upgrade is that never came to its end; None if all did."""
+    marker = base / back.UNDER_WAY
+    return Path(marker.read_text("utf-8")) if marker.is_file() else None
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"[0-9]+", version)]
 
 
 def _variables(file: Path) -> dict[str, str]:

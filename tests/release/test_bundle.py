@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from so.release.bundle import Upgrade, interrupted
 from so.release.sealed import Sealed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,8 +146,6 @@ def test_a_wheel_comes_along_and_is_found(erp, tmp_path):
 
 def changed(erp: Path, tmp_path: Path, **files: str) -> Path:
     """A bundle of *erp* with other files in it."""
-    import shutil
-
     copy = tmp_path / "next"
     shutil.copytree(erp, copy, ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in files.items():
@@ -206,6 +206,79 @@ def test_a_version_without_a_pulse_gives_way_as_well(erp, installed, tmp_path):
 
     assert done.returncode == 1
     assert "does not answer" in done.stderr
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 6])
+def test_an_upgrade_that_was_killed_is_undone_by_hand_or_by_the_next_one(
+    bundle, erp, tmp_path, steps
+):
+    """Killed between any two moves: the entries of both versions are mixed, or one is missing."""
+    base, folder = tmp_path / "srv ü", tmp_path / "new"
+    for place, version in ((base, "old"), (folder, "new")):
+        for name in ("so", "bin", "app", "config"):
+            (place / name).mkdir(parents=True)
+            (place / name / "version").write_text(version)
+        (place / "bin" / "sixorbit").touch()
+    (folder / "brand-new").write_text("new")
+    upgrade = Upgrade(base, Sealed.read(bundle), base / "storage" / "upgrades" / "1")
+    moves = iter(range(steps))
+
+    def killed(source: Path, target: Path) -> None:
+        if next(moves, None) is None:
+            raise KeyboardInterrupt
+        source.rename(target)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("so.release.back.move", killed)
+        with pytest.raises(KeyboardInterrupt):
+            upgrade.forward(folder)
+    assert interrupted(base) == upgrade.kept
+
+    for _ in range(2):  # any number of times
+        done = run(upgrade.kept / "PUT-BACK.py")
+        assert done.returncode == 0, done.stderr
+
+    versions = {name: (base / name / "version").read_text() for name in ("so", "app", "config")}
+    assert versions == {"so": "old", "app": "old", "config": "old"}
+    assert not (base / "brand-new").exists()
+    assert interrupted(base) is None
+
+
+def test_where_there_is_no_room_the_old_version_stays(bundle, tmp_path, monkeypatch):
+    base, folder = tmp_path / "srv", tmp_path / "new"
+    for place, version in ((base, "old"), (folder, "new")):
+        for name in ("so", "bin", "app"):
+            (place / name).mkdir(parents=True)
+            (place / name / "version").write_text(version)
+        (place / "bin" / "sixorbit").touch()
+    (base / "storage").write_text("a file where a folder should be")
+    upgrade = Upgrade(base, Sealed.read(bundle), base / "storage" / "upgrades" / "1")
+
+    with pytest.raises(OSError, match="storage"):
+        upgrade.forward(folder)
+    upgrade.back()
+
+    assert (base / "so" / "version").read_text() == "old"
+
+
+def test_an_older_version_has_to_be_asked_for(bundle, installed):
+    upgrade = Upgrade(installed, Sealed.read(bundle), installed / "storage" / "upgrades" / "1")
+
+    assert upgrade.is_older("2.0.1")
+    assert upgrade.is_older("10.0")
+    assert not upgrade.is_older("2.0.0")
+    assert not upgrade.is_older("1.9.12")
+
+
+def test_without_its_framework_the_command_says_what_may_have_happened(tmp_path):
+    shutil.copytree(ROOT / "bin", tmp_path / "bin")
+
+    done = run(tmp_path / "bin" / "sixorbit", "list")
+
+    assert done.returncode == 1
+    assert "so/ is missing" in done.stderr
+    assert "PUT-BACK.py" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_pretending_shows_the_settings_and_changes_nothing(erp, installed, tmp_path):

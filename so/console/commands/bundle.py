@@ -6,18 +6,21 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from so.console.command import Command
 from so.errors import CommandError
-from so.release.bundle import Upgrade, write_bundle
+from so.release.back import put_back
+from so.release.bundle import Upgrade, interrupted, write_bundle
 from so.release.sealed import UNFINISHED, Sealed, remove_leftovers
 from so.release.zipapp import VARIABLE, write_zipapp
 from so.settings.app import AppSettings
 
 HEALTH_SECONDS = 10
+HEALTH_LOOKS = 4  # one after the other, a second apart
 
 
 class Bundle(Command):
@@ -88,7 +91,8 @@ class UpgradeCommand(Command):
         "{--reload= : What makes the services take the new code, such as "
         "`systemctl reload sixorbit-web`} "
         "{--health= : An address that must answer 200 afterwards} "
-        "{--pretend : Show what changes, change nothing}"
+        "{--pretend : Show what changes, change nothing} "
+        "{--older : Take a version that is older than this one}"
     )
     description = "Bring a new version of the application here, or go back if it does not work"
 
@@ -100,9 +104,10 @@ class UpgradeCommand(Command):
                 f"this application runs from {archive}: put the new archive in its place, run "
                 "`db:install` and `migrate`, and restart its services"
             )
-        time = self.app.clock.now().strftime("%Y%m%d-%H%M%S")
+        moment = self.app.clock.now().strftime("%Y%m%d-%H%M%S")
         source = Sealed.read(Path(str(self.argument("file"))), self.going)
-        upgrade = Upgrade(base, source, self.app.storage_path(f"upgrades/{time}"))
+        upgrade = Upgrade(base, source, self.app.storage_path(f"upgrades/{moment}"))
+        self._refuse(upgrade)
         remove_leftovers(base)
         with tempfile.TemporaryDirectory(prefix=f"{UNFINISHED}{os.getpid()}-", dir=base) as folder:
             source.extract(Path(folder), self.going)
@@ -113,7 +118,11 @@ class UpgradeCommand(Command):
                 if self.wants_json:
                     self.json({"settings": changes, "upgraded": False})
                 return 0
-            upgrade.forward(Path(folder))
+            try:
+                upgrade.forward(Path(folder))
+            except OSError as error:
+                upgrade.back()
+                raise CommandError(f"{error}; the old version is as it was") from error
         try:
             self._prove(base)
         except CommandError as error:
@@ -122,10 +131,27 @@ class UpgradeCommand(Command):
             self.error("The old version is back in its place.")
             self._reload()
             return 1
+        upgrade.end()
         kept = str(upgrade.kept)
         facts = {"settings": changes, "upgraded": True, "kept": kept}
         self.report_done(facts, f"Upgraded. The version before is in {kept}.")
         return 0
+
+    def _refuse(self, upgrade: Upgrade) -> None:
+        """CommandError for a version that is older, and after one that was interrupted."""
+        if upgrade.is_older(self.app.version()) and not self.option("older"):
+            there = upgrade.source.manifest.get("framework")
+            raise CommandError(
+                f"{upgrade.source.path} has version {there} of the framework, older than "
+                f"{self.app.version()} here, and may not know today's tables; --older takes it"
+            )
+        kept = interrupted(upgrade.base)
+        if kept is not None and not self.option("pretend"):
+            put_back(kept)
+            raise CommandError(
+                "an earlier upgrade was interrupted: the version before it is back in its place. "
+                "Run `upgrade` again"
+            )
 
     def _prove(self, base: Path) -> None:
         sixorbit = [sys.executable, str(base / "bin" / "sixorbit")]
@@ -134,7 +160,9 @@ class UpgradeCommand(Command):
         self._run([*sixorbit, "route:list", "--json"], base)
         self._reload()
         url = self.option("health")
-        if url:
+        for look in range(HEALTH_LOOKS) if url else ():
+            # Right after a reload it may still be a process of the version before that answers.
+            time.sleep(1 if look else 0)
             _require_200(str(url))
 
     def _run(self, words: list[str], base: Path) -> None:
