@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from so.errors import ReleaseError
 from so.release import dumps
 from so.release.files import files_below
-from so.release.sealed import UNFINISHED, Sealed, Told, nobody, remove_leftovers, sealed
+from so.release.sealed import UNFINISHED, Sealed, Told, nobody, remove_leftovers, sealed, written
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
@@ -44,7 +44,8 @@ class Installation:
 
 def write_backup(place: Installation, target: Path, told: Told = nobody) -> int:
     """Write all of *place* to *target*; its size in bytes. Nothing is left of a broken attempt."""
-    remove_leftovers(target.parent)
+    with written(target):
+        remove_leftovers(target.parent)
     about: dict[str, Any] = {
         "format": FORMAT,
         "application": place.name,
@@ -52,7 +53,7 @@ def write_backup(place: Installation, target: Path, told: Told = nobody) -> int:
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "databases": {},
     }
-    with _aside(target.parent) as folder, sealed(target, about) as archive:
+    with written(target), _aside(target.parent) as folder, sealed(target, about) as archive:
         files = list(_files_of(place))
         total = len(place.connections) + len(files)
         for done, connection in enumerate(place.connections, 1):
@@ -112,10 +113,12 @@ class Restoration:
     @contextmanager
     def staged(self, told: Told = nobody) -> Iterator[Path]:
         """The file's members in a folder beside their places, gone at the end."""
-        self.into.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self.into)
+        with written(self.into):
+            self.into.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.into)
         with _aside(self.into) as folder:
-            self.source.extract(folder, told)
+            with written(self.into):
+                self.source.extract(folder, told)
             yield folder
 
     def place_files(self, folder: Path, targets: Mapping[str, Path]) -> None:

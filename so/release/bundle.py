@@ -20,7 +20,7 @@ from typing import Any
 from so.errors import ReleaseError
 from so.release import back
 from so.release.files import SKELETON, files_below
-from so.release.sealed import Sealed, Told, nobody, remove_leftovers, sealed
+from so.release.sealed import Sealed, Told, nobody, remove_leftovers, sealed, written
 
 FORMAT = "bundle 1"
 # What belongs to a machine and not to an application, or is made anew.
@@ -61,9 +61,10 @@ def write_bundle(
     for wheel in wheels:
         if wheel.suffix != ".whl" or not wheel.is_file():
             raise ReleaseError(f"{wheel} is no wheel: give a .whl file")
-    remove_leftovers(target.parent)
+    with written(target):
+        remove_leftovers(target.parent)
     about = {"format": FORMAT, "application": name, "framework": version}
-    with sealed(target, about, mode=0o644) as archive:
+    with written(target), sealed(target, about, mode=0o644) as archive:
         files = list(application_files(base))
         for done, (place, file) in enumerate(files, 1):
             archive.add(place, file, 0o755 if place.startswith("bin/") else 0o644)

@@ -54,3 +54,12 @@ def files_below(place: Path) -> Iterator[Path]:
         if entry.name in _LEFT_OUT or entry.suffix == ".pyc" or entry.is_symlink():
             continue
         yield from files_below(entry)
+
+
+def links_below(place: Path) -> Iterator[Path]:
+    """The links in a folder, which `files_below` leaves out; they may lead anywhere."""
+    for entry in sorted(place.iterdir()) if place.is_dir() else ():
+        if entry.is_symlink():
+            yield entry
+        else:
+            yield from links_below(entry)

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+UNFINISHED = ".installing"  # in the folder until all is there
 OURS = ("MANIFEST.json", "install.py", "sbom.cdx.json", "wheels")
 
 
@@ -30,12 +31,15 @@ def main(words: list[str]) -> int:
     changed = [name for name, about in files if not is_whole(source / name, about)]
     if changed:
         return told(f"{changed[0]} is missing or was changed: unpack the bundle anew", 1)
-    if target.exists() and any(target.iterdir()):
+    if is_taken(target):
         return told(f"{target} is not empty: `sixorbit upgrade` brings a new version there", 1)
-    copy(source, target, manifest["files"])
-    if not with_driver(source, target):
-        return told("the driver could not be installed: is pip there?", 1)
-    make_settings(target)
+    try:
+        if not install(source, target, manifest["files"]):
+            return told("the driver could not be installed: is pip there?", 1)
+    except (OSError, subprocess.CalledProcessError) as error:
+        if target.is_dir():
+            clear(target)
+        return told(f"cannot install into {target}: {error}; nothing is left there", 1)
     sys.stdout.write(
         f"Installed {manifest['application']} in {target}.\n"
         f"Next: edit {target / '.env'} (APP_ENV=production, the database), then\n"
@@ -44,6 +48,32 @@ def main(words: list[str]) -> int:
         "docs/deployment.md tells how it becomes services.\n"
     )
     return 0
+
+
+def is_taken(target: Path) -> bool:
+    """Whether there is something in *target* that no interrupted installation has left."""
+    return target.exists() and (
+        not target.is_dir() or (any(target.iterdir()) and not (target / UNFINISHED).exists())
+    )
+
+
+def clear(target: Path) -> None:
+    """Remove what an installation that did not come to its end has left in *target*."""
+    for entry in sorted(target.iterdir(), key=lambda one: one.name == UNFINISHED):
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def install(source: Path, target: Path, names: dict[str, object]) -> bool:
+    """All of it, after what an earlier try left; False if the driver could not be installed."""
+    target.mkdir(parents=True, exist_ok=True)
+    clear(target)
+    (target / UNFINISHED).touch()
+    copy(source, target, names)
+    if not with_driver(source, target):
+        return False
+    make_settings(target)
+    (target / UNFINISHED).unlink()
+    return True
 
 
 def is_whole(file: Path, about: dict[str, object]) -> bool:

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +38,20 @@ def nobody(done: int, total: int) -> None:
     """Tell nobody how far it is."""
 
 
+@contextmanager
+def written(place: Path) -> Iterator[None]:
+    """ReleaseError with *place* for what a disk or its rights refuse inside the block."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        told = getattr(error, "strerror", None) or str(error)
+        name = getattr(error, "filename", None)
+        where = place if name is None else name
+        raise ReleaseError(
+            f"cannot write {where}: {told.lower()}; nothing is left of it"
+        ) from error
+
+
 class SealedWriter:
     """Adds files one by one; `sealed` makes it."""
 
@@ -51,6 +66,8 @@ class SealedWriter:
             try:
                 self._add(name, stream, about.st_size, int(about.st_mtime), mode)
             except OSError as error:
+                if error.errno is not None:  # of the disk, and not of tarfile
+                    raise
                 raise ReleaseError(f"{file} became shorter while it was read") from error
 
     def add_text(self, name: str, text: str) -> None:

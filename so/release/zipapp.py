@@ -22,7 +22,7 @@ from pathlib import Path
 from so.errors import ReleaseError
 from so.release.bundle import application_files
 from so.release.files import files_below
-from so.release.sealed import Told, nobody
+from so.release.sealed import Told, nobody, written
 
 VARIABLE = "SIXORBIT_ZIPAPP"  # which archive a process came from
 MOMENT = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
@@ -45,6 +45,12 @@ def write_zipapp(base: Path, target: Path, wheels: Iterable[Path] = (), told: To
 
     What is in *wheels*, such as the MySQL driver, is in `vendor/` there.
     """
+    with written(target):
+        _write_whole(base, target, wheels, told)
+    return target.stat().st_size
+
+
+def _write_whole(base: Path, target: Path, wheels: Iterable[Path], told: Told) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -56,7 +62,6 @@ def write_zipapp(base: Path, target: Path, wheels: Iterable[Path] = (), told: To
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    return target.stat().st_size
 
 
 def _write(archive: zipfile.ZipFile, base: Path, wheels: Iterable[Path], told: Told) -> None:

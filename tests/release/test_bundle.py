@@ -141,6 +141,42 @@ def test_a_wheel_comes_along_and_is_found(erp, tmp_path):
     assert [part["name"] for part in bill["components"]] == ["so-framework", "tiny"]
 
 
+def test_an_installation_that_was_interrupted_is_begun_again(unpacked, tmp_path):
+    target = tmp_path / "srv"
+    (target / "so").mkdir(parents=True)
+    (target / "so" / "half.py").touch()
+    assert "is not empty" in run(unpacked / "install.py", target).stderr
+
+    (target / ".installing").touch()  # what a killed one has left
+    done = run(unpacked / "install.py", target)
+
+    assert done.returncode == 0, done.stderr
+    assert not (target / "so" / "half.py").exists()
+    assert not (target / ".installing").exists()
+
+
+def test_an_installation_without_room_says_so_and_leaves_nothing(unpacked, tmp_path):
+    (tmp_path / "file").touch()
+
+    done = run(unpacked / "install.py", tmp_path / "file" / "srv")
+
+    assert done.returncode == 1
+    assert "cannot install into" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["bundle", "zipapp", "backup"])
+def test_what_cannot_be_written_is_said_in_a_sentence_and_leaves_nothing(erp, kind):
+    """/dev/full has room for nothing; a folder in it is no folder."""
+    ending = {"bundle": "tar.gz", "zipapp": "pyz", "backup": "backup.tar.gz"}[kind]
+
+    done = run(erp / "bin" / "sixorbit", kind, f"/dev/full/x.{ending}", cwd=erp)
+
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # --- upgrade --------------------------------------------------------------------------------------
 
 

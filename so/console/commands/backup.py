@@ -14,6 +14,7 @@ from so.db.tables import drop_all, table_names
 from so.errors import ReleaseError, UsageError
 from so.release import dumps
 from so.release.backup import PARTS, Installation, Restoration, keep_newest, write_backup
+from so.release.files import links_below
 from so.release.sealed import Sealed
 from so.release.zipapp import home_of
 from so.settings.app import AppSettings
@@ -41,13 +42,18 @@ class Backup(Command):
         """Write the file; tell where it is."""
         given, keep = self.argument("file"), self._keep()
         target = self.app.base_path(str(given)) if given else self._new_name()
-        size = write_backup(self._installation(database), target, self.going)
+        place = self._installation(database)
+        size = write_backup(place, target, self.going)
+        links = [str(one) for name in place.kept for one in links_below(place.base / name)]
         gone = [] if given else keep_newest(target.parent, f"*{ENDING}", keep)
         if self.wants_json:
-            self.json({"file": str(target), "bytes": size, "removed": [str(one) for one in gone]})
+            removed = [str(one) for one in gone]
+            self.json({"file": str(target), "bytes": size, "removed": removed, "links": links})
             return 0
         self.info(f"Backed up to {target} ({size:,} bytes).")
         self.comment("It holds keys and passwords: keep it where only you can read it.")
+        for link in links:
+            self.warn(f"{link} is a link: what it leads to is not in the backup.")
         for one in gone:
             self.line(f"Removed {one}, more than {keep} are not kept.")
         return 0
