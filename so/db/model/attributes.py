@@ -45,6 +45,7 @@ class Attributes:
     _original: dict[str, Any]
     _persisted: bool = True
     _recent: bool = False
+    _in_row: Mapping[str, Any] | None = None  # what was written since `_original`, for listeners
     _changes: Mapping[str, Any] = {}
     _held: dict[str, Any] | None = None
     _loaded: dict[str, Any] | None = None
@@ -326,6 +327,7 @@ class Attributes:
         """Take the present values for those of the database."""
         self._write_back()
         _put(self, "_original", self._attributes)
+        _put(self, "_in_row", None)
         return self
 
     def discard_changes(self) -> Self:

@@ -33,6 +33,9 @@ def connection_of(source: Any) -> Connection:
     return found
 
 
+_KEPT = ("_attributes", "_original", "_persisted", "_in_row")
+
+
 class Persistence(Attributes):
     """What takes a model to its row and back."""
 
@@ -181,6 +184,7 @@ class Persistence(Attributes):
         _put(self, "_persisted", True)
         self._confirm_version()
         self._written("created", {}, self._attributes)
+        _put(self, "_in_row", self._attributes.copy())
 
     def _update(self, written: str) -> bool:
         _put(self, "_changes", {})
@@ -210,7 +214,10 @@ class Persistence(Attributes):
         if lock is not None:
             _put(self, "_attributes", {**self._attributes, lock: dirty[lock]})
             self._confirm_version()
-        self._written(written, {name: self._original.get(name) for name in dirty}, dirty)
+        # A listener that saves once more must not be told that what it finds was not there.
+        before = self._original if self._in_row is None else self._in_row
+        self._written(written, {name: before.get(name) for name in dirty}, dirty)
+        _put(self, "_in_row", self._attributes.copy())
         return True
 
     def _confirm_version(self) -> None:
@@ -258,14 +265,14 @@ class Persistence(Attributes):
 
     def _atomically(self, work: Callable[[], R]) -> R:
         """Run *work*; if it fails, the model knows what it knew before."""
-        kept = self._attributes, self._original, self._persisted
+        kept = self._attributes, self._original, self._persisted, self._in_row
         try:
             if not self._writes_in_transaction:
                 return work()
             with self._connection().transaction():
                 return work()
         except BaseException:
-            for name, value in zip(("_attributes", "_original", "_persisted"), kept, strict=True):
+            for name, value in zip(_KEPT, kept, strict=True):
                 _put(self, name, value)
             raise
 

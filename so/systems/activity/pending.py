@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from so.errors import ActivityError
 from so.support.masking import MASK, Masker
 from so.support.scope import UNSET
 from so.systems.activity.entries import learned
@@ -48,7 +49,9 @@ class PendingActivity:
     by = caused_by
 
     def with_properties(self, properties: Mapping[str, Any]) -> PendingActivity:
-        """Add *properties* to those given before."""
+        """Add *properties* to those given before; ActivityError for what is no dict."""
+        if not isinstance(properties, Mapping):
+            raise ActivityError(f"properties must be a dict, not {properties!r}")
         return replace(self, _properties={**self._properties, **properties})
 
     def with_property(self, key: str, value: Any) -> PendingActivity:
@@ -83,6 +86,8 @@ class PendingActivity:
         if not log.wants():
             return None
         try:
+            if not isinstance(description, str):
+                raise ActivityError(f"the description must be text, not {description!r}")
             return self._written(description)
         except Exception as error:
             log.failed(f"entry {self._told_safely(description)!r}", error)

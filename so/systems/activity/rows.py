@@ -103,10 +103,12 @@ def reference(who: Any, mask: Masker) -> Reference:
     if isinstance(who, str):
         kind, colon, name = who.partition(":")
         if not (colon and kind and name):
-            raise ActivityError(f"{who!r} is no causer: give a model, 'system:name' or None")
+            raise ActivityError(f"{who!r} is nobody: give a model, 'system:name' or None")
         return kind, name[: LONGEST["causer_id"]], clean(who[:LONGEST_LABEL])
     if isinstance(who, type):
         return str(getattr(who, "type_alias", None) or who.__name__), None, None
+    if not hasattr(who, "get_key"):
+        raise ActivityError(f"{who!r} is nobody: give a model, 'system:name' or None")
     alias, key = getattr(who, "type_alias", None) or type(who).__name__, who.get_key()
     held = getattr(who, "_attributes", None) or {}
     return str(alias), None if key is None else str(key), label(type(who), held, mask)

@@ -82,7 +82,7 @@ def test_the_steps_of_an_entry(log, clock):
 
 
 def test_a_causer_that_is_no_model_and_no_name_is_refused(log):
-    with pytest.raises(ActivityError, match="'Ada' is no causer"):
+    with pytest.raises(ActivityError, match="'Ada' is nobody"):
         log.entry().by("Ada").log("x")
     with pytest.raises(ActivityError, match="longer than 255"):
         log.entry("x" * 300).log("x")

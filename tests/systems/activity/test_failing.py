@@ -101,6 +101,47 @@ def test_an_unknown_policy_is_refused(db):
         ActivityLog(db, failure="ignore")
 
 
+BAD = {
+    "a causer": lambda e: e.by(5).log("x"),
+    "a subject": lambda e: e.on(["x"]).log("x"),
+    "a text for a subject": lambda e: e.on("x").log("x"),
+    "no description": lambda e: e.log(None),
+    "a number for a description": lambda e: e.log(5),
+    "a list of properties": lambda e: e.with_properties([1]).log("x"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_makes_no_sense_is_refused_in_words(log, what):
+    with pytest.raises(ActivityError, match=r"is nobody: give|must be text|must be a dict"):
+        BAD[what](log.entry())
+
+    assert Activity.count() == 0
+
+
+class Hasty(Person):
+    """Saves once more while its listeners hear of a save."""
+
+    type_alias = "hasty"
+
+
+def test_a_listener_that_saves_once_more_is_told_of_what_it_found(log):
+    def louder(person):
+        if not person.name.endswith("!"):
+            person.update(name=f"{person.name}!")
+
+    Hasty.created(louder)
+    Hasty.updated(louder)
+    person = Hasty.create(name="a", points=1)
+    person.update(name="b", points=2)
+
+    told = [(row.event, row.changes()) for row in Activity.order_by("id").get()]
+    assert told[0][1]["name"] == (None, "a")
+    assert told[1] == ("updated", {"name": ("a", "a!")})
+    assert told[2] == ("updated", {"name": ("a!", "b"), "points": (1, 2)})
+    assert told[3] == ("updated", {"name": ("b", "b!")})
+
+
 # --- two classes of one name
 
 MODULE = """
