@@ -346,7 +346,7 @@ class ActivityVerify(Command):
 
     def _anchors(self) -> list[str] | None:
         file, name = self.option("anchor"), self.option("connection")
-        lines = Path(file).read_text("utf-8-sig").splitlines() if file else []
+        lines = Path(file).read_text("utf-8-sig", "replace").splitlines() if file else []
         if name:
             from so.systems.activity.anchoring import lines_of
 

@@ -33,9 +33,6 @@ def connection_of(source: Any) -> Connection:
     return found
 
 
-_KEPT = ("_attributes", "_original", "_persisted", "_in_row")
-
-
 class Persistence(Attributes):
     """What takes a model to its row and back."""
 
@@ -162,6 +159,7 @@ class Persistence(Attributes):
             self._store(lock, 1)
         self._write_back()
         self._atomically(self._insert_row)
+        _put(self, "_in_row", self._attributes.copy())
         _put(self, "_recent", True)
         _put(self, "_changes", {})
         self._fire("created")
@@ -184,7 +182,6 @@ class Persistence(Attributes):
         _put(self, "_persisted", True)
         self._confirm_version()
         self._written("created", {}, self._attributes)
-        _put(self, "_in_row", self._attributes.copy())
 
     def _update(self, written: str) -> bool:
         _put(self, "_changes", {})
@@ -198,6 +195,7 @@ class Persistence(Attributes):
         self._stamp_change(dirty)
         if not self._atomically(lambda: self._update_row(dirty, written)):
             return False
+        _put(self, "_in_row", self._attributes.copy())
         _put(self, "_changes", dirty)
         self._fire("updated")
         return True
@@ -217,7 +215,6 @@ class Persistence(Attributes):
         # A listener that saves once more must not be told that what it finds was not there.
         before = self._original if self._in_row is None else self._in_row
         self._written(written, {name: before.get(name) for name in dirty}, dirty)
-        _put(self, "_in_row", self._attributes.copy())
         return True
 
     def _confirm_version(self) -> None:
@@ -265,14 +262,14 @@ class Persistence(Attributes):
 
     def _atomically(self, work: Callable[[], R]) -> R:
         """Run *work*; if it fails, the model knows what it knew before."""
-        kept = self._attributes, self._original, self._persisted, self._in_row
+        kept = self._attributes, self._original, self._persisted
         try:
             if not self._writes_in_transaction:
                 return work()
             with self._connection().transaction():
                 return work()
         except BaseException:
-            for name, value in zip(_KEPT, kept, strict=True):
+            for name, value in zip(("_attributes", "_original", "_persisted"), kept, strict=True):
                 _put(self, name, value)
             raise
 

@@ -93,7 +93,7 @@ def append(connection: Connection, path: Path, line: str | None) -> None:
 
     Raises IntegrityError, and writes nothing, if what the file ends with contradicts the database.
     """
-    known = path.read_text("utf-8-sig").split("\n") if path.is_file() else []
+    known = path.read_text("utf-8-sig", "replace").split("\n") if path.is_file() else []
     known = [each for each in known if each.strip()]
     _refuse_other(connection, known[-1:], str(path))
     if line is not None and line not in known[-1:]:

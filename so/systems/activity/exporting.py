@@ -153,7 +153,7 @@ def moment(text: str, *, end_of_day: bool = False) -> datetime:
     """A day (`2026-04-01`) or a moment (ISO 8601) as a datetime in UTC."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ActivityError(f"{text!r} is no date: write 2026-04-01, or with a time") from error
     if end_of_day and len(text) == len("2026-04-01"):
         found = datetime.combine(found.date(), time.max)

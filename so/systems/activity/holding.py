@@ -48,6 +48,8 @@ def held(log: Trail) -> dict[tuple[str, str], str]:
 
 
 def _note(log: Trail, event: str, text: str, kind: str, id: str, reason: str) -> None:
+    if not (kind and id):
+        raise ActivityError(f"'{kind}:{id}' names nobody: give a type and an id")
     if not reason or not reason.strip():
         raise ActivityError("a hold needs a reason: it is what the trail will show")
     record = f"{kind}:{id}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
 from so.errors import (
+    ActivityError,
     IntegrityError,
 )  # fmt: skip
 from so.settings.activity import ActivitySettings
@@ -199,6 +200,8 @@ class ActivityLog(Trail):
         from so.systems.activity.exporting import reference as parsed
         from so.systems.activity.verifying import Verifier
 
+        if between is not None and not 1 <= between[0] <= between[1]:
+            raise ActivityError(f"{between} are no seals: give two numbers from 1, in order")
         integrity = self._integrity()
         verifier = Verifier(
             self.db.connection(),

@@ -89,7 +89,9 @@ class _Run:
         self._log = log
         self._rule = rule
         self._until = rule.until(log.clock.time())
-        self._most = max(1, batch)
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise ActivityError(f"batch must be a whole number from 1, not {batch!r}")
+        self._most = batch
         self._connection = log.db.connection()
         self._held = holding.held(log)
         self._ring: KeyRing | None = log.integrity.ring if log.integrity else None

@@ -368,3 +368,17 @@ def test_signed_rows_without_seals_say_that_deletions_are_not_found(db, clock):
     fill(log, 2, clock)
 
     assert any("deleted" in limit and "mac" in limit for limit in log.verify().limits)
+
+
+@pytest.mark.parametrize("between", [(0, 1), (3, 1), (-1, 2)])
+def test_seals_that_there_cannot_be_are_refused(trail, between):
+    with pytest.raises(ActivityError, match="two numbers from 1"):
+        trail.verify(between=between)
+
+
+def test_an_anchor_of_anything_but_text_cannot_be_checked(trail, tmp_path):
+    file = tmp_path / "anchor"
+    file.write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(IntegrityError, match="another trail"):
+        trail.anchor(file)
