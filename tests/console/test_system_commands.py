@@ -39,6 +39,14 @@ def test_the_cache_is_cleared_collected_forgotten_and_counted(kernel):
     assert cache().get("b") is None
 
 
+@pytest.mark.parametrize("tags", ["", ",", " , "])
+def test_an_empty_list_of_tags_clears_nothing(kernel, tags):
+    cache().put("a", 1, 60)
+
+    assert kernel.run(("cache:clear", f"--tags={tags}")) == 2
+    assert cache().get("a") == 1
+
+
 def test_notifications_are_cleaned_up(kernel):
     for line in ("--days=30", "--days=30 --unread-days=60", "--days=30 --dry-run", ""):
         assert run(kernel, f"notification:cleanup {line}")[0] == 0

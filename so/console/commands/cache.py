@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from so.console.command import Command
+from so.errors import UsageError
 from so.shortcuts import cache
 from so.systems.cache import Cache
 
@@ -27,7 +28,10 @@ class CacheClear(_CacheCommand):
     def handle(self) -> int:
         """Clear and say what."""
         store = self.store()
-        tags = [tag.strip() for tag in (self.option("tags") or "").split(",") if tag.strip()]
+        given = self.option("tags")
+        tags = [tag.strip() for tag in (given or "").split(",") if tag.strip()]
+        if given is not None and not tags:
+            raise UsageError(f"--tags={given} names no tag: without it everything is cleared")
         if tags:
             store.tags(*tags).flush()
             self.info(f"Cache entries tagged {', '.join(tags)} cleared.")
