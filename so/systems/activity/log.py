@@ -200,8 +200,6 @@ class ActivityLog(Trail):
         from so.systems.activity.exporting import reference as parsed
         from so.systems.activity.verifying import Verifier
 
-        if between is not None and not 1 <= between[0] <= between[1]:
-            raise ActivityError(f"{between} are no seals: give two numbers from 1, in order")
         integrity = self._integrity()
         verifier = Verifier(
             self.db.connection(),
@@ -215,7 +213,7 @@ class ActivityLog(Trail):
         report = verifier.run(
             since_last=since_last,
             subject=parsed(subject) if subject else None,
-            between=between,
+            between=_seals(between),
             anchors=anchors,
             head=head,
         )
@@ -281,3 +279,9 @@ class ActivityLog(Trail):
                 "the trail is not signed: set AUDIT_KEY, and activity.integrity to mac or seal"
             )
         return self.integrity
+
+
+def _seals(between: tuple[int, int] | None) -> tuple[int, int] | None:
+    if between is not None and not 1 <= between[0] <= between[1]:
+        raise ActivityError(f"{between} are no seals: give two numbers from 1, in order")
+    return between

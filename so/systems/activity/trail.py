@@ -85,17 +85,19 @@ class Trail:
         self.failure = _failure(failure)
         self.on_tampering: Callable[[Report], object] = _alarm
         self.integrity: Integrity | None = integrity(integrity_mode, keys)
+        self._columns = COLUMNS if self.integrity is None else (*COLUMNS, *PROOF)
+        self._statements: dict[tuple[str, int], str] = {}
         self.sealer: Sealer | None = None
         self.soon: SealSoon | None = None
-        columns = COLUMNS if self.integrity is None else (*COLUMNS, *PROOF)
-        self._columns = columns
-        self._statements: dict[tuple[str, int], str] = {}
         if self.integrity is not None and self.integrity.seals:
-            from so.systems.activity.sealing import Sealer
-
-            self.sealer = Sealer(db, self.integrity.ring, self.clock, rows_per_seal=rows_per_seal)
+            self.sealer = self._sealer(self.integrity, rows_per_seal)
             if seal_delay_seconds is not None:
                 self.soon = SealSoon(self.sealer.seal, seal_delay_seconds)
+
+    def _sealer(self, integrity: Integrity, rows_per_seal: int) -> Sealer:
+        from so.systems.activity.sealing import Sealer
+
+        return Sealer(self.db, integrity.ring, self.clock, rows_per_seal=rows_per_seal)
 
     @property
     def is_on(self) -> bool:

@@ -144,6 +144,18 @@ def test_a_command_by_itself_is_the_system_and_one_in_a_block_is_the_block(app):
     assert [who for _, who, _ in told()] == ["system:causer:thing", "Ada"]
 
 
+def test_the_context_names_the_job_or_the_command(app):
+    dispatch(Work("first"))
+    work(app)
+
+    job, command = Activity.for_event("created").order_by("id").get()
+    assert (job.context["source"], job.context["job"]) == (
+        "job",
+        "tests.systems.activity.test_causers.Work",
+    )
+    assert (command.context["source"], command.context["command"]) == ("command", "causer:thing")
+
+
 def test_nobody_is_carried_as_nobody(app):
     scope = Scope("job")
     scope.causer = "system:outer"

@@ -62,6 +62,8 @@ def scope_of(row: Reserved | None, payload: Payload | None) -> Scope:
     asked = payload.context.get("request_id") if payload else None
     scope = Scope("job", request_id=str(asked or uuid or (row.id if row is not None else "")))
     scope.data["log"] = {"job_id": row.id, "uuid": uuid} if row is not None else {"uuid": uuid}
+    if payload is not None:
+        scope.data["job"] = payload.name
     return scope
 
 
