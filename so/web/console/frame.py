@@ -6,6 +6,7 @@ reload does the same.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -18,6 +19,9 @@ MENU = (
     ("/cache", "Cache"), ("/audit", "Audit"), ("/notifications", "Notifications"),
     ("/database", "Database"), ("/requests", "Requests"),
 )  # fmt: skip
+
+
+_JOB = re.compile(r"\bjob (\d+)\b")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Frame:
             h(
                 "main",
                 h("h1", title),
-                [_note(*note) for note in notes],
+                [self._note(*note) for note in notes],
                 body,
                 id="content",
                 tabindex="-1",
@@ -80,12 +84,15 @@ class Frame:
             h("p", id="live", class_="soft", role="status"),
         )
 
+    def _note(self, kind: str, text: str) -> Markup:
+        """What was done, or why not; a job that does it is led to."""
+        words: list[object] = list(_JOB.split(text))
+        for odd in range(1, len(words), 2):
+            words[odd] = h("a", f"job {words[odd]}", href=f"{self.prefix}/jobs/{words[odd]}")
+        return h("p", words, class_=f"note {kind}", role="alert" if kind == "bad" else "status")
+
     def _script(self, nonce: str) -> Markup:
         return h("script", Markup(_file("console.js")), nonce=nonce)
-
-
-def _note(kind: str, text: str) -> Markup:
-    return h("p", text, class_=f"note {kind}", role="alert" if kind == "bad" else "status")
 
 
 def _file(name: str) -> str:

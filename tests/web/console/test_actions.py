@@ -155,6 +155,8 @@ def test_many_failed_jobs_are_left_to_a_worker_that_tells_how_far_it_is(erp, ope
 
     do(operator, "retry-group")
     assert queue().size() == 1
+    id = erp.db.table("jobs").value("id")
+    assert f'href="/console/jobs/{id}"' in operator.get("/console/failed").text.partition("<h2")[0]
     Worker(queue()).run_one()
 
     assert erp.db.table("failed_jobs").count() == 0

@@ -371,6 +371,17 @@ def test_a_key_of_the_cache_is_looked_at_with_its_secrets_masked(erp, viewer):
     assert "abc-secret" not in text
 
 
+def test_the_keys_of_a_group_lead_to_each(erp, viewer):
+    for name in ("rates:eur", "rates:usd", "ratio", "users:1"):
+        cache().put(name, 1)
+
+    page = viewer.get("/console/cache?group=rates")
+
+    assert "key=rates%3Aeur" in page.text
+    found = viewer.get("/console/cache?group=rates&format=json").json()
+    assert found["keys"] == ["rates:eur", "rates:usd"]
+
+
 def test_rows_of_another_prefix_never_show(erp, viewer):
     mine, other = cache().store(), erp.make("db").table("cache_locks")
     mine.lock("mine", 60).acquire()
@@ -441,3 +452,19 @@ def test_the_tables_show_by_how_much_they_have_grown(erp, viewer):
     (jobs,) = [one for one in found["tables"] if one["name"] == "jobs"]
     assert jobs["more_rows"] >= 9
     assert found["since"] == day * 86_400
+
+
+def test_failed_logins_are_shown_with_where_they_came_from(erp, viewer):
+    activity("auth").event("failed").with_properties(
+        {
+            "address": "10.0.0.9",
+            "account": "ab12",
+            "agent": "Mozilla/5.0 (Windows NT 10.0) Firefox/1",
+        }
+    ).log("failed")
+
+    text = viewer.get("/console/sessions").text
+
+    assert "10.0.0.9" in text
+    assert "account ab12" in text
+    assert "Firefox on Windows" in text

@@ -8,7 +8,7 @@ from typing import Any
 from so.http.request import Request
 from so.settings.cache import CacheSettings
 from so.support.markup import Markup, h, join
-from so.web.console.parts import facts, filters, moment, row, seconds, section, size, table
+from so.web.console.parts import facts, filters, link, moment, row, seconds, section, size, table
 from so.web.console.reading import HOW_MANY, as_json, masked
 
 TITLE = "Cache"
@@ -18,7 +18,7 @@ SAMPLE = 1000  # keys that are grouped
 
 def data(app: Any, request: Request) -> dict[str, Any]:
     """Figures, groups of keys, one key, locks; all of this application's prefix alone."""
-    cache, key = app.make("cache"), request.query("key")
+    cache, key, group = app.make("cache"), request.query("key"), str(request.query("group") or "")
     found: dict[str, Any] = {"stats": cache.stats(), "filter": {"key": key}, "value": None}
     if key:
         missing = object()
@@ -30,7 +30,16 @@ def data(app: Any, request: Request) -> dict[str, Any]:
             "value": _shown(value) if here else None,
             "ttl": cache.ttl(str(key)),
         }
-    return {**found, "groups": _groups(app), "locks": _locks(app)}
+    names = _names(app, group) if group else []
+    return {**found, "groups": _groups(app), "group": group, "keys": names, "locks": _locks(app)}
+
+
+def _names(app: Any, group: str) -> list[str]:
+    """The first names that begin with *group*."""
+    prefix = f"{app.settings(CacheSettings).prefix}:"
+    rows = own_rows(app, "cache").where("key", ">=", f"{prefix}{group}").order_by("key")
+    names = [key_text(key)[len(prefix) :] for key in rows.limit(HOW_MANY).pluck("key")]
+    return [name for name in names if name.startswith(group)]
 
 
 def _shown(value: Any) -> Any:
@@ -86,7 +95,7 @@ def held_seconds(row: Any, now: float) -> float | None:
 
 def draw(data: dict[str, Any], view: Any) -> Markup:
     """Figures, a search, groups, locks."""
-    stats = data["stats"]
+    stats, url = data["stats"], view.url("/cache")
     reads = stats["hits"] + stats["misses"]
     figures = facts(
         {
@@ -102,9 +111,13 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             "Groups of keys",
             table(
                 "Groups of keys",
-                [("Begins with", "group"), ("Keys of the sample", "keys")],
+                [
+                    ("Begins with", lambda r: link(r["group"], url, group=r["group"])),
+                    ("Keys of the sample", "keys"),
+                ],
                 data["groups"],
             ),
+            _keys(data, url),
             id="groups",
         )
     )
@@ -124,6 +137,14 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
         data["locks"],
     )
     return join([*parts, section("Locks", locks, id="locks")])
+
+
+def _keys(data: dict[str, Any], url: str) -> Any:
+    """The keys of the group that was asked for, each to be looked at."""
+    if not data["group"]:
+        return None
+    listed = [h("li", link(name, url, group=data["group"], key=name)) for name in data["keys"]]
+    return [h("h3", f"Keys that begin with {data['group']}"), h("ul", listed)]
 
 
 def _value(data: dict[str, Any], view: Any) -> list[Any]:

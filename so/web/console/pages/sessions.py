@@ -7,7 +7,8 @@ from typing import Any
 from so.http.request import Request
 from so.support.markup import Markup, h, join
 from so.web.console.parts import filters, moment, row, section, table
-from so.web.console.reading import HOW_MANY, people
+from so.web.console.reading import HOW_MANY, masked, people
+from so.web.console.trail import decoded
 
 TITLE = "Sessions"
 REFUSED = ("failed", "lockout", "locked")
@@ -31,9 +32,10 @@ def data(app: Any, request: Request) -> dict[str, Any]:
 
 def _failed_logins(app: Any) -> list[dict[str, Any]]:
     """Of the newest entries of the log `auth`: others are too many to look through."""
-    columns = ["id", "event", "description", "causer_label", "created_at"]
+    columns = ["id", "event", "subject_label", "properties", "created_at"]
     rows = app.make("db").table("activity_log").where("log_name", "auth").order_by_desc("id")
-    return [dict(row) for row in rows.limit(LOGINS).get(columns) if row["event"] in REFUSED][:20]
+    found = [row for row in rows.limit(LOGINS).get(columns) if row["event"] in REFUSED][:20]
+    return [{**row, "properties": masked(decoded(row["properties"]))} for row in found]
 
 
 _SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "CrOS", "Linux")
@@ -84,8 +86,12 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
         [
             ("When", lambda r: moment(r["created_at"])),
             ("What", "event"),
-            ("Who", "causer_label"),
-            ("Words", "description"),
+            (
+                "Who",
+                lambda r: r["subject_label"] or f"account {r['properties'].get('account', '?')}",
+            ),
+            ("Address", lambda r: r["properties"].get("address")),
+            ("Browser", lambda r: browser(r["properties"].get("agent"))),
         ],
         data["logins"],
     )
