@@ -118,6 +118,14 @@ def figures(facts: Facts) -> dict[str, tuple[Any, str]]:
         return {}
 
 
+def is_capped(facts: Facts) -> bool:
+    """Whether there are more jobs than are counted."""
+    try:
+        return any(state["capped"] for state in facts.states)
+    except DatabaseError:
+        return False
+
+
 def _web(app: Any, facts: Facts) -> Light:
     rows = app.make("db").table("console_requests")
     now = int(app.clock.time())

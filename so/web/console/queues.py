@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-CAP = 5_000  # jobs that are counted of a queue, where there are few; beyond it stands a plus
-FEW = 4  # queues of which so many are counted; of more queues a tenth
+CAP = 2_000  # jobs that are counted of a queue, where there are few; beyond it stands a plus
+FEW = 6  # queues of which so many are counted; of more queues a tenth
 # The names alone: either engine steps from one to the next through the index.
 _NAMES = {
     "sqlite": (

@@ -18,7 +18,7 @@ from so.settings.auth import AuthSettings
 from so.support.masking import Masker
 
 HOW_MANY = 50  # rows of a page
-STEPS = (200, 1800)  # rows that one search looks through; the next page goes on from there
+STEPS = (200, 800)  # rows that one search looks through; the next page goes on from there
 LABELS = ("name", "number", "title", "email", "username", "code")
 _masker = Masker()
 

@@ -27,6 +27,7 @@ def data(app: Any, request: Request) -> dict[str, Any]:
         "state": health.worst(found),
         "lights": [vars(one) for one in found],
         "figures": health.figures(facts),
+        "capped": health.is_capped(facts),
         "day": {
             "throughput": {"done": day.rate("done"), "failed": day.rate("failed")},
             "wait": {"p50": day.quantile("wait", 0.5), "p95": day.quantile("wait", 0.95)},
@@ -39,6 +40,7 @@ def data(app: Any, request: Request) -> dict[str, Any]:
     }
 
 
+CAPPED = "or more: so many are counted"
 CHARTS = (
     ("throughput", "Jobs a minute", "/queue", ""),
     ("wait", "Seconds a job waits", "/queue", " s"),
@@ -62,7 +64,8 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
         for one in data["lights"]
     ]
     figures = [
-        figure(name, value, view.url(path)) for name, (value, path) in data["figures"].items()
+        figure(name, value, view.url(path), CAPPED if number == 0 and data["capped"] else None)
+        for number, (name, (value, path)) in enumerate(data["figures"].items())
     ]
     charts = [
         chart(title, data["day"][name], view.url(path), unit) for name, title, path, unit in CHARTS
