@@ -22,9 +22,8 @@ from typing import Any
 
 from so.errors import ConfigError, MissingEnvError, SixOrbitError
 from so.support import current, dotenv
+from so.support.paths import MISSING, numbered_step, position
 from so.support.settings import Settings
-
-_MISSING: Any = object()
 
 # --- the environment -----------------------------------------------------------------------------
 
@@ -249,7 +248,7 @@ class Config:
         if not isinstance(key, str):
             return self.get_many(key)
         value = self._find(key)
-        if value is _MISSING:
+        if value is MISSING:
             return default() if callable(default) else default
         return value
 
@@ -261,7 +260,7 @@ class Config:
 
     def has(self, key: str) -> bool:
         """True if *key* is there, even if it is None."""
-        return self._find(key) is not _MISSING
+        return self._find(key) is not MISSING
 
     def all(self) -> dict[str, Any]:
         """Everything, files included."""
@@ -278,9 +277,9 @@ class Config:
         self._ready(head)
         if key in self._items:
             return self._items[key]
-        value: Any = self._items.get(head, _MISSING)
+        value: Any = self._items.get(head, MISSING)
         for part in rest:
-            value = _step(value, part)
+            value = numbered_step(value, part)
         return value
 
     def _ready(self, name: str) -> None:
@@ -359,7 +358,7 @@ class Config:
         self._ready(parents[0] if parents else last)
         place: Any = self._items
         for part in parents:
-            inner = _step(place, part)
+            inner = numbered_step(place, part)
             if not isinstance(inner, (dict, list)):
                 inner = {}
                 _put(place, part, inner)
@@ -389,7 +388,7 @@ class Config:
 
     def __getitem__(self, key: str) -> Any:
         value = self._find(key)
-        if value is _MISSING:
+        if value is MISSING:
             raise KeyError(key)
         return value
 
@@ -435,21 +434,12 @@ def _read_config(file: Path) -> dict[str, Any]:
     return values
 
 
-def _step(value: Any, part: str) -> Any:
-    if isinstance(value, Mapping):
-        if part in value:
-            return value[part]
-        return value.get(int(part), _MISSING) if part.isdecimal() else _MISSING
-    if isinstance(value, (list, tuple)) and part.isdecimal() and int(part) < len(value):
-        return value[int(part)]
-    return _MISSING
-
-
 def _put(place: Any, part: str, value: Any) -> None:
     if isinstance(place, list):
-        if not part.isdecimal() or int(part) > len(place):
+        at = position(part)
+        if at is None or at > len(place):
             raise ConfigError(f"cannot set item {part!r} of a list with {len(place)} items")
-        place[int(part) : int(part) + 1] = [value]
+        place[at : at + 1] = [value]
     else:
         place[part] = value
 

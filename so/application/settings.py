@@ -14,8 +14,6 @@ from typing import Any
 from so.config import Config, env
 from so.settings import TOPICS, settings_class
 
-_FRAMEWORK = Path(__file__).resolve().parent.parent
-
 
 def settings_of(base: Path, dotenv: Mapping[str, str], given: Mapping[str, Any]) -> Config:
     """What `config/` in *base* says, *given* laid over it, the rest from variables and defaults."""
@@ -40,15 +38,3 @@ def _make_way(config: Config, given: Mapping[str, Any]) -> None:
             drivers = {one.get("driver", here.get("driver")) for one in (here, connection)}
             if len(drivers) > 1 and drivers != {"mysql", "mariadb"}:
                 config.set(f"database.connections.{name}", None)
-
-
-def framework_folder() -> Path | None:
-    """The folder with the files that `sixorbit new` copies; None where only `so/` was copied.
-
-    They are the files of `config/` beside a checkout; an installed package has them in
-    `so/skeleton/config`.
-    """
-    for folder in (_FRAMEWORK / "skeleton" / "config", _FRAMEWORK.parent / "config"):
-        if folder.is_dir():
-            return folder
-    return None

@@ -27,6 +27,7 @@ from so.errors import (
     SixOrbitError,
     UsageError,
 )
+from so.support.listed import listed
 from so.support.near import nearest
 from so.support.scope import (
     UNSET,
@@ -296,7 +297,7 @@ class Kernel:
         options = {key: value for key, value in params.items() if key not in arguments}
         words = _words_of_options({_dashed(key, signature): v for key, v in options.items()})
         values = [params[key] for key in arguments if params.get(key) is not None]
-        texts = [str(one) for value in values for one in _many(value)]
+        texts = [str(one) for value in values for one in listed(value)]
         return [*words, "--", *texts] if texts else words
 
     # --- list and help ---
@@ -379,17 +380,13 @@ def _asked_by_name(command: Command) -> dict[str, Any]:
     return {name: value for name, value in named.items() if name in wanted}
 
 
-def _many(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, (list, tuple)) else [value]
-
-
 def _words_of_options(options: Mapping[str, Any]) -> list[str]:
     words: list[str] = []
     for name, value in options.items():
         if value is True:
             words.append(name)
         elif value is not False and value is not None:
-            words += [f"{name}={one}" for one in _many(value)]
+            words += [f"{name}={one}" for one in listed(value)]
     return words
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from so.container.words import Abstract, name_of
 from so.errors import ContainerError
+from so.support.listed import listed
 from so.support.scope import current_scope
 from so.support.signatures import arity, class_of_method
 
@@ -371,11 +372,6 @@ def answer(fn: Callable[..., Any], *offered: Any) -> Any:
 def as_value(given: Any) -> Any:
     """What was given for a parameter by its name: text and lists are what they are."""
     return Lazy(lambda _: given) if isinstance(given, (str, list, tuple)) else given
-
-
-def listed(value: Any) -> Iterable[Any]:
-    """One or many, as many."""
-    return value if isinstance(value, (list, tuple, set, frozenset)) else [value]
 
 
 def method_key(target: Any) -> str:

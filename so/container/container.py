@@ -12,9 +12,10 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast, overload
 
-from so.container.bindings import Bindings, Lazy, Plan, Tagged, answer, as_value, listed, method_key
+from so.container.bindings import Bindings, Lazy, Plan, Tagged, answer, as_value, method_key
 from so.container.words import Abstract, chain, described, name_of, shown, while_building
 from so.errors import BindingResolutionError, CircularDependencyError, EntryNotFoundError
+from so.support.listed import listed
 from so.support.signatures import BUILT_IN, class_of, class_of_method, parameters
 
 T = TypeVar("T")

@@ -11,11 +11,10 @@ from decimal import Decimal
 from typing import Any, Self, TypeVar, overload
 
 from so.support.codec import to_jsonable
+from so.support.paths import MISSING, step
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-_MISSING: Any = object()
 
 
 class Row(dict[str, Any]):
@@ -54,18 +53,11 @@ def value_of(item: Any, key: Any, default: Any = None) -> Any:
     if isinstance(item, Mapping) and key in item:
         return item[key]
     for part in str(key).split("."):
-        item = _step(item, part)
-        if item is _MISSING:
+        inside = isinstance(item, (Mapping, list, tuple))
+        item = step(item, part) if inside else getattr(item, part, MISSING)
+        if item is MISSING:
             return default
     return item
-
-
-def _step(item: Any, part: str) -> Any:
-    if isinstance(item, Mapping):
-        return item.get(part, _MISSING)
-    if isinstance(item, list | tuple):
-        return item[int(part)] if part.isdigit() and int(part) < len(item) else _MISSING
-    return getattr(item, part, _MISSING)
 
 
 def _equal(left: Any, right: Any) -> bool:
@@ -135,7 +127,7 @@ class Collection(list[T]):
         """The items for which *fn* is false."""
         return type(self)(i for i in self if not fn(i))
 
-    def where(self, key: Any, operator: Any = _MISSING, value: Any = _MISSING) -> Self:
+    def where(self, key: Any, operator: Any = MISSING, value: Any = MISSING) -> Self:
         """`where(key, value)`, `where(key, operator, value)`, or `where(key)` for a true value."""
         test = _test(key, operator, value)
         return type(self)(i for i in self if test(i))
@@ -150,7 +142,7 @@ class Collection(list[T]):
         unwanted = list(values)
         return type(self)(i for i in self if value_of(i, key) not in unwanted)
 
-    def first_where(self, key: Any, operator: Any = _MISSING, value: Any = _MISSING) -> T | None:
+    def first_where(self, key: Any, operator: Any = MISSING, value: Any = MISSING) -> T | None:
         """The first item that `where()` would keep, or None."""
         test = _test(key, operator, value)
         return next((i for i in self if test(i)), None)
@@ -182,9 +174,9 @@ class Collection(list[T]):
                 kept.append(item)
         return kept
 
-    def contains(self, key: Any, operator: Any = _MISSING, value: Any = _MISSING) -> bool:
+    def contains(self, key: Any, operator: Any = MISSING, value: Any = MISSING) -> bool:
         """`contains(item)`, `contains(fn)`, `contains(key, value)` or with an operator."""
-        if operator is not _MISSING:
+        if operator is not MISSING:
             return self.first_where(key, operator, value) is not None
         return any(key(i) for i in self) if callable(key) else key in self
 
@@ -292,9 +284,9 @@ class Collection(list[T]):
 
 def _test(key: Any, operator: Any, value: Any) -> Callable[[Any], bool]:
     """The predicate behind where(), first_where() and contains()."""
-    if operator is _MISSING:
+    if operator is MISSING:
         return lambda item: bool(value_of(item, key))
-    if value is _MISSING:
+    if value is MISSING:
         operator, value = "=", operator
     compare = _COMPARISONS.get(operator)
     if compare is None:

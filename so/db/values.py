@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import PurePath
@@ -147,13 +147,3 @@ def in_parts(
         size += own
     if start < len(rows):
         yield rows[start:]
-
-
-def plain_all(values: Iterable[Any], zone: tzinfo = UTC) -> list[Any]:
-    """Each of *values* through `plain()`."""
-    return [plain(v, zone) for v in values]
-
-
-def plain_mapping(values: Mapping[str, Any], zone: tzinfo = UTC) -> dict[str, Any]:
-    """*values* with each value through `plain()`."""
-    return {k: plain(v, zone) for k, v in values.items()}

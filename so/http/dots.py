@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MISSING: Any = object()
+from so.support.paths import MISSING, step
 
 
 def get(data: Any, key: str, default: Any = None) -> Any:
@@ -24,7 +24,7 @@ def find(data: Any, key: str) -> Any:
     if isinstance(data, Mapping) and key in data:
         return data[key]
     if "." not in key and key != "*":
-        return _step(data, key)
+        return step(data, key)
     return _walk(data, key.split("."))
 
 
@@ -32,7 +32,7 @@ def _walk(data: Any, parts: list[str]) -> Any:
     for at, part in enumerate(parts):
         if part == "*":
             return _each(data, parts[at + 1 :])
-        data = _step(data, part)
+        data = step(data, part)
         if data is MISSING:
             return MISSING
     return data
@@ -50,15 +50,6 @@ def _each(data: Any, rest: list[str]) -> Any:
     if "*" in rest:
         return [one for value in kept for one in (value if isinstance(value, list) else [value])]
     return kept
-
-
-def _step(data: Any, part: str) -> Any:
-    if isinstance(data, Mapping):
-        return data.get(part, MISSING)
-    if isinstance(data, (list, tuple)) and part.isascii() and part.isdigit() and len(part) < 10:
-        at = int(part)
-        return data[at] if at < len(data) else MISSING
-    return MISSING
 
 
 def put(data: dict[str, Any], key: str, value: Any) -> None:

@@ -28,6 +28,8 @@ from so.http.negotiation import is_json_type
 from so.http.request_base import RequestBase
 from so.http.uploads import UploadedFile
 from so.support import numbers
+from so.support.listed import flat
+from so.support.paths import MISSING
 
 E = TypeVar("E", bound=Enum)
 
@@ -42,7 +44,7 @@ class RequestInput(RequestBase):
 
     _stream: BodyStream | None = None
     _body: bytes | None = None
-    _json: Any = dots.MISSING
+    _json: Any = MISSING
     _form: tuple[Pairs, Pairs] | None = None
     _form_error: Exception | None = None
     _query: dict[str, Any] | None = None
@@ -78,7 +80,7 @@ class RequestInput(RequestBase):
 
         BadRequestException (400) if it is malformed or nests too deep, 413 if it is too large.
         """
-        if self._json is dots.MISSING:
+        if self._json is MISSING:
             self._json = parse_json(self._read_body("max_json_bytes"), self.settings)
         return self._json if key is None else dots.get(self._json, key, default)
 
@@ -165,8 +167,8 @@ class RequestInput(RequestBase):
         found = [value for name, value in pairs if name in names]
         if found:
             return found
-        value = self.input(key, dots.MISSING)
-        if value is dots.MISSING:
+        value = self.input(key, MISSING)
+        if value is MISSING:
             return []
         return value if isinstance(value, list) else [value]
 
@@ -182,9 +184,9 @@ class RequestInput(RequestBase):
         """The *keys* that were sent, nested as they are."""
         everything = self.all()
         result: dict[str, Any] = {}
-        for key in _spread(keys):
+        for key in flat(keys):
             value = dots.find(everything, key)
-            if value is not dots.MISSING:
+            if value is not MISSING:
                 if key in everything:
                     result[key] = value
                 else:
@@ -193,7 +195,7 @@ class RequestInput(RequestBase):
 
     def except_(self, *keys: str) -> dict[str, Any]:
         """All input but *keys*."""
-        return dots.without(self.all(), _spread(keys))
+        return dots.without(self.all(), flat(keys))
 
     def keys(self) -> list[str]:
         """The names at the top of all input."""
@@ -201,11 +203,11 @@ class RequestInput(RequestBase):
 
     def has(self, *keys: str) -> bool:
         """True if all *keys* were sent, even empty."""
-        return all(self._found(key) is not dots.MISSING for key in _spread(keys))
+        return all(self._found(key) is not MISSING for key in flat(keys))
 
     def has_any(self, *keys: str) -> bool:
         """True if one of *keys* was sent."""
-        return any(self._found(key) is not dots.MISSING for key in _spread(keys))
+        return any(self._found(key) is not MISSING for key in flat(keys))
 
     def missing(self, *keys: str) -> bool:
         """True if one of *keys* was not sent."""
@@ -213,11 +215,11 @@ class RequestInput(RequestBase):
 
     def filled(self, *keys: str) -> bool:
         """True if all *keys* were sent and none is empty."""
-        return all(not _is_empty(self._found(key)) for key in _spread(keys))
+        return all(not _is_empty(self._found(key)) for key in flat(keys))
 
     def is_not_filled(self, *keys: str) -> bool:
         """True if all *keys* are missing or empty."""
-        return all(_is_empty(self._found(key)) for key in _spread(keys))
+        return all(_is_empty(self._found(key)) for key in flat(keys))
 
     def any_filled(self, *keys: str) -> bool:
         """True if one of *keys* was sent and is not empty."""
@@ -243,7 +245,7 @@ class RequestInput(RequestBase):
 
     def _found(self, key: str) -> Any:
         value = dots.find(self.input(), key)
-        return dots.find(self.files(), key) if value is dots.MISSING else value
+        return dots.find(self.files(), key) if value is MISSING else value
 
     def merge(self, values: Mapping[str, Any]) -> Self:
         """Lay *values* over the input."""
@@ -370,14 +372,7 @@ def _moment(text: str, fmt: str | None) -> datetime | None:
         return None
 
 
-def _spread(keys: tuple[Any, ...]) -> list[str]:
-    found: list[str] = []
-    for key in keys:
-        found += list(key) if isinstance(key, (list, tuple)) else [key]
-    return found
-
-
 def _is_empty(value: Any) -> bool:
-    if value is dots.MISSING or value is None:
+    if value is MISSING or value is None:
         return True
     return isinstance(value, str) and value.strip() == ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from so.db.casts import Cast
 from so.db.model.switches import is_unguarded
 from so.errors import CastError, MassAssignmentError, MissingAttributeError
+from so.support.listed import flat
 
 if TYPE_CHECKING:
     from so.db.model.plan import Plan
@@ -343,11 +344,11 @@ class Attributes:
 
     def only(self, *names: Any) -> dict[str, Any]:
         """These attributes as a dict."""
-        return {name: self[name] for name in _flat(names)}
+        return {name: self[name] for name in flat(names)}
 
     def except_(self, *names: Any) -> dict[str, Any]:
         """All attributes but these as a dict."""
-        unwanted = set(_flat(names))
+        unwanted = set(flat(names))
         return {name: self[name] for name in self._attributes if name not in unwanted}
 
 
@@ -356,12 +357,8 @@ def _is_ours(owner: type, found: Any) -> bool:
     return callable(found) or owner.__module__.startswith("so.db.")
 
 
-def _flat(names: tuple[Any, ...]) -> list[str]:
-    return [n for name in names for n in ([name] if isinstance(name, str) else name)]
-
-
 def _touches(changed: Mapping[str, Any], names: tuple[Any, ...]) -> bool:
-    return any(name in changed for name in _flat(names)) if names else bool(changed)
+    return any(name in changed for name in flat(names)) if names else bool(changed)
 
 
 def _same(cast: Cast | None, before: Any, now: Any) -> bool:

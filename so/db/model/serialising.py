@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any, Self
 
-from so.db.model.attributes import _flat, _put
+from so.db.model.attributes import _put
 from so.db.model.persistence import Persistence
 from so.support.codec import dumps, to_jsonable
+from so.support.listed import flat
 
 
 class Serialising(Persistence):
@@ -45,7 +46,7 @@ class Serialising(Persistence):
 
     def make_hidden(self, *names: Any) -> Self:
         """Leave these out of `to_dict()` of this model."""
-        hide = _flat(names)
+        hide = flat(names)
         _put(self, "hidden", [*self.hidden, *(n for n in hide if n not in self.hidden)])
         if self.visible:
             _put(self, "visible", [name for name in self.visible if name not in hide])
@@ -53,7 +54,7 @@ class Serialising(Persistence):
 
     def make_visible(self, *names: Any) -> Self:
         """Show these in `to_dict()` of this model, though its class hides them."""
-        show = _flat(names)
+        show = flat(names)
         _put(self, "hidden", [name for name in self.hidden if name not in show])
         if self.visible:
             _put(self, "visible", [*self.visible, *show])
@@ -61,7 +62,7 @@ class Serialising(Persistence):
 
     def append(self, *names: Any) -> Self:
         """Add accessors to `to_dict()` of this model."""
-        more = [name for name in _flat(names) if name not in self.appends]
+        more = [name for name in flat(names) if name not in self.appends]
         _put(self, "appends", [*self.appends, *more])
         return self
 

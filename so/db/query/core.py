@@ -16,6 +16,7 @@ from so.db.expressions import PLAIN, Expression, bindable
 from so.db.grammar.base import SECTIONS, Grammar
 from so.db.rows import Collection, Row
 from so.errors import InvalidArgumentError
+from so.support.listed import listed
 from so.support.signatures import call_with
 
 Callback = Callable[..., Any]
@@ -142,7 +143,7 @@ class QueryCore:
 
     def add_binding(self, value: Any, section: str = "where") -> Self:
         """Add a value, or a list of them, to a part of the query that was written by hand."""
-        values = [bindable(one) for one in _listed(value)]
+        values = [bindable(one) for one in listed(value)]
         if self.tree.added is None:
             self.tree.added = {}
         self.tree.added.setdefault(_section(section), []).extend(values)
@@ -496,10 +497,6 @@ def drop_bindings(tree: c.Select, *sections: str) -> None:
 
 def _settled(condition: Any, query: QueryCore) -> Any:
     return condition(query) if callable(condition) else condition
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _section(name: str) -> str:

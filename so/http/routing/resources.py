@@ -12,6 +12,7 @@ from so.http.request import Request
 from so.http.response import RedirectResponse
 from so.http.routing.template import PLACEHOLDER
 from so.http.urltext import encode
+from so.support.listed import flat
 from so.support.near import nearest
 
 _WITH_SLASH = re.compile(f"(/?){PLACEHOLDER.pattern}")
@@ -105,18 +106,14 @@ def _singular(noun: str) -> str:
 
 def chosen(only: str | Iterable[str] | None, except_: str | Iterable[str] | None) -> list[str]:
     """The actions meant by *only* and *except_*; RouteDefinitionError for one there is not."""
-    wanted = _names(ACTIONS if only is None else only)
-    left_out = _names(except_ or ())
+    wanted = list(ACTIONS) if only is None else flat([only])
+    left_out = flat([except_ or ()])
     for name in [*wanted, *left_out]:
         if name not in ACTIONS:
             close = nearest(name, ACTIONS)
             hint = f"did you mean {close!r}?" if close else f"it has {', '.join(ACTIONS)}"
             raise RouteDefinitionError(f"a resource has no action {name!r}; {hint}")
     return [name for name in ACTIONS if name in wanted and name not in left_out]
-
-
-def _names(given: str | Iterable[str]) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
 
 
 def _route_name(resource: str, action: str, names: str | Mapping[str, str] | None) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from so.support.paths import numbered_step
+
 STAR: Final = "*"
 
 Indexes = tuple[Any, ...]
@@ -44,15 +46,7 @@ def split(path: str) -> tuple[str, ...]:
 
 def step(container: Any, segment: str) -> Any:
     """What *container* holds under *segment*, or ABSENT."""
-    if isinstance(container, Mapping):
-        value = container.get(segment, ABSENT)
-        if value is ABSENT and segment.isdecimal():
-            return container.get(int(segment), ABSENT)
-        return value
-    if isinstance(container, (list, tuple)) and segment.isdecimal():
-        position = int(segment) if len(segment) < 10 else len(container)
-        return container[position] if position < len(container) else ABSENT
-    return ABSENT
+    return numbered_step(container, segment, ABSENT)
 
 
 def find(data: Any, segments: tuple[str, ...]) -> Any:

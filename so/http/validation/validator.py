@@ -24,6 +24,7 @@ from so.http.validation.spec import Custom
 from so.http.validation.values import is_file
 from so.support.clock import Clock
 from so.support.current import current
+from so.support.listed import flat
 
 LIMITING = frozenset({"max", "size", "between", "array", "list", "lt", "lte"})
 """Rules of a list that, once failed, keep its items from being looked at."""
@@ -345,11 +346,11 @@ class Safe(dict[str, Any]):
 
     def only(self, *names: str | list[str]) -> dict[str, Any]:
         """These entries, those that are there."""
-        return {name: self[name] for name in _spread(names) if name in self}
+        return {name: self[name] for name in flat(names) if name in self}
 
     def except_(self, *names: str | list[str]) -> dict[str, Any]:
         """All entries but these."""
-        left_out = _spread(names)
+        left_out = flat(names)
         return {name: value for name, value in self.items() if name not in left_out}
 
     def all(self) -> dict[str, Any]:
@@ -419,11 +420,6 @@ def _application() -> Any:
         return current("validator")
     except RuntimeError:
         return None
-
-
-def _spread(names: tuple[str | list[str], ...]) -> list[str]:
-    """Names given one by one, in lists, or both."""
-    return [one for name in names for one in ([name] if isinstance(name, str) else name)]
 
 
 def _is_under(known: set[tuple[str, ...]], segments: tuple[str, ...]) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.errors import AuthError, UniqueConstraintError
 from so.support.current import current
+from so.support.listed import flat
 from so.support.scope import current_scope
 from so.systems.auth.abilities import grants
 
@@ -233,12 +234,12 @@ class Role:
 
     def allow(self, *abilities: str | Iterable[str]) -> Role:
         """Let its users do *abilities* as well."""
-        _roles().change_permissions(self.name, give=_flat(abilities))
+        _roles().change_permissions(self.name, give=flat(abilities))
         return self
 
     def forbid(self, *abilities: str | Iterable[str]) -> Role:
         """Take *abilities* from it again."""
-        _roles().change_permissions(self.name, take=_flat(abilities))
+        _roles().change_permissions(self.name, take=flat(abilities))
         return self
 
     def demand_two_factor(self, demands: bool = True) -> Role:
@@ -252,15 +253,15 @@ class HasRoles:
 
     def assign_role(self, *roles: str | Iterable[str]) -> None:
         """Give these roles as well; one that is not there yet is made, and allows nothing."""
-        _roles().change(self, give=_flat(roles))
+        _roles().change(self, give=flat(roles))
 
     def remove_role(self, *roles: str | Iterable[str]) -> None:
         """Take these roles."""
-        _roles().change(self, take=_flat(roles))
+        _roles().change(self, take=flat(roles))
 
     def sync_roles(self, *roles: str | Iterable[str]) -> None:
         """Have exactly these roles."""
-        _roles().set(self, _flat(roles))
+        _roles().set(self, flat(roles))
 
     def roles(self) -> list[str]:
         """The names of this user's roles."""
@@ -268,12 +269,12 @@ class HasRoles:
 
     def has_role(self, *roles: str | Iterable[str]) -> bool:
         """True if this user has every one of *roles*."""
-        wanted = _flat(roles)
+        wanted = flat(roles)
         return bool(wanted) and set(wanted) <= set(self.roles())
 
     def has_any_role(self, *roles: str | Iterable[str]) -> bool:
         """True if this user has one of *roles*."""
-        return not set(_flat(roles)).isdisjoint(self.roles())
+        return not set(flat(roles)).isdisjoint(self.roles())
 
     def permissions(self) -> list[str]:
         """What this user's roles allow, wildcards as they are."""
@@ -312,14 +313,6 @@ def _checked(give: Iterable[str], take: Iterable[str]) -> tuple[list[str], list[
     """Names to give and names to take, each once, in order: two changes then lock the same way."""
     given = {checked_name(name) for name in give}
     return sorted(given), sorted({checked_name(name) for name in take} - given)
-
-
-def _flat(names: Iterable[str | Iterable[str]]) -> list[str]:
-    """`("a", "b")` and `(["a", "b"],)` alike."""
-    found: list[str] = []
-    for name in names:
-        found.extend([name] if isinstance(name, str) else name)
-    return found
 
 
 def _roles() -> Roles:

@@ -18,6 +18,7 @@ from typing import Any
 from so.errors import SessionError
 from so.support.codec import Codec, default_codec
 from so.support.ids import token as new_secret
+from so.support.paths import MISSING, find, position, step
 
 Data = dict[str, Any]
 Change = Callable[[Data], None]
@@ -25,7 +26,6 @@ Change = Callable[[Data], None]
 TOKEN, LOGIN, FLASH, PREVIOUS = "_token", "_auth", "_flash", "_previous"
 INTERNAL = frozenset((TOKEN, LOGIN, FLASH, PREVIOUS))
 
-_MISSING: Any = object()
 _CONSTANT = (str, int, float, bool, bytes, type(None))
 
 
@@ -51,8 +51,8 @@ class Bag:
     def get(self, key: str, default: Any = None) -> Any:
         """The value at the dotted *key*; *default*, called if it can be, when there is none."""
         key = text_of_key(key)
-        value = _find(self._data, key)
-        if value is _MISSING:
+        value = find(self._data, key)
+        if value is MISSING:
             return default() if callable(default) else default
         if type(value) not in _CONSTANT:
             self._share(key)
@@ -61,7 +61,7 @@ class Bag:
     def has_key(self, key: str) -> bool:
         """True if there is something at the dotted *key*, even None."""
         key = text_of_key(key)
-        return _find(self._data, key) is not _MISSING
+        return find(self._data, key) is not MISSING
 
     def visible(self) -> Data:
         """Every value an application put here, without the session's own book-keeping."""
@@ -97,14 +97,14 @@ class Bag:
         key = self._changeable(key)
         if isinstance(by, bool) or not isinstance(by, (int, float)) or not math.isfinite(by):
             raise TypeError(f"cannot add {by!r} to session key {key!r}: give a number")
-        here = _find(self._data, key)
-        if here is not _MISSING and (isinstance(here, bool) or not isinstance(here, (int, float))):
+        here = find(self._data, key)
+        if here is not MISSING and (isinstance(here, bool) or not isinstance(here, (int, float))):
             raise TypeError(f"cannot add to session key {key!r}: it holds a {type(here).__name__}")
         self._keep_for_good(key)
         change = _adding(key, sign * by)
         change(self._data)
         self._changes.append(change)
-        return _find(self._data, key)
+        return find(self._data, key)
 
     def push(self, key: str, value: Any) -> None:
         """Put *value* at the end of the list at *key*, which is begun if there is none."""
@@ -165,7 +165,7 @@ class Bag:
         passing = {*self._passing, *self._momentary}
         wanted = passing if keys is None else passing.intersection(map(text_of_key, keys))
         for key in sorted(wanted):
-            self.flash(key, _find(self._data, key))
+            self.flash(key, find(self._data, key))
 
     def take_over(self, other: Bag) -> None:
         """Make the changes of *other* here as well."""
@@ -224,8 +224,8 @@ class Bag:
         looked_at = sorted(self._shared - self._momentary)
         stored = self._replayed(self._text) if looked_at else {}
         for key in looked_at:
-            here = self._data.get(key, _MISSING)
-            if here is not _MISSING and here != stored.get(key, _MISSING):
+            here = self._data.get(key, MISSING)
+            if here is not MISSING and here != stored.get(key, MISSING):
                 self._changes.append(_setting(key, self._stored_form(here), whole=True))
 
     def _end_flashes(self, data: Data) -> None:
@@ -277,25 +277,6 @@ def _as_dict(value: Any) -> Data:
     return value if isinstance(value, dict) else {}
 
 
-def _find(data: Data, key: str) -> Any:
-    if key in data:
-        return data[key]
-    place: Any = data
-    for part in key.split("."):
-        place = _inside(place, part)
-        if place is _MISSING:
-            return _MISSING
-    return place
-
-
-def _inside(place: Any, part: str) -> Any:
-    if isinstance(place, Mapping):
-        return place.get(part, _MISSING)
-    if isinstance(place, (list, tuple)) and part.isdecimal() and int(part) < len(place):
-        return place[int(part)]
-    return _MISSING
-
-
 def _set(data: Data, key: str, value: Any) -> None:
     if key in data or "." not in key:
         data[key] = value
@@ -312,8 +293,8 @@ def _parent(data: Data, key: str) -> tuple[Any, str]:
     *parts, last = key.split(".")
     place: Any = data
     for part, after in zip(parts, [*parts[1:], last], strict=True):
-        inner = _inside(place, part)
-        fits = isinstance(inner, dict) or (isinstance(inner, list) and after.isdecimal())
+        inner = step(place, part)
+        fits = isinstance(inner, dict) or (isinstance(inner, list) and position(after) is not None)
         if not fits:
             inner = {}
             if isinstance(place, list):
@@ -336,7 +317,7 @@ def _setting(key: str, make: Callable[[], Any], whole: bool = False) -> Change:
 
 def _adding(key: str, by: int | float) -> Change:
     def change(data: Data) -> None:
-        here = _find(data, key)
+        here = find(data, key)
         number = isinstance(here, (int, float)) and not isinstance(here, bool)
         _set(data, key, here + by if number else by)
 
@@ -345,9 +326,9 @@ def _adding(key: str, by: int | float) -> Change:
 
 def _pushing(key: str, make: Callable[[], Any]) -> Change:
     def change(data: Data) -> None:
-        here = _find(data, key)
+        here = find(data, key)
         if not isinstance(here, list):
-            here = [] if here is _MISSING or here is None else [here]
+            here = [] if here is MISSING or here is None else [here]
             _set(data, key, here)
         here.append(make())
 
@@ -357,12 +338,12 @@ def _pushing(key: str, make: Callable[[], Any]) -> Change:
 def _forgetting(key: str) -> Change:
     def change(data: Data) -> None:
         above, _, last = key.rpartition(".")
-        place = data if key in data else _find(data, above)
+        place = data if key in data else find(data, above)
         name = key if key in data else last
         if isinstance(place, dict):
             place.pop(name, None)
-        elif isinstance(place, list) and name.isdecimal() and int(name) < len(place):
-            del place[int(name)]
+        elif isinstance(place, list) and (at := position(name)) is not None and at < len(place):
+            del place[at]
 
     return change
 
