@@ -2,6 +2,11 @@
 
 It knows SQL and two engines, SQLite and MySQL/MariaDB, and hears of nothing above it. Importing
 this package imports neither engine; the names below load their module when first used.
+
+Read in this order: manager.py (the databases of an application), connection.py with
+transactions.py and execution.py (one connection, in layers), dialects/ (the drivers),
+query/query.py and clauses.py (a query as data), grammar/base.py (its text), model/base.py
+(models), relations/definition.py.
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 Nothing in here knows the database or an application; the kernel (kernel.py) is handed what it
 needs. The names below are imported on first use.
+
+Read in this order: kernel.py (a request's whole way), request.py with request_base.py,
+request_url.py and request_input.py, router.py, routing/, middleware.py, results.py and
+response.py, errors.py, validation/.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 A master forks workers; each has one loop for its connections and a bounded crew of threads for
 the application. The bytes are parsed in wire.py, limits have names in limits.py. It knows nothing
 of the framework's application, and any other WSGI server can run that as well.
+
+Read in this order: master.py (the processes), worker.py and loop.py (one of them), connection.py
+and wire.py (bytes to a request), threads.py and exchange.py (running it), outgoing.py (bytes
+back).
 """
 
 from __future__ import annotations

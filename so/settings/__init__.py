@@ -3,6 +3,8 @@
 A field says the setting's variable, meaning, default and known values, and nothing else does:
 `config/` reads the variables by it, the systems take their defaults from it, and .env.example and
 docs/reference.md are kept to it by tests. How a field is written: so/support/settings.py.
+
+Read in this order: ../support/settings.py (how a field is written), then the topic in question.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ ORDER = (
     "testing",
     "openapi",
     "architecture",
+    "decisions",
     "deployment",
     "embedding",
     "backup-and-restore",

@@ -1,4 +1,8 @@
-"""The SQL dialects: `grammar_for("sqlite" | "mysql" | "mariadb" | "base", prefix)`."""
+"""The SQL dialects: `grammar_for("sqlite" | "mysql" | "mariadb" | "base", prefix)`.
+
+Read in this order: base.py (select, insert, update, delete), conditions.py (where), names.py
+(quoting), sqlite.py and mysql.py (what is theirs), money.py (numbers on SQLite).
+"""
 
 from __future__ import annotations
 

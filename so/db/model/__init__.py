@@ -1,8 +1,8 @@
 """Models, Active Record style: one class for one table, one object for one row.
 
-`base` is the class itself and a good place to start; `meta` its class side, `attributes`,
-`persistence` and `serialising` what one object does, `query` and the modules built on it what a
-query for models does, `eager` how relations are loaded for many at once.
+Read in this order: base.py (the class itself), meta.py (its class side), plan.py (what is known of
+it), attributes.py, persistence.py and serialising.py (one object), query.py and the modules built
+on it (many), eager.py (relations of many at once).
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The query builder: `Query`, and `builder()` for one without a database."""
+"""The query builder: `Query`, and `builder()` for one without a database.
+
+Read in this order: query.py (the table of contents), core.py (what every chapter knows),
+where.py, reading.py, writing.py; the others when their word is looked for.
+"""
 
 from __future__ import annotations
 

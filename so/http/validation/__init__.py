@@ -3,6 +3,9 @@
 Rules, their meaning and their messages are Laravel's; so/http/validation/registry.py holds the
 table they stand in. What `unique` and `exists` need of a database is handed in by the
 application.
+
+Read in this order: validator.py (a run), fields.py (what is checked, and where), spec.py (from
+text to checks), registry.py and the modules of rules, messages.py.
 """
 
 from so.errors import InvalidRuleError, ValidationException

@@ -3,6 +3,10 @@
 `Authentication` is made once; `Authentication.open(session)` gives a request its `Auth`. What is
 done to accounts beside logins is in `Accounts`. Cookies, headers and middleware are in so/edge,
 sessions in so/systems/sessions.
+
+Read in this order: authentication.py (the service), guard.py (one login), users.py, passwords.py,
+remember.py, throttle.py, gate.py and roles.py (what is allowed), accounts.py (what is done to
+accounts).
 """
 
 from so.systems.auth.accounts import Accounts, AccountTerms, MustVerifyEmail

@@ -2,7 +2,10 @@
 
 A `Notification` says what and through which channels; `Notifiable` makes a model somebody to
 tell; `Notifications` sends, each recipient and channel on its own. How jobs are dispatched and
-which mail server is used is decided in so/application.py.
+which mail server is used is decided in so/application.
+
+Read in this order: message.py (what is said), service.py (sending), channels.py, inbox.py,
+delivery.py and ledger.py (what became of it), mail.py.
 """
 
 from so.systems.notifications.channels import (

@@ -12,7 +12,8 @@ processes of their own is so.systems.worker.
 
 Read in this order: job.py (what an application writes), queue.py (the door), intake.py (how a job
 is stored), tables/jobs.py (how it is claimed), run/runner.py (how it runs), run/ending.py (how it
-ends). Then pending.py and groups.py for dispatches, chains and batches; care/ for what has failed.
+ends). Then pending.py and groups.py for dispatches, chains and batches; care/ for what has
+failed.
 """
 
 from __future__ import annotations

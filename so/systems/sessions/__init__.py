@@ -2,6 +2,9 @@
 
 `Sessions(db).open(secret)` gives a request its `Session`; `Sessions` also lists and ends them.
 Cookies and middleware are in so/edge/session.py, logging in is in so/systems/auth.
+
+Read in this order: session.py (what an application uses), bag.py (its values, and their changes),
+service.py (opening, saving, listing, ending), stores.py (the rows).
 """
 
 from so.systems.sessions.life import Limits, id_of
