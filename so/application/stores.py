@@ -99,24 +99,22 @@ def make_caches(app: App) -> Any:
         path = app.base_path(settings.path)
         return cache.FileStore(path, app.clock, max_bytes=settings.max_bytes)
 
+    def array() -> Any:
+        return cache.ArrayStore(app.clock, max_entries=settings.max_entries)
+
+    def tiered() -> Any:
+        return cache.TieredStore(
+            database(),
+            stale_seconds=settings.stale_seconds,
+            max_entries=settings.max_entries,
+            near_bytes=settings.near_bytes,
+        )
+
+    own = {"array": array, "null": lambda: cache.NullStore(app.clock)}
+    common = {"database": database, "file": file, "tiered": tiered}
+    made = {name: build(store, shared=False) for name, store in own.items()}
     return cache.Caches(
-        {
-            "database": build(database),
-            "array": build(
-                lambda: cache.ArrayStore(app.clock, max_entries=settings.max_entries), shared=False
-            ),
-            "null": build(lambda: cache.NullStore(app.clock), shared=False),
-            "file": build(file),
-            "tiered": build(
-                lambda: cache.TieredStore(
-                    database(),
-                    stale_seconds=settings.stale_seconds,
-                    max_entries=settings.max_entries,
-                    near_bytes=settings.near_bytes,
-                )
-            ),
-        },
-        settings.default,
+        {**made, **{n: build(store) for n, store in common.items()}}, settings.default
     )
 
 

@@ -55,15 +55,19 @@ def make_environ(
         made["CONTENT_LENGTH"] = str(len(body))
     if kind:
         made["CONTENT_TYPE"] = kind
+    return {**made, **_fields(headers or {}, cookies or {}), **(environ or {})}
+
+
+def _fields(headers: Mapping[str, Any], cookies: Mapping[str, str]) -> Environ:
+    made: Environ = {}
     if cookies:
         made["HTTP_COOKIE"] = "; ".join(
             f"{name}={quote(str(value))}" for name, value in cookies.items()
         )
-    for name, value in (headers or {}).items():
+    for name, value in headers.items():
         key = name.upper().replace("-", "_")
         key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
         made[key] = str(value).encode().decode("latin-1")
-    made.update(environ or {})
     return made
 
 

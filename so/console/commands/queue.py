@@ -14,7 +14,7 @@ from so.settings.queue import QueueSettings
 from so.support import numbers
 
 if TYPE_CHECKING:
-    from so.systems.queue import FailedJob, FailedJobs, Queue
+    from so.systems.queue import FailedJob, FailedJobs, Progress, Queue, QueueState, WorkerRow
     from so.systems.queue.care.failed import Retried
     from so.systems.worker import WorkerOptions
 
@@ -447,6 +447,14 @@ class QueueStatus(QueueCommand):
                 }
             )
             return 0
+        self._tell_queues(states)
+        self._tell_workers(workers)
+        for item in running:
+            self._tell_progress(item)
+        self.line(f"{failed} failed job(s)")
+        return 0
+
+    def _tell_queues(self, states: list[QueueState]) -> None:
         self.table(
             ["queue", "pending", "delayed", "running", "oldest", "done/h", "failed/h", ""],
             [
@@ -463,6 +471,8 @@ class QueueStatus(QueueCommand):
                 for s in states
             ],
         )
+
+    def _tell_workers(self, workers: list[WorkerRow]) -> None:
         self.table(
             ["worker", "host", "pid", "queues", "processes", "state", "last sign", "doing"],
             [
@@ -479,12 +489,11 @@ class QueueStatus(QueueCommand):
                 for w in workers
             ],
         )
-        for item in running:
-            done = f"{item.percent} %" if item.percent is not None else str(item.done)
-            left = f", {item.seconds_left} s left" if item.seconds_left is not None else ""
-            self.line(f"job {item.job_id} {item.job}: {done} {item.message or ''}{left}")
-        self.line(f"{failed} failed job(s)")
-        return 0
+
+    def _tell_progress(self, item: Progress) -> None:
+        done = f"{item.percent} %" if item.percent is not None else str(item.done)
+        left = f", {item.seconds_left} s left" if item.seconds_left is not None else ""
+        self.line(f"job {item.job_id} {item.job}: {done} {item.message or ''}{left}")
 
 
 class QueueMetrics(QueueCommand):

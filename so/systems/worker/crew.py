@@ -67,17 +67,7 @@ class Crew:
         self.ear = None if queue.bell.folder is None else queue.bell.listen()
         self.stacks = [StackFile() for _ in range(options.processes)]
         self.name = f"{socket.gethostname()[:20]}-{os.getpid()}-{short_id()}"
-        self.supervisor = Supervisor(
-            self._live,
-            workers=options.processes,
-            name="queue:work",
-            grace_seconds=options.stop_grace_seconds,
-            on_start=self._before_forks,
-            on_message=self._on_message,
-            on_exit=self._on_exit,
-            on_tick=self._on_tick,
-            notify=notify or systemd.Notifier(),
-        )
+        self.supervisor = self._supervisor(notify or systemd.Notifier())
         self._conn: Any = None
         self._opened: OpenedFile
         self._watch: Watch | None = None
@@ -98,6 +88,19 @@ class Crew:
         self._watched_at = 0.0
         self._silenced_until = 0.0
         self._started_at = int(queue.clock.time())
+
+    def _supervisor(self, notify: systemd.Notifier) -> Supervisor:
+        return Supervisor(
+            self._live,
+            workers=self.options.processes,
+            name="queue:work",
+            grace_seconds=self.options.stop_grace_seconds,
+            on_start=self._before_forks,
+            on_message=self._on_message,
+            on_exit=self._on_exit,
+            on_tick=self._on_tick,
+            notify=notify,
+        )
 
     def run(self) -> int:
         """Work until SIGTERM, `queue:restart` or an end of the options; the exit code."""

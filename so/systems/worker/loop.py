@@ -84,10 +84,7 @@ class Worker(InHand):
         self._rested: dict[str, int] = {}
         self._last = ""
         self._generation: int | None = None
-        self._metrics_at = time.monotonic()
-        self._kept_at = time.monotonic()
-        self._heard_at = time.monotonic()
-        self._orphans_at = time.monotonic()
+        self._metrics_at = self._kept_at = self._heard_at = self._orphans_at = self._started
         self._held_back_until = 0.0
         # A database in memory has one connection and no second process to wait for.
         self.is_alone = self.conn is queue.source.connection()
