@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from so.application import Application
-from so.application.vitals import Kept, Late
+from so.application.vitals import KeptAnswer, Late
 from so.server.metrics import Board
 from so.server.pages import server_families
 from so.support.exposition import Family, counter, gauge, open_metrics, prometheus
@@ -179,7 +179,7 @@ def test_what_does_not_answer_in_time_is_an_answer_and_later_ones_do_not_wait_ag
         assert gate.wait(10)
         return "found"
 
-    kept = Kept(look, seconds=60, patience=0.05)
+    kept = KeptAnswer(look, seconds=60, patience=0.05)
     for _ in range(3):
         with pytest.raises(Late):
             kept.get()
@@ -198,7 +198,7 @@ def test_what_does_not_answer_in_time_is_an_answer_and_later_ones_do_not_wait_ag
 
 def test_a_look_is_shared_by_all_who_ask():
     asked = []
-    kept = Kept(lambda: asked.append(1) or len(asked), seconds=60, patience=5)
+    kept = KeptAnswer(lambda: asked.append(1) or len(asked), seconds=60, patience=5)
 
     threads = [threading.Thread(target=kept.get) for _ in range(20)]
     for thread in threads:
@@ -219,7 +219,7 @@ def test_a_look_that_fails_does_not_leave_everybody_waiting(recwarn):
             raise outcome
         return outcome
 
-    kept = Kept(look, seconds=60, patience=0.2)
+    kept = KeptAnswer(look, seconds=60, patience=0.2)
     try:
         with pytest.raises(Late):
             kept.get()

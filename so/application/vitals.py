@@ -40,7 +40,7 @@ class Late(Exception):
     """Nothing was found in time; raised and caught by those who ask."""
 
 
-class Kept(Generic[T]):
+class KeptAnswer(Generic[T]):
     """What *look* finds, by a thread of its own, kept for some seconds."""
 
     def __init__(self, look: Callable[[], T], seconds: float, patience: float) -> None:
@@ -107,8 +107,8 @@ class Vitals:
         self._since = app.clock.now()
         self._fault: str | None = None
         self._missing: set[str] = set()
-        self._ready = Kept(self._in_scope(self._look), settings.ready_seconds, self._patience)
-        self._figures = Kept(
+        self._ready = KeptAnswer(self._in_scope(self._look), settings.ready_seconds, self._patience)
+        self._figures = KeptAnswer(
             self._in_scope(lambda: list(self._collect())), settings.metrics_seconds, self._patience
         )
 

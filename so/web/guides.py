@@ -16,7 +16,7 @@ from pathlib import Path
 
 from so.support.markup import Markup, h, join
 from so.support.near import nearest
-from so.web.markdown import Document, plain, render
+from so.web.markdown import MarkdownDocument, plain, render
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 LONGEST_QUERY = 100
@@ -62,7 +62,7 @@ class Guide:
     mount: str = ""
 
     @cached_property
-    def document(self) -> Document:
+    def document(self) -> MarkdownDocument:
         """The guide as HTML."""
         return render(self.source, self._link)
 

@@ -60,7 +60,7 @@ class Heading:
 
 
 @dataclass(slots=True)
-class Document:
+class MarkdownDocument:
     """A rendered text with its headings in order."""
 
     html: Markup
@@ -72,9 +72,9 @@ class Document:
         return next((heading.text for heading in self.headings if heading.level == 1), "")
 
 
-def render(source: str, link: Link = str) -> Document:
+def render(source: str, link: Link = str) -> MarkdownDocument:
     """*source* as HTML; every link goes through *link* first."""
-    document = Document(Markup(""))
+    document = MarkdownDocument(Markup(""))
     lines = _COMMENT.sub("", source).expandtabs(4).replace("\r\n", "\n").split("\n")
     document.html = _Blocks(document, link).render(lines)
     return document
@@ -94,7 +94,7 @@ def slug(text: str) -> str:
 class _Blocks:
     """Turns lines into blocks; what is nested (lists, quotes) goes through it again."""
 
-    def __init__(self, document: Document, link: Link) -> None:
+    def __init__(self, document: MarkdownDocument, link: Link) -> None:
         self.document = document
         self.link = link
 

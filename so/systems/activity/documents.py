@@ -97,7 +97,7 @@ class Document:
         return self.head.find(which, self.versions)
 
     def diff(self, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:
-        """As `timeline.diff`; a value of a line stands under `relation.key.column`."""
+        """As `diff`; a value of a line stands under `relation.key.column`."""
         return differing(*(self._flat(_reached(self.find(which))) for which in (a, b)))
 
     def _flat(self, reached: Reached) -> dict[str, Any]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from so.errors import RecordNotFoundError
 from so.support.clock import Clock
 from so.systems.notifications.delivery import FAILED, HELD, MUTED, REFUSED, Delivery, Outcome
 from so.systems.notifications.later import DIGESTED, Digest
 from so.systems.notifications.ledger import LEASE, Kept, Ledger
-from so.systems.notifications.message import MailMessage
+from so.systems.notifications.message import MailMessage, Notification
 from so.systems.notifications.preferences import Preferences
-
-if TYPE_CHECKING:
-    from so.systems.notifications.service import Notifications
 
 _log = logging.getLogger("so.notifications")
 TRIED_FOR = timedelta(days=1)  # what could not be sent is tried again for so long
@@ -32,11 +29,25 @@ class _Item(NamedTuple):
         return bool(self.delivery.notification.digest) and self.kept.channel == DIGESTED
 
 
+class Sender(Protocol):
+    """What is asked of the service when something is due."""
+
+    def to(self, addresses: Mapping[str, Any]) -> Any: ...
+
+    def attempt(self, delivery: Delivery) -> bool: ...
+
+    def attempt_together(
+        self, deliveries: Sequence[Delivery], digest: Callable[[list[Notification]], Notification]
+    ) -> int: ...
+
+    def announce_failure(self, delivery: Delivery, error: BaseException) -> None: ...
+
+
 class HeldBack:
     """What waits in the ledger, and how it goes out."""
 
     def __init__(
-        self, service: Notifications, ledger: Ledger, preferences: Preferences, clock: Clock
+        self, service: Sender, ledger: Ledger, preferences: Preferences, clock: Clock
     ) -> None:
         self._service, self._ledger = service, ledger
         self._preferences, self._clock = preferences, clock

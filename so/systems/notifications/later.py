@@ -22,7 +22,7 @@ _HOURS = re.compile(r"([^-–]+)[-–]([^-–]+)")
 _TIME = re.compile(r"\s*([0-9]{1,2}):([0-9]{2})\s*")
 
 
-class Held(NamedTuple):
+class HeldUntil(NamedTuple):
     """Until when a delivery is held back, and why."""
 
     until: datetime
@@ -78,7 +78,7 @@ class Times:
         self._digest_at = _time(digest_at)
         self._zone_of = zone_of
 
-    def held(self, delivery: Delivery, now: datetime) -> Held | None:
+    def held(self, delivery: Delivery, now: datetime) -> HeldUntil | None:
         """Until when *delivery* is to be held back; None if it may go at once."""
         what, who = delivery.notification, delivery.notifiable
         if what.critical or delivery.channel in SILENT:
@@ -93,7 +93,7 @@ class Times:
             local, why = end, why or "quiet hours"
         if not why:
             return None
-        return Held(local.astimezone(UTC), f"{why} until {local:%Y-%m-%d %H:%M %Z}")
+        return HeldUntil(local.astimezone(UTC), f"{why} until {local:%Y-%m-%d %H:%M %Z}")
 
     def _digest_time(self, every: str, local: datetime) -> datetime:
         if every == "hourly":

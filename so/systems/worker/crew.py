@@ -41,7 +41,7 @@ from so.systems.queue.tables.workers import BEAT_SECONDS
 from so.systems.queue.waking import Watch
 from so.systems.worker.board import CrewBoard, Doing
 from so.systems.worker.child import CrewChild
-from so.systems.worker.lines import Lines, to_stdout
+from so.systems.worker.lines import JobLines, to_stdout
 from so.systems.worker.loop import LOOK_SECONDS, keep_time, memory_mb
 from so.systems.worker.opened import OpenedFile
 from so.systems.worker.options import WorkerOptions
@@ -73,7 +73,7 @@ class Crew:
         self._watch: Watch | None = None
         self._runner: JobRunner | None = None
         self._retry = Retry(patience=PATIENCE)
-        self._lines = Lines(
+        self._lines = JobLines(
             queue.clock, as_json=options.as_json, out=None if options.quiet else to_stdout
         )
         self._generation = 0

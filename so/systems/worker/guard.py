@@ -24,7 +24,7 @@ from so.systems.queue.queue import Queue
 from so.systems.queue.run.runner import JobRunner, scope_of
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import Retry
-from so.systems.worker.lines import Lines
+from so.systems.worker.lines import JobLines
 from so.systems.worker.options import WorkerOptions
 
 log = logging.getLogger("so.queue")
@@ -35,7 +35,7 @@ AGAIN_SECONDS = 1.0
 class CrewGuard:
     """The worker's side: forks the guard, and tells it of each job."""
 
-    def __init__(self, queue: Queue, options: WorkerOptions, lines: Lines, stack: Any) -> None:
+    def __init__(self, queue: Queue, options: WorkerOptions, lines: JobLines, stack: Any) -> None:
         """*stack* is a file that the worker writes its stack to; nothing is forked yet."""
         self._make: Callable[[int, int], _Watchman] = lambda parent, pipe: _Watchman(
             queue, options, lines, stack, parent, pipe
@@ -84,7 +84,7 @@ class _Watchman:
         self,
         queue: Queue,
         options: WorkerOptions,
-        lines: Lines,
+        lines: JobLines,
         stack: Any,
         parent: int,
         pipe: int,

@@ -15,7 +15,7 @@ from typing import Any
 from so.support.ids import short_id
 from so.systems.queue.queue import Queue
 from so.systems.queue.tables.jobs import Reserved
-from so.systems.worker.lines import Lines
+from so.systems.worker.lines import JobLines
 from so.systems.worker.options import WorkerOptions
 
 
@@ -36,7 +36,7 @@ class InHand:
         self.options = options or WorkerOptions(queues=[queue.default_queue])
         self.name = worker_name()
         self.store = queue.store
-        self.lines = Lines(queue.clock, as_json=self.options.as_json, out=out)
+        self.lines = JobLines(queue.clock, as_json=self.options.as_json, out=out)
         self.lock = Lock()
         self.waiting: deque[Reserved] = deque()
         self.finished: list[Reserved] = []

@@ -31,7 +31,7 @@ def to_stdout(text: str) -> None:
         os.write(number, text.encode("utf-8", "backslashreplace"))
 
 
-class Lines:
+class JobLines:
     """Collects lines for a moment: a write for each would cost more than a short job does.
 
     Where they cannot be written (a closed pipe, a full disk) they are dropped: work goes on.

@@ -27,7 +27,7 @@ Fits = Callable[[Row], bool]
 
 
 @dataclass(frozen=True)
-class Order:
+class SortOrder:
     """How a list is walked, newest first: by columns that an index ends with, the last unique."""
 
     columns: tuple[str, ...] = ("id",)
@@ -68,7 +68,7 @@ def _value(column: str, text: str) -> int | str | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-NEWEST = Order()
+NEWEST = SortOrder()
 
 
 def page(
@@ -76,7 +76,7 @@ def page(
     request: Request,
     make: Callable[[Row], dict[str, Any]],
     *,
-    order: Order = NEWEST,
+    order: SortOrder = NEWEST,
     may_fit: Fits | None = None,
     fits: Fits | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:

@@ -11,7 +11,7 @@ from so.settings.activity import ActivitySettings
 from so.support.markup import Markup, h, join
 from so.web.console import trail
 from so.web.console.parts import facts, filters, moment, older, row, section, table
-from so.web.console.reading import NEWEST, Fits, Order, Row, needle, page
+from so.web.console.reading import NEWEST, Fits, Row, SortOrder, needle, page
 
 TITLE = "Audit"
 FILTERS = (
@@ -19,7 +19,7 @@ FILTERS = (
     ("causer", "By, as User:1", None), ("field", "Field", None), ("q", "Text", None),
     ("from", "From", "date"), ("to", "To", "date"),
 )  # fmt: skip
-BY_TIME = Order(("created_at", "id"))
+BY_TIME = SortOrder(("created_at", "id"))
 _SEARCHED = ("description", "properties", "context", "subject_label", "causer_label")
 
 
@@ -40,7 +40,7 @@ def data(app: Any, request: Request) -> dict[str, Any]:
     return {"filter": wanted, "entries": found, "next": next_, "seals": _seals(app)}
 
 
-def _entered(rows: Any, wanted: dict[str, str]) -> tuple[Any, Order]:
+def _entered(rows: Any, wanted: dict[str, str]) -> tuple[Any, SortOrder]:
     """The rows by the one index that leaves the fewest; the rest is sorted out of what it gives.
 
     With two conditions an engine may choose an index by which it finds nothing for a million rows.

@@ -19,11 +19,11 @@ from so.web.console.parts import (
     table,
     tag,
 )
-from so.web.console.reading import NEWEST, Order, Row, as_json, job_row, job_state, needle, page
+from so.web.console.reading import NEWEST, Row, SortOrder, as_json, job_row, job_state, needle, page
 
 TITLE = "Queue"
 STATES = ("waiting", "delayed", "running")
-BY_TIME = Order(("available_at", "id"))
+BY_TIME = SortOrder(("available_at", "id"))
 
 
 def data(app: Any, request: Request) -> dict[str, Any]:
