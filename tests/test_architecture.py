@@ -212,9 +212,6 @@ TWINS = {
 }
 TABLES = "so.systems.queue.tables"
 MOST_LINES = 600
-LONGER = {
-    "so.systems.sessions.session": "names that an application writes, most of two lines",
-}
 MOST_BASES = 6
 # Classes that are a table of contents: their bases are the chapters, each of which stands alone.
 CONTENTS = {
@@ -326,7 +323,7 @@ def test_a_class_name_means_one_thing():
 def test_no_file_is_longer_than_can_be_held_in_mind():
     for file in FILES:
         count = len(file.read_text("utf-8").splitlines())
-        assert count <= MOST_LINES or module_name(file) in LONGER, f"{file} has {count} lines"
+        assert count <= MOST_LINES, f"{file} has {count} lines"
 
 
 def test_a_class_is_few_things_unless_it_is_a_table_of_contents():
