@@ -49,7 +49,7 @@ class Edge(NamedTuple):
     node: TrieNode
 
 
-class Tail(NamedTuple):
+class RouteTail(NamedTuple):
     """A route whose next parameter may span slashes: tried on the whole rest of the path."""
 
     order: int
@@ -65,7 +65,7 @@ class TrieNode:
     def __init__(self) -> None:
         self.static: dict[str, TrieNode] = {}
         self.edges: list[Edge] = []
-        self.tails: list[Tail] = []
+        self.tails: list[RouteTail] = []
         self.hit: RouteHit | None = None
         self.first = NEVER
         self.last = -1
@@ -210,7 +210,7 @@ def _insert_tail(
         return None if match is None else _given(match, names)
 
     fits = compiled(pattern(segments[at - 1 :], named=False), route.uri).fullmatch
-    node.tails.append(Tail(order, fits, RouteHit(route, (), extract, order)))
+    node.tails.append(RouteTail(order, fits, RouteHit(route, (), extract, order)))
 
 
 # --- the exact walk -------------------------------------------------------------------------------

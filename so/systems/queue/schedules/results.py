@@ -19,7 +19,7 @@ _ENDED = "update queue_schedule_results set outcome = ?, ms = ?"
 
 
 @dataclass(frozen=True)
-class Result:
+class TaskResult:
     """The last run of a task; times are unix seconds."""
 
     task: str
@@ -76,10 +76,10 @@ class Results:
         except DatabaseError as error:
             log.warning("queue: how a scheduled task ended is not noted: %s", error)
 
-    def of(self, tasks: Iterable[str]) -> dict[str, Result]:
+    def of(self, tasks: Iterable[str]) -> dict[str, TaskResult]:
         """The last runs of *tasks*, by their keys."""
         keys = list(tasks)
         if not keys:
             return {}
         sql = f"select {_COLUMNS} from queue_schedule_results where task in ({marks(len(keys))})"  # noqa: S608 - question marks only
-        return {str(row[0]): Result(*row) for row in read(self._source.connection(), sql, keys)}
+        return {str(row[0]): TaskResult(*row) for row in read(self._source.connection(), sql, keys)}
