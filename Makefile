@@ -53,7 +53,7 @@ fuzz: setup ## random builder chains on both engines: make fuzz N=100000
 chaos: setup ## the queue, locks, cache and sessions under load and harm, at full size
 	SIXORBIT_CHAOS=1 $(BIN)/python -m pytest -q -s tests/chaos
 
-cluster: setup ## workers on a three-node Galera cluster on this machine
+cluster: setup ## three servers as one, some of them killed: Galera, and Group Replication where MySQL is
 	SIXORBIT_TEST_CLUSTER=1 $(BIN)/python -m pytest -q tests/cluster
 
 matrix: setup ## the suite on every Python and every server there is (MATRIX_PART=, MATRIX_SERVERS=, …)
