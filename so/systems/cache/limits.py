@@ -109,7 +109,7 @@ _SQL: dict[str, dict[str, str]] = {
         " reserved = iif(expiration > ?, reserved, 0),"
         " expiration = iif(expiration > ?, expiration, excluded.expiration) returning hits",
         "reserve": 'insert into rate_limits ("key", hits, reserved, expiration)'
-        ' values (?, 0, 1, ?2) on conflict ("key") do update set'
+        ' values (?, 0, 1, ?) on conflict ("key") do update set'
         " hits = iif(expiration > ?, hits, 0),"
         " reserved = 1 + iif(expiration > ?, reserved, 0),"
         " expiration = iif(expiration > ?, expiration, excluded.expiration)"
