@@ -219,6 +219,8 @@ def main() -> int:
     every = cells()
     for cell in every:
         run(cell, part)
+        if not cell.counts:
+            continue
         row = cell.row(part)
         PAGE.write_text(written(PAGE.read_text("utf-8"), {key_of(row): row}), "utf-8")
     for cell in every:
