@@ -19,10 +19,8 @@ from typing import Any
 from so.db.casts import OwnCast
 from so.errors import ActivityError
 from so.support.current import current
-from so.support.masking import MASK
 from so.systems.activity.model import Activity
-from so.systems.activity.rows import ERASED
-from so.systems.activity.tracking import Tracking, is_read, tracking
+from so.systems.activity.tracking import Tracking, is_hidden, is_read, tracking
 
 EVENTS = ("created", "updated", "deleted", "restored", "force_deleted")
 ENDS = ("deleted", "force_deleted")
@@ -97,7 +95,7 @@ class ModelHistory:
 
     def _version(self, number: int, row: Any, state: dict[str, Any], later: Any) -> Version:
         known = {**self._from_today(later), **later, **state}
-        unknown = [name for name, value in known.items() if value in (MASK, ERASED)]
+        unknown = [name for name, value in known.items() if is_hidden(value)]
         unknown += [name for name in self.live or () if name not in known]
         by = row.causer_label
         return Version(number, row.created_at, row.event, by, known, row.id, tuple(unknown))
@@ -267,7 +265,7 @@ def as_model(model: Any, values: Mapping[str, Any], samples: Mapping[str, Any]) 
     """A new model of the class of *model* with these values of the trail."""
     old = type(model)()
     for name, value in values.items():
-        if value not in (MASK, ERASED) and "." not in name:
+        if "." not in name and not is_hidden(value):
             _assign(old, name, value, samples.get(name))
     return old
 

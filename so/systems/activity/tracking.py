@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from so.db.casts import Cast, OwnCast
 from so.errors import ActivityError
 from so.support.masking import MASK, Masker
-from so.systems.activity.rows import LABELS, concealed, written
+from so.systems.activity.rows import ERASED, LABELS, concealed, written
 
 PLAIN = frozenset((int, str, float, bool))
 BORN = ("created", "restored")  # back to life: all of it, as when it was made
@@ -62,7 +62,9 @@ class Tracking:
                 attributes = {**self._plain(model, model._attributes), **attributes}
                 old = {**attributes, **old}
             else:
-                _drop_equal(attributes, old)
+                for name in [n for n in attributes if n in old and attributes[n] == old[n]]:
+                    if not (is_hidden(old[name]) and self._differs(model, name, before, after)):
+                        del attributes[name], old[name]
         if not attributes and not old and not self._empty:
             return None
         found: dict[str, Any] = {}
@@ -126,6 +128,21 @@ class Tracking:
                 ) from error
         return self.mask.named(value)
 
+    def _differs(
+        self, model: Any, name: str, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> bool:
+        """Did a value change of which the trail shows the same `***` before and after?"""
+        head, dot, rest = name.partition(".")
+        cast = self.plan.casts.get(head)
+        if cast is None or not dot:
+            return True  # only what changed comes here, a relation by its key
+        first, second = (cast.get(model, head, one.get(head), one) for one in (before, after))
+        for part in rest.split("."):
+            first, second = (
+                value.get(part) if isinstance(value, Mapping) else None for value in (first, second)
+            )
+        return bool(first != second)
+
     def _add_dotted(
         self, plain: dict[str, Any], model: Any, name: str, values: Mapping[str, Any]
     ) -> None:
@@ -185,10 +202,11 @@ def is_read(cast: OwnCast, model: Any, name: str, value: Any) -> bool:
         return False
 
 
-def _drop_equal(attributes: dict[str, Any], old: dict[str, Any]) -> None:
-    """Take out what is after the change as it was before; of a masked value nobody can tell."""
-    for name in [n for n, value in attributes.items() if n in old and value == old[n] != MASK]:
-        del attributes[name], old[name]
+def is_hidden(value: Any) -> bool:
+    """Is *value* out of the trail masked or erased, or something inside it?"""
+    if isinstance(value, Mapping):
+        return any(map(is_hidden, value.values()))
+    return any(map(is_hidden, value)) if isinstance(value, list) else value in (MASK, ERASED)
 
 
 _known: WeakKeyDictionary[Any, Tracking] = WeakKeyDictionary()

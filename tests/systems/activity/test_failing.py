@@ -206,6 +206,32 @@ def test_what_is_masked_shows_nowhere_in_the_row(log, db):
     assert Activity.first().subject_label == "a@example.com"
 
 
+def test_that_a_secret_inside_a_column_changed_stays_visible(log):
+    person = Person.create(name="x", settings={"token": "one", "a": 1})
+    person.update(settings={"token": "two", "a": 1})
+    Person.where("id", person.id).update(settings={"token": "three", "a": 1})
+
+    told = Activity.for_event("updated").order_by("id").get()
+    assert [row.properties["attributes"] for row in told] == [
+        {"settings": {"token": "***", "a": 1}}
+    ] * 2
+
+
+class Dotted(Person):
+    type_alias = "dotted"
+    log_attributes = ["settings.in", "settings.token"]
+
+
+def test_a_secret_that_did_not_change_is_no_change_of_its_path(log):
+    person = Dotted.create(name="x", settings={"token": "t", "in": {"pwd": "p"}, "b": 1})
+    Activity.query().delete()
+
+    person.update(settings={"token": "t", "in": {"pwd": "p"}, "b": 2})
+    assert Activity.count() == 0
+    person.update(settings={"token": "t", "in": {"pwd": "q"}, "b": 2})
+    assert Activity.first().properties["attributes"] == {"settings.in": {"pwd": "***"}}
+
+
 SECRET = "S3cr3t-Value"
 DOORS = {
     "placeholder of something nested": lambda e: e.with_properties({"u": {"pwd": SECRET}}).log(

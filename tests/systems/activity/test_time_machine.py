@@ -323,6 +323,21 @@ def test_values_the_trail_does_not_hold_are_not_reverted(log):
     assert "pin" not in item.as_of(log.clock.now()).get_attributes()
 
 
+def test_a_column_with_a_secret_inside_is_not_known_and_not_reverted(log, clock):
+    item = Item.create(name="a", tags={"token": "geheim", "n": 1})
+    moment = clock.now()
+    clock.travel(60)
+    item.update(name="b")
+    assert "tags" in item.versions()[0].unknown
+    assert "tags" not in item.as_of(moment).get_attributes()
+    item.revert_to(1)
+    assert (item.name, item.tags["token"]) == ("a", "geheim")
+
+    item.update(tags={"token": "other", "n": 1})
+    with pytest.raises(ActivityError, match="cannot revert tags"):
+        item.revert_to(1)
+
+
 def test_properties_of_entries_by_hand_are_no_versions(log):
     item = Item.create(name="x")
     log.entry().on(item).with_properties({"attributes": {"name": "forged"}}).log("note")
