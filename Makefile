@@ -43,6 +43,9 @@ format: setup ## lay the code out
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+screenshots: setup ## the pictures of docs/pictures, of the seeded demo (needs Chromium)
+	$(BIN)/python -m tests.support.pictures
+
 BENCH_PYTHON ?= $(PYTHON)
 bench: ## us beside the peers that BENCH_PYTHON has, as the table docs/benchmarks.md (PARTS=, ROUNDS=)
 	$(BENCH_PYTHON) bench/side_by_side.py $(PARTS) --rounds=$(or $(ROUNDS),5) --write=docs/benchmarks.md
