@@ -134,18 +134,35 @@ def test_attack_odd_values_in_every_field_are_no_error_of_the_server(
     assert max(statuses) < 500, statuses
 
 
+ASKED = {
+    "/orders": ("page", "q", "status", "sort", "page[]", "q[a]"),
+    "/invoices": ("q", "status", "sort", "status[]"),
+    "/customers": ("page", "q", "sort"),
+    "/products": ("page", "q", "stock", "sort", "stock[a]"),
+    "/imports": ("sort", "page"),
+    "/imports/1": ("page",),
+    "/notifications": ("page",),
+    "/orders/create": ("customer", "customer_id", "customer_id[]"),
+    "/audit": ("q", "causer", "subject_type", "event", "from", "to", "page", "to[]"),
+    "/api/v1/activity": ("page", "subject_type", "subject_id", "event", "page[]"),
+}  # fmt: skip
+
+
 @both
-@pytest.mark.parametrize("url", ["/orders", "/customers", "/api/v1/activity"])
-def test_attack_odd_values_in_the_query_are_no_error_of_the_server(demo, person, program, url):
-    client = program("manager") if url.startswith("/api") else person("manager")
-    for name in ("page", "q", "status", "event", "page[]", "q[a]"):
+def test_attack_odd_values_in_the_query_are_no_error_of_the_server(demo, person, program):
+    people, api = person("manager"), program("manager")
+    OrderImport.create(file_name="a.csv", path="a.csv", rejected=1)
+    for url, names in ASKED.items():
+        client = api if url.startswith("/api") else people
         for value in NASTY:
             text = value if isinstance(value, str) else json.dumps(value)
-            if len(text) < 5000:
-                DB.connection("locks").statement("delete from rate_limits")
-                shown = text.encode("utf-8", "surrogatepass")
-                escaped = "".join(f"%{byte:02X}" for byte in shown)
-                assert client.get(f"{url}?{name}={escaped}").status < 500, (name, text)
+            if len(text) > 5000:
+                continue
+            escaped = "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass"))
+            DB.connection("locks").statement("delete from rate_limits")
+            query = "&".join(f"{name}={escaped}" for name in names)
+            if len(query) < 7000:
+                assert client.get(f"{url}?{query}").status < 500, (query, text)
 
 
 def test_attack_wildcards_in_a_search_are_plain_text(demo, person):
