@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from so.edge.local import local
 from so.support.markup import Markup, h, join
 
 WIDTH, HEIGHT = 300, 64  # of a chart, in its own units
@@ -65,10 +66,8 @@ def shown(value: object) -> object:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.1f}"
+    if isinstance(value, int | float):
+        return number(value)
     if isinstance(value, datetime):
         return moment(value)
     if isinstance(value, list | tuple) and not any(isinstance(one, Markup) for one in value):
@@ -76,8 +75,13 @@ def shown(value: object) -> object:
     return value
 
 
+def number(value: float) -> str:
+    """A number with the marks of whoever looks; a part of one to one place."""
+    return local().number(value, 1 if isinstance(value, float) else None)
+
+
 def moment(value: datetime | float | str | None) -> Markup:
-    """A time in UTC, with its exact form for programs; text that is no time as it is."""
+    """A time by the reader's clock, with its exact form for programs; other text as it is."""
     if value is None or value == "":
         return Markup("–")
     if isinstance(value, str):
@@ -87,7 +91,9 @@ def moment(value: datetime | float | str | None) -> Markup:
             return h("span", value)
     when = value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
     exact = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-    return h("time", f"{exact:%Y-%m-%d %H:%M:%S}", datetime=exact.isoformat(), title="UTC")
+    here = local()
+    text = here.moment(exact, seconds=True)
+    return h("time", text, datetime=exact.isoformat(), title=here.zone)
 
 
 def seconds(value: float | None) -> str:
@@ -159,9 +165,9 @@ def facts(pairs: Mapping[str, object]) -> Markup:
 def progress(done: int, total: int | None, label: str) -> Markup:
     """How far something is; without a total only how much."""
     if not total:
-        return Markup(f"{done:,}")
+        return Markup(number(done))
     share = h("progress", f"{100 * done // total} %", value=done, max=total, aria_label=label)
-    return h("span", share, f" {done:,} of {total:,}", class_="progress")
+    return h("span", share, f" {number(done)} of {number(total)}", class_="progress")
 
 
 def filters(

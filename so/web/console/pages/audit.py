@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
+from so.edge.local import local
 from so.http.request import Request
 from so.settings.activity import ActivitySettings
 from so.support.markup import Markup, h, join
@@ -52,9 +53,9 @@ def _entered(rows: Any, wanted: dict[str, str]) -> tuple[Any, SortOrder]:
     since, until = _day(wanted["from"]), _day(wanted["to"])
     if since or until:
         if since:
-            rows = rows.where("created_at", ">=", f"{since} 00:00:00")
+            rows = rows.where("created_at", ">=", local().midnight(since.isoformat()))
         if until:
-            rows = rows.where("created_at", "<=", f"{until} 23:59:59.999999")
+            rows = rows.where("created_at", "<", local().midnight(until.isoformat(), 1))
         return rows, BY_TIME
     return (rows.where("log_name", wanted["log"]) if wanted["log"] else rows), NEWEST
 
@@ -64,6 +65,12 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
+
+
+def _day_of(value: Any) -> str:
+    """The day by the reader's clock on which something was written."""
+    at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return local().here(at).date().isoformat()
 
 
 def _sorting_out(wanted: dict[str, str]) -> Fits:
@@ -76,7 +83,7 @@ def _sorting_out(wanted: dict[str, str]) -> Fits:
     field, text = needle(wanted["field"]), needle(wanted["q"])
 
     def may_fit(row: Row) -> bool:
-        day = str(row["created_at"])[:10]
+        day = _day_of(row["created_at"]) if since or until else ""
         return (
             all(row[column] == value for column, value in equal.items())
             and (since is None or day >= str(since))

@@ -13,7 +13,16 @@ from so.http.request import Request
 from so.settings.database import DatabaseSettings
 from so.support.markup import Markup, h, join
 from so.web.console.history import earlier_sizes
-from so.web.console.parts import code, facts, moment, seconds, section, size, table
+from so.web.console.parts import (
+    code,
+    facts,
+    moment,
+    number,
+    seconds,
+    section,
+    size,
+    table,
+)
 from so.web.console.statements import TABLE
 
 TITLE = "Database"
@@ -140,7 +149,7 @@ def _slow(rows: list[dict[str, Any]]) -> Markup:
         "Slow statements",
         [
             ("When", lambda r: moment(r["at"])),
-            ("Took", lambda r: f"{r['ms']:,} ms"),
+            ("Took", lambda r: f"{number(r['ms'])} ms"),
             ("Statement", lambda r: h("code", r["statement"])),
             ("For", "source"),
             ("Request", "request_id"),

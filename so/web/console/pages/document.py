@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import timedelta
 from typing import Any
 
+from so.edge.local import local
 from so.errors import NotFoundException, SixOrbitError
 from so.http.request import Request
 from so.support.markup import Markup, h, join
@@ -58,10 +59,10 @@ def _state(kind: str, id: str, on: str) -> dict[str, Any] | None:
     """What it was at the end of the day; None where no day was asked for."""
     if not on:
         return None
-    try:
-        moment = datetime.combine(date.fromisoformat(on), time.max, UTC)
-    except ValueError:
+    after = local().midnight(on, 1)
+    if after is None:
         return {"told": False, "why": f"{on!r} is no day: write 2026-04-01."}
+    moment = after - timedelta(microseconds=1)
     cls = class_of(kind)
     if cls is None:
         return {"told": False, "why": f"No model here is called {kind}."}

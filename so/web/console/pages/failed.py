@@ -6,7 +6,14 @@ from typing import Any
 
 from so.http.request import Request
 from so.support.markup import Markup
-from so.web.console.parts import link, moment, row, section, table
+from so.web.console.parts import (
+    link,
+    moment,
+    number,
+    row,
+    section,
+    table,
+)
 
 TITLE = "Failed jobs"
 NEWEST = 10_000  # failures that are grouped; older ones wait until those are gone
@@ -47,5 +54,5 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
         view.button("Try every failed job again", "retry-group"),
         view.button("Forget every failed job", "forget-every"),
     )
-    title = f"By kind, of the newest {NEWEST:,}" if data["capped"] else "By kind"
+    title = f"By kind, of the newest {number(NEWEST)}" if data["capped"] else "By kind"
     return section(title, groups, everything if data["groups"] else None, id="groups")

@@ -7,7 +7,14 @@ from typing import Any
 
 from so.http.request import Request
 from so.support.markup import Markup, join
-from so.web.console.parts import facts, light, moment, section, table
+from so.web.console.parts import (
+    facts,
+    light,
+    moment,
+    number,
+    section,
+    table,
+)
 from so.web.console.reading import HOW_MANY
 
 TITLE = "Notifications"
@@ -84,7 +91,7 @@ def _inbox(row: Any) -> str:
 
 
 def _unread(unread: dict[str, Any]) -> list[Markup]:
-    count = f"{unread['count']:,}{'+' if unread['capped'] else ''}"
+    count = f"{number(unread['count'])}{'+' if unread['capped'] else ''}"
     columns: list[Any] = [("Inbox", "inbox"), (f"Unread of the newest {LOOKED_AT}", "unread")]
     return [facts({"Unread": count}), table("Unread", columns, unread["inboxes"])]
 

@@ -7,7 +7,13 @@ from typing import Any
 from so.http.request import Request
 from so.settings.console import ConsoleSettings
 from so.support.markup import Markup, h
-from so.web.console.parts import light, moment, section, table
+from so.web.console.parts import (
+    light,
+    moment,
+    number,
+    section,
+    table,
+)
 from so.web.console.reading import people
 from so.web.console.watch import TABLE
 
@@ -39,7 +45,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("When", lambda r: moment(r["at"])),
             ("Route", lambda r: f"{r['method']} {r['route'] or '(no route)'}"),
             ("Status", lambda r: light("bad" if r["status"] >= 500 else "ok", str(r["status"]))),
-            ("Took", lambda r: f"{r['ms']:,} ms"),
+            ("Took", lambda r: f"{number(r['ms'])} ms"),
             ("Statements", "statements"),
             ("User", lambda r: r["user"] or r["user_id"]),
             ("Id", "request_id"),

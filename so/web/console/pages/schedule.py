@@ -8,7 +8,14 @@ from so.http.request import Request
 from so.support.markup import Markup, h
 from so.systems.queue.tables.workers import rest_name
 from so.web.console.jobs import tasks
-from so.web.console.parts import light, moment, row, section, table
+from so.web.console.parts import (
+    light,
+    moment,
+    number,
+    row,
+    section,
+    table,
+)
 from so.web.console.reading import masked_text
 
 TITLE = "Schedule"
@@ -67,7 +74,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
         ("When", lambda r: [h("code", r["cron"]), h("small", f" {r['timezone']}", class_="soft")]),
         ("Last run", lambda r: moment(r["last_run"])),
         ("Outcome", _outcome),
-        ("Took", lambda r: None if r["ms"] is None else f"{r['ms']:,} ms"),
+        ("Took", lambda r: None if r["ms"] is None else f"{number(r['ms'])} ms"),
         ("Next run", lambda r: moment(r["next_run"])),
         ("State", lambda r: light("warn", "rests") if r["paused"] else light("ok", "active")),
         *([("Actions", actions)] if view.may_operate else []),

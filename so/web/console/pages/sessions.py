@@ -6,7 +6,7 @@ from typing import Any
 
 from so.http.request import Request
 from so.support.markup import Markup, h, join
-from so.web.console.parts import filters, moment, row, section, table
+from so.web.console.parts import filters, moment, number, row, section, table
 from so.web.console.reading import HOW_MANY, masked, people
 from so.web.console.trail import decoded
 
@@ -95,7 +95,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
         ],
         data["logins"],
     )
-    count = h("p", f"{data['active']:,} used in the last 15 minutes.")
+    count = h("p", f"{number(data['active'])} used in the last 15 minutes.")
     return join(
         [
             section("Signed in", count, search, devices, id="sessions"),

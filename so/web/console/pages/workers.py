@@ -6,7 +6,16 @@ from typing import Any
 
 from so.http.request import Request
 from so.support.markup import Markup, h, join
-from so.web.console.parts import light, link, moment, row, seconds, section, table
+from so.web.console.parts import (
+    light,
+    link,
+    moment,
+    number,
+    row,
+    seconds,
+    section,
+    table,
+)
 
 TITLE = "Workers"
 
@@ -52,7 +61,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("Heartbeat", lambda r: f"{seconds(r['silent_seconds'])} ago"),
             ("Queues", "queues"),
             ("Processes", "processes"),
-            ("Memory", lambda r: f"{r['memory_mb']:,} MB" if r["memory_mb"] else None),
+            ("Memory", lambda r: f"{number(r['memory_mb'])} MB" if r["memory_mb"] else None),
             ("At work", current),
             ("Done", "done"),
             ("Failed", "failed"),
