@@ -53,10 +53,20 @@ def unpacked(bundle, tmp_path) -> Path:
     return tmp_path / "unpacked"
 
 
-@pytest.fixture
-def installed(unpacked, tmp_path) -> Path:
-    done = run(unpacked / "install.py", tmp_path / "srv")
+@pytest.fixture(scope="module")
+def installed_once(bundle, tmp_path_factory) -> Path:
+    """An installation nobody changes: it was compiled, so that copies of it start at once."""
+    folder = tmp_path_factory.mktemp("installed")
+    with tarfile.open(bundle) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    done = run(folder / "unpacked" / "install.py", folder / "srv")
     assert done.returncode == 0, done.stderr
+    return folder / "srv"
+
+
+@pytest.fixture
+def installed(installed_once, tmp_path) -> Path:
+    shutil.copytree(installed_once, tmp_path / "srv")
     return tmp_path / "srv"
 
 
@@ -183,7 +193,7 @@ def test_what_cannot_be_written_is_said_in_a_sentence_and_leaves_nothing(erp, ki
 def changed(erp: Path, tmp_path: Path, **files: str) -> Path:
     """A bundle of *erp* with other files in it."""
     copy = tmp_path / "next"
-    shutil.copytree(erp, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(erp, copy)  # compiled, as it is
     for name, text in files.items():
         (copy / name.replace("__", "/").replace("_py", ".py").replace("_sql", ".sql")).write_text(
             text
@@ -208,6 +218,7 @@ def test_a_new_version_takes_the_place_of_the_old_one_which_is_kept(erp, install
     assert done.returncode == 0, done.stdout + done.stderr
     assert "setting new: BRAND_NEW=7" in done.stdout
     assert (installed / "app" / "routes.py").read_text() == '"""New."""\n'
+    assert list((installed / "so" / "__pycache__").glob("errors.*.pyc"))
     assert (installed / ".env").read_bytes() == before
     assert (installed / "storage" / "app" / "upload.txt").read_text() == "mine"
     (kept,) = (installed / "storage" / "upgrades").iterdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from so.release.sealed import UNFINISHED, Sealed, remove_leftovers
 from so.release.zipapp import VARIABLE, write_zipapp
 from so.settings.app import AppSettings
 
+CODE = ("so", "app", "config")
 HEALTH_SECONDS = 10
 HEALTH_LOOKS = 4  # one after the other, a second apart
 
@@ -118,6 +120,7 @@ class UpgradeCommand(Command):
                 if self.wants_json:
                     self.json({"settings": changes, "upgraded": False})
                 return 0
+            _compile(Path(folder), base)
             try:
                 upgrade.forward(Path(folder))
             except OSError as error:
@@ -177,6 +180,15 @@ class UpgradeCommand(Command):
         line = self.option("reload")
         if line and subprocess.run(str(line), shell=True, check=False).returncode:  # noqa: S602 - typed by whoever runs it
             raise CommandError(f"{line} failed")
+
+
+def _compile(folder: Path, base: Path) -> None:
+    """Compile the new version in *folder* for its place, *base*: services may not write there."""
+    for name in CODE:
+        if (folder / name).is_dir():
+            compileall.compile_dir(
+                str(folder / name), quiet=2, stripdir=str(folder), prependdir=str(base)
+            )
 
 
 def _require_200(url: str) -> None:
