@@ -88,16 +88,19 @@ def _header() -> Markup:
         if ability is None or Gate.allows(ability)
     ]
     unread = user.unread_count()
-    count = h("span", local().number(unread), h("span", " unread", class_="unseen"), class_="count")
+    number = h("span", local().number(unread), data_count="")
+    seen = {"data_unread": "", "hidden": not unread}  # bell.js counts on
+    count = h("span", number, h("span", " unread", class_="unseen"), class_="count", **seen)
     own = h(
         "ul",
-        _entry(["Inbox", count if unread else None], "/notifications"),
+        _entry(["Inbox", count], "/notifications"),
         _entry("Guides", "/docs"),
         _entry(user.name, "/account"),
         h("li", button("Log out", "/logout", tone="")),
     )
     menu = h("nav", h("ul", entries), class_="menu", aria_label="Main")
-    return _bar(brand, menu, h("nav", own, class_="me", aria_label="You"))
+    bell = h("script", src=here("/notifications/bell.js"), defer=True)
+    return _bar(brand, menu, h("nav", own, class_="me", aria_label="You"), bell)
 
 
 def _bar(*parts: Markup) -> Markup:

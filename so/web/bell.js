@@ -1,5 +1,6 @@
-// Keeps the elements with `data-unread` up to date: <span data-unread> (3)</span>. The page hears of
-// each notification as well: document.addEventListener("notification", e => e.detail.data.title).
+// Keeps the elements with `data-unread` up to date, <span data-unread> (3)</span>, or only the number in
+// one: <b data-unread hidden><i data-count>3</i> unread</b>. The page hears of each notification as
+// well: document.addEventListener("notification", e => e.detail.data.title).
 // Only a page that is seen listens: browsers open six connections to a server, not one for each tab.
 (function () {
   "use strict";
@@ -10,7 +11,10 @@
   function show(event) {
     var unread = JSON.parse(event.data).unread;
     document.querySelectorAll("[data-unread]").forEach(function (element) {
-      element.textContent = unread ? " (" + unread + ")" : "";
+      var number = element.querySelector("[data-count]");
+      element.hidden = !unread;
+      if (number) number.textContent = unread.toLocaleString(document.documentElement.lang || "en");
+      else element.textContent = unread ? " (" + unread + ")" : "";
     });
   }
 

@@ -212,3 +212,28 @@ def test_pages_ask_nobody_else_and_fit_a_phone(browser, site, page):
 
     assert [name for name in names if not name.startswith(site)] == []
     assert wide <= 0
+
+
+TELL = """
+from so.application import Application
+with Application("."):
+    from app.models import User
+    from app.notifications import WorkFinished
+    one = User.where("email", "manager@demo.example").first()
+    one.mark_all_as_read()
+    one.notify_now(WorkFinished("The report is ready", "It has 12 pages.", "/reports"))
+"""
+
+
+@pytest.mark.slow
+def test_what_is_told_shows_in_the_page_that_is_open(walker, house, site):
+    browser = walker
+    log_in(browser, site, "manager")
+    say = "document.querySelector('h1').textContent = e.detail.data.title"
+    browser.run(f"document.addEventListener('notification', e => {{ {say} }})")
+
+    house.run("-c", TELL)
+
+    assert browser.says("The report is ready")
+    bell = "return document.querySelector('[data-unread]').innerText"
+    assert browser.run(bell).split() == ["1", "unread"]

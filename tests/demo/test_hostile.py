@@ -61,7 +61,8 @@ def test_attack_xss_through_every_stored_field(demo, person, program):
                  "/notifications", "/account", "/audit", f"/audit?event={EVIL}",
                  f"/{EVIL}"]:  # fmt: skip
         text = client.get(page).text
-        assert "<script" not in text, page
+        ours = '<script src="/notifications/bell.js" defer>'
+        assert text.count("<script") == text.count(ours) <= 1, page  # no bell on an error page
         assert "<img" not in text, page
         assert not re.search(r'href="\s*j\s*a\s*v\s*a', text), page
 
