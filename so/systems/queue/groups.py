@@ -22,24 +22,13 @@ Work = Job | Callable[..., Any]
 _LEASE_SECONDS = 3600
 
 
-class PendingChain:
-    """Jobs that run one after the other: `chain([A(), B()]).catch(fn).dispatch()`."""
+class Placed:
+    """Where the jobs of a chain or batch go, as long as it has not been dispatched."""
 
-    def __init__(self, queue: Intake, jobs: Iterable[Job]) -> None:
-        """Each starts when the one before it has succeeded; QueueError for what is no Job."""
-        self.jobs = [checked(job, "chain") for job in jobs]
-        if not self.jobs:
-            raise QueueError("cannot chain nothing: give at least one job")
-        self.catches: list[Job] = []
+    def __init__(self, queue: Intake) -> None:
+        self._queue = queue
         self.queue_name: str | None = None
         self.connection_name: str | None = None
-        self.delay_of_first: Any = None
-        self._queue = queue
-
-    def catch(self, work: Job | Callable[..., Any]) -> Self:
-        """Queue *work* when one of them has failed; the rest is then not run."""
-        self.catches.append(as_job(work))
-        return self
 
     def on_queue(self, name: str) -> Self:
         """Let those without a queue of their own wait in the queue *name*."""
@@ -48,9 +37,27 @@ class PendingChain:
         return self
 
     def on_connection(self, name: str) -> Self:
-        """Send it to the queue connection *name*."""
+        """Send them to the queue connection *name*."""
         self._queue.check_connection(name)
         self.connection_name = name
+        return self
+
+
+class PendingChain(Placed):
+    """Jobs that run one after the other: `chain([A(), B()]).catch(fn).dispatch()`."""
+
+    def __init__(self, queue: Intake, jobs: Iterable[Job]) -> None:
+        """Each starts when the one before it has succeeded; QueueError for what is no Job."""
+        super().__init__(queue)
+        self.jobs = [checked(job, "chain") for job in jobs]
+        if not self.jobs:
+            raise QueueError("cannot chain nothing: give at least one job")
+        self.catches: list[Job] = []
+        self.delay_of_first: Any = None
+
+    def catch(self, work: Job | Callable[..., Any]) -> Self:
+        """Queue *work* when one of them has failed; the rest is then not run."""
+        self.catches.append(as_job(work))
         return self
 
     def delay(self, delay: Any) -> Self:
@@ -91,7 +98,7 @@ def jobs_of(members: Iterable[Member]) -> list[Job]:
     ]
 
 
-class PendingBatch:
+class PendingBatch(Placed):
     """A batch in the making: `batch([…]).name("Import").then(Done()).dispatch()`."""
 
     def __init__(self, queue: Intake, jobs: Iterable[Any]) -> None:
@@ -99,13 +106,11 @@ class PendingBatch:
 
         Raises QueueError for anything else.
         """
+        super().__init__(queue)
         self.jobs = members_of(queue, jobs)
         self.callbacks: dict[str, list[Job]] = {}
         self.options: dict[str, Any] = {}
         self.label = ""
-        self.queue_name: str | None = None
-        self.connection_name: str | None = None
-        self._queue = queue
 
     def name(self, name: str) -> Self:
         """Give it a name for people."""
@@ -131,18 +136,6 @@ class PendingBatch:
     def allow_failures(self, allowed: bool = True) -> Self:
         """Let the others go on after a failure."""
         self.options["allowFailures"] = allowed
-        return self
-
-    def on_queue(self, name: str) -> Self:
-        """Let the members (and callbacks) wait in the queue *name*."""
-        self._queue.check_queue(name)
-        self.queue_name = name
-        return self
-
-    def on_connection(self, name: str) -> Self:
-        """Send them to the queue connection *name*."""
-        self._queue.check_connection(name)
-        self.connection_name = name
         return self
 
     def all_jobs(self) -> list[Job]:
