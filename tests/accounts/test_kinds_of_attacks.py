@@ -107,6 +107,19 @@ def test_a_form_that_is_handed_on_sets_only_what_a_form_may(erp: Any):
     assert (found.id != 77, found.email, bool(found.active)) == (True, "n@x.y", True)
 
 
+@pytest.mark.parametrize("address", ["ada@x.y", "ADA@X.Y", "aDa@x.Y"])
+def test_a_mailbox_has_one_account_whatever_its_capitals(erp: Any, told: list[Any], address: str):
+    Worker.query().update({"email": "Ada@X.y"})
+    bob = worker("bob@x.y")
+
+    with pytest.raises(ValidationException) as caught:
+        accounts().register({"name": "Ada", "email": address}, NEW)
+    accounts().change_email(bob, address)
+
+    assert "taken" in str(caught.value.first_error())
+    assert told == []
+
+
 # --- what is handed to a login ---
 
 

@@ -289,8 +289,7 @@ class Accounts:
         """
         address = checked_address(address)
         self._asked("verify", self._name(user))
-        other = self.find(address)
-        if other is not None and self._auth.key_of(other) != self._auth.key_of(user):
+        if self._is_taken(address, user):
             # Whose it is already is told to nobody; the link would not work.
             logger.info("user %s asked for an address that is taken", self._auth.key_of(user))
             return
@@ -340,8 +339,7 @@ class Accounts:
         self.events.fire("verified", user)
 
     def _move(self, user: Any, old: str, new: str) -> None:
-        other = self.find(new)
-        if other is not None and self._auth.key_of(other) != self._auth.key_of(user):
+        if self._is_taken(new, user):
             raise _bad_link()
         try:
             user.force_fill({self.terms.email: new}).save()
@@ -415,7 +413,7 @@ class Accounts:
             key: one for key, one in values.items() if key not in (self.terms.email, users.column)
         }
         user = users.made(rest).force_fill({self.terms.email: email})
-        if self.find(email) is not None:
+        if self._is_taken(email):
             raise self._taken()
         if password is not None:
             self.check_password(user, password)
@@ -423,11 +421,18 @@ class Accounts:
         try:
             user.force_fill({users.column: hashed}).save()
         except UniqueConstraintError:
-            if self.find(email) is None:
+            if not self._is_taken(email):
                 raise
             raise self._taken() from None  # by another request, just now
         self.events.fire("registered", user)
         return user
+
+    def _is_taken(self, address: str, by_other_than: Any = None) -> bool:
+        """True if somebody else has *address*, in whatever capitals a mailbox may be written."""
+        alike = getattr(self._auth.users, "alike", None)
+        found = [self.find(address), *(alike(self.terms.email, address) if alike else [])]
+        own = None if by_other_than is None else self._auth.key_of(by_other_than)
+        return any(one is not None and self._auth.key_of(one) != own for one in found)
 
     def _taken(self) -> ValidationException:
         return ValidationException({self.terms.email: "This address is taken already."})

@@ -145,6 +145,11 @@ class ModelUsers:
                 return next(exact, same[0])
         return None
 
+    def alike(self, column: str, text: str) -> list[Any]:
+        """The users who have *text* in *column*, in whatever capitals: looks at every row."""
+        found = self.model.where_raw(f"lower({column}) = ?", [text.lower()])
+        return list(found.limit(SAME_TO_THE_DATABASE).get())
+
     def key_of(self, user: Any) -> Any:
         """The key of *user*."""
         get_key: Callable[[], Any] | None = getattr(user, "get_key", None)
