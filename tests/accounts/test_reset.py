@@ -171,7 +171,7 @@ def test_what_fails_for_a_known_address_does_not_show(erp, ada, monkeypatch):
     def down(*_: Any) -> None:
         raise OSError("no mail server")
 
-    monkeypatch.setattr("so.application.logins.Post.reset", down)
+    monkeypatch.setattr("so.application.logins.AccountPost.reset", down)
 
     assert accounts().send_reset("ada@x.y") is None
 
