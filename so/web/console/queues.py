@@ -11,12 +11,11 @@ FEW = 6  # queues of which so many are counted; of more queues a tenth
 # The names alone: either engine steps from one to the next through the index.
 _NAMES = {
     "sqlite": (
-        "with recursive q (name) as (select min(queue) from jobs union all"
-        " select (select min(queue) from jobs where queue > q.name) from q"
-        " where q.name is not null)"
-        " select name from q where name is not null"
+        "select name, '', 0 from (with recursive q (name) as (select min(queue) from jobs"
+        " union all select (select min(queue) from jobs where queue > q.name) from q"
+        " where q.name is not null) select name from q where name is not null) as names"
     ),
-    "mysql": "select queue from jobs group by queue",
+    "mysql": "select queue, '', 0 from (select queue from jobs group by queue) as names",
 }
 _SOME = "(select count(*) from (select 1 as one from jobs where queue = ? and available_at {} ?"
 _COUNTS = (
@@ -29,12 +28,9 @@ def states(app: Any, workers: Sequence[Any]) -> list[dict[str, Any]]:
     """A dict for each queue: name, pending, delayed, reserved, waits, rates, paused, capped."""
     queue, now = app.make("queue"), int(app.clock.time())
     conn = queue.source.connection()
-    counted, resting = _hour(conn, now)
+    counted, resting, names = _hour(conn, now)
     if app.make("maintenance").is_down():
         resting.add("*")
-    names = {str(row[0]) for row in conn.select_tuples(_NAMES[conn.dialect.name])} | {
-        name for name, _ in counted
-    }
     names.add(queue.default_queue)
     cap = CAP if len(names) <= FEW else CAP // 10
     counts = _counts(conn, sorted(names), now, cap)
@@ -57,20 +53,21 @@ def states(app: Any, workers: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _hour(conn: Any, now: int) -> tuple[dict[tuple[str, str], int], set[str]]:
-    """What was counted in the last hour, and which queues rest, in one statement."""
+def _hour(conn: Any, now: int) -> tuple[dict[tuple[str, str], int], set[str], set[str]]:
+    """What was counted in the last hour, which queues rest, and all names, in one statement."""
     rows = conn.select_tuples(
-        "select queue, name, sum(amount) from queue_metrics where minute > ? group by 1, 2"
-        " union all select '', name, amount from queue_control where name like 'pause:%'",
+        "select queue, name, sum(amount) from queue_metrics where minute > ? group by 1, 2"  # noqa: S608 - fixed words
+        " union all select '', name, amount from queue_control where name like 'pause:%'"
+        f" union all {_NAMES[conn.dialect.name]}",
         [now // 60 - 60],
     )
     counted, resting = {}, set()
     for queue, name, amount in rows:
-        if queue:
+        if queue and name:
             counted[(str(queue), str(name))] = int(amount)
-        elif not int(amount) or int(amount) > now:
+        elif name and (not int(amount) or int(amount) > now):
             resting.add(str(name).removeprefix("pause:"))
-    return counted, resting
+    return counted, resting, {str(queue) for queue, _, _ in rows if queue}
 
 
 def _counts(

@@ -104,3 +104,15 @@ def walking(connection, sql, bindings):
         if row["table"] in LARGE
         and (row["type"] == "ALL" or row["type"] == "index" and not has_end(row))
     ]
+
+
+def test_the_overview_takes_no_more_when_it_asks_for_everything_anew(erp, operator):
+    operator.get("/console/queue")
+    ran = []
+    health.forget(erp)
+    erp.db.listen(ran.append)
+
+    operator.get("/console")
+
+    erp.db.forget_listener(ran.append)
+    assert len(ran) <= 12

@@ -402,6 +402,15 @@ def test_a_failing_request_is_kept_with_its_route_and_exception(erp, viewer):
     assert "abcdef" not in json.dumps(kept)
 
 
+def test_switched_off_no_request_is_kept(make_erp):
+    app = make_erp("local", abilities=False, console={"requests": False, "slow_ms": 0})
+
+    Client(app).get("/broken")
+
+    assert not app.db.table("console_requests").exists()
+    assert "Nothing is kept" in Client(app).get("/console/requests").text
+
+
 def test_the_ring_of_requests_is_bounded(make_erp):
     app = make_erp("local", abilities=False, console={"keep_requests": 10})
     client = Client(app)
