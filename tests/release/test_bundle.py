@@ -279,7 +279,7 @@ def test_an_upgrade_that_was_killed_is_undone_by_hand_or_by_the_next_one(
         patched.setattr("so.release.back.move", killed)
         with pytest.raises(KeyboardInterrupt):
             upgrade.forward(folder)
-    assert interrupted(base) == upgrade.kept
+    assert interrupted(base) == upgrade.kept  # which `check` names
 
     for _ in range(2):  # any number of times
         done = run(upgrade.kept / "PUT-BACK.py")

@@ -21,6 +21,7 @@ from so.application.logins import cipher_of
 from so.application.trail import unverified
 from so.console.command import Command
 from so.errors import CommandError, ConfigError, DatabaseError, SixOrbitError
+from so.release.bundle import interrupted
 from so.settings.activity import ActivitySettings
 from so.settings.app import AppSettings
 from so.settings.cache import CacheSettings
@@ -153,9 +154,18 @@ class Check(Command):
                 f"{user} may not run {sys.executable}: use a Python outside of private folders"
             ) from error
 
+    def _upgrade(self) -> Iterator[str]:
+        kept = interrupted(self.app.base_path())
+        if kept is not None:
+            yield (
+                f"an upgrade was interrupted: `python3 {kept}/PUT-BACK.py` puts the version before "
+                "back, and so does the next `upgrade`"
+            )
+
     def _faults(self) -> Iterator[str]:
         for check in (
             self._config,
+            self._upgrade,
             self._mail,
             self._keys,
             self._permissions,

@@ -312,6 +312,7 @@ class ActivityVerify(Command):
         " {--head= : The hash of a seal, noted elsewhere, that must be there}"
     )
     description = "Check that nobody changed the trail"
+    _newest: int | None = None
 
     def handle(self) -> int:
         """Check, name each fault, and say what cannot have been seen."""
@@ -342,7 +343,15 @@ class ActivityVerify(Command):
             head=self.option("head"),
             backlog_seconds=settings.backlog_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
+            on_seal=self._told,
         )
+
+    def _told(self, seal: int) -> None:
+        """How far it is on its way to the newest seal."""
+        if self._newest is None:
+            sql = "select max(seal_no) from activity_seals"
+            self._newest = self.app.make("activity").db.connection().scalar(sql, (), False) or seal
+        self.going(seal, max(seal, self._newest))
 
     def _anchors(self) -> list[str] | None:
         file, name = self.option("anchor"), self.option("connection")
