@@ -227,6 +227,20 @@ def test_what_says_it_is_a_certificate_cannot_be_adopted_by_its_id(trail, db):
     assert kinds(trail.verify()) == {"inserted"}
 
 
+@sqlite_only
+def test_a_trail_that_can_only_be_read_is_verified_all_the_same(trail, db, caplog):
+    run(db, "update activity_log set description = 'x' where id = 3")
+    told = []
+    trail.on_tampering = told.append
+    db.connection().select_tuples("pragma query_only = on")
+
+    report = trail.verify()
+
+    db.connection().select_tuples("pragma query_only = off")
+    assert (report.exit_code, told) == (1, [report])
+    assert "not noted" in caplog.text
+
+
 def test_an_erasure_of_no_row_is_a_finding(trail, db):
     trail.erase("system", "test")
     erasure = dict(db.connection().table("activity_erasures").first())
