@@ -93,6 +93,7 @@ def test_settings_are_noted_once_and_then_what_changed(app, tmp_path):
 def test_what_was_not_logged_while_the_log_was_off_is_one_entry(app, tmp_path):
     class Thing(LogsActivity, Model):
         table = "silent_things"
+        type_alias = "silent_thing"
         timestamps = False
         guarded: list[str] = []
 

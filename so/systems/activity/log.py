@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from so.systems.activity.erasing import Mention
     from so.systems.activity.report import Report
 
-ROWS_PER_STATEMENT = 1000  # 18 values each: below the placeholders of SQLite since 3.32
-FAILURES = ("exception", "log", "silent")
-
 
 class ActivityLog(Trail):
     """The log of one application: writing it, asking it, caring for it, proving it."""

@@ -164,6 +164,7 @@ def test_values_of_every_cast_come_back(db_config, clock, offset):
 
     class Everything(LogsActivity, Model):
         table = "time_casts"
+        type_alias = "time_cast"
         timestamps = False
         guarded = []
         casts = types
