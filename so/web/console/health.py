@@ -190,10 +190,10 @@ def _workers(app: Any, facts: Facts) -> Light:
     if not workers:
         waiting = sum(state["pending"] for state in facts.states)
         state = "bad" if waiting else "warn"
-        text = f"no worker runs and {waiting:,} jobs wait: start `sixorbit queue:work`"
+        text = f"no worker runs, jobs waiting: {waiting:,}; start `sixorbit queue:work`"
         return Light("Workers", "/workers", state, text)
     count = sum(worker.processes for worker in workers)
-    return Light("Workers", "/workers", "ok", f"{count} processes in {len(workers)} places")
+    return Light("Workers", "/workers", "ok", f"worker processes running: {count}")
 
 
 def _failed(app: Any, facts: Facts) -> Light:
