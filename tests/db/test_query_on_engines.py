@@ -281,7 +281,9 @@ def test_json_is_asked_and_changed_by_path(items):
     assert names(items().where_json_contains("options->tags", "x")) == ["a"]
     assert names(items().where_json_contains("options->tags", ["y", "x"])) == ["a"]
     assert names(items().where_json_contains("options->tags", ["y", "z"])) == []
-    assert names(items().where_json_overlaps("options->tags", ["y", "z"])) == ["a"]
+    server = items().runner.server
+    if server.product != "mariadb" or server.version >= (10, 9):
+        assert names(items().where_json_overlaps("options->tags", ["y", "z"])) == ["a"]
     assert names(items().where_json_contains_key("options->nil")) == ["b"]
     assert names(items().where_json_length("options->tags", 0)) == ["b"]
     assert names(items().where_json_length("options->tags", ">", 1)) == ["a"]

@@ -9,7 +9,7 @@ from so.db.expressions import Expression
 from so.db.query.core import MISSING, QueryCore, checked_boolean
 from so.db.query.given import whole
 from so.db.query.twins import twin
-from so.errors import InvalidArgumentError
+from so.errors import InvalidArgumentError, UnsupportedError
 
 
 class WhereJson(QueryCore):
@@ -28,7 +28,16 @@ class WhereJson(QueryCore):
     def where_json_overlaps(
         self, column: str, value: Any, boolean: str = "and", not_: bool = False
     ) -> Self:
-        """The JSON array at `column->path` has at least one of the values."""
+        """The JSON array at `column->path` has at least one of the values.
+
+        UnsupportedError on MariaDB before 10.9, which lacks the function.
+        """
+        server = getattr(self.runner, "server", None)
+        if server is not None and server.product == "mariadb" and server.version < (10, 9):
+            raise UnsupportedError(
+                "where_json_overlaps() needs MariaDB 10.9 or later: ask for each value with "
+                "where_json_contains() and its or_ twin"
+            )
         return self._json_test("overlaps", column, value, boolean, not_)
 
     or_where_json_overlaps = twin(where_json_overlaps, boolean="or")
