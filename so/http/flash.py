@@ -18,7 +18,7 @@ ERRORS = "errors"
 REFUSED = "_refused"  # the path that the form was sent to
 INTENDED = "url.intended"  # where somebody wanted to go before the login
 INTERRUPTED = "_interrupted"  # a form that was sent when its login was gone
-MOST_KEPT = 32_768  # characters of such a form; a larger one is not kept
+MOST_KEPT = 16_384  # characters of such a form; a larger one is not kept
 RETURNED = "Here is what you had typed. Please look it through and send it again."
 _SECRET_FIELD = re.compile(r"passw(?:or)?d|secret|^_token$|card_?number|^cvv$", re.IGNORECASE)
 

@@ -13,6 +13,7 @@ import pytest
 
 from so import Application, Response, Router
 from so.errors import ValidationException
+from so.support.markup import h
 from so.testing import Client
 from so.web.forms import Form, FormRow, bracketed, dotted, form
 
@@ -374,3 +375,11 @@ def test_whatever_the_keys_of_the_lines_are_they_come_back(
     html = refused(application, lines_form, data, {"name": "required"})
 
     assert 'value="7"' in control(html, f"items[{key}][quantity]")
+
+
+def test_a_part_may_stand_in_the_place_of_the_button(application):
+    part = h("p", h("button", "Reject", class_="danger"))
+
+    assert str(form("/x", "GET")(send=part)).count("<button") == 1
+    assert "<p><button>Go &amp; on</button></p>" in str(form("/x", "GET")(send="Go & on"))
+    assert "<button" not in str(form("/x", "GET")(send=""))
