@@ -152,3 +152,24 @@ def test_a_setting_that_is_not_there_is_an_error(make_kernel):
 
     assert code == 1
     assert "there is no setting 'app.nothing'" in output
+
+
+def test_about_tells_the_version_of_the_server_and_of_the_driver(make_app, db_config):
+    app = make_app(database={"default": "main", "connections": {"main": db_config}})
+
+    facts = json.loads(run(Kernel(app), "about --json")[1])
+
+    if db_config["driver"] == "sqlite":
+        assert facts["driver"].startswith("sqlite3 of Python 3.")
+    else:
+        assert "MariaDB" in facts["server"]
+        assert facts["driver"].startswith("mysql-connector-python 9.")
+
+
+def test_check_names_an_upgrade_that_never_ended(make_kernel, tmp_path):
+    (tmp_path / ".upgrading").write_text("/srv/erp/storage/upgrades/1")
+
+    code, said = run(make_kernel(), "check")[:2]
+
+    assert code == 1
+    assert "an upgrade was interrupted: `python3 /srv/erp/storage/upgrades/1/PUT-BACK.py`" in said
