@@ -195,9 +195,7 @@ def written(page: str, new: dict[tuple[str, ...], str]) -> str:
     rows = {key_of(line): line for line in table.splitlines() if re.match(r"\| \d", line)}
     rows.update(new)
     absent = missing(rows.values())
-    told = (
-        f"Not run, as it was not to be had: {', '.join(absent)}." if absent else "None is missing."
-    )
+    told = f"No row yet: {', '.join(absent)}." if absent else "None is missing."
     body = "\n".join(
         [MARKS[0], *HEAD, *(rows[key] for key in sorted(rows, key=_numbers)), "", told]
     )
