@@ -162,7 +162,7 @@ PASSING: dict[str, Callable[[App], Any]] = {
 CLASSES = {
     "so.application.application.Application": "app",
     "so.config.Config": "config",
-    "so.container.container.Container": "app",
+    "so.container.Container": "app",
     "so.support.clock.Clock": "clock",
     "so.support.maintenance.Maintenance": "maintenance",
     "so.support.signing.Signer": "signer",

@@ -1,6 +1,6 @@
 """What is bound: what to make of what, how long it lives, and who is told.
 
-Making it is container.py's. Every change throws the plans away, so that none of them has to look
+Making it is so/container.py's. Every change throws the plans away, so that none of them has to look
 at the bindings again.
 """
 
@@ -12,13 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
-from so.container.words import Abstract, name_of
 from so.errors import ContainerError
 from so.support.listed import listed
 from so.support.scope import current_scope
 from so.support.signatures import arity, class_of_method
 
 T = TypeVar("T")
+Abstract = Any  # a class or a string
 Plan = Callable[[], Any]
 
 
@@ -387,3 +387,8 @@ def method_key(target: Any) -> str:
         return "" if home is None else f"{home.__name__}@{target.__name__}"
     owner = getattr(target, "__self__", None)
     return "" if owner is None else f"{type(owner).__name__}@{target.__name__}"
+
+
+def name_of(abstract: Abstract) -> str:
+    """A class by its name, a name as it is."""
+    return abstract.__name__ if isinstance(abstract, type) else str(abstract)

@@ -1,4 +1,7 @@
-"""`Container`: makes what is bound, and any class whose parameters say what they want.
+"""`Container`: makes what is bound, and any class whose parameters say what they want;
+`ServiceProvider`: how an application, or a part of one, adds its own.
+
+What is bound is kept by so/support/bindings.py.
 
 What to do for a class is worked out once, as a plan: a function without arguments that calls the
 constructor with the plans of its parameters. Plans are thrown away whenever anything is bound,
@@ -9,12 +12,21 @@ so they never have to look at the bindings again. Objects that live for one requ
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast, overload
 
-from so.container.bindings import Bindings, Lazy, Plan, Tagged, answer, as_value, method_key
-from so.container.words import Abstract, chain, described, name_of, shown, while_building
 from so.errors import BindingResolutionError, CircularDependencyError, EntryNotFoundError
+from so.support.bindings import (
+    Abstract,
+    Bindings,
+    Lazy,
+    Plan,
+    Tagged,
+    answer,
+    as_value,
+    method_key,
+    name_of,
+)
 from so.support.listed import listed
 from so.support.signatures import BUILT_IN, class_of, class_of_method, parameters
 
@@ -415,3 +427,42 @@ def _method(obj: Any, name: str) -> Any:
     if not callable(found):
         raise BindingResolutionError(f"Method {type(obj).__name__}.{name} does not exist.")
     return found
+
+
+class ServiceProvider:
+    """Bindings of one topic: `register()` binds, `boot()` runs when everything is bound."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def register(self) -> None:
+        """Bind things; nothing may be made here."""
+
+    boot: Callable[..., object] = lambda self: None  # any injected parameters
+
+
+# --- words for errors ---
+
+
+def chain(stack: Iterable[Abstract]) -> str:
+    """Who asks for whom: `A -> B -> A`."""
+    return " -> ".join(name_of(abstract) for abstract in stack)
+
+
+def while_building(stack: tuple[Abstract, ...]) -> str:
+    """What was being made, as the end of a sentence; empty for nothing."""
+    return f" while building [{', '.join(map(name_of, stack))}]" if stack else ""
+
+
+def shown(parameter: inspect.Parameter, hint: Any) -> str:
+    """A parameter with its annotation."""
+    if hint is parameter.empty:
+        return parameter.name
+    return f"{parameter.name}: {hint.__name__ if isinstance(hint, type) else hint}"
+
+
+def described(context: Any) -> str:
+    """Whose parameter it is: `class A`, or `f()`."""
+    if isinstance(context, type):
+        return f"class {context.__name__}"
+    return f"{getattr(context, '__name__', context)}()"
