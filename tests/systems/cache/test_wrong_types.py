@@ -29,7 +29,11 @@ def test_a_text_is_no_list_of_keys(any_cache: Cache):
     assert any_cache.get("a") == 1
 
 
-@pytest.mark.parametrize("ttl", ["60", b"5", True, False, [5], float("nan"), object()], ids=repr)
+@pytest.mark.parametrize(
+    "ttl",
+    ["60", b"5", True, False, [5], float("nan"), pytest.param(object(), id="an object")],
+    ids=repr,
+)
 def test_what_is_no_time_is_no_time_to_live(any_cache: Cache, ttl: Any):
     with pytest.raises(CacheError, match="no time to live"):
         any_cache.put("a", 1, ttl)
