@@ -122,6 +122,7 @@ def test_check_and_the_doctor_say_when_nobody_verified(tmp_path):
             kernel.call([command])
             assert "the trail was verified never" in kernel.output()
 
+        log.sealer.seal()
         log.verify()
         kernel.call(["queue:doctor"])
         assert "verified never" not in kernel.output()

@@ -138,10 +138,10 @@ class Walk:
         assert answer.status == wanted, (path, answer.status, self.logs())
         return answer.read().decode()
 
-    def wait_for(self, text: str) -> None:
-        """Until the first page has *text*: the processes of the version before leave one by one."""
+    def wait_for(self, text: str, path: str = "/") -> None:
+        """Until the page at *path* has *text*: processes leave and come one by one."""
         until = time.monotonic() + SECONDS
-        while text not in self.get("/"):
+        while text not in self.get(path):
             assert time.monotonic() < until, f"{text!r} does not come; {self.logs()}"
             time.sleep(0.1)
 
@@ -206,7 +206,7 @@ def main(folder: str, python: str, user: str) -> None:
         walk.wait_for("The second version.")
         walk.restore()
         assert "The second version." in walk.get("/")
-        assert "so_queue_workers 1\n" in walk.get("/metrics")
+        walk.wait_for("so_queue_workers 1\n", "/metrics")
     finally:
         walk.stop()
     print("# arrived", flush=True)

@@ -104,16 +104,16 @@ def test_it_works_its_queue_with_its_data_beside_it(demo):
 
 
 def test_new_makes_the_same_application_from_archive_and_folder(packed, tmp_path):
-    ok(packed, "new", tmp_path / "a")
-    words = [sys.executable, "-I", "-S", ROOT / "bin" / "sixorbit", "new", tmp_path / "b"]
+    ok(packed, "new", tmp_path / "a" / "erp")
+    words = [sys.executable, "-I", "-S", ROOT / "bin" / "sixorbit", "new", tmp_path / "b" / "erp"]
     subprocess.run(list(map(str, words)), check=True, capture_output=True)
 
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert contents(tmp_path / "a" / "erp") == contents(tmp_path / "b" / "erp")
 
     # And what it made runs as an archive made by the standard library.
     target = tmp_path / "there" / "erp.pyz"
     target.parent.mkdir()
-    zipapp.create_archive(tmp_path / "b", target, main="so.console.main:main")
+    zipapp.create_archive(tmp_path / "b" / "erp", target, main="so.console.main:main")
     ok(target, "key:generate")
     assert "APP_KEY=base64:" in (target.parent / ".env").read_text()
 
