@@ -9,6 +9,7 @@ import pytest
 
 from so.systems.notifications.live import CATCH_UP, KNOWN, LATE_EVERY, LiveInbox, Position
 from tests.systems.notifications.conftest import OrderShipped
+from tests.systems.notifications.test_rows_users_ask_for import counted
 
 
 class Line:
@@ -234,8 +235,12 @@ def test_nobody_listens_means_no_statement(db, live):
     assert ran == []
 
 
-def test_a_look_reads_from_indexes_only(db, service):
+def test_a_look_reads_from_indexes_only(db, service, ada, clock):
     connection = db.connection()
+    service.send([ada] * 400, OrderShipped(1))
+    ada.notifications().update({"read_at": clock.now()})
+    clock.travel(3600)
+    counted(db)
     ran = []
     db.listen(lambda query: ran.append((query.sql, query.bindings)))
     live = LiveInbox(db, service.clock, runs=False)

@@ -34,6 +34,12 @@ class Undone(Exception):
     """Rolls back."""
 
 
+def counted(db):
+    """Let a server know how many rows there are; it looks by itself only now and then."""
+    if db.connection().dialect.name == "mysql":
+        db.connection().select("analyze table notifications")
+
+
 def plan_of(db, sql, bindings):
     connection = db.connection()
     explain = "explain query plan" if connection.dialect.name == "sqlite" else "explain"
@@ -108,6 +114,9 @@ def test_29_one_object_to_a_hundred_is_a_hundred_rows_and_ids(db, service):
 
 def test_30_the_count_of_unread_ones_is_read_from_an_index(db, service, ada, bob):
     service.send([ada, bob] * 200, OrderShipped(1))
+    ada.notifications().update({"read_at": db.clock.now()})
+    service.send(ada, OrderShipped(2))
+    counted(db)
     ran = []
     db.listen(lambda query: ran.append((query.sql, query.bindings)))
     ada.unread_count()
