@@ -9,7 +9,7 @@ from pathlib import Path
 
 from so.server.shares import DEAF_SECONDS, VAIN_RINGS, Shares
 from tests.server.conformance.runner import Client
-from tests.server.processes import serving, wait_until
+from tests.server.processes import Server, serving, wait_until
 from tests.server.test_life_cycle import APP, get
 
 
@@ -78,13 +78,27 @@ def test_a_server_of_one_worker_has_nobody_to_ring():
     assert not seat.gives_way(100.0)
 
 
+def worker_of(server: Server, clients: ExitStack) -> bytes:
+    """Which worker answers one more client, who stays."""
+    client = clients.enter_context(Client(server.address))
+    client.send(get("/pid"))
+    return bytes(client.read().body)
+
+
 def test_connections_are_spread_over_all_workers(tmp_path):
     by_worker: Counter[bytes] = Counter()
-    with serving(APP, tmp_path / "log", workers=2) as server, ExitStack() as clients:
-        for _ in range(60):
-            client = clients.enter_context(Client(server.address))
-            client.send(get("/pid"))
-            by_worker[client.read().body] += 1
+    with serving(APP, tmp_path / "log", workers=2) as server:
+        with ExitStack() as clients:
+            seen: set[bytes] = set()  # one may still be starting
+
+            def are_both_there() -> bool:
+                seen.add(worker_of(server, clients))
+                return len(seen) == 2
+
+            wait_until(are_both_there, "both workers")
+        with ExitStack() as clients:
+            for _ in range(60):
+                by_worker[worker_of(server, clients)] += 1
 
     assert len(by_worker) == 2
     assert min(by_worker.values()) >= 10, by_worker
