@@ -5,8 +5,9 @@ PORT ?= 8000
 N ?= 2000
 VENV := .venv
 BIN := $(VENV)/bin
-# Much of the suite waits for processes and servers, so two workers share a core.
-JOBS ?= $(shell $(PYTHON) -c "import os; print(min(8, 2 * (os.cpu_count() or 1)))")
+# Much of the suite waits for processes and servers, so two workers share a core. Not more than
+# four, each with a server of its own, unless JOBS= says so.
+JOBS ?= $(shell $(PYTHON) -c "import os; print(min(4, 2 * (os.cpu_count() or 1)))")
 
 .PHONY: help screenshots run import test check setup format bench fuzz chaos cluster matrix conformance clean
 
