@@ -64,7 +64,8 @@ def decoded(rows: list[list[bool]]) -> str:
             for line in range(SCALE if is_dark else 0):
                 at = ((y + EDGE) * SCALE + line) * size + (x + EDGE) * SCALE
                 pixels[at : at + SCALE] = b"\x00" * SCALE
-    [found] = zxingcpp.read_barcodes(memoryview(pixels).cast("B", shape=[size, size]))
+    image = memoryview(pixels).cast("B", shape=[size, size])
+    [found] = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode)
     return str(found.text)
 
 

@@ -94,7 +94,9 @@ def scanned(browser):
     id = next(iter(element.values()))
     shot = base64.b64decode(browser.ask("GET", f"/element/{id}/screenshot"))
     width, height, gray = pixels(shot)
-    [found] = zxingcpp.read_barcodes(memoryview(gray).cast("B", shape=[height, width]))
+    [found] = zxingcpp.read_barcodes(
+        memoryview(gray).cast("B", shape=[height, width]), formats=zxingcpp.BarcodeFormat.QRCode
+    )
     return str(found.text)
 
 
