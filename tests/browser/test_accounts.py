@@ -5,11 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
-import socket
 import struct
-import subprocess
-import sys
 import time
 import zlib
 from pathlib import Path
@@ -18,10 +14,8 @@ import pytest
 import zxingcpp
 
 from so.systems.auth import totp
-from tests.support.browser import Browser, BrowserMissing
+from tests.browser.conftest import House
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("so", "app", "bin", "config", "database", "docs")
 NEW = "tower of seven lamps"
 WIDTHS = (1280, 390)
 
@@ -30,40 +24,11 @@ WIDTHS = (1280, 390)
 def house(tmp_path_factory):
     """A freshly seeded demo whose log, mails included, is a file: (address, log)."""
     folder = tmp_path_factory.mktemp("site")
-    for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("DB_", "APP_", "COVERAGE"))}
-    environ |= {"LOG_CHANNEL": "file", "LOG_PATH": str(folder / "so.log"), "MAIL_DRIVER": "log"}
-    script = [sys.executable, str(folder / "bin" / "sixorbit")]
-    subprocess.run([*script, "demo:seed"], check=True, env=environ, stdout=subprocess.DEVNULL)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    server = subprocess.Popen(
-        [*script, "serve", f"--port={port}"], env=environ, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}", folder / "so.log"
-    server.terminate()
-    server.wait(60)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        opened = Browser()
-    except BrowserMissing as missing:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"CI must have a browser: {missing}")
-        pytest.skip(f"NO BROWSER, the pages are not looked at: {missing}")
-    with opened:
-        yield opened
+    log = folder / "so.log"
+    demo = House(folder, LOG_CHANNEL="file", LOG_PATH=str(log), MAIL_DRIVER="log")
+    demo.run("bin/sixorbit", "demo:seed")
+    for address in demo.serve():
+        yield address, log
 
 
 def fill(browser, **fields):

@@ -29,6 +29,7 @@ from tests.conftest import install
 from tests.crash.queue_jobs import Books, Tracked
 from tests.crash.queue_world import ROOT, World, worlds
 from tests.support.mariadb import MariaDB, ServerMissing, launch
+from tests.support.needed import lacking
 
 FULL = os.environ.get("SIXORBIT_CHAOS") == "1"
 JOBS = int(os.environ.get("SIXORBIT_CHAOS_JOBS", "20000" if FULL else "400"))
@@ -116,7 +117,7 @@ def server(engine: str) -> Iterator[MariaDB | None]:
         # what was committed must survive the kill, else the loss is the server's
         found = launch("--innodb-flush-log-at-trx-commit=1")
     except ServerMissing as missing:
-        pytest.skip(f"NO MARIADB SERVER: {missing}")
+        lacking(str(missing))
     yield found
     found.stop()
 

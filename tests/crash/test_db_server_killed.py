@@ -13,6 +13,7 @@ from so.db.connection import Connection
 from so.db.manager import Database
 from so.errors import LostConnectionError
 from tests.support.mariadb import MariaDB, ServerMissing, launch
+from tests.support.needed import lacking
 
 RESTARTS = 3
 DEADLINE_SECONDS = 120
@@ -24,7 +25,7 @@ def server(mariadb: MariaDB) -> Iterator[MariaDB]:
     try:
         found = launch("--innodb-flush-log-at-trx-commit=1")
     except ServerMissing as missing:  # the shared one came by URL, and none can be started here
-        pytest.skip(f"NO MARIADB TO KILL: {missing}")
+        lacking(f"a server to kill: {missing}")
     yield found
     found.stop()
 

@@ -15,6 +15,7 @@ from so.db.manager import Database
 from so.errors import DeadlockError, LockTimeoutError, QueryError
 from tests.db.tables import create
 from tests.support.mariadb import ServerMissing, launch
+from tests.support.needed import lacking
 
 
 @pytest.fixture
@@ -208,7 +209,7 @@ def waiting(request: pytest.FixtureRequest) -> Iterator[tuple[Connection, bool]]
     try:
         server = launch(f"--innodb-rollback-on-timeout={request.param}")
     except ServerMissing as missing:
-        pytest.skip(str(missing))
+        lacking(str(missing))
     with Connection(server.config()) as root:
         root.statement("create database waits")
     with Connection(server.config("waits")) as connection:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.server.processes import free_port, wait_until
 from tests.support.browser import Browser, BrowserMissing
+from tests.support.needed import lacking
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
@@ -102,7 +103,7 @@ def test_it_ends_in_the_browser(served: str):
     try:
         browser: Any = Browser()
     except BrowserMissing as missing:
-        pytest.skip(f"NO BROWSER, the last step of the tutorial is not seen: {missing}")
+        lacking(str(missing))
     with browser:
         browser.open(served)
         assert "Drill" in browser.find("table").text

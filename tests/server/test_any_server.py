@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from tests.server.processes import ROOT, Server, free_port, wait_until
+from tests.support.needed import lacking
 
 pytestmark = pytest.mark.xdist_group("any server")
 
@@ -80,9 +81,7 @@ def command(name: str, port: int) -> list[str]:
 def server(request, tmp_path_factory):
     name = request.param
     if name not in ("so", "simple") and importlib.util.find_spec(name) is None:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"CI must have {name}: it is in requirements-dev.txt")
-        pytest.skip(f"{name} is not installed, the application is not tried on it")
+        lacking(f"{name}: it is in requirements-dev.txt")
     folder = tmp_path_factory.mktemp(name)
     for path, text in FILES.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -91,6 +91,10 @@ class _Run:
     # --- doing it
 
     def erase(self, basis: str | None) -> int:
+        """Erase the person's values and certify it with its legal *basis*; how many rows changed.
+
+        Raises ActivityError while the person is on hold.
+        """
         reason = holding.held(self._log).get(self._who)
         if reason is not None:
             raise ActivityError(
@@ -116,6 +120,7 @@ class _Run:
         return done
 
     def mentions(self) -> Iterator[Mention]:
+        """What would change in rows about others, and is to be looked at first."""
         self._learn()
         for changed in self._changes():
             for row, content in changed:
