@@ -45,15 +45,17 @@ def seed(conn: Any, rows: int, now: int, others: int | None = None) -> None:
     due = f"case when i % 20 = 0 then {now} - i % 200 else {now} + i % 86400 end"
     fill(
         "jobs",
-        "queue, payload, attempts, reserved_at, available_at, created_at, uuid",
-        f"{queue}, '{JOB}', 0, case when i % 100000 = 1 then {now} end, {due}, {now}, {text('u')}",
+        "id, queue, payload, attempts, reserved_at, available_at, created_at, uuid",
+        f"i, {queue}, '{JOB}', 0, case when i % 100000 = 1 then {now} end, {due}, {now},"
+        f" {text('u')}",
         rows,
     )
     fill(
         "activity_log",
-        "log_name, description, subject_type, subject_id, causer_type, causer_id, properties,"
+        "id, log_name, description, subject_type, subject_id, causer_type, causer_id, properties,"
         " event, created_at, uid, seal_no",
-        "case when i % 50 = 0 then 'auth' else 'orders' end, 'Order changed', 'Order', i % 50000,"
+        "i, case when i % 50 = 0 then 'auth' else 'orders' end,"
+        " 'Order changed', 'Order', i % 50000,"
         f" 'User', i % 100, '{FIELDS}', case when i % 7 = 0 then 'created' else 'updated' end,"
         f" {ago.format(f'{rows} - i', year)}, {text('u')}, i {whole} 100",
         rows,
