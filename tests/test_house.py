@@ -138,6 +138,44 @@ def test_the_pages_name_every_command_setting_and_variable():
     assert {key for key in settings if f"`{key}`" not in text} == set()
 
 
+# --- tests ----------------------------------------------------------------------------------------
+
+# Folders of tests that belong to no room: they try the whole of it, or what stands beside so/.
+ACROSS = {"acceptance", "browser", "chaos", "cluster", "crash", "demo", "deploy", "docs", "fuzz"}
+# Tests of the house itself; another file beside them is named for a module beside so/__init__.py.
+OF_THE_HOUSE = {"application", "architecture", "house", "public_names", "typing"}
+WITHIN = {"so/web/console/pages": "tests/web/console"}  # every page is tried in the same ways
+
+
+def test_the_tests_of_a_room_stand_where_the_room_stands():
+    for folder in {file.parent for file in (ROOT / "tests").rglob("test_*.py")}:
+        room = folder.relative_to(ROOT / "tests")
+        belongs = any((ROOT / "so" / place / "__init__.py").exists() for place in places(room))
+        assert belongs or room.parts[0] in ACROSS, f"{room} is no room of so/"
+    for file in (ROOT / "tests").glob("test_*.py"):
+        name = file.stem.removeprefix("test_")
+        assert name in OF_THE_HOUSE or (ROOT / "so" / f"{name}.py").exists(), f"{name}: which room?"
+
+
+def places(room: Path) -> list[Path]:
+    """The room itself, or the one whose corner it is."""
+    return [room, room.parent] if room.parent.parts else [room]
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        file.parent.relative_to(ROOT).as_posix()
+        for file in sorted((ROOT / "so").rglob("__init__.py"))
+        if len(list(file.parent.glob("*.py"))) > 2
+    ],
+)
+def test_a_room_has_tests_of_its_own(room):
+    place = ROOT / WITHIN.get(room, room.replace("so", "tests", 1))
+
+    assert list(place.glob("test_*.py")), f"{place.relative_to(ROOT)} has no test"
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ __all__ = ["company", "house", "members"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSIONS, AUTH = "tests/systems/sessions", "tests/systems/auth"
-EDGE, ACCOUNTS = "tests/edge", "tests/accounts"
+EDGE, ACCOUNTS = "tests/edge", "tests/systems/auth/accounts"
 SHOWN = {
     1: [(f"{SESSIONS}/test_session.py", "test_a_well_formed_unknown_id_is_never_adopted")],
     2: [(f"{AUTH}/test_guard.py", "test_logging_in_changes_the_session_id_and_the_old_one_is")],
@@ -58,7 +58,10 @@ SHOWN = {
     14: [(f"{SESSIONS}/test_service.py", "test_a_device_is_revoked_by_its_handle_and_by_its")],
     15: [
         (f"{EDGE}/test_session.py", "test_over_https_it_is_bound_to_this_host_and_to_https"),
-        ("tests/test_production_start.py", "test_an_insecure_cookie_is_a_danger_over_https"),
+        (
+            "tests/application/test_production_start.py",
+            "test_an_insecure_cookie_is_a_danger_over_https",
+        ),
     ],
     16: [("tests/http/test_cookies.py", "test_what_a_browser_would_refuse_is_refused_here")],
     17: [(f"{EDGE}/test_session.py", "test_two_cookies_of_one_name_are_both_disbelieved")],
@@ -74,7 +77,7 @@ SHOWN = {
     21: [(f"{SESSIONS}/test_session.py", "test_a_payload_that_cannot_be_read_is_dropped_not_run")],
     22: [
         (f"{SESSIONS}/test_session.py", "test_encryption_without_a_provider_refuses_to_start"),
-        ("tests/test_production_start.py", "test_all_dangers_are_named_at_once"),
+        ("tests/application/test_production_start.py", "test_all_dangers_are_named_at_once"),
     ],
     23: [(f"{EDGE}/test_csrf.py", "test_a_wrong_token_of_any_kind_is_419_and_no_500")],
     24: [

@@ -178,7 +178,7 @@ def test_18_a_stale_tagged_value_and_a_plain_one_of_its_name_are_renewed_apart(
 
 
 def test_19_the_cache_works_within_a_read_only_transaction(mysql_config: dict[str, Any]):
-    """SQLite has none: what is rolled back there is in tests/test_homes.py."""
+    """SQLite has none: what is rolled back there is in tests/application/test_homes.py."""
     with Database({"default": mysql_config, "cache": mysql_config}) as db:
         cache = Cache(DatabaseStore(db.source("cache")))
         db.connection().statement("start transaction read only")

@@ -26,7 +26,7 @@ Rows of what users ask for (26 to 39 are of notifications):
 21  test_activity.test_a_batch_groups_rows_and_a_nested_one_keeps_the_outer
 22  test_numbers.test_row_22_words_of_a_class_are_asked_for_once_an_event
 23  test_exporting.test_a_report_has_a_line_for_each_field_that_changed
-23  tests.console.test_trail_of_the_application.test_settings_are_noted_once_and_then_what_changed
+23  tests.application.test_trail.test_settings_are_noted_once_and_then_what_changed
 24  test_erasing.test_only_whole_values_under_names_of_a_person_go_from_rows_about_others
 25  test_reading.test_who_reads_a_sensitive_row_is_logged_in_one_statement
 

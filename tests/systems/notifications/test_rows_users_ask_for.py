@@ -4,14 +4,14 @@
 |---|---|---|
 | 16 | a rollback leaves no notification, of a savepoint only its own | here |
 | 26 | one failing channel stops no other | here |
-| 27 | a retry repeats no channel that was delivered | here, tests/test_delivery.py |
+| 27 | a retry repeats no channel that was delivered | here, tests/application/test_delivery.py |
 | 28 | `failed` is heard once a pair | test_original_defects.py |
 | 29 | one object to a hundred is a hundred rows; a repeated job is none more | here |
 | 30 | counts and pages from an index | test_original_defects.py, test_told_truly.py, here |
 | 31 | lists are pages | test_original_defects.py |
 | 32 | read by what it is about, from an index | here, test_told_truly.py |
 | 33 | large and foreign data comes back whole, or is refused | test_original_defects.py |
-| 34 | a recipient that is gone is told nothing | tests/test_delivery.py, test_held_back.py |
+| 34 | a recipient that is gone is told nothing | application/test_delivery.py, test_held_back.py |
 | 35 | sent after the outermost commit | test_original_defects.py, test_notifications.py |
 | 36 | `should_send` is asked once, before a channel is used | test_original_defects.py, here |
 | 37 | somebody else's id is not there | test_notifications.py, tests/web/test_inbox.py |

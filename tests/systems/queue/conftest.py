@@ -31,3 +31,21 @@ def worker(queue: Queue) -> Iterator[Worker]:
     found.leave()
     if not found.is_alone:
         found.conn.close()
+
+
+def beat(queue: Queue, clock: Clock, **more: Any) -> None:
+    """A worker of a crew was here a moment ago."""
+    row = {
+        "id": "w1",
+        "host": "erp1",
+        "pid": 7,
+        "queues": ["default", "low"],
+        "processes": 2,
+        "state": "running",
+        "generation": 0,
+        "done": 0,
+        "failed": 0,
+        "started_at": int(clock.time()),
+        "current": [],
+    }
+    queue.control.beat(queue.source.connection(), {**row, **more})
