@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import math
 import re
@@ -92,6 +93,10 @@ class BodyStream:
                 f"The request body ends {self._left} bytes before its Content-Length."
             )
         return chunk
+
+    def begin_again(self, body: bytes) -> None:
+        """Give *body*, which was read from it, once more."""
+        self._input, self._left, self._open_ended = io.BytesIO(body), len(body), False
 
     def read_all(self, limit: str) -> bytes:
         """Everything; PayloadTooLargeException above the setting called *limit*."""

@@ -246,13 +246,14 @@ class Kernel:
     def _overridden(self, request: Request) -> str:
         """The method of a POST that may mean another one.
 
-        The form is read for it only if this path serves another one at all, so that an action
-        may take an upload as a stream.
+        A form that is long or brings files is read for it only if this path serves another one
+        at all, so that an action may take an upload as a stream.
         """
         parts = request.path_segments()
         if any(self.router.find_parts(method, parts) for method in OVERRIDES):
             return request.method()
-        return "POST"
+        is_served = self.router.find_parts("POST", parts) is not None
+        return request.method_unread() if is_served else "POST"
 
     def _unserved(self, request: Request, method: str) -> Response:
         """The answer where no route serves method and path: 200 to OPTIONS, 405, fallback, 404."""

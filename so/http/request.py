@@ -8,8 +8,10 @@ request while it runs: its route, session, user and attributes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from so.errors import BadRequestException
 from so.http.flash import OLD_INPUT, without_secrets
 from so.http.negotiation import accepted, best, format_of, is_json_type, matches, types_of
 from so.http.patterns import fits
@@ -81,13 +83,25 @@ class Request(RequestInput, RequestUrl):
             "HTTP_X_HTTP_METHOD_OVERRIDE" in self.environ or self._is_form()
         )
 
+    def method_unread(self) -> str:
+        """The method, for which no body is read that an action might want as a stream: a form that
+        is long, brings files or can't be read means what it was sent as. `method()` agrees.
+        """
+        with suppress(BadRequestException):
+            if self.environ.get("HTTP_X_HTTP_METHOD_OVERRIDE") or self._is_short_form():
+                return self.method()
+        self._method = str(self.real_method)
+        return self._method
+
     def possible_methods(self) -> tuple[str, ...]:
         """The methods that it may mean, as far as that is known before a form is read."""
         method = str(self.real_method)
         if not self.may_override():
             return (method,)
         said = str(self.environ.get("HTTP_X_HTTP_METHOD_OVERRIDE") or "").upper()
-        return (method, said) if said else (method, *OVERRIDES)
+        if said:
+            return (said if said in OVERRIDES else method,)
+        return (method, *OVERRIDES)
 
     def is_method(self, method: str) -> bool:
         """True if the method is *method*, in any case."""

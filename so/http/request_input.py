@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from so.errors import BadRequestException
 from so.http import dots
-from so.http.body import BodyStream, parse_json
+from so.http.body import BodyStream, content_length, parse_json
 from so.http.forms import (
     MultipartParser,
     Pairs,
@@ -68,7 +68,9 @@ class RequestInput(RequestBase):
 
     def _read_body(self, limit: str) -> bytes:
         if self._body is None:
-            self._body = self.stream().read_all(limit)
+            stream = self.stream()
+            self._body = stream.read_all(limit)
+            stream.begin_again(self._body)
         return self._body
 
     def is_json(self) -> bool:
@@ -86,6 +88,12 @@ class RequestInput(RequestBase):
 
     def _is_form(self) -> bool:
         return self.content_type() in (URLENCODED, MULTIPART)
+
+    def _is_short_form(self) -> bool:
+        """True for a form without files that may be read whole, and then again as a stream."""
+        length = content_length(self.environ)
+        is_short = length is not None and length <= self.settings.max_form_bytes
+        return is_short and self.content_type() == URLENCODED
 
     def _form_pairs(self) -> tuple[Pairs, Pairs]:
         """Fields and files of the form in the body; the same error again after a first one."""

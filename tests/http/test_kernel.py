@@ -518,6 +518,28 @@ def test_a_post_is_not_read_for_its_method_where_no_other_is_served() -> None:
     assert client.get("/form", headers=header).status == 405
 
 
+@pytest.mark.parametrize("word", ["PUT", "patch", "DELETE"])
+@pytest.mark.parametrize("how", ["data", "headers"])
+def test_a_post_that_means_another_method_is_no_post(how: str, word: str) -> None:
+    router = Router()
+    router.post("/users", lambda: "stored")
+    name = "_method" if how == "data" else "X-HTTP-Method-Override"
+
+    answer = Client(router).post("/users", **{how: {name: word}})
+
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
+def test_an_action_streams_a_form_whatever_was_read_of_it_before() -> None:
+    router = Router()
+    router.post("/raw", lambda request: [request.method(), len(request.stream().read())])
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    for body in (b"a=1", b"&".join([b"a=1"] * 1001), b"[" * 9_000_000):
+        answer = Client(router).post("/raw", data=body, headers=kind)
+        assert answer.json() == ["POST", len(body)]
+
+
 def test_the_raw_uri_of_a_mounted_application_is_understood() -> None:
     router = Router()
     router.get("/a/{x}", lambda x, request: [x, request.url()])
@@ -677,6 +699,8 @@ def test_the_middleware_of_every_request_is_made_at_boot() -> None:
         ("POST", "/put", {"CONTENT_TYPE": "application/x-www-form-urlencoded"}, False),
         ("POST", "/put", {"HTTP_X_HTTP_METHOD_OVERRIDE": "put"}, False),
         ("POST", "/put", {"HTTP_X_HTTP_METHOD_OVERRIDE": "DELETE"}, True),
+        ("POST", "/up", {"HTTP_X_HTTP_METHOD_OVERRIDE": "DELETE"}, True),
+        ("POST", "/up", {"HTTP_X_HTTP_METHOD_OVERRIDE": "GET"}, False),
         ("PUT", "/put", {"CONTENT_TYPE": "application/x-www-form-urlencoded"}, False),
         ("POST", "/up", {"CONTENT_LENGTH": "11"}, True),
         ("POST", "/up", {"CONTENT_LENGTH": "1" * 5000}, True),
