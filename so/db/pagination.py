@@ -169,5 +169,5 @@ class Cursor:
 
 
 def _url(path: str, query: Mapping[str, Any] | None, name: str, value: Any) -> str:
-    pairs = {**(query or {}), name: value}
-    return f"{path}?{urlencode(pairs, doseq=True, quote_via=quote)}"
+    pairs = urlencode({**(query or {}), name: value}, doseq=True, quote_via=quote)
+    return f"{path}{'&' if '?' in path else '?'}{pairs}"

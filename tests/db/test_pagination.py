@@ -133,6 +133,7 @@ def test_the_links_of_a_page():
         "prev": "/users?q=a%20b&p=1",
         "next": "/users?q=a%20b&p=3",
     }
+    assert page.links("/users?q=a")["next"] == "/users?q=a&p=3"
     first, _ = paging(total(1), rows(1))
     assert first.paginate().links("/u") == {
         "first": "/u?page=1",
