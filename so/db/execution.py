@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from so.db import lines
 from so.db.dialects import Dialect, DriverSession, Executed
 from so.db.errortext import redacted
 from so.db.pool import Pool
@@ -35,6 +36,9 @@ from so.support.scope import Scope
 
 _STATEMENT_ATTEMPTS = 5
 """How often a statement outside a transaction is tried while it keeps being a deadlock's victim."""
+
+_READING = ("read", "read only", "deferred")
+"""Modes of transactions that take no lock when they begin."""
 
 _OF_ONE_STATEMENT = (UniqueConstraintError, ForeignKeyError, NotNullError)
 """Errors after which InnoDB's transaction goes on: common, and not worth another question."""
@@ -133,26 +137,35 @@ class Execution(DriverSessions):
         attempt = 0
         while True:
             attempt += 1
-            if not self._waited_for_lock(error, attempt, deadline):
+            try:
+                if self._dialect.is_busy(error) and time.monotonic() < deadline:
+                    return self._when_free(call, session, deadline)
                 problem = self._digest(call, session, error)
                 if not self._may_run_again(call, problem, session, attempt):
                     raise problem from error
                 session = self._session_for(call)
-            try:
                 return _run(session, call)
             except self._errors as again:
                 error = again
 
-    def _waited_for_lock(self, error: BaseException, attempt: int, deadline: float) -> bool:
-        """True after a pause if *error* is another's lock on all of the database.
+    def _when_free(self, call: Call, session: DriverSession, deadline: float) -> Any:
+        """Run it as soon as nobody else has all of the database locked; the driver's error after
+        *deadline*."""
+        with lines.turn(session.host, deadline):
+            attempt = 0
+            while True:
+                attempt += 1
+                try:
+                    return _run(session, call)
+                except self._errors as error:
+                    if not self._waited_for_lock(error, attempt, deadline):
+                        raise
 
-        SQLite's own waiting lengthens its pauses up to 100 ms, so that a writer among busy ones
-        starves. Here who waited longer asks more often: with 8 writers at full speed the longest
-        wait fell from 700 ms to 50, and throughput rose by a third.
-        """
+    def _waited_for_lock(self, error: BaseException, attempt: int, deadline: float) -> bool:
+        """True after a pause if *error* is another's lock on all of the database."""
         if not self._dialect.is_busy(error) or time.monotonic() >= deadline:
             return False
-        time.sleep(random.uniform(0, max(0.01 / attempt, 0.001)))  # noqa: S311  (jitter)
+        lines.pause(attempt)
         return True
 
     def _digest(self, call: Call, session: DriverSession, error: BaseException) -> QueryError:
@@ -276,11 +289,16 @@ class Execution(DriverSessions):
         """Start the outermost transaction; if that fails nothing is lost, so it is tried again."""
         texts = self._dialect.begin_statements(mode, isolation)
         call = Call("begin", texts[-1], texts, False, True)
-        if self._direct is not None:
+        session = self._direct
+        if session is not None:
             try:
-                _begin(self._direct, call)
+                if lines.is_overdue(session.host) and mode not in _READING:
+                    deadline = time.monotonic() + self._dialect.lock_wait_seconds
+                    self._when_free(call, session, deadline)
+                else:
+                    _begin(session, call)
             except self._errors as error:
-                self._failed(call, self._direct, error)
+                self._failed(call, session, error)
         elif self._pretended is None:
             self._check_owner()
             self._attempt(call)

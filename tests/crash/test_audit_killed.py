@@ -16,7 +16,6 @@ import time
 
 from so.db.manager import Database
 from so.db.model import Model
-from so.errors import LockTimeoutError
 from so.support.current import replaced
 from so.support.scope import Scope, entered
 from so.systems.activity import ActivityLog, LogsActivity
@@ -155,7 +154,7 @@ def test_no_row_has_the_name_of_another(db, db_config):
             for unit in range(UNITS):
                 with entered(Scope("request")) as scope:
                     scope.user = User(number)
-                    create(f"{number}-{unit}", number)
+                    Stock.create(code=f"{number}-{unit}", qty=number)
         except Exception as error:
             failed.append(error)
 
@@ -173,15 +172,6 @@ def test_no_row_has_the_name_of_another(db, db_config):
         assert row["causer_type"] == "user"
         assert f'"code":"{row["causer_id"]}-' in row["properties"]
     db.connection().unprepared("drop table killed_stock")
-
-
-def create(code, number):
-    """Until it is done: with 64 threads SQLite's one writer may keep some waiting for too long."""
-    while True:
-        try:
-            return Stock.create(code=code, qty=number)
-        except LockTimeoutError:
-            continue
 
 
 class User:
