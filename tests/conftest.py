@@ -35,6 +35,14 @@ def pytest_configure() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what talks to a server, by a fixture or a parameter: `-m mysql` is that half alone."""
+    for item in items:
+        parameters = item.callspec.id if hasattr(item, "callspec") else ""
+        if "mariadb" in getattr(item, "fixturenames", ()) or "mysql" in parameters:
+            item.add_marker("mysql")
+
+
 @pytest.fixture
 def clock() -> Clock:
     """A clock that stands at 2026-01-15 12:00:00 UTC until the test moves it."""
@@ -99,11 +107,10 @@ def db_config(
 
 
 @pytest.fixture
-def mysql_config(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+def mysql_config(_mysql_database: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Settings of the MySQL database with the framework tables, for tests of that engine alone."""
-    config = request.getfixturevalue("_mysql_database")
-    yield dict(config)
-    with Connection(config) as connection:
+    yield dict(_mysql_database)
+    with Connection(_mysql_database) as connection:
         _clean(connection)
 
 

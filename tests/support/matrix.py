@@ -99,17 +99,23 @@ def venv_of(version: str, python: str) -> str:
     folder = VENVS / version
     inside = folder / "bin" / "python"
     if not (folder / "ready").exists():
-        pip = [str(inside), "-m", "pip"]
-        if subprocess.run([python, "-m", "venv", "--clear", folder]).returncode:  # no ensurepip
-            subprocess.run([python, "-m", "venv", "--without-pip", "--clear", folder], check=True)
-            pip = [sys.executable, "-m", "pip", "--python", str(inside)]
-        install = [*pip, "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([python, "-m", "venv", "--without-pip", "--clear", folder], check=True)
+        install = [str(inside), newest_pip(), "install", "--quiet"]
         wanted = (ROOT / "requirements-dev.txt").read_text("utf-8").splitlines()
         for line in filter(None, (line.partition("#")[0].strip() for line in wanted)):
             if subprocess.run([*install, line]).returncode:  # its tests are skipped
                 print(f"Python {version} has no {line}: not to be had for it", flush=True)
         (folder / "ready").touch()
     return str(inside)
+
+
+def newest_pip() -> str:
+    """The path of a pip that runs on every Python, the newest too; not each one brings its own."""
+    folder = VENVS / "pip"
+    if not folder.exists():
+        command = [sys.executable, "-m", "pip", "install", "--quiet", f"--target={folder}"]
+        subprocess.run([*command, "--upgrade", "pip"], check=True)
+    return str(folder / "pip")
 
 
 def own_server() -> str:
@@ -162,7 +168,7 @@ def run(cell: Cell, part: str) -> None:
     if jobs != "1":
         command += ["-n", jobs, "--dist=loadgroup"]
     if engine := os.environ.get("MATRIX_ENGINE"):
-        command += ["-k", "not mysql and not mariadb" if engine == "sqlite" else engine]
+        command += ["-m", "not mysql" if engine == "sqlite" else engine]
     command += ["-p", "no:cacheprovider", "--tb=short", *part.split()]
     print(f"== {cell.name}: {part}", flush=True)
     process = subprocess.Popen(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.support.matrix import MARKS, Cell, key_of, missing, written
 
 ROOT = Path(__file__).parent.parent.parent
@@ -48,3 +50,17 @@ def test_readme_promises_what_the_page_says() -> None:
     assert len(oldest) == 4
     assert f"Supported: {promised}," in (ROOT / "README.md").read_text("utf-8")
     assert f'requires-python = ">={oldest[0][1]}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_a_test_is_in_the_half_of_the_engine_that_it_runs_on(
+    engine: str, request: pytest.FixtureRequest
+) -> None:
+    marked = request.node.get_closest_marker("mysql") is not None
+
+    assert marked is (engine == "mysql")
+
+
+def test_a_test_that_asks_for_the_server_is_in_its_half(
+    mysql_config: dict[str, object], request: pytest.FixtureRequest
+) -> None:
+    assert request.node.get_closest_marker("mysql") is not None
