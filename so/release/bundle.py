@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from so.errors import ReleaseError
-from so.release import back
+from so.release import back, wheels
 from so.release.files import SKELETON, files_below
 from so.release.sealed import Sealed, Told, nobody, remove_leftovers, sealed, written
 
 FORMAT = "bundle 1"
 # What belongs to a machine and not to an application, or is made anew.
 _LEFT_OUT = {"storage", "build", "dist", "node_modules", "vendor", "venv"}
-_KEPT = (".env", "storage", "vendor")  # of an installation, through every upgrade
+_KEPT = (".env", "storage")  # of an installation, through every upgrade
 _VARIABLE = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]*)=([^#\n]*?)\s*(?:#.*)?$", re.MULTILINE)
 
 
@@ -54,13 +54,12 @@ def write_bundle(
     name: str,
     version: str,
     target: Path,
-    wheels: Sequence[Path] = (),
+    taken: Sequence[Path] = (),
     told: Told = nobody,
 ) -> int:
-    """Write *target*, with the framework of *version*; its size in bytes."""
-    for wheel in wheels:
-        if wheel.suffix != ".whl" or not wheel.is_file():
-            raise ReleaseError(f"{wheel} is no wheel: give a .whl file")
+    """Write *target*, with the framework of *version* and the wheels *taken*; its size in bytes."""
+    for wheel in taken:
+        wheels.require(wheel)
     with written(target):
         remove_leftovers(target.parent)
     about = {"format": FORMAT, "application": name, "framework": version}
@@ -69,16 +68,16 @@ def write_bundle(
         for done, (place, file) in enumerate(files, 1):
             archive.add(place, file, 0o755 if place.startswith("bin/") else 0o644)
             told(done, len(files))
-        for wheel in wheels:
+        for wheel in taken:
             archive.add(f"wheels/{wheel.name}", wheel, 0o644)
         archive.add("install.py", Path(__file__).with_name("install.py"), 0o644)
         archive.add_text(
-            "sbom.cdx.json", json.dumps(bill_of_materials(name, version, wheels), indent=1)
+            "sbom.cdx.json", json.dumps(bill_of_materials(name, version, taken), indent=1)
         )
     return target.stat().st_size
 
 
-def bill_of_materials(name: str, version: str, wheels: Iterable[Path]) -> dict[str, Any]:
+def bill_of_materials(name: str, version: str, taken: Iterable[Path]) -> dict[str, Any]:
     """What a bundle is made of, as CycloneDX 1.5 says it."""
     framework = {
         "type": "framework",
@@ -88,7 +87,7 @@ def bill_of_materials(name: str, version: str, wheels: Iterable[Path]) -> dict[s
         "licenses": [{"license": {"id": "MIT"}}],
         "purl": f"pkg:pypi/so-framework@{version}",
     }
-    parts = [framework, *map(_part, wheels)]
+    parts = [framework, *map(_part, taken)]
     made_of = json.dumps([name, parts], sort_keys=True)
     return {
         "bomFormat": "CycloneDX",
@@ -143,6 +142,17 @@ class Upgrade:
     def is_older(self, version: str) -> bool:
         """Whether the bundle's framework is older than *version*."""
         return _numbers(str(self.source.manifest.get("framework", ""))) < _numbers(version)
+
+    def bring_wheels(self, folder: Path) -> None:
+        """Make `vendor/` in *folder*: what is in the installation's, and the wheels that came.
+
+        Nothing where none came. ReleaseError for one that is for another machine.
+        """
+        shutil.rmtree(folder / "vendor", ignore_errors=True)
+        if brought := wheels.chosen((folder / "wheels").glob("*.whl")):
+            if (self.base / "vendor").is_dir():
+                shutil.copytree(self.base / "vendor", folder / "vendor", symlinks=True)
+            wheels.unpack(brought, folder / "vendor")
 
     def forward(self, folder: Path) -> None:
         """Put the new version in place of the old one, which is kept.

@@ -26,17 +26,24 @@ def main(words: list[str]) -> int:
     if len(words) != 1:
         return told("say where to: python3 install.py /srv/erp", 2)
     target = Path(words[0]).resolve()
-    manifest = json.loads((source / "MANIFEST.json").read_text("utf-8"))
-    files = manifest["files"].items()
+    try:
+        manifest = json.loads((source / "MANIFEST.json").read_text("utf-8"))
+        files = manifest["files"].items()
+    except (OSError, ValueError, LookupError) as error:
+        return told(f"the bundle was cut off: MANIFEST.json cannot be read ({error})", 1)
     changed = [name for name, about in files if not is_whole(source / name, about)]
     if changed:
         return told(f"{changed[0]} is missing or was changed: unpack the bundle anew", 1)
     if is_taken(target):
         return told(f"{target} is not empty: `sixorbit upgrade` brings a new version there", 1)
+    # Only now: what it is about to import is as the manifest says.
+    sys.path.insert(0, str(source))
+    sys.dont_write_bytecode = True
+    from so.errors import ReleaseError
+
     try:
-        if not install(source, target, manifest["files"]):
-            return told("the driver could not be installed: is pip there?", 1)
-    except (OSError, subprocess.CalledProcessError) as error:
+        install(source, target, manifest["files"])
+    except (OSError, subprocess.CalledProcessError, ReleaseError) as error:
         if target.is_dir():
             clear(target)
         return told(f"cannot install into {target}: {error}; nothing is left there", 1)
@@ -63,17 +70,19 @@ def clear(target: Path) -> None:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def install(source: Path, target: Path, names: dict[str, object]) -> bool:
-    """All of it, after what an earlier try left; False if the driver could not be installed."""
+def install(source: Path, target: Path, names: dict[str, object]) -> None:
+    """All of it, after what an earlier try left."""
+    from so.release import wheels
+
+    # What the manifest does not name lay there before; a wheel for another machine is refused here.
+    brought = wheels.chosen(source / name for name in names if name.startswith("wheels/"))
     target.mkdir(parents=True, exist_ok=True)
     clear(target)
     (target / UNFINISHED).touch()
     copy(source, target, names)
-    if not with_driver(source, target):
-        return False
+    wheels.unpack(brought, target / "vendor")
     make_settings(target)
     (target / UNFINISHED).unlink()
-    return True
 
 
 def is_whole(file: Path, about: dict[str, object]) -> bool:
@@ -91,14 +100,6 @@ def copy(source: Path, target: Path, names: dict[str, object]) -> None:
     for folder in ("storage/logs", "storage/app"):
         (target / folder).mkdir(parents=True, exist_ok=True)
     compileall.compile_dir(str(target / "so"), quiet=2)
-
-
-def with_driver(source: Path, target: Path) -> bool:
-    """Install the wheels that came along into `vendor/`; False if that failed."""
-    wheels = sorted(map(str, (source / "wheels").glob("*.whl")))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    words = [*pip, "--target", str(target / "vendor"), *wheels]
-    return not wheels or subprocess.run(words, check=False).returncode == 0  # noqa: S603
 
 
 def make_settings(target: Path) -> None:

@@ -23,6 +23,7 @@ from so.errors import ReleaseError
 from so.release.bundle import application_files
 from so.release.files import files_below
 from so.release.sealed import Told, nobody, written
+from so.release.wheels import contents
 
 VARIABLE = "SIXORBIT_ZIPAPP"  # which archive a process came from
 MOMENT = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
@@ -73,12 +74,8 @@ def _write(archive: zipfile.ZipFile, base: Path, wheels: Iterable[Path], told: T
     for file in files_below(base / "vendor"):
         _add(archive, file.relative_to(base).as_posix(), file.read_bytes())
     for wheel in wheels:
-        if wheel.suffix != ".whl" or not zipfile.is_zipfile(wheel):
-            raise ReleaseError(f"{wheel} is no wheel: give a .whl file")
-        with zipfile.ZipFile(wheel) as packed:
-            for name in packed.namelist():
-                if not name.endswith("/"):
-                    _add(archive, f"vendor/{name}", packed.read(name))
+        for name, content in contents(wheel):
+            _add(archive, f"vendor/{name}", content)
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from so.errors import ReleaseError
+from so.release import wheels
 from so.release.bundle import Upgrade, interrupted
 from so.release.sealed import Sealed
 
@@ -207,6 +209,8 @@ def changed(erp: Path, tmp_path: Path, **files: str) -> Path:
 
 def test_a_new_version_takes_the_place_of_the_old_one_which_is_kept(erp, installed, tmp_path):
     (installed / "storage" / "app" / "upload.txt").write_text("mine")
+    (installed / "vendor").mkdir()
+    (installed / "vendor" / "mine.py").touch()
     before = (installed / ".env").read_bytes()
     file = changed(
         erp, tmp_path, app__routes_py='"""New."""\n',
@@ -221,6 +225,7 @@ def test_a_new_version_takes_the_place_of_the_old_one_which_is_kept(erp, install
     assert list((installed / "so" / "__pycache__").glob("errors.*.pyc"))
     assert (installed / ".env").read_bytes() == before
     assert (installed / "storage" / "app" / "upload.txt").read_text() == "mine"
+    assert (installed / "vendor" / "mine.py").exists()
     (kept,) = (installed / "storage" / "upgrades").iterdir()
     assert "def home" in (kept / "app" / "routes.py").read_text()
     assert run(installed / "bin/sixorbit", "db:table", "novelties", cwd=installed).returncode == 0
@@ -346,3 +351,124 @@ def test_another_file_is_no_bundle(installed, tmp_path):
 
     assert done.returncode == 1
     assert "damaged or was cut off" in done.stderr
+
+
+# --- wheels ---------------------------------------------------------------------------------------
+
+
+def wheel_of(folder: Path, version: str, tag: str = "py3-none-any", **files: str) -> Path:
+    """A wheel of a distribution called tiny."""
+    folder.mkdir(exist_ok=True)
+    wheel = folder / f"tiny-{version}-{tag}.whl"
+    about = f"tiny-{version}.dist-info/"
+    files = {f"{name}.py": text for name, text in files.items()}
+    files |= {about + "METADATA": f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"}
+    record = "".join(f"{name},,\n" for name in [*files, about + "RECORD"])
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in {**files, about + "RECORD": record}.items():
+            archive.writestr(name, text)
+    return wheel
+
+
+def with_wheels(erp: Path, target: Path, *taken: Path) -> Path:
+    words = [f"--wheel={wheel}" for wheel in taken]
+    done = run(erp / "bin" / "sixorbit", "bundle", target, *words, cwd=erp)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def test_an_upgrade_puts_the_wheels_it_brings_in_the_place_of_those_before(
+    erp, installed, tmp_path
+):
+    wheels.unpack(
+        [wheel_of(tmp_path / "1", "1.0", tiny="answer = 1", gone="")], installed / "vendor"
+    )
+    (installed / "vendor" / "mine.py").write_text("")
+    new = wheel_of(tmp_path / "2", "2.0", tiny="answer = 2")
+
+    done = run(
+        installed / "bin/sixorbit", "upgrade", with_wheels(erp, tmp_path / "b.tar.gz", new),
+        cwd=installed,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    shell = run(installed / "bin/sixorbit", "shell", "--execute=import tiny; print(tiny.answer)")
+    assert shell.stdout == "2\n"
+    names = {one.name for one in (installed / "vendor").iterdir()} - {"__pycache__"}
+    assert names == {"tiny.py", "mine.py", "tiny-2.0.dist-info"}
+    (kept,) = (installed / "storage" / "upgrades").iterdir()
+    run(kept / "PUT-BACK.py")
+    assert "answer = 1" in (installed / "vendor" / "tiny.py").read_text()
+
+
+@pytest.mark.parametrize("by", ["upgrade", "install"])
+def test_a_wheel_for_another_machine_is_refused_before_anything_is_changed(
+    erp, installed, tmp_path, by
+):
+    foreign = wheel_of(tmp_path / "1", "1.0", "cp39-cp39-win_amd64")
+    file = with_wheels(erp, tmp_path / "b.tar.gz", foreign)
+
+    if by == "upgrade":
+        done = run(installed / "bin/sixorbit", "upgrade", file, cwd=installed)
+        assert not (installed / "storage" / "upgrades").exists()
+    else:
+        with tarfile.open(file) as archive:
+            archive.extractall(tmp_path / "unpacked", filter="data")
+        done = run(tmp_path / "unpacked" / "install.py", tmp_path / "empty")
+        assert not (tmp_path / "empty").exists()
+
+    assert done.returncode == 1
+    assert "tiny-1.0-cp39-cp39-win_amd64.whl is for another machine" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_of_wheels_for_several_machines_the_one_that_fits_is_taken(tmp_path):
+    here = wheel_of(tmp_path / "w", "1.0", tiny="answer = 'any'")
+    wheel_of(tmp_path / "w", "1.0", "cp39-cp39-win_amd64")
+    wheel_of(tmp_path / "w", "1.0", "cp399-cp399-any")
+
+    assert wheels.chosen((tmp_path / "w").iterdir()) == [here]
+
+
+@pytest.mark.parametrize(
+    ("tag", "answer"),
+    [
+        ("py3-none-any", True),
+        ("py2.py3-none-any", True),
+        ("py311-none-any", True),
+        ("cp32-abi3-any", True),
+        ("py2-none-any", False),
+        ("py399-none-any", False),
+        ("cp32-cp32-any", False),
+        ("pp311-pypy311_pp73-any", False),
+        ("py3-none-win_amd64", False),
+        ("py3-none-manylinux_9_99_x86_64", False),
+        (f"cp3{sys.version_info.minor}-cp3{sys.version_info.minor}-any", True),
+        ("any", False),
+    ],
+)
+def test_a_wheels_name_says_whether_it_fits(tag, answer):
+    assert wheels.fits(f"tiny-1.0-{tag}.whl") is answer
+
+
+def test_scripts_and_names_that_lead_out_of_a_wheel_are_not_unpacked(tmp_path):
+    wheel = tmp_path / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny-1.0.data/purelib/tiny.py", "answer = 3")
+        archive.writestr("tiny-1.0.data/scripts/tiny", "#!python")
+    wheels.unpack([wheel], tmp_path / "vendor")
+    assert [one.name for one in (tmp_path / "vendor").rglob("*")] == ["tiny.py"]
+
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("../out.py", "")
+    with pytest.raises(ReleaseError, match="no plain file below it"):
+        wheels.unpack([wheel], tmp_path / "vendor")
+    assert not (tmp_path / "out.py").exists()
+
+
+def test_a_bundle_that_was_cut_off_before_it_was_unpacked_is_not_installed(unpacked, tmp_path):
+    (unpacked / "MANIFEST.json").unlink()
+
+    done = run(unpacked / "install.py", tmp_path / "srv")
+
+    assert (done.returncode, "the bundle was cut off" in done.stderr) == (1, True)

@@ -120,6 +120,7 @@ class UpgradeCommand(Command):
                 if self.wants_json:
                     self.json({"settings": changes, "upgraded": False})
                 return 0
+            upgrade.bring_wheels(Path(folder))
             _compile(Path(folder), base)
             try:
                 upgrade.forward(Path(folder))
