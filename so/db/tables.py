@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from so.support.parts import parts
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from so.db.connection import Connection
 
@@ -87,25 +89,33 @@ def sizes(connection: Connection) -> list[Size]:
         rows = connection.select_tuples(_MEASURED)
         return [Size(str(name), int(count or 0), int(size or 0)) for name, count, size in rows]
     listed = connection.select_tuples(
-        "select name, sql from sqlite_master where type = 'table' order by name"
+        "select name, sql from sqlite_master where type = 'table'"
+        " and name not like 'sqlite\\_%' escape '\\' order by name"
     )
-    known = [str(name) for name, sql in listed if not _WITHOUT_ROWID.search(sql or "")]
-    wrapped = [connection.grammar.wrap_value(name) for name in known]
+    keyed = [str(name) for name, sql in listed if not _WITHOUT_ROWID.search(sql or "")]
+    spans = {name: rows for part in parts(keyed) for name, rows in _spans(connection, part)}
+    return [Size(str(name), spans.get(str(name)), None) for name, _ in listed]
+
+
+def _spans(connection: Connection, names: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """How far the keys of tables of SQLite reach, in one statement."""
+    wrapped = [connection.grammar.wrap_value(name) for name in names]
     # Each end asked for alone: of both at once SQLite walks an index.
-    spans = " union all ".join(
-        f"select (select max(rowid) from {name}) - (select min(rowid) from {name}) + 1"  # noqa: S608 - quoted
+    sql = " union all ".join(
+        "select coalesce((select max(rowid) from "  # noqa: S608 - quoted
+        f"{name}) - (select min(rowid) from {name}) + 1, 0)"
         for name in wrapped
     )
-    found = [row[0] for row in connection.select_tuples(spans)] if known else []
-    return [Size(name, rows, None) for name, rows in zip(known, found, strict=True)]
+    for name, (rows,) in zip(names, connection.select_tuples(sql), strict=True):
+        yield name, int(rows)
 
 
 def whole_size(connection: Connection) -> int:
     """Bytes of the whole database."""
     if connection.dialect.name == "mysql":
         return sum(size.bytes or 0 for size in sizes(connection))
-    pages = connection.scalar("pragma page_count") * connection.scalar("pragma page_size")
-    return int(pages)
+    pages = "select page_count * page_size from pragma_page_count(), pragma_page_size()"
+    return int(connection.scalar(pages))
 
 
 def columns(connection: Connection, table: str) -> list[dict[str, Any]]:

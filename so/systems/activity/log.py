@@ -184,6 +184,7 @@ class ActivityLog(Trail):
         since_last: bool = False,
         subject: str | None = None,
         between: tuple[int, int] | None = None,
+        newest: int | None = None,
         anchors: Iterable[str] | None = None,
         head: str | None = None,
         backlog_seconds: float = ActivitySettings.backlog_seconds,
@@ -192,9 +193,9 @@ class ActivityLog(Trail):
     ) -> Report:
         """Check the trail; a run is noted in it, a clean one as the start of *since_last*.
 
-        *subject* is TYPE:ID, *between* two numbers of seals, *anchors* what an anchor file says,
-        *head* the hash of a seal. *on_seal* hears of the seal that it has come to, every few
-        hundred. IntegrityError without a key.
+        *subject* is TYPE:ID, *between* two numbers of seals, *newest* how many of the last rows,
+        *anchors* what an anchor file says, *head* the hash of a seal. *on_seal* hears of the seal
+        that it has come to, every few hundred. IntegrityError without a key.
         """
         from so.systems.activity.exporting import reference as parsed
         from so.systems.activity.verifying import Verifier
@@ -213,10 +214,12 @@ class ActivityLog(Trail):
             since_last=since_last,
             subject=parsed(subject) if subject else None,
             between=_seals(between),
+            newest=newest,
             anchors=anchors,
             head=head,
         )
-        self._note(report, is_whole=not subject and between is None)
+        is_whole = not subject and between is None and newest is None
+        self._note(report, is_whole=is_whole)
         return report
 
     def _note(self, report: Report, *, is_whole: bool) -> None:

@@ -25,6 +25,7 @@ from so.systems.activity.report import ALWAYS, WITHOUT_ANCHOR, WITHOUT_SEALS, Re
 from so.systems.activity.stored import Erasure, Seal, Stored, Tombstone, judge, log_table
 
 SEALS_AT_ONCE = 500
+NEWEST_SEALS = 100  # that a look at the newest ones takes in at most
 ROWS_AT_ONCE = 5000
 _UNASKED = object()
 _BACKLOG = "activity:seal has not run for too long"
@@ -66,21 +67,24 @@ class Verifier:
         since_last: bool = False,
         subject: tuple[str, str] | None = None,
         between: tuple[int, int] | None = None,
+        newest: int | None = None,
         anchors: Iterable[str] | None = None,
         head: str | None = None,
     ) -> Report:
         """Verify all of it; or what came since the last clean run; or what concerns *subject*.
 
-        *between* is two numbers of seals. *anchors* are lines of an anchor file, *head* is the
+        *between* is two numbers of seals; *newest* so many rows, the last ones, in two statements
+        where all is well. *anchors* are lines of an anchor file, *head* is the
         hash of a seal that was noted elsewhere.
         """
         is_mysql = self._connection.dialect.name == "mysql"
         mode, isolation = ("read", "repeatable read") if is_mysql else ("deferred", None)
         self._note_limits(anchors is not None or head is not None)
         with self._connection.transaction(mode=mode, isolation=isolation):
-            newest = stored.head(self._connection)
-            self._in_force = newest.next_key if newest is not None else None
-            if subject is not None:
+            last = self._last(NEWEST_SEALS + 1 if newest is not None else 1)
+            if newest is not None:
+                self._newest(last, newest)
+            elif subject is not None:
                 self._subject(*subject)
             elif between is not None:
                 self._between(*between)
@@ -126,6 +130,30 @@ class Verifier:
             text = f"seal {self.report.last_seal + 1} is missing"
             self.report.fault(stored.DELETED, text, seal=self.report.last_seal + 1)
         self._key_in_force(newest)
+
+    def _last(self, count: int) -> list[Seal]:
+        """The newest *count* seals, oldest first; they say which key is in force."""
+        tail = f"seal_no > 0 order by seal_no desc limit {int(count)}"
+        found = stored.seals(self._connection, tail)[::-1]
+        self._in_force = found[-1].next_key if found else None
+        return found
+
+    def _newest(self, last: Sequence[Seal], rows: int) -> None:
+        """Of the seals *last* the newest that hold *rows* rows together, one at least.
+
+        Tombstones are looked for only where rows are missing: one too many is for another run.
+        """
+        self.report.limits.append("anything outside the newest seals")
+        first, held = len(last), 0
+        while first > max(0, len(last) - NEWEST_SEALS):
+            held += _int(last[first - 1].row_count)
+            if held > rows and first < len(last):
+                break
+            first -= 1
+        self._links(last[first:], last[first - 1] if first else None)
+        for group in _groups(last[first:]):
+            self._group(group, is_brief=True)
+        self._key_in_force(last[-1] if last else None)
 
     def _subject(self, kind: str, id: str) -> None:
         """Every row of the subject, every seal that holds one, and the counts of all seals.
@@ -180,19 +208,24 @@ class Verifier:
                 f"seal_no > ? {bound}order by seal_no limit {SEALS_AT_ONCE}",
                 [number],
             )
-            for seal in found:
-                self._follows(seal, previous)
-                self._seal(seal, previous)
-                previous = seal
+            previous = self._links(found, previous)
             for group in _groups(found):
                 self._group(group)
             if found:
                 self._on_seal(found[-1].seal_no)
             if len(found) < SEALS_AT_ONCE:
-                if previous is not None:
-                    self.report.last_seal = previous.seal_no
-                    self.report.last_hash = str(previous.seal_hash)
                 return previous
+
+    def _links(self, found: Sequence[Seal], previous: Seal | None) -> Seal | None:
+        """The seals *found*, which come after *previous*; the last one that was seen."""
+        for seal in found:
+            self._follows(seal, previous)
+            self._seal(seal, previous)
+            previous = seal
+        if previous is not None:
+            self.report.last_seal = previous.seal_no
+            self.report.last_hash = str(previous.seal_hash)
+        return previous
 
     def _continues(self, last: int, last_hash: str) -> Seal | None:
         """The seal that the last run ended with, which must still be what it was."""
@@ -260,14 +293,16 @@ class Verifier:
 
     # --- the rows of the seals of one reading
 
-    def _group(self, seals: Sequence[Seal]) -> None:
+    def _group(self, seals: Sequence[Seal], *, is_brief: bool = False) -> None:
         members: dict[int, list[Stored | Tombstone]] = {seal.seal_no: [] for seal in seals}
         numbers = list(members)
         where = f"seal_no in ({marks(numbers)})"
         found = stored.rows(self._connection, where, numbers, "order by seal_no, id")
         for row in found:
             members[row.seal_no].append(row)
-        for tombstone in stored.tombstones(self._connection, numbers):
+        is_whole = len(found) == sum(_int(seal.row_count) for seal in seals)
+        graves = [] if is_brief and is_whole else stored.tombstones(self._connection, numbers)
+        for tombstone in graves:
             members[tombstone.seal_no].append(tombstone)
         erased = stored.erasures(self._connection, found)
         for seal in seals:

@@ -19,34 +19,23 @@ from weakref import WeakKeyDictionary
 from so.application.vitals import last_backup
 from so.errors import DatabaseError, IntegrityError, SixOrbitError
 from so.web.console import queues
+from so.web.console.glance import Glance
 from so.web.console.history import active_sessions
-from so.web.console.pages.cache import ENDLESS, held_seconds, key_text, own_rows
+from so.web.console.jobs import tasks
+from so.web.console.pages.cache import held_seconds
 from so.web.console.parts import seconds, size
 
 ORDER = ("ok", "warn", "bad")
 STUCK_SECONDS = 300  # a job that waits longer waits for somebody
 ALONE_SECONDS = 15  # likewise where no worker takes jobs of its queue
 TIGHT, FULL = 0.10, 0.03  # of the disk that is free
-SEALS = 20  # newest ones that are verified, every so often
-_MARK = (
-    "(select id from activity_log where log_name = 'audit' and event = '{}'"
-    " order by id desc limit 1)"
-)
-_MARKS = (
-    f"select {_MARK.format('verified')}, {_MARK.format('tampered')}, "  # noqa: S608 - fixed words
-    "(select id from activity_log where seal_no = 0 order by id limit 1), "
-    "(select max(seal_no) from activity_seals)"
-)
+NEWEST = 1000  # entries of the trail that are verified, every so often
 _WHY = "it was changed, copied or written past the log"
 VERIFY_SECONDS = 20.0
-LEFT_SECONDS = 15.0  # a lock without an end that is held for longer may have been left
 
 
-class Facts:
+class Facts(Glance):
     """What several lights ask for, read once for a page."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
 
     @cached_property
     def workers(self) -> list[Any]:
@@ -136,14 +125,10 @@ def is_capped(facts: Facts) -> bool:
 
 
 def _web(app: Any, facts: Facts) -> Light:
-    rows = app.make("db").table("console_requests")
-    now = int(app.clock.time())
-    newest = rows.where("status", ">=", 500).order_by_desc("id").limit(1).first()
+    now, newest = int(app.clock.time()), facts.row("broken")
     if newest is not None and now - int(newest["at"]) < 900:
         text = f"{newest['method']} {newest['route']} failed {seconds(now - int(newest['at']))} ago"
-        return Light(
-            "Web", "/requests", "warn", f"{text}: {newest['exception'] or newest['status']}"
-        )
+        return Light("Web", "/requests", "warn", f"{text}: {newest['why'] or newest['status']}")
     return Light("Web", "/requests", "ok", "no request failed in the last 15 minutes")
 
 
@@ -197,12 +182,10 @@ def _workers(app: Any, facts: Facts) -> Light:
 
 
 def _failed(app: Any, facts: Facts) -> Light:
-    conn = app.make("queue").source.connection()
-    newest = conn.table("failed_jobs").order_by_desc("id").limit(1).first()
+    newest = facts.row("failure")
     if newest is None:
         return Light("Failed jobs", "/failed", "ok", "none")
-    at = newest["failed_at"]
-    when = at if isinstance(at, datetime) else datetime.fromisoformat(str(at))
+    when = datetime.fromisoformat(newest["at"])
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     ago = app.clock.time() - when.timestamp()
     job = newest["job"] or "a job"
@@ -211,14 +194,10 @@ def _failed(app: Any, facts: Facts) -> Light:
 
 
 def _schedule(app: Any, facts: Facts) -> Light:
-    from so.web.console.jobs import tasks
-
     found = tasks(app)
     if not found:
         return Light("Schedule", "/schedule", "ok", "nothing recurs")
-    conn = app.make("queue").source.connection()
-    newest = conn.table("queue_schedule_runs").where_in("task", list(found)).max("run_at")
-    now = app.clock.now()
+    newest, now = facts.answer("begun"), app.clock.now()
     due = min(filter(None, (task.next_run(now) for task in found.values())), default=None)
     often = None if due is None else (due - now).total_seconds()
     silent = app.clock.time() - int(newest) if newest else None
@@ -229,22 +208,18 @@ def _schedule(app: Any, facts: Facts) -> Light:
 
 
 def _cache(app: Any, facts: Facts) -> Light:
-    now = app.clock.time()
-    endless = own_rows(app, "cache_locks").where("expiration", ">", int(now) + ENDLESS)
-    left = [
-        (row, held)
-        for row in endless.order_by_desc("expiration").limit(50).get()
-        if (held := held_seconds(row, now) or 0.0) >= LEFT_SECONDS
-    ]
-    if left:
-        row, held = max(left, key=lambda one: one[1])
-        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    left = facts.row("left")
+    if left is not None:
+        name = bytes.fromhex(left["name"]).decode("utf-8", "replace").partition(":")[2]
+        others = int(facts.answer("locks")) - 1
+        more = f" and {others} more" if others else ""
+        held = seconds(held_seconds(left, app.clock.time()))
         return Light(
             "Cache",
             "/cache",
             "bad",
-            f"lock {key_text(row['key']).partition(':')[2]}{more} is held without an end, for "
-            f"{seconds(held)} by {row['owner']}: if its holder is gone, release it",
+            f"lock {name}{more} is held without an end, for {held} by {left['owner']}: if its "
+            "holder is gone, release it",
         )
     return Light("Cache", "/cache", "ok", "answers, and no lock was left")
 
@@ -254,32 +229,30 @@ def _sessions(app: Any, facts: Facts) -> Light:
 
 
 def _audit(app: Any, facts: Facts) -> Light:
-    kept = _verified.get(app)
-    now = app.clock.time()
-    if kept is None or not 0 <= now - kept[0] < VERIFY_SECONDS:
-        kept = _verified[app] = (now, _verified_now(app))
-    return kept[1]
-
-
-def _verified_now(app: Any) -> Light:
-    """The newest seals; workers look through the others, a few each minute (history.py)."""
-    verified, tampered, refused, last = (
-        app.make("activity").db.connection().select_tuples(_MARKS)[0]
-    )
     bad = "the trail was changed by another hand: keep a copy, run `sixorbit activity:verify`"
+    verified, tampered, refused = map(facts.answer, ("verified", "tampered", "refused"))
     if tampered is not None and (verified is None or tampered > verified):
         return Light("Audit", "/audit", "bad", f"{bad} (a verification found it)")
     if refused is not None:
         return Light("Audit", "/audit", "bad", f"{bad} (entry {refused} may not be sealed: {_WHY})")
-    if last is None:
-        return Light("Audit", "/audit", "warn", "the trail is not sealed: set AUDIT_KEY")
+    kept = _verified.get(app)
+    now = app.clock.time()
+    if kept is None or not 0 <= now - kept[0] < VERIFY_SECONDS:
+        kept = _verified[app] = (now, _verified_now(app, bad))
+    return kept[1]
+
+
+def _verified_now(app: Any, bad: str) -> Light:
+    """The newest entries; workers look through the others, some each minute (history.py)."""
     try:
-        report = app.make("activity").verify(between=(max(1, int(last) - SEALS + 1), int(last)))
+        report = app.make("activity").verify(newest=NEWEST)
     except IntegrityError as error:
         return Light("Audit", "/audit", "warn", f"cannot be verified: {error}")
     if report.fault_count:
         return Light("Audit", "/audit", "bad", f"{bad} ({report.summary})")
-    return Light("Audit", "/audit", "ok", f"the newest {SEALS} seals are whole")
+    if not report.seals:
+        return Light("Audit", "/audit", "warn", "the trail is not sealed: set AUDIT_KEY")
+    return Light("Audit", "/audit", "ok", f"the newest entries are whole: {report.rows:,}")
 
 
 def _database(app: Any, facts: Facts) -> Light:
@@ -314,4 +287,6 @@ def _places(app: Any) -> list[Path]:
     config = app.make("db").connection().config
     file = Path(str(config.get("database") or "")).parent
     is_file = config["driver"] == "sqlite" and file.is_absolute()
-    return [Path(app.storage_path()), *([file] if is_file else [])]
+    wanted = [Path(app.storage_path()), *([file] if is_file else [])]
+    # A folder that nothing was written to yet will be made on the disk of the one above it.
+    return [next(place for place in (one, *one.parents) if place.exists()) for one in wanted]

@@ -316,6 +316,39 @@ def test_only_the_seals_asked_for_are_verified(trail, db):
     assert kinds(trail.verify(between=(2, 9))) == {"deleted"}
 
 
+def test_the_newest_rows_alone_are_verified_in_two_statements(trail, db):
+    ran = []
+    db.listen(ran.append)
+    report = trail.verify(newest=10)
+    db.forget_listener(ran.append)
+
+    assert (report.exit_code, report.seals, report.rows, len(ran)) == (0, 2, 10, 2)
+    assert trail.verify(newest=1).rows == 5  # a seal at least
+    assert trail.verify(newest=500).rows == 15
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind"),
+    [
+        ("update activity_log set description = 'x' where id = 12", "edited"),
+        ("delete from activity_log where id = 12", "deleted"),
+        ("update activity_log set seal_no = 3 where id = 10", "inserted"),
+        ("update activity_seals set prev_hash = merkle_root where seal_no = 3", "edited"),
+        ("update activity_seals set seal_no = 4 where seal_no = 3", "deleted"),
+    ],
+)
+def test_what_is_wrong_among_the_newest_rows_is_found(trail, db, harm, kind):
+    run(db, harm)
+
+    assert kind in kinds(trail.verify(newest=10))
+
+
+def test_newest_rows_that_were_erased_are_no_fault(trail):
+    trail.erase("system", "test")
+
+    assert trail.verify(newest=1000).exit_code == 0
+
+
 def test_the_hash_of_a_seal_that_was_noted_elsewhere_must_be_there(trail, db):
     head = trail.sealer.head(db.connection()).seal_hash
 

@@ -8,10 +8,11 @@ import time
 
 import pytest
 
+from so import activity
 from so.web.console import health
 from so.web.console.site import PAGES
 from tests.support.crowd import LARGE, be_honest, pretend, seed
-from tests.web.console.conftest import KEYS, empty
+from tests.web.console.conftest import KEYS, empty, seal
 
 ROWS = 500  # that are there; how many the planner is told that there are is another matter
 
@@ -106,13 +107,28 @@ def walking(connection, sql, bindings):
     ]
 
 
-def test_the_overview_takes_no_more_when_it_asks_for_everything_anew(erp, operator):
+def test_the_overview_takes_no_more_when_a_sealed_trail_is_looked_at_anew(erp, operator):
+    for number in range(30):
+        activity().log(f"paid {number}")
+        seal(erp)
     operator.get("/console/queue")
     ran = []
     health.forget(erp)
     erp.db.listen(ran.append)
 
-    operator.get("/console")
+    page = operator.get("/console")
 
     erp.db.forget_listener(ran.append)
+    assert "the newest entries are whole" in page.text
     assert len(ran) <= 12
+
+
+def test_the_lights_say_which_one_of_them_cannot_be_asked(erp, viewer):
+    erp.db.statement("alter table console_requests rename to elsewhere")
+    try:
+        told = viewer.get("/console?format=json").json()["lights"]
+    finally:
+        erp.db.statement("alter table elsewhere rename to console_requests")
+
+    blind = [light["name"] for light in told if light["text"].startswith("cannot be asked")]
+    assert blind == ["Web"]
