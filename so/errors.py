@@ -136,33 +136,33 @@ class NotNullError(QueryError):
     """A column that must not be NULL was given none."""
 
 
-class ConcurrencyError(QueryError):
+class UnavailableError(QueryError):
+    """The database cannot do it now, though nothing is wrong with what was asked: 503."""
+
+    status = 503
+
+
+class ConcurrencyError(UnavailableError):
     """Another transaction was in the way; running the whole transaction again may succeed."""
 
 
 class DeadlockError(ConcurrencyError):
     """The engine rolled this transaction back to break a deadlock (or a cluster refused it)."""
 
-    status = 503
-
 
 class LockTimeoutError(ConcurrencyError):
     """A row or the database stayed locked for longer than the configured wait."""
 
-    status = 503
 
-
-class LostConnectionError(QueryError):
+class LostConnectionError(UnavailableError):
     """The connection broke; the fate of a write under way is unknown and it was not repeated."""
 
 
-class ReadOnlyError(QueryError):
+class ReadOnlyError(UnavailableError):
     """The server or the database file accepts no writes."""
 
-    status = 503
 
-
-class StatementTimeoutError(QueryError):
+class StatementTimeoutError(UnavailableError):
     """The statement ran for longer than its limit and was stopped."""
 
 
@@ -481,6 +481,10 @@ class SessionError(SixOrbitError):
 
 class AuthError(SixOrbitError):
     """The base of errors in the set-up of authentication."""
+
+
+class CredentialsError(ValidationException, AuthError):
+    """A login names what no user has: 422, as such a name may come from a request's body."""
 
 
 class QueueError(SixOrbitError):

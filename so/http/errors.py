@@ -41,6 +41,7 @@ from so.support.signatures import call_with
 
 REQUEST_ID_HEADER = "X-Request-Id"
 SERVER_ERROR = "Internal Server Error"
+AWAY_RETRY_SECONDS = 5  # after which a database that could not answer may be asked again
 LOST = (
     "You had been logged out, so nothing was done yet. Log in, and the page is there again, "
     "with what you typed."
@@ -309,8 +310,10 @@ def status_of(exc: BaseException) -> int:
 
 
 def headers_of(exc: BaseException) -> dict[str, str]:
-    """The headers that *exc* sends to the client."""
-    return dict(exc.headers) if isinstance(exc, HttpException) else {}
+    """The headers that *exc* sends to the client; when to come back where a database is away."""
+    if isinstance(exc, HttpException):
+        return dict(exc.headers)
+    return {"Retry-After": str(AWAY_RETRY_SECONDS)} if status_of(exc) == 503 else {}
 
 
 def request_id() -> str:

@@ -172,9 +172,9 @@ def test_a_database_starts_relative_paths_at_its_folder(tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    from so.errors import QueryError
+    from so.errors import LostConnectionError
 
-    with pytest.raises(QueryError, match="its folder does not exist"):
+    with pytest.raises(LostConnectionError, match="its folder does not exist"):
         Connection(str(tmp_path / "nowhere" / "x.db")).select("select 1")
 
 

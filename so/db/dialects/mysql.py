@@ -33,6 +33,7 @@ from so.errors import (
     QueryError,
     ReadOnlyError,
     StatementTimeoutError,
+    UnavailableError,
     UniqueConstraintError,
 )
 
@@ -59,6 +60,7 @@ _LOST_NETWORK: Final = (1158, 1159, 1160, 1161)
 _NOT_READY: Final = (1040, 1047, 1129, 1130, 1203)
 _READ_ONLY: Final = (1223, 1792, 1836)
 _TIMED_OUT: Final = (1317, 1969, 3024)
+_FULL: Final = (1021, 1114)
 _WRITTEN_TABLE: Final = re.compile(
     r"\s*(?:insert|replace|update)\s+(?:ignore\s+)?(?:into\s+)?(?:`?\w+`?\.)?`?(\w+)`?", re.I
 )
@@ -522,6 +524,7 @@ _CLASSES: Final[tuple[tuple[tuple[int, ...], type[QueryError]], ...]] = (
     (_LOST + _LOST_NETWORK + _NOT_READY + _UNKNOWN_AT_COMMIT, LostConnectionError),
     (_READ_ONLY, ReadOnlyError),
     (_TIMED_OUT, StatementTimeoutError),
+    (_FULL, UnavailableError),
 )
 _BY_NUMBER: Final = {number: cls for numbers, cls in _CLASSES for number in numbers}
 

@@ -37,6 +37,7 @@ from so.errors import (
     QueryError,
     ReadOnlyError,
     StatementTimeoutError,
+    UnavailableError,
     UniqueConstraintError,
 )
 
@@ -64,7 +65,7 @@ class FileGone(sqlite3.OperationalError):
 
 
 class FileClosed(sqlite3.OperationalError):
-    """A file that is there and cannot be opened; the text says what helps."""
+    """A file that cannot be opened; the text says what helps."""
 
 
 class SQLiteSession:
@@ -321,9 +322,7 @@ class SQLiteDialect:
     def _connect(self, path: str) -> sqlite3.Connection:
         is_uri, file = path.startswith("file:"), file_of(path)
         if file and not Path(file).parent.is_dir():
-            raise sqlite3.OperationalError(
-                f"unable to open database file {file!r}: its folder does not exist"
-            )
+            raise FileClosed(f"unable to open database file {file!r}: its folder does not exist")
         if file and not _KEPT.search(path):
             _make_private(file)
         return sqlite3.connect(
@@ -497,6 +496,8 @@ _CLASSES: Final[tuple[tuple[str, type[QueryError]], ...]] = (
     ("SQLITE_READONLY", ReadOnlyError),
     ("SQLITE_INTERRUPT", StatementTimeoutError),
     ("SQLITE_CANTOPEN", LostConnectionError),
+    ("SQLITE_FULL", UnavailableError),
+    ("SQLITE_IOERR", UnavailableError),
 )
 
 

@@ -429,8 +429,8 @@ class Accounts:
 
     def _is_taken(self, address: str, by_other_than: Any = None) -> bool:
         """True if somebody else has *address*, in whatever capitals a mailbox may be written."""
-        alike = getattr(self._auth.users, "alike", None)
-        found = [self.find(address), *(alike(self.terms.email, address) if alike else [])]
+        alike = getattr(self._auth.users, "alike", lambda by: ())
+        found = [self.find(address), *alike({self.terms.email: address})]
         own = None if by_other_than is None else self._auth.key_of(by_other_than)
         return any(one is not None and self._auth.key_of(one) != own for one in found)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from so.errors import AuthError, ValidationException
+from so.errors import AuthError, CredentialsError, QueryError, ValidationException
 
 PASSWORD = "password"  # noqa: S105  # the key in credentials
 LONGEST_ADDRESS = 254  # characters of an e-mail address, by RFC 5321
@@ -37,20 +37,27 @@ def checked_address(given: object) -> str:
     return text
 
 
-def names_in(credentials: object) -> dict[str, str] | None:
+def names_in(credentials: object) -> dict[str, Any] | None:
     """The names in *credentials*, apart from the password; None where they name nobody.
 
     Names are text: a number, a bool, a list or None names nobody, whatever a database would
-    compare it with, and neither does text that no database stores.
+    compare it with, and neither does text that no database stores. Beside a name, whole numbers,
+    bools and None are conditions: `{"email": …, "active": 1}`.
     """
     if not isinstance(credentials, Mapping):
         return None
     by = {name: value for name, value in credentials.items() if name != PASSWORD}
-    is_text = by and all(
-        isinstance(name, str) and name.isidentifier() and isinstance(value, str) and value
+    fits = all(
+        isinstance(name, str) and name.isidentifier() and _may_be_asked_for(value)
         for name, value in by.items()
     )
-    return by if is_text and not any(_LONE.search(value) for value in by.values()) else None
+    return by if fits and any(isinstance(value, str) for value in by.values()) else None
+
+
+def _may_be_asked_for(value: object) -> bool:
+    if isinstance(value, str):
+        return bool(value) and not _LONE.search(value)
+    return value is None or (isinstance(value, int) and abs(value) < 2**63)
 
 
 class Users(Protocol):
@@ -131,24 +138,55 @@ class ModelUsers:
     def by_credentials(self, credentials: Mapping[str, Any]) -> Any:
         """The user whom *credentials* name, whatever the password in them; or None.
 
-        What is found must have the names that were given, not others that a collation takes for
-        the same.
+        What is found must have the names that were given, whatever a collation takes for the
+        same; capitals make no difference, on no engine. CredentialsError (422) for a name that is
+        no column of these users.
         """
         by = names_in(credentials)
         if by is None:
             return None
-        for names in (by, {name: normal_name(value) for name, value in by.items()}):
-            found = self.model.where(names).limit(SAME_TO_THE_DATABASE).get()
-            same = [user for user in found if _has_names(user, names)]
+        try:
+            return self._named(by)
+        except QueryError:
+            self._refuse_unknown(by)
+            raise
+
+    def _named(self, by: Mapping[str, Any]) -> Any:
+        normal = {name: _normal(value) for name, value in by.items()}
+        for found in (self._where(by), self._where(normal), self._in_other_capitals(by)):
+            same = [user for user in found if _has_names(user, normal)]
             if same:
                 exact = (user for user in same if all(getattr(user, n) == by[n] for n in by))
                 return next(exact, same[0])
         return None
 
-    def alike(self, column: str, text: str) -> list[Any]:
-        """The users who have *text* in *column*, in whatever capitals: looks at every row."""
-        found = self.model.where_raw(f"lower({column}) = ?", [text.lower()])
-        return list(found.limit(SAME_TO_THE_DATABASE).get())
+    def _where(self, names: Mapping[str, Any]) -> Iterator[Any]:
+        yield from self.model.where(names).limit(SAME_TO_THE_DATABASE).get()
+
+    def _in_other_capitals(self, by: Mapping[str, Any]) -> Iterator[Any]:
+        # Elsewhere the collation has looked already.
+        if self.model.query().get_connection().dialect.name == "sqlite":
+            yield from self.alike(by)
+
+    def alike(self, by: Mapping[str, Any]) -> Iterator[Any]:
+        """The users with the names of *by*, in whatever capitals.
+
+        Looks at every row, unless there is an index on `lower(column)`.
+        """
+        query = self.model.query()
+        for name, value in by.items():
+            if isinstance(value, str):
+                column = query.get_connection().grammar.wrap_value(name)
+                query = query.where_raw(f"lower({column}) in (?, ?)", _as_lowered(value))
+        yield from query.limit(SAME_TO_THE_DATABASE).get()
+
+    def _refuse_unknown(self, by: Mapping[str, Any]) -> None:
+        query = self.model.where_raw("1 = 0")
+        known, _ = query.get_connection().fetch(query.to_sql(), query.get_bindings())
+        for name in by:
+            if name.lower() not in map(str.lower, known):
+                said = f"No user has a {name!r}: log in by a column of theirs, such as email."
+                raise CredentialsError({name: said}, said)
 
     def key_of(self, user: Any) -> Any:
         """The key of *user*."""
@@ -238,8 +276,18 @@ class DirectoryUsers(ModelUsers):
             tell(user)
 
 
-def _has_names(user: Any, names: Mapping[str, str]) -> bool:
-    return all(
-        normal_name(str(getattr(user, name, ""))) == normal_name(value)
-        for name, value in names.items()
-    )
+def _normal(value: Any) -> Any:
+    return normal_name(value) if isinstance(value, str) else value
+
+
+def _has_names(user: Any, normal: Mapping[str, Any]) -> bool:
+    for name, value in normal.items():
+        found = getattr(user, name, None)
+        if value != (normal_name(str(found)) if isinstance(value, str) else found):
+            return False
+    return True
+
+
+def _as_lowered(text: str) -> list[str]:
+    """What `lower()` of SQLite, which knows ASCII alone, makes of *text*, small or in capitals."""
+    return [normal_name(text), "".join(c.lower() if c.isascii() else c for c in text.upper())]

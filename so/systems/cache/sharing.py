@@ -15,17 +15,14 @@ from so.db.words import marks, quoted
 from so.errors import (
     ConcurrencyError,
     LockTimeoutError,
-    LostConnectionError,
     QueryError,
-    ReadOnlyError,
-    StatementTimeoutError,
+    UnavailableError,
 )
 from so.support.clock import Clock
 from so.support.pace import paced
 
 T = TypeVar("T")
-_AWAY = (LostConnectionError, ConcurrencyError, ReadOnlyError, StatementTimeoutError)
-_BROKEN = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+_BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _log = logging.getLogger("so.cache")
 ATTEMPTS = 8  # of one statement that another one got in the way of
 COMPARE_SECONDS = 60  # between two looks at the database's clock
@@ -95,7 +92,7 @@ def is_away(error: Exception) -> bool:
 
     Not for a missing table or a value that does not fit: those are for people to mend.
     """
-    if isinstance(error, (OSError, *_AWAY)):
+    if isinstance(error, (OSError, UnavailableError)):
         return True
     if isinstance(error, QueryError) and not error.sql:
         return True  # there is no connection

@@ -22,6 +22,7 @@ from so.errors import (
     LockTimeoutError,
     QueueError,
     TimeoutExceeded,
+    UnavailableError,
     WorkerLost,
 )
 from so.support import systemd
@@ -36,7 +37,7 @@ from so.systems.queue.run.failure_text import one_line
 from so.systems.queue.run.run import JobOutcome
 from so.systems.queue.run.runner import FAILED_SECONDS, JobRunner, scope_of
 from so.systems.queue.tables.jobs import Reserved
-from so.systems.queue.tables.sql import Retry, is_outage
+from so.systems.queue.tables.sql import Retry
 from so.systems.queue.tables.workers import BEAT_SECONDS
 from so.systems.queue.waking import Watch
 from so.systems.worker.board import CrewBoard, Doing
@@ -425,7 +426,7 @@ class Crew:
                 try:
                     self._settle(conn, row, what if ran else "dismissed", text)
                 except Exception as error:
-                    if is_outage(error):
+                    if isinstance(error, UnavailableError):
                         raise
                     # Its lease ends by itself; the others must not wait for that.
                     log.exception("queue: cannot write down what became of job %s", row.id)

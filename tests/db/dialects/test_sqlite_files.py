@@ -17,7 +17,7 @@ from so.db import errortext
 from so.db.connection import Connection
 from so.db.manager import Database
 from so.db.options import file_of
-from so.errors import ConnectionOwnerError, LostConnectionError
+from so.errors import ConnectionOwnerError, LostConnectionError, UnavailableError
 from so.support.scope import Scope, entered
 
 
@@ -276,3 +276,12 @@ def test_a_text_is_read_once_however_often_listeners_ask(database):
 
     found = errortext._secret_marks.cache_info()
     assert (found.misses, found.hits) == (1, 19)
+
+
+def test_a_full_disk_is_no_fault_of_what_was_asked(tmp_path: Path) -> None:
+    with Connection(str(tmp_path / "full.sqlite")) as c:
+        c.statement("create table t (x)")
+        c.statement(f"pragma max_page_count = {c.scalar('pragma page_count')}")
+
+        with pytest.raises(UnavailableError, match="full"):
+            c.insert("insert into t values (?)", ["x" * 100_000])

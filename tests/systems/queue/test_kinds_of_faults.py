@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import warnings
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from so.errors import (
     QueryError,
     ReadOnlyError,
     StatementTimeoutError,
+    UnavailableError,
 )
 from so.support import processes
 from so.support.clock import Clock
@@ -166,26 +166,13 @@ class Refuses:
             raise self.error()
 
 
-def disk_full() -> Exception:
-    cause = sqlite3.OperationalError("database or disk is full")
-    cause.sqlite_errorname = "SQLITE_FULL"  # type: ignore[misc]  # as the driver sets it
-    return QueryError(cause=cause)
-
-
-def table_full() -> Exception:
-    cause = OSError("The table 'jobs' is full")
-    cause.errno = 1114
-    return QueryError(cause=cause)
-
-
 OUTAGES: dict[str, Callable[[], Exception]] = {
     "deadlock": lambda: DeadlockError(message="deadlock"),
     "busy": lambda: LockTimeoutError(message="database is locked"),
     "lost": lambda: LostConnectionError(message="gone away"),
     "read-only": lambda: ReadOnlyError(message="the server is read-only"),
     "too slow": lambda: StatementTimeoutError(message="too slow"),
-    "disk full": disk_full,
-    "table full": table_full,
+    "disk full": lambda: UnavailableError(message="database or disk is full"),
 }
 
 

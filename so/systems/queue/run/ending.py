@@ -12,14 +12,14 @@ from functools import partial
 from math import ceil
 from typing import Any
 
-from so.errors import InvalidPayloadError
+from so.errors import InvalidPayloadError, UnavailableError
 from so.systems.queue.payload import Payload, is_key, member
 from so.systems.queue.run.failure_text import fingerprint, one_line, storable, trace_of
 from so.systems.queue.run.run import JobOutcome, LeaseLost
 from so.systems.queue.tables.batches import CALLBACK, Due, links_of
 from so.systems.queue.tables.bundle import Tables
 from so.systems.queue.tables.jobs import NewJob, Reserved
-from so.systems.queue.tables.sql import Retry, is_outage, read
+from so.systems.queue.tables.sql import Retry, read
 
 log = logging.getLogger("so.queue")
 _FAILED_COLUMNS = (
@@ -50,7 +50,7 @@ class Settler:
         try:
             return self._write(conn, row, outcome, retry)
         except Exception as error:
-            if outcome.kind == "failed" or is_outage(error):
+            if outcome.kind == "failed" or isinstance(error, UnavailableError):
                 raise
             outcome.kind, outcome.exception = "failed", error
             return self._write(conn, row, outcome, retry)
@@ -221,7 +221,7 @@ class Settler:
         try:
             return self._once(conn, row, retry, work)
         except Exception as error:
-            if is_outage(error):
+            if isinstance(error, UnavailableError):
                 raise
             log.exception("queue: job %s fails without the jobs that are to follow it", row.id)
             return self._once(conn, row, retry, partial(work, alone=True))

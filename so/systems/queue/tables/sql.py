@@ -13,9 +13,7 @@ from so.errors import (
     ConcurrencyError,
     DatabaseError,
     LostConnectionError,
-    QueryError,
-    ReadOnlyError,
-    StatementTimeoutError,
+    UnavailableError,
 )
 
 R = TypeVar("R")
@@ -23,18 +21,6 @@ log = logging.getLogger("so.queue")
 _LONGEST_PAUSE = 2.0
 PATIENCE = 60.0
 """Seconds that a statement of the queue is tried again for."""
-_OUTAGES = (ConcurrencyError, LostConnectionError, ReadOnlyError, StatementTimeoutError)
-# No room on the disk: 1021 and 1114 of MySQL, whose driver gives numbers.
-_FULL = frozenset(("SQLITE_FULL", "SQLITE_IOERR", 1021, 1114))
-
-
-def is_outage(error: BaseException) -> bool:
-    """Whether a database suffers this by itself; any other error is of what was to be stored."""
-    if isinstance(error, _OUTAGES):
-        return True
-    cause = error.cause if isinstance(error, QueryError) else None
-    found = getattr(cause, "sqlite_errorname", None) or getattr(cause, "errno", None)
-    return found in _FULL
 
 
 def read(conn: Any, sql: str, bindings: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -97,7 +83,7 @@ class Retry:
 
     def _passes(self, error: DatabaseError) -> bool:
         if self._outlasts:
-            return is_outage(error)
+            return isinstance(error, UnavailableError)
         return isinstance(error, (ConcurrencyError, LostConnectionError))
 
     def _note(self, error: DatabaseError) -> None:
