@@ -71,6 +71,8 @@ def _check(name: str, controller: Any, actions: list[str]) -> None:
     mend = f"only={there!r}" if there else "the right class"
     if there and set(lacking) <= set(PAGES):
         mend = f"Router.api_resource({name!r}, …), a resource without pages, or {mend}"
+    elif there and set(lacking) >= set(PAGES):
+        mend = f"{mend}, here or with Router.api_resource({name!r}, …), a resource without pages"
     listed = " and no ".join(_with_hint(each, controller) for each in lacking)
     raise RouteActionError(
         f"{_told(controller)} has no method {listed}, which Router.resource({name!r}) serves: "

@@ -276,6 +276,18 @@ def test_a_resource_whose_controller_lacks_the_pages_says_what_to_write() -> Non
     assert len(router.api_resource("orders", Orders)) == 5
 
 
+def test_a_resource_that_shows_and_lists_hears_of_both_mends() -> None:
+    class Orders:
+        def index(self) -> None: ...
+        def show(self) -> None: ...
+
+    with pytest.raises(RouteActionError) as caught:
+        Router().resource("orders", Orders)
+
+    told = str(caught.value)
+    assert "only=['index', 'show'], here or with Router.api_resource('orders', …)" in told
+
+
 def test_a_resource_whose_controller_lacks_more_says_which_actions_it_has() -> None:
     class Orders:
         def index(self) -> None: ...
