@@ -134,11 +134,11 @@ def url(path: str = "", params: Any = None) -> str:
 def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> Any:
     """The URL of the route called *name*.
 
-    With the name of a channel and an address, somebody to tell who is no model:
+    With the name of a channel and an address (or several), somebody to tell who is no model:
     `route("mail", "a@b.example").notify(…)`, short for `notifications().route(…)`.
     """
     router = current("router")
-    if isinstance(params, str) and not router.has(name) and notifications().has_channel(name):
+    if params and not router.has(name) and notifications().has_channel(name):
         return notifications().route(name, params)
     return str(router.route(name, params, absolute, **kw))
 

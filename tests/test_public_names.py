@@ -87,7 +87,12 @@ ANYWHERE: dict[str, Callable[[], Any]] = {
     "redirect": lambda: so.redirect("/x").target and so.redirect().route("n").target,
     "responds": lambda: so.responds({200: "x"}),
     "response": lambda: so.response("x"),
-    "route": lambda: so.route("n") and so.route("mail", "a@b.example"),
+    "route": lambda: [
+        so.route("n"),
+        so.route("mail", "a@b.example"),
+        so.route("mail", ["a@b.example"]).route("log", "x"),
+        so.route("mail", {"a@b.example": "Ann"}).route("log", "x"),
+    ],
     "route_is": lambda: so.route_is("n"),
     "rules": lambda: so.rules({"a": "integer"}),
     "schedule": lambda: so.schedule().job(Note()),

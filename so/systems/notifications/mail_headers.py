@@ -58,7 +58,8 @@ def text(value: str, field: str = "Subject") -> str:
 
 def phrase(name: str) -> list[str]:
     """The name of somebody in words: bare, quoted, or encoded."""
-    if name.isascii() and name.isprintable() and "=?" not in name and len(name) <= _LONGEST_NAME:
+    is_plain = name.isascii() and name.replace("\t", " ").isprintable() and "=?" not in name
+    if is_plain and len(name) <= _LONGEST_NAME:
         if _PHRASE.fullmatch(name):
             return name.split(" ")
         return ['"' + re.sub(r'(["\\])', r"\\\1", name) + '"']

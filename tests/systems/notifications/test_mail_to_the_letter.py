@@ -30,7 +30,7 @@ SUBJECTS = [
 NAMES = [
     "Ann", "Ann Lee", "Lee, Ann", 'The "Boss"', "back\\slash", "A. Lee (Sales) <x>", "Müller",
     "Müller, Jörg & Söhne GmbH", "Rechnung Müller Straße über März", "请求部", "=?utf-8?q?x?=",
-    "a@b.example", "; : .", "O'Neil", "🧾 ERP",
+    "a@b.example", "; : .", "O'Neil", "🧾 ERP", "two  spaces", " around ", "a\ttab",
 ]  # fmt: skip
 BODIES = [
     "From 1 January prices rise", "a\nFrom b\nFrom c", "From ü\n" * 3, ".\n..\n.x\n", "end.\n.\n",
