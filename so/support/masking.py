@@ -8,6 +8,7 @@ one `Masker`, so a secret that turns up in a message or a line of SQL is covered
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -45,6 +46,20 @@ SHORTEST_LEARNED: Final = 4
 
 LONG_WORD: Final = 12
 """Characters from which one word of a secret is taken for a secret itself."""
+
+LONG_KEY: Final = 20
+"""Characters from which what follows `Bearer` is no word of a sentence."""
+
+_USER_INFO: Final = re.compile(
+    # The password of an address, scheme://user:password@host …
+    r"(?P<head>(?<![\w+.-])[a-z][\w+.-]*://[^\s/?#:@\"'<>]*:)[^\s/?#\"'<>]+(?=@)"
+    # … and of user:password@host:port, user:password@host/name, user:password@tcp(host).
+    r"|(?P<head2>(?<![\w:/.%+-])[\w.%+-]+:)[^\s/:@\"'<>]+(?=@(?:(?:tcp|unix)\(|[\w.-]+(?::\d|/\w)))",
+    re.IGNORECASE,
+)
+_CREDENTIALS: Final = re.compile(
+    r"\b(?P<scheme>bearer|basic)(?P<space>\s+)(?P<value>[\w.~+/-]{4,}=*)", re.IGNORECASE
+)
 
 _DEEPEST: Final = 12
 """Levels of nesting shown; below that an ellipsis stands."""
@@ -147,15 +162,39 @@ class Masker:
         """*text* with learned values, `password = '…'` and `?token=…` covered."""
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, MASK)
+        if "@" in text:
+            text = _USER_INFO.sub(lambda found: f"{found['head'] or found['head2']}{MASK}", text)
         if "=" in text:
             text = self._in_query.sub(rf"\g<head>{MASK}", text)
+        text = _CREDENTIALS.sub(self._credentials, text)
         return self._assignment.sub(rf"\g<head>{MASK}\g<tail>", text)
+
+    def _credentials(self, found: re.Match[str]) -> str:
+        """What follows `Bearer` or `Basic`, unless it is a word of a sentence."""
+        scheme, value = found["scheme"], found["value"].rstrip(".")
+        is_secret = _is_pair(value) if scheme.lower() == "basic" else self._is_key(value)
+        rest = found["value"][len(value) :]
+        return f"{scheme}{found['space']}{MASK}{rest}" if is_secret else found[0]
+
+    def _is_key(self, value: str) -> bool:
+        if len(value) >= LONG_KEY or any(c.isdigit() or c in "_.~+" for c in value):
+            return True
+        is_mixed = not value.isupper() and value[1:] != value[1:].lower()
+        return is_mixed or (self.is_secret(value) and value.lower().rstrip("s") not in self.names)
 
     def bindings(self, sql: str, bindings: Iterable[object]) -> list[object]:
         """The *bindings* of *sql*, all texts covered when the statement names a secret column."""
         if self.is_secret(sql):
             return [MASK if isinstance(value, (str, bytes)) else value for value in bindings]
         return [self.mask(value) for value in bindings]
+
+
+def _is_pair(value: str) -> bool:
+    """Is it `user:password` in base64?"""
+    try:
+        return b":" in b64decode(value + "=" * (-len(value) % 4), validate=True)
+    except ValueError:
+        return False
 
 
 def _plain(name: str) -> str:
@@ -180,5 +219,5 @@ def _patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]
         r"(?:(?!(?P=quote)).)+(?P<tail>(?P=quote))"
     )
     some = r"[\w%.\[\]-]{0,60}"
-    in_query = rf"(?P<head>(?:^|[?&]){some}(?:{words}){some}=)[^&#\s\"'<>]+"
+    in_query = rf"(?P<head>(?:^|[?&;\s]){some}(?:{words}){some}=)[^&#;\s\"'<>]+"
     return re.compile(assignment, re.IGNORECASE), re.compile(in_query, re.IGNORECASE)
