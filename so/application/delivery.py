@@ -1,14 +1,20 @@
-"""Joins the notifications to the queue: one job for one recipient and channel."""
+"""Joins the notifications to the queue: one job for one recipient and channel.
+
+And says when nobody sends what was held back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from so.support.current import current
 from so.systems.notifications.delivery import Delivery, may_be_repeated
 from so.systems.notifications.service import OnDemand
 from so.systems.queue import Job, Queue
+
+LOOK_AGAIN = timedelta(minutes=1)  # at what another job is sending
 
 
 class DeliverNotification(Job):
@@ -45,12 +51,23 @@ class DeliverNotification(Job):
         return Delivery(self.id, who, self.notification, self.channel, channels)
 
     def handle(self) -> None:
-        """Deliver it, unless an earlier attempt has."""
-        current("notifications").deliver(self._delivery())
+        """Deliver it, unless an earlier attempt has; wait for another job that is about to."""
+        notifications, delivery = current("notifications"), self._delivery()
+        if not notifications.deliver(delivery, self.job_uuid) and notifications.is_taken(delivery):
+            reason = "another job with this dedupe_key is sending it"
+            self._running("release").release(LOOK_AGAIN, cost="nothing", reason=reason)
 
     def failed(self, exception: BaseException) -> None:
         """No attempt is left: tell those who asked."""
         current("notifications").announce_failure(self._delivery(), exception)
+
+
+def unsent(app: Any) -> Iterator[str]:
+    """What was held back for a digest or a morning, and nobody sends."""
+    count, since = app.make("notifications").overdue()
+    if count:
+        text = f"{count} notifications were to be sent since {since[:16]} (UTC)"
+        yield f"{text}: run `notification:due` by a timer, every few minutes"
 
 
 def defer_with(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from so import (
@@ -16,6 +18,7 @@ from so import (
     queue,
     route,
 )
+from so.application.delivery import LOOK_AGAIN
 from so.console.kernel import Kernel
 from tests.acceptance.conftest import erp as erp
 from tests.acceptance.conftest import settings as settings
@@ -127,6 +130,28 @@ def test_a_channel_may_have_a_queue_and_a_delay_of_its_own(app, people, sms):
     assert waits["texts"] in (600, 601)  # begun seconds are whole ones
     work(app, "--queue=default,texts")
     assert (people[0].unread_count(), sms.sent) == (1, [])
+
+
+def test_a_job_waits_for_another_that_is_sending_what_is_told_once(app, people, sms):
+    class Once(Told):
+        type_alias = "delivery_once"
+        dedupe_key = "k"
+
+    people[0].notify(Once("x", ["sms"]))
+    held = DB.table("notification_deliveries")
+    id = DB.table("jobs").value("payload").partition('"id":"')[2][:36]
+    until = app.clock.now() + timedelta(minutes=15)
+    held.insert({"notification_id": id, "channel": "sms", "status": "wanted", "due_at": until})
+
+    work(app, "--tries=1")
+    assert (sms.sent, queue().size()) == ([], 1)
+    wait = DB.table("jobs").value("available_at") - app.clock.time()
+    assert 0 < wait <= LOOK_AGAIN.total_seconds()
+
+    DB.table("jobs").update({"available_at": int(app.clock.time())})
+    DB.table("notification_deliveries").update({"due_at": None})
+    work(app, "--tries=1")
+    assert [text for _, text, _ in sms.sent] == ["x"]
 
 
 def test_a_model_that_was_never_saved_is_refused_where_it_is_sent(app, people):

@@ -132,6 +132,23 @@ def test_check_and_the_doctor_say_when_nobody_verified(tmp_path):
         assert "the last activity:verify had 2 findings" in kernel.output()
 
 
+def test_check_and_the_doctor_say_when_nobody_sends_what_was_held_back(tmp_path):
+    with application(tmp_path) as app:
+        app.install_tables()
+        now, rows = app.clock.now(), app.make("db").table("notification_deliveries")
+        for minutes in (-70, -50, 600):
+            row = {"notification_id": f"n{minutes}", "channel": "mail", "status": "held"}
+            rows.clone().insert({**row, "due_at": now + timedelta(minutes=minutes)})
+        kernel = Kernel(app)
+
+        for command in ("check", "queue:doctor"):
+            kernel.call([command])
+            assert "1 notifications were to be sent since" in kernel.output()
+        rows.clone().update({"status": "sent"})
+        kernel.call(["queue:doctor"])
+        assert "to be sent" not in kernel.output()
+
+
 def test_sealing_can_be_left_to_the_command(tmp_path, monkeypatch):
     with application(tmp_path, activity={"key": "k" * 32, "seal_delay_seconds": None}) as app:
         assert app.make("activity").soon is None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import so
 from so.application import homes
 from so.application.dangers import dangers
+from so.application.delivery import unsent
 from so.application.logins import cipher_of
 from so.application.trail import unverified
 from so.console.command import Command
@@ -263,9 +264,10 @@ class Check(Command):
             yield f"migrations are pending: {names}; run `sixorbit migrate`"
 
     def _trail(self) -> Iterator[str]:
-        """A trail that is signed, and that nobody looks at."""
+        """A trail that is signed, and that nobody looks at; notifications that nobody sends."""
         if not self._incomplete:
             yield from unverified(self.app)
+            yield from unsent(self.app)
 
     def _growth(self) -> Iterator[str]:
         """Rows that a timer should have removed long ago, found by an index."""

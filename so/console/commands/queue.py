@@ -342,12 +342,14 @@ class QueueDoctor(QueueCommand):
 
     def handle(self) -> int:
         """Print each fault; 1 if one of them is serious."""
+        from so.application.delivery import unsent
         from so.application.trail import unverified
         from so.systems.queue.care.doctor import Doctor, Finding
 
         self.load_jobs()
         found = Doctor(self.queue, self.settings).examine()
         found += [Finding("trail", text, is_fatal=False) for text in unverified(self.app)]
+        found += [Finding("held", text, is_fatal=False) for text in unsent(self.app)]
         if self.wants_json:
             self.json([finding.to_dict() for finding in found])
         for finding in [] if self.wants_json else found:

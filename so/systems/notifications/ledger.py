@@ -6,7 +6,7 @@ An inbox row that was written at once is its own note: there is no other one her
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from so.db.manager import ConnectionSource
@@ -42,8 +42,7 @@ class Ledger:
 
     def status(self, delivery: Delivery) -> str | None:
         """What came of *delivery*; None if nothing was decided."""
-        query = self._rows().where("notification_id", delivery.id)
-        found: str | None = query.where("channel", delivery.channel).value("status")
+        found: str | None = self._row_for(delivery).value("status")
         return found
 
     def decide(self, outcomes: Sequence[tuple[Delivery, Outcome]]) -> None:
@@ -56,30 +55,49 @@ class Ledger:
         """Note what came of *delivery*, in place of what was noted before."""
         row = self._row(delivery, outcome)
         changed = {name: row[name] for name in ("status", "reason", "payload", "sent_at", "due_at")}
-        query = self._rows().where("notification_id", delivery.id)
-        query = query.where("channel", delivery.channel).where("status", "<>", SENT)
-        if not query.update(changed):
+        if not self._row_for(delivery).where("status", "<>", SENT).update(changed):
             self._rows().insert_or_ignore(row)
 
-    def claim(self, delivery: Delivery) -> bool:
-        """Take *delivery*; False if somebody else has made it, or is about to."""
+    def claim(self, delivery: Delivery, holder: str) -> bool:
+        """Take *delivery* before it is made; False if it was made, or somebody else is about to.
+
+        Who is killed keeps it until its lease is over, or until *holder* comes again. So what was
+        sent, and could not be noted any more, is sent again: twice rather than not at all.
+        """
         now = self._clock.now()
-        row = self._row(delivery, Outcome(WANTED, None, now + LEASE))
-        if self._rows().insert_or_ignore(row):
+        taken = Outcome(WANTED, f"being sent by {holder}", now + LEASE)
+        if self._rows().insert_or_ignore(self._row(delivery, taken)):
             return True
-        mine = self._rows().where("notification_id", delivery.id)
-        mine = mine.where("channel", delivery.channel).where("status", "<>", SENT)
-        mine = mine.where(lambda due: due.where_null("due_at").or_where("due_at", "<=", now))
-        return bool(mine.update({"status": WANTED, "due_at": now + LEASE}))
+        free = self._row_for(delivery).where("status", "<>", SENT)
+        free.where(lambda q: self._is_free(q, now).or_where("reason", taken.reason))
+        changed = {"status": WANTED, "reason": taken.reason, "due_at": taken.due_at}
+        return bool(free.update(changed))
+
+    def is_taken(self, delivery: Delivery) -> bool:
+        """Is somebody about to make it?"""
+        taken = self._row_for(delivery).where_not_in("status", [SENT, HELD])
+        return bool(taken.where("due_at", ">", self._clock.now()).exists())
+
+    def give_back(self, delivery: Delivery) -> None:
+        """Let whoever wants have what was taken, and was not made."""
+        mine = self._row_for(delivery).where("status", WANTED)
+        mine.update({"reason": None, "due_at": None})
 
     def begin_anew(self, ids: Sequence[str]) -> None:
         """Forget of *ids* what was decided and not sent: they are asked for again.
 
         What is held keeps its time: whoever is told of something ever again would never hear it.
+        What somebody is sending just now stays his.
         """
+        now = self._clock.now()
         for some in parts(ids):
             query = self._rows().where_in("notification_id", some)
-            query.where_not_in("status", [SENT, HELD]).delete()
+            query = query.where_not_in("status", [SENT, HELD])
+            query.where(lambda q: self._is_free(q, now)).delete()
+
+    @staticmethod
+    def _is_free(query: Any, now: datetime) -> Any:
+        return query.where_null("due_at").or_where("due_at", "<=", now)
 
     def of(self, id: str) -> list[dict[str, Any]]:
         """The rows of the notification *id*, a channel each."""
@@ -99,13 +117,18 @@ class Ledger:
         if channel is not None:
             query = query.where("channel", channel)
         now = self._clock.now()
-        return self._take(
-            query.where(lambda due: due.where_null("due_at").or_where("due_at", "<=", now)), FAILED
-        )
+        return self._take(query.where(lambda q: self._is_free(q, now)), FAILED)
+
+    def overdue(self, since: datetime) -> tuple[int, str]:
+        """How many should have gone out before *since*, and when the first of them should have."""
+        late = self._rows().where("status", HELD).where("due_at", "<", since)
+        row = late.select_raw("count(*) as n, min(due_at) as first").first()
+        return int(row["n"]), str(row["first"])
 
     def take_due(self) -> list[Kept]:
         """What was held back for one recipient by one channel, and may go out now."""
         due = self._rows().where("status", HELD).where("due_at", "<=", self._clock.now())
+        due.where_not_null("payload")  # else one that nobody can read would stop the others
         first = due.clone().order_by("due_at").first()
         if first is None:
             return []
@@ -146,6 +169,10 @@ class Ledger:
     def can_keep(self, delivery: Delivery) -> bool:
         """Can *delivery* be written down, to be made later?"""
         return self._payload(delivery) is not None
+
+    def _row_for(self, delivery: Delivery) -> Any:
+        of_it = self._rows().where("notification_id", delivery.id)
+        return of_it.where("channel", delivery.channel)
 
     def _row_of(self, kept: Kept) -> Any:
         return self._rows().where("notification_id", kept.notification_id).where(

@@ -7,6 +7,7 @@ note, and rows of many recipients are written together.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +16,12 @@ from itertools import islice
 from typing import Any
 
 from so.db.manager import ConnectionSource
-from so.errors import NotificationError, RecordNotFoundError
+from so.errors import DatabaseError, NotificationError, RecordNotFoundError
 from so.settings.notifications import NotificationSettings
 from so.support.clock import Clock
 from so.support.codec import Codec
 from so.support.current import current
+from so.support.ids import uuid
 from so.support.signatures import arity
 from so.systems.notifications.channels import (
     Channel,
@@ -266,10 +268,12 @@ class Notifications:
             return False
 
     def _attempt_here(self, delivery: Delivery) -> bool:
-        """As `attempt`, where no job is there to be repeated: of two at once, one makes it."""
-        if delivery.is_told_once and not self._ledger.claim(delivery):
-            return False
-        return self.attempt(delivery)
+        """As `attempt`, where no job is there to be repeated."""
+        return self._is_ours(delivery, uuid()) and self.attempt(delivery)
+
+    def _is_ours(self, delivery: Delivery, holder: str) -> bool:
+        """Of two at once that have a key in common, one makes the delivery."""
+        return not delivery.is_told_once or self._ledger.claim(delivery, holder)
 
     def _attempt_after_commit(self, delivery: Delivery) -> None:
         try:
@@ -344,6 +348,12 @@ class Notifications:
         """Send what was held back in quiet hours and for digests, and is due; how many."""
         return HeldBack(self, self._ledger, self._preferences, self.clock).send()
 
+    def overdue(self, hours: int = 1) -> tuple[int, str]:
+        """How many of those held back should have gone out *hours* ago, and when the first of them
+        should have: more than none if nobody calls `send_due`.
+        """
+        return self._ledger.overdue(self.clock.now() - timedelta(hours=hours))
+
     def _is_let_through(self, delivery: Delivery) -> bool:
         who, what, channel = delivery.notifiable, delivery.notification, delivery.channel
         for fn in self._hooks["sending"]:
@@ -354,17 +364,30 @@ class Notifications:
                 return False
         return True
 
-    def deliver(self, delivery: Delivery) -> bool:
-        """Deliver what a job carried; False if it is not wanted or had been delivered before.
+    def deliver(self, delivery: Delivery, holder: str | None = None) -> bool:
+        """Deliver what a job carried; False if it is not wanted or had been delivered before, or
+        another job is about to deliver it: see `is_taken`.
 
-        What is wanted was decided once, when the first job of this recipient ran. A failure is
-        announced by the job, when it has failed for good: see `announce_failure`.
+        What is wanted was decided once, when the first job of this recipient ran. *holder* is who
+        may go on with what he had begun before he was killed. A failure is announced by the job,
+        when it has failed for good: see `announce_failure`.
         """
         status = self._ledger.status(delivery)
         if status is None:
             self._decide_all(delivery)
             status = self._ledger.status(delivery)
-        return status not in SETTLED and self.attempt(delivery)
+        if status in SETTLED or not self._is_ours(delivery, holder or uuid()):
+            return False
+        try:
+            return self.attempt(delivery)
+        except BaseException:
+            with contextlib.suppress(DatabaseError):  # then it is free when its lease is over
+                self._ledger.give_back(delivery)
+            raise
+
+    def is_taken(self, delivery: Delivery) -> bool:
+        """Is another job about to make *delivery*, so that it should be looked at again?"""
+        return delivery.is_told_once and self._ledger.is_taken(delivery)
 
     def _decide_all(self, delivery: Delivery) -> None:
         """Decide on every channel of this recipient, before one of them is used."""

@@ -24,6 +24,7 @@ from so.systems.notifications import (
     WebhookChannel,
     route,
 )
+from so.systems.notifications.ledger import LEASE
 from tests.conftest import install
 from tests.systems.notifications.conftest import OrderShipped, Outbox, User
 
@@ -514,6 +515,78 @@ def test_of_many_who_tell_it_at_once_one_does(db, service, ada, outbox):
 
     assert ada.unread_count() == 1
     assert len(outbox.mails) == 1
+
+
+@pytest.fixture
+def two_jobs(queueing, put_off, ada):
+    """Two jobs that carry the same, as nothing was delivered when the second was asked for."""
+    for _ in range(2):
+        told = Once(1)
+        told.channels, told.queued = ["mail"], True
+        ada.notify(told)
+    return put_off
+
+
+def test_of_two_jobs_of_one_dedupe_key_that_run_at_once_one_mails(db, queueing, two_jobs, outbox):
+    together = threading.Barrier(2, timeout=20)
+
+    def run(delivery):
+        try:
+            together.wait()
+            return queueing.deliver(delivery)
+        finally:
+            db.connection().close()
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(run, two_jobs)) == [False, True]
+
+    assert len(outbox.mails) == 1
+    assert not queueing.is_taken(two_jobs[0]), "nothing is to be waited for"
+
+
+def test_a_job_that_was_killed_while_it_sent_goes_on_and_another_waits_for_it(
+    queueing, two_jobs, outbox
+):
+    first, second = two_jobs
+    queueing._ledger.claim(first, "job one")  # and here it was killed
+
+    assert not queueing.deliver(second, "job two")
+    assert queueing.is_taken(second)
+    assert queueing.deliver(first, "job one"), "it comes again"
+    assert not queueing.deliver(second, "job two")
+    assert not queueing.is_taken(second)
+    assert len(outbox.mails) == 1
+
+
+def test_what_a_killed_job_had_taken_is_free_when_its_lease_is_over(
+    queueing, two_jobs, outbox, clock
+):
+    queueing._ledger.claim(two_jobs[0], "job one")
+
+    assert not queueing.deliver(two_jobs[1])
+    clock.travel(LEASE.total_seconds())
+    assert queueing.deliver(two_jobs[1])
+
+
+def test_a_job_that_fails_leaves_it_to_the_other_at_once(queueing, two_jobs, outbox):
+    outbox.fail = True
+    with pytest.raises(OSError, match="no server"):
+        queueing.deliver(two_jobs[0])
+    outbox.fail = False
+
+    assert queueing.deliver(two_jobs[1])
+
+
+def test_who_asks_again_does_not_take_it_from_the_one_who_is_sending(
+    queueing, two_jobs, put_off, ada, outbox
+):
+    queueing._ledger.claim(two_jobs[0], "job one")
+    told = Once(1)
+    told.channels, told.queued = ["mail"], True
+    ada.notify(told)
+
+    assert [queueing.deliver(it) for it in put_off[1:]] == [False, False]
+    assert outbox.mails == []
 
 
 def test_what_was_to_be_told_once_and_failed_may_be_told_again(service, ada, outbox):
