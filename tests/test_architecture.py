@@ -16,7 +16,7 @@ import pytest
 from so.settings import TOPICS, settings_class
 from so.settings.database import MysqlSettings, SqliteSettings
 from so.support.settings import Settings
-from tests.support.syntax import FILES, MODULES, ROOT, imports_of, module_name, tree_of
+from tests.support.syntax import FILES, MODULES, ROOT, imports_of, module_name, statements, tree_of
 
 # room → what it may import of ours. A room is named by its longest prefix here.
 LOW = ("so.errors", "so.support", "so.settings")
@@ -212,6 +212,7 @@ TWINS = {
 }
 TABLES = "so.systems.queue.tables"
 MOST_LINES = 600
+LONGEST_FUNCTION = 40
 MOST_BASES = 6
 # Classes that are a table of contents: their bases are the chapters, each of which stands alone.
 CONTENTS = {
@@ -324,6 +325,14 @@ def test_no_file_is_longer_than_can_be_held_in_mind():
     for file in FILES:
         count = len(file.read_text("utf-8").splitlines())
         assert count <= MOST_LINES, f"{file} has {count} lines"
+
+
+def test_a_function_is_seen_at_one_glance():
+    for file in FILES:
+        for node in statements(tree_of(file)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                count = (node.end_lineno or 0) - node.lineno + 1
+                assert count <= LONGEST_FUNCTION, f"{file}: {node.name} has {count} lines"
 
 
 def test_a_class_is_few_things_unless_it_is_a_table_of_contents():

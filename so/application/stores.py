@@ -78,10 +78,9 @@ def make_caches(app: App) -> Any:
 
     settings = app.settings(CacheSettings)
     source = app.make("db").source(homes.cache_home(app))
-    clock = app.make("shared_clock")
-    locks = cache.DatabaseLocks(source, clock)
+    locks = cache.DatabaseLocks(source, app.make("shared_clock"))
 
-    def build(store: Any, shared: bool = True) -> Callable[[], Any]:
+    def build(store: Callable[[], Any], shared: bool) -> Callable[[], Any]:
         return lambda: cache.Cache(
             store(),
             settings.prefix,
@@ -91,6 +90,20 @@ def make_caches(app: App) -> Any:
             wait_seconds=settings.wait_seconds,
             compress_bytes=settings.compress_bytes,
         )
+
+    # What this process alone sees needs no locks that others see.
+    drivers = {
+        name: build(store, shared=name not in ("array", "null"))
+        for name, store in _cache_stores(app, settings, source).items()
+    }
+    return cache.Caches(drivers, settings.default)
+
+
+def _cache_stores(app: App, settings: CacheSettings, source: Any) -> dict[str, Callable[[], Any]]:
+    """What makes the store of each driver."""
+    from so.systems import cache
+
+    clock = app.make("shared_clock")
 
     def database() -> Any:
         return cache.DatabaseStore(source, clock, max_bytes=settings.max_bytes)
@@ -110,12 +123,12 @@ def make_caches(app: App) -> Any:
             near_bytes=settings.near_bytes,
         )
 
-    own = {"array": array, "null": lambda: cache.NullStore(app.clock)}
-    common = {"database": database, "file": file, "tiered": tiered}
-    made = {name: build(store, shared=False) for name, store in own.items()}
-    return cache.Caches(
-        {**made, **{n: build(store) for n, store in common.items()}}, settings.default
-    )
+    def null() -> Any:
+        return cache.NullStore(app.clock)
+
+    return {
+        "array": array, "null": null, "database": database, "file": file, "tiered": tiered,
+    }  # fmt: skip
 
 
 def make_limiter(app: App) -> Any:

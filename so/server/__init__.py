@@ -47,36 +47,25 @@ def serve(
     the application of workers forked after a reload (SIGHUP), or of all when *app* is None. It
     listens on *host* and *port*, on the Unix *socket*, on the inherited descriptor *fd*, or on what
     systemd passed. *access_log* is a path or "-"; *pages* says who sees /healthz, /readyz and
-    /metrics: loopback, everyone or off. *reload* names folders and files to watch, for development;
-    *broken* then makes of an error in the code an application that shows it until it is mended.
-    *limits* are those of `so.settings.server.ServerLimits`, such as ``head_seconds=5``.
-    ServerError when it cannot start.
+    /metrics: loopback, everyone or off. *reload* names what to watch, for development; *broken*
+    then makes of an error in the code an application that shows it until it is mended. *limits*
+    are those of `so.settings.server.ServerLimits`. ServerError when it cannot start.
     """
+    _demand_forks()
     from so.server.limits import CheckedLimits
+    from so.server.master import Master, Options
 
+    return Master(app, Options(
+        host=host, port=port, path=socket, fd=fd, workers=workers, threads=threads,
+        factory=factory, cert=cert, key=key, access_log=access_log, access_format=access_format,
+        pages=pages, reload=tuple(reload), broken=broken, on_listening=on_listening,
+        limits=CheckedLimits.of(**limits),
+    )).run()  # fmt: skip
+
+
+def _demand_forks() -> None:
     if not hasattr(os, "fork"):
         raise ServerError(
             "this server forks its processes, which this system cannot: use `serve --simple`, or "
             "another WSGI server with so.wsgi:application"
         )
-    from so.server.master import Master, Options
-
-    options = Options(
-        host=host,
-        port=port,
-        path=socket,
-        fd=fd,
-        workers=workers,
-        threads=threads,
-        factory=factory,
-        cert=cert,
-        key=key,
-        access_log=access_log,
-        access_format=access_format,
-        pages=pages,
-        reload=tuple(reload),
-        broken=broken,
-        on_listening=on_listening,
-        limits=CheckedLimits.of(**limits),
-    )
-    return Master(app, options).run()

@@ -81,15 +81,20 @@ class Setup:
 class Loop:
     """See the module."""
 
+    is_draining = False
+    _polling = False
+    _rounds = 0
+    _served = 0
+    _retiring = False
+    _ends_at = math.inf
+
     def __init__(self, setup: Setup, lifeline: Lifeline) -> None:
         """Nothing runs before the crew does."""
         self.app = setup.app
         self._refuses_unread = getattr(setup.app, "refuses_unread", lambda environ: False)
         self.limits = setup.limits
-        self.is_draining = False
         self.pid = os.getpid()
-        self._setup = setup
-        self._lifeline = lifeline
+        self._setup, self._lifeline = setup, lifeline
         self._pages = setup.pages
         self._desk = Desk(setup.pages, lambda: self.is_draining, self._give_back)
         self._access = setup.access
@@ -104,14 +109,9 @@ class Loop:
         self._again: deque[ClientConnection] = deque()
         self._returned: deque[ClientConnection] = deque()
         self._wake_in, self._wake_out = socket.socketpair()
-        self._polling = False
         self._now = time.monotonic()
         self._sweep_at = self._now + _SWEEP_SECONDS
-        self._rounds = 0
         self._counts = [0.0] * len(metrics.COUNTERS)
-        self._served = 0
-        self._retiring = False
-        self._ends_at = math.inf
         self._crew = ThreadCrew(
             setup.threads,
             queue_limit=setup.limits.queue,

@@ -58,7 +58,26 @@ class _Installed:
 
 
 class Supervisor:
-    """Keeps *workers* children running `run(lifeline)` until it is told to stop."""
+    """Keeps *workers* children running `run(lifeline)` until it is told to stop.
+
+    A child silent for *heartbeat_timeout* seconds is killed and replaced. One that fails is
+    replaced at once; if it lived for less than ``restart_delay[1]`` seconds, after
+    ``restart_delay[0]`` seconds, doubled with each such failure up to ``restart_delay[1]``.
+    After *max_restarts* of these in a row in one place, `run()` gives up with 1.
+    *on_exit* may return False: then that place stays empty, and when all are, `run()` ends.
+    *on_tick* returns the seconds until it wants to be called again (None: one second).
+    *forward_signals* are passed on to every child. *on_start* is called before the first
+    fork, when signals are heard already; what it raises ends `run()`. *on_stop* is called as
+    the end begins.
+    A child counts as started when it has spoken, or lived for *settle_seconds*.
+    """
+
+    _watchdog_seconds: float | None = None
+    _watchdog_at = math.inf
+    _announced = False
+    _stopping = False
+    _stop_asked = False
+    _exit_code = 0
 
     def __init__(
         self,
@@ -81,26 +100,11 @@ class Supervisor:
         max_restarts: int | None = None,
         settle_seconds: float = 1.0,
     ) -> None:
-        """Nothing is forked before `run()`.
-
-        A child silent for *heartbeat_timeout* seconds is killed and replaced. One that fails is
-        replaced at once; if it lived for less than ``restart_delay[1]`` seconds, after
-        ``restart_delay[0]`` seconds, doubled with each such failure up to ``restart_delay[1]``.
-        After *max_restarts* of these in a row in one place, `run()` gives up with 1.
-        *on_exit* may return False: then that place stays empty, and when all are, `run()` ends.
-        *on_tick* returns the seconds until it wants to be called again (None: one second).
-        *forward_signals* are passed on to every child. *on_start* is called before the first
-        fork, when signals are heard already; what it raises ends `run()`. *on_stop* is called as
-        the end begins.
-        A child counts as started when it has spoken, or lived for *settle_seconds*.
-        """
         if workers < 1:
             raise ValueError(f"{name}: workers must be at least 1, not {workers}")
-        self.name = name
-        self.grace_seconds = grace_seconds
+        self.name, self.grace_seconds = name, grace_seconds
         self.heartbeat_timeout = heartbeat_timeout
-        self.restart_delay = restart_delay
-        self.max_restarts = max_restarts
+        self.restart_delay, self.max_restarts = restart_delay, max_restarts
         self.settle_seconds = settle_seconds
         self._run_child = run
         self._on_message, self._on_exit = on_message, on_exit
@@ -113,12 +117,6 @@ class Supervisor:
         self._children: dict[int, Child] = {}
         self._handovers: deque[_Handover] = deque()
         self._tick_at = 0.0 if on_tick else math.inf
-        self._watchdog_seconds: float | None = None
-        self._watchdog_at = math.inf
-        self._announced = False
-        self._stopping = False
-        self._stop_asked = False
-        self._exit_code = 0
         self._wake_in, self._wake_out = socket.socketpair()
         self._selector = selectors.DefaultSelector()
 

@@ -122,11 +122,7 @@ class UpgradeCommand(Command):
                 return 0
             upgrade.bring_wheels(Path(folder))
             _compile(Path(folder), base)
-            try:
-                upgrade.forward(Path(folder))
-            except OSError as error:
-                upgrade.back()
-                raise CommandError(f"{error}; the old version is as it was") from error
+            _replace(upgrade, Path(folder))
         try:
             self._prove(base)
         except CommandError as error:
@@ -201,3 +197,12 @@ def _require_200(url: str) -> None:
                 raise CommandError(f"{url} answered {answer.status}")
     except (urllib.error.URLError, OSError) as error:
         raise CommandError(f"{url} does not answer: {error}") from error
+
+
+def _replace(upgrade: Upgrade, folder: Path) -> None:
+    """What is in *folder* in place of what is here; all of it or, with CommandError, nothing."""
+    try:
+        upgrade.forward(folder)
+    except OSError as error:
+        upgrade.back()
+        raise CommandError(f"{error}; the old version is as it was") from error

@@ -27,6 +27,7 @@ from so.systems.activity.trail import Trail
 if TYPE_CHECKING:
     from so.systems.activity.erasing import Mention
     from so.systems.activity.report import Report
+    from so.systems.activity.verifying import Verifier
 
 
 class ActivityLog(Trail):
@@ -198,19 +199,10 @@ class ActivityLog(Trail):
         that it has come to, every few hundred. IntegrityError without a key.
         """
         from so.systems.activity.exporting import reference as parsed
-        from so.systems.activity.verifying import Verifier
 
-        integrity = self._integrity()
-        verifier = Verifier(
-            self.db.connection(),
-            integrity.ring,
-            self.clock,
-            seals=integrity.seals,
-            backlog_seconds=backlog_seconds,
-            heartbeat_seconds=heartbeat_seconds,
-            on_seal=on_seal,
-        )
-        report = verifier.run(
+        report = self._verifier(
+            backlog_seconds=backlog_seconds, heartbeat_seconds=heartbeat_seconds, on_seal=on_seal
+        ).run(
             since_last=since_last,
             subject=parsed(subject) if subject else None,
             between=_seals(between),
@@ -221,6 +213,12 @@ class ActivityLog(Trail):
         is_whole = not subject and between is None and newest is None
         self._note(report, is_whole=is_whole)
         return report
+
+    def _verifier(self, **options: Any) -> Verifier:
+        from so.systems.activity.verifying import Verifier
+
+        integrity, conn = self._integrity(), self.db.connection()
+        return Verifier(conn, integrity.ring, self.clock, seals=integrity.seals, **options)
 
     def _note(self, report: Report, *, is_whole: bool) -> None:
         """Leave an entry of a verification, unless it saw a part of the trail and no fault."""

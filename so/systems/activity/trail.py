@@ -81,8 +81,7 @@ class Trail:
         self.default_log = not_reserved(default_log)
         self.mask = Masker((*SECRET_NAMES, *mask))
         self.clock = clock or Clock()
-        self._causer = causer
-        self.failure = _failure(failure)
+        self._causer, self.failure = causer, _failure(failure)
         self.on_tampering: Callable[[Report], object] = _alarm
         self.integrity: Integrity | None = integrity(integrity_mode, keys)
         self._columns = COLUMNS if self.integrity is None else (*COLUMNS, *PROOF)

@@ -63,7 +63,17 @@ class Parts:
 
 
 class Intake(JobHooks, ABC):
-    """The half of a `Queue` that jobs go into; what is above takes it for the whole."""
+    """The half of a `Queue` that jobs go into; what is above takes it for the whole.
+
+    *db* gives the connection of the calling thread. *default* names the connection that dispatches
+    go to, "sync" to run them at once; *others* are further queues by connection name. *call* runs a
+    method with injection. *capture* and *restore* carry what a job takes over from its dispatcher.
+    *caller* is given when this queue's database is not the application's: it gives the connection
+    of that one, whose commit every dispatch then waits for. *wake_folder* is where workers of this
+    machine can be rung, *timezone* the schedule's.
+    """
+
+    _parts: Parts | None = None
 
     def __init__(
         self,
@@ -85,18 +95,8 @@ class Intake(JobHooks, ABC):
         wake_folder: str | None = None,
         timezone: str = QueueSettings.timezone,
     ) -> None:
-        """*db* gives the connection of the calling thread.
-
-        *default* names the connection that dispatches go to, "sync" to run them at once; *others*
-        are further queues by connection name. *call* runs a method with injection. *capture* and
-        *restore* carry what a job takes over from its dispatcher. *caller* is given when this
-        queue's database is not the application's: it gives the connection of that one, whose
-        commit every dispatch then waits for. *wake_folder* is where workers of this machine can
-        be rung, *timezone* the schedule's.
-        """
         super().__init__()
-        self.source = db
-        self.caller = caller or db
+        self.source, self.caller = db, caller or db
         self.clock = clock or Clock()
         self.connection_name = connection_name
         self.default = default or connection_name
@@ -110,14 +110,11 @@ class Intake(JobHooks, ABC):
         self._waits_for_commit = after_commit or self._apart
         self.bell = Bell(wake_folder)
         self.writer = Writer(self.codec, self.clock)
-        self._capture = capture or captured
-        self._restore = restore or restored
-        self._limiter = limiter
+        self._capture, self._restore = capture or captured, restore or restored
+        self._limiter, self._timezone = limiter, timezone
         self._limits: dict[str, Callable[[Job], Any]] = {}
         self.fakes: list[NoteTaker] = []
         self._known_names: set[str] = set()
-        self._parts: Parts | None = None
-        self._timezone = timezone
 
     # --- parts that depend on the engine, made when the first connection is known ---
 

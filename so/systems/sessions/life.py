@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
-from so.errors import CodecError, DatabaseError, SessionError
+from so.errors import CodecError, ConfigError, DatabaseError, SessionError
 from so.support.clock import Clock
 from so.support.codec import Codec
 from so.support.ids import token as new_secret
@@ -46,6 +46,28 @@ class Limits:
     touch_seconds: int
     grace_seconds: int
     max_bytes: int
+
+    @classmethod
+    def of(
+        cls,
+        lifetime_minutes: float,
+        guest_minutes: float,
+        absolute_minutes: float,
+        touch_seconds: int,
+        grace_seconds: int,
+        max_bytes: int,
+    ) -> Limits:
+        """As the settings say it, 0 minutes for no limit. ConfigError if nothing would last."""
+        if lifetime_minutes <= 0:
+            raise ConfigError(
+                f"session.lifetime is {lifetime_minutes} minutes: set SESSION_LIFETIME above 0"
+            )
+        idle = int(lifetime_minutes * 60)
+        guests = min(idle, int(guest_minutes * 60) or idle)
+        absolute = max(0, int(absolute_minutes * 60))
+        # Noting activity too rarely would end sessions early that are in use.
+        touch = min(touch_seconds, idle // 10, guests // 10)
+        return cls(idle, guests, absolute, touch, grace_seconds, max_bytes)
 
 
 @dataclass(frozen=True, slots=True)

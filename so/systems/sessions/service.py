@@ -157,21 +157,8 @@ class Sessions:
                 "session.encrypt is on, but no cipher is installed (the standard library has "
                 "none): bind one as `session.cipher`, or set SESSION_ENCRYPT=false"
             )
-        if lifetime_minutes <= 0:
-            raise ConfigError(
-                f"session.lifetime is {lifetime_minutes} minutes: set SESSION_LIFETIME above 0"
-            )
-        idle = int(lifetime_minutes * 60)
-        guests = min(idle, int(guest_lifetime_minutes * 60) or idle)
-        self.limits = Limits(
-            idle_seconds=idle,
-            guest_seconds=guests,
-            absolute_seconds=max(0, int(absolute_lifetime_minutes * 60)),
-            # Noting activity too rarely would end sessions early that are in use.
-            touch_seconds=min(touch_seconds, idle // 10, guests // 10),
-            grace_seconds=grace_seconds,
-            max_bytes=max_bytes,
-        )
+        lifetimes = lifetime_minutes, guest_lifetime_minutes, absolute_lifetime_minutes
+        self.limits = Limits.of(*lifetimes, touch_seconds, grace_seconds, max_bytes)
         self.clock = clock or Clock()
         self._store = store or (_of_this_process() if db is None else DatabaseStore(db))
         self._signer, self._codec = signer, codec

@@ -105,38 +105,36 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             "Reads": reads,
         }
     )
-    parts = [section("What it holds", figures, id="stats"), section("A key", *_value(data, view))]
-    parts.append(
-        section(
-            "Groups of keys",
-            table(
-                "Groups of keys",
-                [
-                    ("Begins with", lambda r: link(r["group"], url, group=r["group"])),
-                    ("Keys of the sample", "keys"),
-                ],
-                data["groups"],
-            ),
-            _keys(data, url),
-            id="groups",
-        )
-    )
-    locks = table(
-        "Locks",
+    groups = table(
+        "Groups of keys",
         [
-            ("Lock", "name"),
-            ("Owner", "owner"),
-            ("Held for", lambda r: seconds(r["held_seconds"])),
-            ("Ends", lambda r: "never" if r["endless"] else moment(r["expiration"])),
-            *(
-                [("Actions", lambda r: view.button("Release", "release-lock", name=r["name"]))]
-                if view.may_operate
-                else []
-            ),
+            ("Begins with", lambda r: link(r["group"], url, group=r["group"])),
+            ("Keys of the sample", "keys"),
         ],
-        data["locks"],
+        data["groups"],
     )
-    return join([*parts, section("Locks", locks, id="locks")])
+    return join(
+        [
+            section("What it holds", figures, id="stats"),
+            section("A key", *_value(data, view)),
+            section("Groups of keys", groups, _keys(data, url), id="groups"),
+            section("Locks", _lock_table(data["locks"], view), id="locks"),
+        ]
+    )
+
+
+def _lock_table(locks: list[dict[str, Any]], view: Any) -> Markup:
+    columns: list[Any] = [
+        ("Lock", "name"),
+        ("Owner", "owner"),
+        ("Held for", lambda r: seconds(r["held_seconds"])),
+        ("Ends", lambda r: "never" if r["endless"] else moment(r["expiration"])),
+    ]
+    if view.may_operate:
+        columns.append(
+            ("Actions", lambda r: view.button("Release", "release-lock", name=r["name"]))
+        )
+    return table("Locks", columns, locks)
 
 
 def _keys(data: dict[str, Any], url: str) -> Any:

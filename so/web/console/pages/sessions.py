@@ -58,7 +58,18 @@ def browser(agent: str | None) -> str:
 
 def draw(data: dict[str, Any], view: Any) -> Markup:
     """Devices, then failed logins."""
+    search = filters(view.url("/sessions"), [("user", "Key of a user", None)], data["filter"])
+    count = h("p", f"{number(data['active'])} used in the last 15 minutes.")
+    devices, logins = _devices(data["sessions"], view), _logins(data["logins"])
+    return join(
+        [
+            section("Signed in", count, search, devices, id="sessions"),
+            section("Failed logins and lockouts", logins, id="logins"),
+        ]
+    )
 
+
+def _devices(sessions: list[dict[str, Any]], view: Any) -> Markup:
     def actions(device: Any) -> Markup:
         user = device["user_id"]
         return row(
@@ -68,8 +79,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             view.button("End all", "end-user", user=user) if user else None,
         )
 
-    search = filters(view.url("/sessions"), [("user", "Key of a user", None)], data["filter"])
-    devices = table(
+    return table(
         "Sessions",
         [
             ("User", lambda r: r["user"] or r["user_id"] or "guest"),
@@ -79,9 +89,12 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("Since", lambda r: moment(r["created_at"])),
             ("Actions", actions),
         ],
-        data["sessions"],
+        sessions,
     )
-    logins = table(
+
+
+def _logins(logins: list[dict[str, Any]]) -> Markup:
+    return table(
         "Failed logins",
         [
             ("When", lambda r: moment(r["created_at"])),
@@ -93,12 +106,5 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("Address", lambda r: r["properties"].get("address")),
             ("Browser", lambda r: browser(r["properties"].get("agent"))),
         ],
-        data["logins"],
-    )
-    count = h("p", f"{number(data['active'])} used in the last 15 minutes.")
-    return join(
-        [
-            section("Signed in", count, search, devices, id="sessions"),
-            section("Failed logins and lockouts", logins, id="logins"),
-        ]
+        logins,
     )

@@ -36,23 +36,21 @@ def _where(stack: Any) -> Any:
     return h("details", h("summary", "Where it is"), h("pre", str(stack), tabindex="0"))
 
 
+def _job(job: dict[str, Any], view: Any) -> Markup:
+    """What a worker is at, and for how long."""
+    return h(
+        "div",
+        link(job.get("job", "?"), view.url(f"/jobs/{job.get('id', '')}")),
+        " of ",
+        job.get("queue"),
+        " ",
+        h("span", seconds(job.get("seconds")), class_="soft"),
+        _where(job.get("stack")),
+    )
+
+
 def draw(data: dict[str, Any], view: Any) -> Markup:
     """A line each, and what it is doing below."""
-
-    def current(worker: Any) -> Any:
-        return [
-            h(
-                "div",
-                link(job.get("job", "?"), view.url(f"/jobs/{job.get('id', '')}")),
-                " of ",
-                job.get("queue"),
-                " ",
-                h("span", seconds(job.get("seconds")), class_="soft"),
-                _where(job.get("stack")),
-            )
-            for job in worker["current"]
-        ] or "idle"
-
     workers = table(
         "Workers",
         [
@@ -62,7 +60,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             ("Queues", "queues"),
             ("Processes", "processes"),
             ("Memory", lambda r: f"{number(r['memory_mb'])} MB" if r["memory_mb"] else None),
-            ("At work", current),
+            ("At work", lambda r: [_job(job, view) for job in r["current"]] or "idle"),
             ("Done", "done"),
             ("Failed", "failed"),
             ("Since", lambda r: moment(r["started_at"])),
