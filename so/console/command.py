@@ -34,6 +34,8 @@ class Caller(Protocol):
         self, argv: str | Sequence[str] | type[Command], params: Mapping[str, Any] | None = None
     ) -> int: ...
 
+    def output(self) -> str: ...
+
 
 class Command:
     """Subclass, give `signature` and `description`, write `handle`.

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from so import Command
+from so import Command, activity
 from so.console import Kernel
 from so.console.commands import COMMANDS
 from so.console.output import Output
@@ -25,13 +25,35 @@ NOT_CALLED = {
     "bundle",
     "zipapp",
     "upgrade",
+    "new",
+    "activity:proof",
+    "db:seed",
+    "schedule:test",
+    *(f"user:{verb}" for verb in ("create", "lock", "password", "reset-link", "role", "unlock")),
 }
 WORDS = {
+    "activity:anchor": ["anchors.txt"],
+    "activity:erase": ["user:1", "--force"],
+    "activity:hold": ["user:1", "--reason=audit"],
+    "cache:forget": ["x"],
+    "make:migration": ["create_things_table"],
+    "queue:cancel": ["1"],
+    "queue:forget": ["x"],
+    "queue:retry-batch": ["x"],
+    "session:revoke": ["x"],
     "queue:monitor": ["default"],
     "config:show": ["app"],
     "db:table": ["jobs"],
     "notification:why": ["x"],
     "queue:retry": ["all"],
+}
+
+
+PROVIDERS = ["so.web.docs.DocsProvider", "so.web.openapi.OpenApiProvider"]
+# Text in a form of its own, or what goes on until it is stopped: there is nothing to report.
+NO_JSON = {
+    *("activity:export", "activity:report", "completion", "db:schema", "make:auth"),
+    *("queue:metrics", "schedule:work", "serve", "shell", "test"),
 }
 
 
@@ -55,7 +77,7 @@ def flat(text: str) -> str:
 def kernel(make_app, monkeypatch):
     for name in ("QUEUE_TRIES", "SERVER_PORT", "SERVER_CERT"):
         monkeypatch.delenv(name, raising=False)
-    app = make_app(activity={"key": "a" * 32}, app={"providers": ["so.web.docs.DocsProvider"]})
+    app = make_app(activity={"key": "a" * 32}, app={"providers": PROVIDERS})
     return Kernel(app)
 
 
@@ -121,7 +143,8 @@ def test_an_option_that_is_not_given_is_its_setting(kernel):
 def test_json_is_one_document_or_refused_before_anything_is_done(ready, name):
     if name in NOT_CALLED:
         pytest.skip("it does not end, or needs a file")
-    words = WORDS.get(name, ["x"] if not class_of(name).knows_json() else [])
+    takes_name = not class_of(name).knows_json() or name.startswith("make:")
+    words = WORDS.get(name, ["Thing"] if takes_name else [])
 
     code, out, errors = called(ready, name, *words, "--json")
 
@@ -131,6 +154,71 @@ def test_json_is_one_document_or_refused_before_anything_is_done(ready, name):
     else:
         assert (code, out) == (2, "")
         assert f"{name} gives no JSON: leave out --json" in errors
+
+
+def test_every_command_that_reports_gives_json():
+    assert {name for name in COMMANDS if not class_of(name).knows_json()} <= NO_JSON
+
+
+def document(kernel, *words: str) -> tuple[int, object]:
+    code, out, _ = called(kernel, *words, "--json")
+    return code, json.loads(out)
+
+
+def test_a_script_reads_what_was_done_and_what_was_not(ready):
+    """The exit code is that of the same command without --json."""
+    assert document(ready, "down", "--allow=10.0.0.1") == (
+        0, {"down": True, "retry_seconds": 60, "allow": ["10.0.0.1"]},
+    )  # fmt: skip
+    assert document(ready, "schedule:run") == (0, {"down": True, "begun": []})
+    assert document(ready, "up") == (0, {"down": False, "was_down": True})
+    assert document(ready, "up") == (0, {"down": False, "was_down": False})
+    assert document(ready, "queue:forget", "17") == (1, {"deleted": 0})
+    assert document(ready, "queue:cancel", "17", "x") == (1, {"jobs": {"17": None, "x": None}})
+    assert document(ready, "queue:retry-batch", "b") == (1, {"put_back": {"b": None}})
+    assert document(ready, "queue:pause", "a,b", "--for=5") == (
+        0, {"paused": ["a", "b"], "seconds": 5.0},
+    )  # fmt: skip
+    assert document(ready, "queue:pause") == (0, {"paused": ["*"], "seconds": None})
+    assert document(ready, "queue:resume") == (0, {"resumed": ["*", "a", "b"]})
+    assert document(ready, "session:revoke", "x") == (1, {"ended": 0})
+    assert document(ready, "cache:forget", "x") == (1, {"removed": False})
+    assert document(ready, "cache:clear", "--tags=a, b", "--locks") == (
+        0, {"cleared": True, "tags": ["a", "b"], "locks": True},
+    )  # fmt: skip
+
+
+def test_sealing_says_what_it_sealed(ready):
+    activity("orders").log("sent")
+
+    code, said = document(ready, "activity:seal")
+
+    assert (code, said["rows"], said["seals"], said["refused"]) == (0, 1, 1, 0)
+    assert isinstance(document(ready, "activity:proof", "1")[1], dict)
+
+
+def test_what_a_task_prints_does_not_stand_in_the_document(ready):
+    ready.app.make("schedule").command("list").every_minute()
+
+    code, said = document(ready, "schedule:test", "list")
+    assert (code, said["task"], said["ok"]) == (0, "list", True)
+    (begun,) = document(ready, "schedule:run")[1]["begun"]
+    assert (begun["task"], begun["ok"]) == ("list", True)
+
+
+def test_makers_name_every_file_they_made(ready):
+    code, said = document(ready, "make:model", "Thing", "-mcfs")
+
+    assert code == 0
+    assert [name.partition("/")[0] for name in said["created"]].count("database") == 4
+    assert all(ready.app.base_path(name).is_file() for name in said["created"])
+    code, out, errors = called(ready, "make:model", "Other", "-fs", "--json")
+    assert code == 0
+    # What cannot be made does not hide what was.
+    ready.app.base_path("app/models/other.py").unlink()
+    code, out, errors = called(ready, "make:model", "Other", "-s", "--json")
+    assert (code, json.loads(out)) == (1, {"created": ["app/models/other.py"]})
+    assert "exists already" in errors
 
 
 @pytest.mark.parametrize("words", [["--version"], ["help", "serve"], ["serve", "--help"]])

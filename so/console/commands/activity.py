@@ -42,7 +42,7 @@ class ActivityAnchor(Command):
             log.sealer.seal()
         line = log.head_line()
         if line is None:
-            self.info("There is no seal yet.")
+            self.report_done({"head": None}, "There is no seal yet.")
             return 0
         if file:
             log.anchor(file)
@@ -57,7 +57,7 @@ class ActivityAnchor(Command):
 
             told = self.app.make("notifications").route("mail", self.option("mail"))
             told.notify_now(TrailAnchored(line))
-        self.info(line)
+        self.report_done({"head": line}, line)
         return 0
 
 
@@ -81,7 +81,11 @@ class ActivityErase(Command):
         log, personal = self.app.make("activity"), self.app.settings(ActivitySettings).personal
         free_text = bool(self.option("free-text"))
         if self.option("dry-run"):
-            for found in log.mentions(kind, id, personal, free_text=free_text):
+            mentions = log.mentions(kind, id, personal, free_text=free_text)
+            if self.wants_json:
+                self.json({"mentions": [found._asdict() for found in mentions]})
+                return 0
+            for found in mentions:
                 self.line(f"row {found.row}, {found.place}: {found.text}")
             return 0
         question = f"Erase every personal value of {kind}:{id} from the trail, for good?"
@@ -90,7 +94,8 @@ class ActivityErase(Command):
             return 1
         basis = self.option("basis")
         count = log.erase(kind, id, personal, free_text=free_text, basis=basis)
-        self.info(f"The values of {kind}:{id} were erased from {count} activity rows.")
+        text = f"The values of {kind}:{id} were erased from {count} activity rows."
+        self.report_done({"rows": count}, text)
         return 0
 
 
@@ -160,14 +165,19 @@ class ActivityHold(Command):
         log, record = self.app.make("activity"), self.argument("record")
         if record is None:
             rows = [(f"{kind}:{id}", reason) for (kind, id), reason in log.held().items()]
-            self.table(("record", "reason"), rows)
+            if self.wants_json:
+                self.json([{"record": record, "reason": reason} for record, reason in rows])
+            else:
+                self.table(("record", "reason"), rows)
             return 0
         kind, id = reference(record)
         if self.option("release"):
             log.release(kind, id, self.option("reason") or "")
         else:
             log.hold(kind, id, self.option("reason") or "")
-        self.info(f"{record} is {'released' if self.option('release') else 'on hold'}.")
+        held = not self.option("release")
+        facts = {"record": record, "on_hold": held}
+        self.report_done(facts, f"{record} is {'on hold' if held else 'released'}.")
         return 0
 
 
@@ -187,9 +197,9 @@ class ActivityProof(Command):
             None if self.option("until") is None else _number(self.option("until"), "--until"),
         )
         text = json.dumps(found, ensure_ascii=False, indent=1) + "\n"
-        if self.option("output"):
-            Path(self.option("output")).write_text(text, "utf-8")
-            self.info(f"Wrote {self.option('output')}.")
+        if file := self.option("output"):
+            Path(file).write_text(text, "utf-8")
+            self.report_done({"file": str(file)}, f"Wrote {file}.")
         else:
             self.output.stream.write(text)
         return 0
@@ -247,23 +257,32 @@ class ActivitySeal(Command):
     def handle(self) -> int:
         """Seal, and print the counts; 1 when a row was refused, or another process is sealing."""
         log = self.app.make("activity")
+        adopted = 0
         if self.option("adopt"):
-            self.info(f"{log.adopt(self._ids())} rows adopted.")
+            adopted = log.adopt(self._ids())
+            if not self.wants_json:
+                self.info(f"{adopted} rows adopted.")
         elif self.option("ids"):
             raise UsageError("--ids goes with --adopt")
         if log.sealer is None:
             raise IntegrityError("nothing is sealed: set AUDIT_KEY, and activity.integrity to seal")
         heartbeat = self.app.settings(ActivitySettings).heartbeat_seconds
         done = log.sealer.seal(recheck=True, heartbeat_seconds=heartbeat)
+        if self.wants_json:
+            self.json({"adopted": adopted, **vars(done)})
+        else:
+            self._say(done)
+        return 1 if done.refused or not done.is_ours else 0
+
+    def _say(self, done: Any) -> None:
         if not done.is_ours:
             self.warn("Another process is sealing: nothing was done here.")
-            return 1
+            return
         if done.rotated:
             self.info("The new AUDIT_KEY is in force: run activity:anchor now.")
         self.info(f"{done.rows} rows in {done.seals} seals.")
         if done.refused:
             self.error(f"{done.refused} rows were refused: run activity:verify.")
-        return 1 if done.refused else 0
 
     def _ids(self) -> list[int] | None:
         given = self.option("ids")

@@ -32,16 +32,14 @@ class CacheClear(_CacheCommand):
         tags = [tag.strip() for tag in (given or "").split(",") if tag.strip()]
         if given is not None and not tags:
             raise UsageError(f"--tags={given} names no tag: without it everything is cleared")
-        if tags:
-            store.tags(*tags).flush()
-            self.info(f"Cache entries tagged {', '.join(tags)} cleared.")
-        else:
-            store.flush()
-            self.info("Cache cleared.")
-        if self.option("locks"):
+        (store.tags(*tags) if tags else store).flush()
+        done = f"Cache entries tagged {', '.join(tags)} cleared." if tags else "Cache cleared."
+        locks = bool(self.option("locks"))
+        if locks:
             store.locks.flush(store.prefix)
             self.app.make("limiter").flush()
-            self.info("Locks and rate limits cleared.")
+            done += "\nLocks and rate limits cleared."
+        self.report_done({"cleared": True, "tags": tags, "locks": locks}, done)
         return 0
 
 
@@ -67,11 +65,12 @@ class CacheForget(_CacheCommand):
     def handle(self) -> int:
         """Remove it; exit 1 if there was none."""
         key = str(self.argument("key"))
-        if self.store().forget(key):
-            self.info(f"{key} removed.")
-            return 0
-        self.warn(f"There is no cache entry {key}.")
-        return 1
+        removed = self.store().forget(key)
+        if removed or self.wants_json:
+            self.report_done({"removed": removed}, f"{key} removed.")
+        else:
+            self.warn(f"There is no cache entry {key}.")
+        return 0 if removed else 1
 
 
 class CacheStats(_CacheCommand):

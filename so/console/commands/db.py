@@ -127,7 +127,7 @@ class DbSeed(Command):
         """Run the seeder's `run()`, whatever it asks for injected."""
         name = str(self.argument("seeder") or self.option("class"))
         self.app.make("seeding")(_seeder(self.app.database_path("seeders"), name))
-        self.info(f"seeded: {name}")
+        self.report_done({"seeded": name}, f"seeded: {name}")
         return 0
 
 

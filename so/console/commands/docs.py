@@ -85,7 +85,9 @@ class OpenApiCommand(Command):
             file.write_text(text + "\n", "utf-8")
         except OSError as error:
             raise CommandError(f"cannot write {file}: {error.strerror}") from error
-        self.info(f"{len(api.routes())} routes described in {file}")
+        count = len(api.routes())
+        facts = {"file": str(file), "routes": count}
+        self.report_done(facts, f"{count} routes described in {file}")
         return 0
 
 

@@ -29,7 +29,7 @@ class KeyGenerate(Command):
         """Write, or show, a key of 256 random bits."""
         key = "base64:" + base64.b64encode(secrets.token_bytes(32)).decode()
         if self.option("show"):
-            self.line(key)
+            self.json({"key": key}) if self.wants_json else self.line(key)
             return 0
         file = self.app.base_path(".env")
         text = dotenv.read(file) or dotenv.read(self.app.base_path(".env.example")) or ""
@@ -46,8 +46,9 @@ class KeyGenerate(Command):
             if known:
                 text = dotenv.with_value(text, PREVIOUS, ",".join(known), str(file))
         dotenv.write(file, dotenv.with_value(text, KEY, key, str(file)))
-        self.info(f"{KEY} written to {file}.")
-        if KEY in os.environ:
+        facts = {"file": str(file), "overridden": KEY in os.environ}
+        self.report_done(facts, f"{KEY} written to {file}.")
+        if KEY in os.environ and not self.wants_json:
             self.warn(
                 f"The environment has an {KEY} as well, and that one counts: change it there."
             )

@@ -32,8 +32,9 @@ class Down(Command):
             allow=tuple(filter(None, allow)),
         )
         self.app.make(Maintenance).begin(notice)
-        self.info("Down: visitors are answered 503, workers take no new job.")
-        if notice.secret:
+        facts = {"down": True, "retry_seconds": notice.retry_seconds, "allow": notice.allow}
+        self.report_done(facts, "Down: visitors are answered 503, workers take no new job.")
+        if notice.secret and not self.wants_json:
             self.line(f"Testers open /{notice.secret} once. `sixorbit up` ends it.")
         return 0
 
@@ -47,8 +48,7 @@ class Up(Command):
 
     def handle(self) -> int:
         """Remove the notice."""
-        if self.app.make(Maintenance).end():
-            self.info("Up again.")
-        else:
-            self.line("It was not down.")
+        ended = self.app.make(Maintenance).end()
+        facts = {"down": False, "was_down": ended}
+        self.report_done(facts, "Up again." if ended else "It was not down.")
         return 0

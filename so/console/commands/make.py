@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from so.console.command import Command
@@ -27,9 +29,20 @@ class _Make(Command):
 
     def handle(self) -> int:
         """Write the file and print where."""
+        self._told(self._made(self._name()))
+        return 0
+
+    def _name(self) -> str:
         name = str(self.argument("name"))
         if not _NAME.match(name):
             raise CommandError(f"{name!r} is no class name: letters, digits and underscores only")
+        return name
+
+    def _told(self, file: Path) -> None:
+        place = str(file.relative_to(self.app.base_path()))
+        self.report_done({"created": [place]}, f"{self.kind} created: {place}")
+
+    def _made(self, name: str) -> Path:
         if self.suffix and not name.endswith(self.suffix):
             name += self.suffix
         dashed = _snake(name).replace("_", "-")
@@ -45,8 +58,7 @@ class _Make(Command):
             raise CommandError(f"{file} exists already: choose another name")
         else:
             self._write(file, text)
-        self.info(f"{self.kind} created: {file.relative_to(self.app.base_path())}")
-        return 0
+        return file
 
     def _write(self, file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -157,17 +169,34 @@ class {Name}(Model):
 
     def handle(self) -> int:
         """Write the model, then the rest that was asked for."""
-        name = str(self.argument("name"))
-        code = super().handle()
-        if self.option("migration"):
-            code = code or self.call("make:migration", {"name": f"create_{table_of(name)}_table"})
-        if self.option("controller") or self.option("resource"):
-            code = code or self.call("make:controller", {"name": name})
-        if self.option("factory"):
-            code = code or self.call("make:factory", {"name": name})
-        if self.option("seed"):
-            code = code or self.call("make:seeder", {"name": name})
+        name, code = self._name(), 0
+        file = self._made(name)
+        created = [str(file.relative_to(self.app.base_path()))]
+        if not self.wants_json:
+            self.info(f"Model created: {created[0]}")
+        for maker, of in self._others(name):
+            if code:
+                break
+            if not self.wants_json:
+                code = self.call(maker, {"name": of})
+            elif code := self.kernel.call(maker, {"name": of, "--json": True}):
+                self.error(self.kernel.output().rstrip())
+            else:
+                created += json.loads(self.kernel.output())["created"]
+        if self.wants_json:
+            self.json({"created": created})
         return code
+
+    def _others(self, name: str) -> Iterator[tuple[str, str]]:
+        """The makers of what was asked for as well, and what they are told."""
+        if self.option("migration"):
+            yield "make:migration", f"create_{table_of(name)}_table"
+        if self.option("controller") or self.option("resource"):
+            yield "make:controller", name
+        if self.option("factory"):
+            yield "make:factory", name
+        if self.option("seed"):
+            yield "make:seeder", name
 
 
 class MakeMiddleware(_Make):
@@ -429,19 +458,15 @@ class {Name}(unittest.TestCase):
         self.assertEqual(Client(self.app).get("/").status, 200)
 '''
 
-    def handle(self) -> int:
+    def _made(self, name: str) -> Path:
         """Write the file under a name that test runners find."""
-        name = str(self.argument("name"))
-        if not _NAME.match(name):
-            raise CommandError(f"{name!r} is no class name: letters, digits and underscores only")
         file = self.app.base_path(f"tests/test_{_snake(name.removesuffix('Test')) or 'app'}.py")
         if file.exists():
             raise CommandError(f"{file} exists already: choose another name")
         file.parent.mkdir(parents=True, exist_ok=True)
         (file.parent / "__init__.py").touch()
         file.write_text(self.template.replace("{Name}", name), encoding="utf-8")
-        self.info(f"Test created: {file.relative_to(self.app.base_path())}")
-        return 0
+        return file
 
 
 class MakeEvent(_Make):

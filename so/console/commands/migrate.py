@@ -277,9 +277,12 @@ class MakeMigration(Command):
         folder.mkdir(parents=True, exist_ok=True)
         now = self.app.make("clock").now()
         stem = f"{now:%Y_%m_%d_%H%M%S}_{name}"
+        created = []
         for path, text in self._files(folder, stem, name):
             path.write_text(text, "utf-8")
-            self.info(f"Migration created: {path.relative_to(self.app.base_path())}")
+            created.append(str(path.relative_to(self.app.base_path())))
+        facts = {"created": created}
+        self.report_done(facts, "\n".join(f"Migration created: {one}" for one in created))
         return 0
 
     def _files(self, folder: Path, stem: str, name: str) -> list[tuple[Path, str]]:

@@ -39,7 +39,9 @@ class New(Command):
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
-        self.info(f"Created {target}")
+        self.report_done({"created": str(target)}, f"Created {target}")
+        if self.wants_json:
+            return 0
         self.line(f"  cd {target}\n  bin/sixorbit db:install\n  bin/sixorbit serve")
         if (target / "docs").is_dir():
             self.line("The guides are in docs/, and at /docs while it serves.")

@@ -38,7 +38,8 @@ class NotificationDue(Command):
 
     def handle(self) -> int:
         """Send what is due and print the count."""
-        self.info(f"{self.app.make('notifications').send_due()} notifications sent.")
+        count = self.app.make("notifications").send_due()
+        self.report_done({"sent": count}, f"{count} notifications sent.")
         return 0
 
 

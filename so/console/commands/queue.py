@@ -371,6 +371,9 @@ class QueueRestart(QueueCommand):
         """Ask, and say who is asked."""
         self.queue.control.restart()
         asked = [worker for worker in self.queue.control.workers() if worker.alive]
+        if self.wants_json:
+            self.json({"asked": [worker.to_dict() for worker in asked]})
+            return 0
         self.info("Every worker ends after its job; the service manager starts it anew.")
         for worker in asked:
             self.line(f"  {worker.id} on {worker.host}, {worker.processes} process(es)")
@@ -392,9 +395,11 @@ class QueuePause(QueueCommand):
         text, seconds = self.argument("queue"), self.number("for")
         if seconds == 0:
             raise UsageError("--for=0 pauses nothing: give seconds, or leave it out")
-        for name in [None] if text is None else self.names(text):
+        names = None if text is None else self.names(text)
+        for name in [None] if names is None else names:
             self.queue.control.pause(name, seconds)
-        self.info(f"Paused: {'all queues' if text is None else text}.")
+        facts = {"paused": names or ["*"], "seconds": seconds}
+        self.report_done(facts, f"Paused: {', '.join(names or ['all queues'])}.")
         return 0
 
 
@@ -410,11 +415,10 @@ class QueueResume(QueueCommand):
         text = self.argument("queue")
         known = self.queue.control.paused(self.queue.source.connection())
         names = known if text is None else self.names(text)
-        ended = [name for name in names if self.queue.control.resume(name)]
+        ended = [name for name in sorted(names) if self.queue.control.resume(name)]
         self.queue.wake()
-        self.info(
-            f"Going on: {', '.join(ended).replace('*', 'all queues') or 'nothing was paused'}."
-        )
+        told = ", ".join(ended).replace("*", "all queues") or "nothing was paused"
+        self.report_done({"resumed": ended}, f"Going on: {told}.")
         return 0
 
 
@@ -427,15 +431,18 @@ class QueueCancel(QueueCommand):
 
     def handle(self) -> int:
         """Cancel each, and say what came of it."""
-        code = 0
-        for key in self.argument("id"):
-            id = numbers.whole(str(key))
-            result = None if id is None else self.queue.cancel(id)
+        done: dict[str, str | None] = {}
+        for key in map(str, self.argument("id")):
+            id = numbers.whole(key)
+            done[key] = result = None if id is None else self.queue.cancel(id)
             if result is None:
                 self.error(f"There is no job {key}.")
-                code = 1
-            elif result == "removed":
-                self.info(f"Job {key} was waiting and is removed.")
-            else:
-                self.info(f"Job {key} is running and has been asked to stop.")
-        return code
+            elif not self.wants_json:
+                removed, asked = (
+                    "was waiting and is removed",
+                    "is running and has been asked to stop",
+                )
+                self.info(f"Job {key} {removed if result == 'removed' else asked}.")
+        if self.wants_json:
+            self.json({"jobs": done})
+        return int(None in done.values())

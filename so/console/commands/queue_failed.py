@@ -128,15 +128,18 @@ class QueueRetryBatch(QueueCommand):
 
     def handle(self) -> int:
         """Move them, and say how many."""
-        code = 0
+        done: dict[str, int | None] = {}
         for batch_id in self.argument("id"):
             if self.queue.find_batch(batch_id) is None:
                 self.error(f"There is no batch {batch_id}.")
-                code = 1
+                done[batch_id] = None
                 continue
-            count = self.queue.failed_jobs.retry_all(batch=batch_id).count
-            self.info(f"{count} failed job(s) of batch {batch_id} put back.")
-        return code
+            done[batch_id] = count = self.queue.failed_jobs.retry_all(batch=batch_id).count
+            if not self.wants_json:
+                self.info(f"{count} failed job(s) of batch {batch_id} put back.")
+        if self.wants_json:
+            self.json({"put_back": done})
+        return int(None in done.values())
 
 
 class QueueForget(QueueCommand):
@@ -151,9 +154,9 @@ class QueueForget(QueueCommand):
         count = self.queue.failed_jobs.forget([str(key) for key in self.argument("id")])
         if not count:
             self.error("No failed job has that id.")
-            return 1
-        self.info(f"{count} failed job(s) deleted.")
-        return 0
+        if count or self.wants_json:
+            self.report_done({"deleted": count}, f"{count} failed job(s) deleted.")
+        return 0 if count else 1
 
 
 class QueueFlush(QueueCommand):

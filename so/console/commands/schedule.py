@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import signal
 import threading
 from datetime import datetime
 from typing import Any
 
 from so.console.command import Command
-from so.console.output import Tail
+from so.console.output import Output, Tail
 from so.errors import CommandError, DatabaseError
 from so.systems.queue import Schedule
 
@@ -19,11 +20,15 @@ class ScheduleCommand(Command):
 
     hidden = True
 
-    def load(self) -> Schedule:
-        """The schedule, once the application's module has said what is in it."""
+    def load(self, aside: bool = False) -> Schedule:
+        """The schedule, once the application's module has said what is in it.
+
+        What its commands print goes nowhere if it is set *aside* for a document.
+        """
         schedule: Schedule = self.app.make("schedule")
         tail = Tail()
-        output = self.output.heard(tail)
+        shown = Output(io.StringIO(), self.output.error_stream) if aside else self.output
+        output = shown.heard(tail)
 
         def run(argv: list[str]) -> int:
             tail.text = ""
@@ -56,9 +61,18 @@ class ScheduleRun(ScheduleCommand):
 
     def handle(self) -> int:
         """Run once."""
-        schedule = self.load()
+        schedule = self.load(self.wants_json)
         schedule.sweep()
-        return int(self.run_due(schedule) > 0)
+        if not self.wants_json:
+            return int(self.run_due(schedule) > 0)
+        is_down = self.app.make("maintenance").is_down()
+        begun = [] if is_down else list(schedule.run_due())
+        rows = [
+            {"task": one.task.label, "kind": one.task.kind, "run_at": one.run_at, "ok": one.ok}
+            for one in begun
+        ]
+        self.json({"down": is_down, "begun": rows})
+        return int(not all(one.ok for one in begun))
 
 
 class ScheduleWork(ScheduleCommand):
@@ -131,7 +145,7 @@ class ScheduleTest(ScheduleCommand):
 
     def handle(self) -> int:
         """Run it; 1 if it failed."""
-        schedule, name = self.load(), str(self.argument("name"))
+        schedule, name = self.load(self.wants_json), str(self.argument("name"))
         tasks = schedule.keyed()
         found = [key for key in tasks if key == name] or [key for key in tasks if name in key]
         if len(found) != 1:
@@ -139,7 +153,11 @@ class ScheduleTest(ScheduleCommand):
             what = "several tasks fit" if found else "there is no task"
             raise CommandError(f"{what} {name!r}: {known}")
         done = schedule.run_now(tasks[found[0]])
-        self.info(f"{found[0]}: done") if done else self.error(f"{found[0]}: FAILED")
+        if not done:
+            self.error(f"{found[0]}: FAILED")
+        if done or self.wants_json:
+            facts = {"key": found[0], "task": tasks[found[0]].label, "ok": done}
+            self.report_done(facts, f"{found[0]}: done")
         return 0 if done else 1
 
 

@@ -76,9 +76,9 @@ class SessionRevoke(Command):
         count = int(sessions.revoke(target)) or sessions.logout_everywhere(target)
         if count == 0:
             self.error(f"There is no session with the handle or of the user {target!r}.")
-            return 1
-        self.info(f"{count} sessions ended.")
-        return 0
+        if count or self.wants_json:
+            self.report_done({"ended": count}, f"{count} sessions ended.")
+        return 0 if count else 1
 
 
 def _row(device: Device) -> list[str]:

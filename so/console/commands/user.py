@@ -69,9 +69,11 @@ class UserCreate(_OfUser):
             raise CommandError(str(error.first_error())) from error
         if wanted:
             roles.set(user, wanted)
-        self.info(f"User {email} created.")
-        if password is None:
-            self.line(self.link(user))
+        link = self.link(user) if password is None else None
+        key = self.app.make(Authentication).key_of(user)
+        self.report_done({"key": key, "email": email, "link": link}, f"User {email} created.")
+        if link and not self.wants_json:
+            self.line(link)
         return 0
 
 
@@ -133,7 +135,7 @@ class UserPassword(_OfUser):
             accounts.change_password(user, password)
         except ValidationException as error:
             raise CommandError(" ".join(error.errors["password"])) from error
-        self.info("The password was set.")
+        self.report_done({"changed": True}, "The password was set.")
         return 0
 
 
@@ -148,7 +150,11 @@ class UserResetLink(_OfUser):
         user = self.user()
         if not self.app.make(Authentication).is_admitted(user):
             raise CommandError("this user is locked: unlock him first (user:unlock)")
-        self.line(self.link(user))
+        link = self.link(user)
+        if self.wants_json:
+            self.json({"link": link})
+        else:
+            self.line(link)
         return 0
 
 
@@ -166,7 +172,8 @@ class UserLock(_OfUser):
         user, until = self.user(), _until(self.option("until"))
         reason = self.option("reason")
         accounts.lock(user, None if reason is None else str(reason), until)
-        self.info("Locked." if until is None else "Locked for that time.")
+        facts = {"locked": True, "until": _moment(until, self.app.clock.now())}
+        self.report_done(facts, "Locked." if until is None else "Locked for that time.")
         return 0
 
 
@@ -186,9 +193,9 @@ class UserUnlock(_OfUser):
             done = self.app.make("two_factors").of(user).off() or done
         if not done:
             self.error("This user was not locked.")
-            return 1
-        self.info("Unlocked.")
-        return 0
+        if done or self.wants_json:
+            self.report_done({"unlocked": done}, "Unlocked.")
+        return 0 if done else 1
 
 
 class UserRole(_OfUser):
@@ -208,7 +215,11 @@ class UserRole(_OfUser):
         elif names:
             wanted = names if self.option("create") else [_role(roles, name) for name in names]
             roles.change(user, give=wanted)
-        self.line(", ".join(roles.held(user).roles) or "no roles")
+        held = list(roles.held(user).roles)
+        if self.wants_json:
+            self.json({"roles": held})
+        else:
+            self.line(", ".join(held) or "no roles")
         return 0
 
 
@@ -223,7 +234,7 @@ class UserSessions(_OfUser):
         user = self.user()
         if self.option("end"):
             count = sessions.logout_everywhere(user)
-            self.info(f"{count} sessions ended.")
+            self.report_done({"ended": count}, f"{count} sessions ended.")
             return 0
         devices = sessions.for_user(user)
         if self.wants_json:
@@ -267,6 +278,10 @@ def _until(text: Any) -> datetime | timedelta | None:
             f"--until={text} is neither a date such as 2026-05-01 nor a span such as 12h or 3d"
         ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _moment(until: datetime | timedelta | None, now: datetime) -> datetime | None:
+    return now + until if isinstance(until, timedelta) else until
 
 
 def _cell(value: Any) -> str:
