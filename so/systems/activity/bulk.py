@@ -86,9 +86,14 @@ class Bulk:
         return count
 
     def _paired(self, before: Rows, after: Rows, now: Mapping[Any, Any]) -> Iterator[Any]:
-        """Each row as it was and as it is, whatever became of its key."""
-        for key, row in before.items():
-            found = after.get(now[key])
+        """Each row as it was and as it is, whatever became of its key, in the order of the write.
+
+        So a key that passes from one row to the next is told by each before the other takes it.
+        """
+        for key in now:
+            row, found = before.get(key), after.get(now[key])
+            if row is None:
+                continue
             if found is None:
                 raise ActivityError(
                     f"cannot tell what became of {self._cls.__name__} {key!r}: its "
@@ -105,12 +110,17 @@ class Bulk:
         return list(dict.fromkeys(row[self._key] for row in found))
 
     def _of(self, keys: Sequence[Any], values: Any) -> Any:
-        """A query for the rows with these keys; with the caller's joins if *values* need them."""
+        """A query for the rows with these keys; with the caller's joins if *values* need them.
+
+        In the caller's order, without which a shift of unique values meets the ones before it.
+        """
         query, tree = self._query, self._query.tree
         if tree.table != self._cls.table or (tree.joins and _needs_joins(values, self._cls.table)):
             query = query.clone_without(("orders", "limit", "offset"))
             return query.where_in(query.qualify(self._key), keys)
         plain = self._cls.on(self._connection).without_global_scopes()
+        if not tree.joins:
+            plain.tree.orders = list(tree.orders or ()) or None
         return plain.where_in(plain.qualify(self._key), keys)
 
     def _read(self, keys: Sequence[Any]) -> Rows:

@@ -53,8 +53,7 @@ class ModelHistory:
         self.model = model
         self._tracked: Tracking = tracking(type(model), current("activity").mask)
         if entries is None:
-            found = Activity.on(model._connection()).for_subject(model)
-            entries = found.where_in("event", EVENTS).order_by("id").get()
+            entries = _entries_about(model)
         self.rows = [r for r in entries if "attributes" in r.properties or "old" in r.properties]
         self.live: dict[str, Any] | None = (
             model._row_query().use_write()._raw_row(None) if live is _NOWHERE else live
@@ -235,6 +234,29 @@ class ModelHistory:
             if row.id > version.activity_id
             for name in (row.properties.get("attributes") or {})
         }
+
+
+def _entries_about(model: Any) -> list[Activity]:
+    """The entries about *model*, oldest first, with those under the keys that it had before."""
+    kind, key, column = model.type_alias, str(model.get_key()), model.primary_key
+    found: list[Activity] = []
+    while True:
+        about = Activity.on(model._connection()).where({"subject_type": kind, "subject_id": key})
+        if found:
+            about.where("id", "<", found[0].id)
+        rows = list(about.where_in("event", EVENTS).order_by("id").get())
+        renamed = next((row for row in reversed(rows) if _key_before(row, column)), None)
+        if renamed is None:
+            return [*rows, *found]
+        found[:0] = [row for row in rows if row.id >= renamed.id]
+        key = _key_before(renamed, column)
+
+
+def _key_before(row: Activity, column: str) -> str:
+    """The key that the model had before the change *row* tells of; "" if it kept its key."""
+    sides = [(row.properties.get(side) or {}).get(column) for side in ("old", "attributes")]
+    is_told = row.event == "updated" and None not in sides and sides[0] != sides[1]
+    return "" if not is_told or is_hidden(sides[0]) else str(sides[0])
 
 
 def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

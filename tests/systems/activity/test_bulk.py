@@ -219,6 +219,47 @@ def test_a_text_key_changes(log, db):
     assert told() == [("updated", "z", {"code": ("a", "z"), "qty": (1, 9)})]
 
 
+def test_the_time_machine_follows_a_row_through_its_keys(log, db, clock):
+    Coded.create(code="a", qty=1)
+    Coded.create(code="b", qty=2)
+    made = clock.now()
+    clock.travel(60)
+    Coded.where("code", "a").delete()
+    Coded.where("code", "b").update(code="a")
+    last = Coded.find("a")
+    last.update(code="c", qty=3)
+
+    found = Coded.find("c")
+    assert [dict(version.attributes) for version in found.versions()] == [
+        {"code": "b", "qty": 2},
+        {"code": "a", "qty": 2},
+        {"code": "c", "qty": 3},
+    ]
+    assert found.as_of(made).to_dict() == {"code": "b", "qty": 2}
+
+
+def test_keys_that_are_passed_on_are_told_in_the_order_they_were_written(log, db):
+    upwards = db.connection().dialect.name == "mysql"  # SQLite writes rows in its own order
+    Order.where("id", ">", 3).delete()
+    write = Order.order_by("id", "desc" if upwards else "asc")
+    write.update({"id": Expression(f"id {'+' if upwards else '-'} 1")})
+
+    for order in Order.order_by("id").get():
+        assert [version.attributes["qty"] for version in order.versions()] == [order.qty]
+        assert order.versions()[0].attributes["id"] == order.id
+
+
+@pytest.mark.parametrize("model", [Order, Paper])
+def test_a_logged_update_keeps_its_order(log, db, model):
+    if db.connection().dialect.name == "sqlite":
+        pytest.skip("SQLite writes rows in its own order")
+    numbers = model.order_by("id").pluck("id")
+
+    model.order_by_desc("id").update({"id": Expression("id + 1")})
+
+    assert model.order_by("id").pluck("id") == [id + 1 for id in numbers]
+
+
 INSERTS = {
     "insert one": lambda: Order.insert({"number": "X1"}),
     "insert many": lambda: Order.insert([{"number": f"X{n}", "qty": n} for n in range(5)]),
