@@ -7,12 +7,13 @@ request or the first time it is asked for, so that importing this module costs n
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from so.application import Application, set_current
+from so.application.application import let_be_found
 from so.application.trail import note_settings
 
 _made: list[Application] = []
@@ -30,8 +31,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 def _make() -> Application:
     base = os.path.abspath(os.environ.get("SIXORBIT_BASE") or os.getcwd())
-    if base not in sys.path:
-        sys.path.insert(0, base)
+    let_be_found(Path(base))
     app = Application(base)
     set_current(app)
     app.ready()

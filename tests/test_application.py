@@ -388,6 +388,23 @@ def test_two_applications_answer_each_by_its_own_routes(tmp_path, folder):
     set_current(None)
 
 
+def test_its_own_modules_are_found_behind_another_folder_that_has_some_too(tmp_path, monkeypatch):
+    for name in ("ours", "theirs"):
+        (tmp_path / name / "app").mkdir(parents=True)
+        (tmp_path / name / "app" / "__init__.py").touch()
+        (tmp_path / name / "app" / "told.py").write_text(f"NAME = {name!r}\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / n) for n in ("theirs", "ours")] + sys.path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
+        monkeypatch.delitem(sys.modules, name)
+
+    with Application(tmp_path / "ours", QUIET) as application:
+        told = application.import_module("app.told")
+
+    assert told.NAME == "ours"
+    for name in ("app", "app.told"):
+        del sys.modules[name]
+
+
 def test_a_key_is_needed_for_what_is_signed_only(tmp_path):
     with Application(tmp_path, {**QUIET, "app": {"env": "production", "key": None}}) as application:
         Router.get("/", lambda: "ok").name("home")

@@ -8,6 +8,7 @@ current-application variable.
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -268,8 +269,7 @@ class Application(Container):
         """
         known = sys.modules.get(PACKAGE)
         if known is None or self._base in [Path(p).parent for p in _folders_of(known)]:
-            if str(self._base) not in sys.path:
-                sys.path.insert(0, str(self._base))
+            let_be_found(self._base)
             yield
             return
         with _exchange:
@@ -344,6 +344,13 @@ def _environment(name: str) -> str:
     except ConfigError:
         return name
     return known
+
+
+def let_be_found(base: Path) -> None:
+    """Have `app` imported from *base*, also where a folder before it on the path has one, too."""
+    before = itertools.takewhile(lambda folder: folder != str(base), sys.path)
+    if str(base) not in sys.path or any((Path(each) / PACKAGE).is_dir() for each in before):
+        sys.path.insert(0, str(base))
 
 
 def _taken_out() -> dict[str, ModuleType]:

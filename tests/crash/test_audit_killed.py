@@ -46,8 +46,8 @@ def make_table(connection):
     )
 
 
-def write_until_killed(config, seed):
-    """Changes of every kind, each with a value that no other has."""
+def write_until_killed(config, seed, begun):
+    """Changes of every kind, each with a value that no other has; *begun* is told of the first."""
     dice = random.Random(seed)
     db = Database({"default": config})
     log = ActivityLog(db, keys=[KEY], seal_delay_seconds=0.01)
@@ -56,6 +56,8 @@ def write_until_killed(config, seed):
         while True:
             n += 1
             change(db, dice.randrange(8), n)
+            if n % 100_000 == 1:
+                os.write(begun, b"1")
 
 
 def change(db, kind, n):
@@ -115,13 +117,17 @@ def test_a_change_is_there_if_and_only_if_its_row_is(db, db_config):
     dice = random.Random(11)
 
     for kill in range(KILLS):
+        begun, begin = os.pipe()
         child = os.fork()
         if not child:
             try:
-                write_until_killed(db_config, kill)
+                write_until_killed(db_config, kill, begin)
             finally:
                 os._exit(1)
-        time.sleep(0.15 + dice.random() / 5)
+        os.close(begin)
+        assert os.read(begun, 1), "the writer ended before its first change"
+        os.close(begun)
+        time.sleep(dice.random() / 5)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), "the writer ended by itself"

@@ -13,6 +13,8 @@ import threading
 import time
 from wsgiref.validate import validator
 
+from so.support.processes import fork
+
 TEXT = [("Content-Type", "text/plain")]
 
 
@@ -65,8 +67,8 @@ def frozen(environ, start_response):
 
 
 def forking(environ, start_response):
-    """Forks a process that ends as scripts do, and waits for it."""
-    child = os.fork()
+    """Forks a process that ends as scripts do, and waits for it; beside threads on purpose."""
+    child = fork()
     if child == 0:
         sys.exit()
     os.waitpid(child, 0)

@@ -273,7 +273,7 @@ def test_a_disk_that_is_full_for_a_moment_leaves_no_hole_in_a_body(tmp_path):
         whole = upload(600_000)
         client.send(whole[:200_000])
         hello(server)
-        before = resource.prlimit(worker, resource.RLIMIT_FSIZE, (300_000, -1))
+        before = resource.prlimit(worker, resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
         client.send(whole[200_000:500_000])
         wait_until(lambda: "cannot store the body" in server.log.read_text(), "the full disk")
         resource.prlimit(worker, resource.RLIMIT_FSIZE, before)

@@ -206,7 +206,8 @@ def test_the_server_of_the_standard_library_serves_the_same_application(folder):
         assert ask(server, head + b"Content-Length: 9\r\n\r\n" + body) == "here"
         # A body without a length must not be waited for.
         assert ask(server, head + b"\r\n") == "no word"
-        assert '"GET /hello HTTP/1.1" 200' in server.log.read_text()
+        # It is logged after it was answered, and the first line waits for imports.
+        wait_until(lambda: '"GET /hello HTTP/1.1" 200' in server.log.read_text(), "its line")
     finally:
         assert server.stop() == 0
 

@@ -22,7 +22,9 @@ def seed(conn: Any, rows: int, now: int, others: int | None = None) -> None:
     """*rows* jobs and audit rows, *others* (a tenth) of everything else, around *now*."""
     is_sqlite = conn.dialect.name == "sqlite"
     if not is_sqlite:
-        conn.statement("set session max_recursive_iterations = 100000000")
+        has_its_own = conn.server.product == "mysql"
+        most = "cte_max_recursion_depth" if has_its_own else "max_recursive_iterations"
+        conn.statement(f"set session {most} = 100000000")
     tenth = others or max(rows // 10, 10)
     ago = (
         f"strftime('%Y-%m-%d %H:%M:%f000', {now} - (({{}}) * {{}}) / {rows}, 'unixepoch')"
@@ -114,16 +116,39 @@ def pretend(conn: Any, rows: int) -> None:
             conn.statement(change, [" ".join(map(str, told)), table, index])
         conn.statement("analyze sqlite_schema")
         return
-    for table in LARGE:
+    if conn.server.product == "mysql":
+        _pretend_to_innodb(conn, rows)
+    for table in LARGE if conn.server.product == "mariadb" else ():
         told = "replace into mysql.table_stats (db_name, table_name, cardinality)"
         conn.statement(f"{told} values (database(), ?, ?)", [table, rows])
     conn.statement(f"flush tables {', '.join(LARGE)}")
+
+
+def _pretend_to_innodb(conn: Any, rows: int) -> None:
+    """What is told to MySQL, which has no statistics but those of the engine: a key that names one
+    row goes on naming one, any other keeps its number of values."""
+    of = "where database_name = database() and table_name = ?"
+    for table in LARGE:
+        total = conn.scalar(f"select n_rows from mysql.innodb_table_stats {of}", [table])
+        conn.statement(
+            "update mysql.innodb_table_stats set clustered_index_size = clustered_index_size * ?,"
+            f" sum_of_other_index_sizes = sum_of_other_index_sizes * ?, n_rows = ? {of}",
+            [rows // total, rows // total, rows, table],
+        )
+        conn.statement(
+            f"update mysql.innodb_index_stats set stat_value = ? {of}"
+            " and stat_name like 'n_diff%' and stat_value >= ?",
+            [rows, table, total],
+        )
 
 
 def be_honest(conn: Any) -> None:
     """Take back what `pretend()` said."""
     if conn.dialect.name == "sqlite":
         conn.statement("analyze")
+        return
+    if conn.server.product == "mysql":
+        conn.statement(f"analyze table {', '.join(LARGE)}")
         return
     conn.statement("delete from mysql.table_stats where db_name = database()")
     conn.statement(f"flush tables {', '.join(LARGE)}")

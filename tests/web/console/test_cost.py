@@ -94,7 +94,8 @@ def walking(connection, sql, bindings):
         ]
     if re.search(r"^select [^()]* order by `(sent|created)_at` desc limit \d+$", sql):
         return []  # a server that holds so few reads them all; on SQLite we see the index
-    rows = connection.select(f"explain {sql}", bindings)
+    explain = "explain format=traditional" if connection.server.product == "mysql" else "explain"
+    rows = connection.select(f"{explain} {sql}", bindings)
 
     def has_end(row):  # by its key from the newest row on, and no further than the limit
         return row["key"] == "PRIMARY" and " limit " in sql and "filesort" not in row["Extra"]
