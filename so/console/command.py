@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from so.console.output import NORMAL, Output
 from so.console.signature import Signature
 from so.errors import CommandError
+from so.support.progress import heard
 from so.support.signatures import parameters
 
 if TYPE_CHECKING:
@@ -190,6 +192,10 @@ class Command:
         """The same for work that mostly takes a moment: a log hears of it when it does not."""
         if not self.wants_json:
             self.output.progress(done, total, if_long=True)
+
+    def hearing(self) -> AbstractContextManager[None]:
+        """Draw in the block how far work is that tells it, as clean-ups do."""
+        return heard(self.going)
 
     def with_progress_bar(self, items: Iterable[T], fn: Callable[[T], object]) -> list[T]:
         """Call *fn* for each of *items* under a progress bar; the items as a list."""

@@ -47,6 +47,7 @@ class _Through(io.TextIOBase):
 
 
 LOG_SECONDS = 10.0  # a log gets a line that often, and at each tenth of the way
+DRAWN_SECONDS = 0.1  # between two looks of a terminal
 LEFT_AFTER_SECONDS = 2.0  # before that nobody can tell how long it takes
 
 
@@ -56,6 +57,7 @@ class _Way:
     def __init__(self) -> None:
         self._total, self._done, self._tenth = -1, 0, -1
         self._began = self._told = 0.0
+        self.is_open = False  # a bar stands on the terminal's line, which others write over
 
     def go_on(self, done: int, total: int) -> None:
         """It is at *done* of *total*; a smaller *done* is the beginning of another work."""
@@ -74,6 +76,14 @@ class _Way:
         if tenth == self._tenth and now - self._told < LOG_SECONDS:
             return False
         self._tenth, self._told = tenth, now
+        return True
+
+    def is_to_be_drawn(self) -> bool:
+        """Whether a terminal should see it: now and then, and the end."""
+        now = time.monotonic()
+        if self.is_open and self._done < self._total and now - self._told < DRAWN_SECONDS:
+            return False
+        self._told = now
         return True
 
     def left(self) -> str:
@@ -113,7 +123,7 @@ class Output:
     def line(self, text: object = "", style: str | None = None, level: int = NORMAL) -> None:
         """Print one line, unless the output is quieter than *level*."""
         if self.verbosity >= level:
-            self.stream.write(self.styled(str(text), style) + "\n")
+            self.stream.write(self._over_bar() + self.styled(str(text), style) + "\n")
             self.stream.flush()
 
     def for_documents(self) -> Output:
@@ -143,6 +153,9 @@ class Output:
 
     def error(self, text: object) -> None:
         """Print one line on the error stream, even when quiet."""
+        if over := self._over_bar():
+            self.stream.write(over)
+            self.stream.flush()
         self.error_stream.write(self.styled(str(text), "error") + "\n")
         self.error_stream.flush()
 
@@ -174,7 +187,10 @@ class Output:
         if self.verbosity < NORMAL:
             return
         self._way.go_on(done, total)
-        if not self.ansi and ((if_long and self._way.is_short()) or not self._way.is_due()):
+        if self.ansi:
+            if not self._way.is_to_be_drawn():
+                return
+        elif (if_long and self._way.is_short()) or not self._way.is_due():
             return
         share = done / total if total else 1.0
         bar = ("=" * int(share * 28)).ljust(28)
@@ -184,6 +200,12 @@ class Output:
         left = f"{self._way.left()}\033[K" if self.ansi else self._way.left()
         self.stream.write(f"{start} {done}/{total} [{bar}] {share:4.0%}{left}{end}")
         self.stream.flush()
+        self._way.is_open = self.ansi and not end
+
+    def _over_bar(self) -> str:
+        """What wipes a bar away that is not at its end."""
+        was_open, self._way.is_open = self._way.is_open, False
+        return "\r\033[K" if was_open else ""
 
     def read(self, prompt: str, *, secret: bool = False) -> str | None:
         """A line from the user; None without anybody to ask or at end of input."""

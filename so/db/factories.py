@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Self
 from so.db.rows import Collection
 from so.errors import FactoryError
 from so.support.current import current
+from so.support.progress import heard, steps
 
 State = Mapping[str, Any] | Callable[[dict[str, Any]], Mapping[str, Any]]
 Then = Callable[[Any], Any]
@@ -113,13 +114,15 @@ class Factory:
 
     def create(self, **over: Any) -> Any:
         """Records that are stored, each with its events."""
-        made = []
+        made, step = [], steps(lambda: len(self._range()))
         for number in self._range():
-            record = self._record(number, over)
-            record.save_or_fail()
-            for then in self._created:
-                then(record)
+            with heard(None):  # of what is created for this one
+                record = self._record(number, over)
+                record.save_or_fail()
+                for then in self._created:
+                    then(record)
             made.append(record)
+            step(1)
         return self._one_or_all(made)
 
     def _range(self) -> range:

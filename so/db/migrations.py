@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from so.db.schema import framework_statements, only_one
 from so.db.sqltext import INVISIBLE, statements, verb
 from so.errors import DatabaseError, ImplicitCommitError, MigrationError, SchemaError
+from so.support import progress
 from so.support.near import nearest
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ class Migrator:
         done: list[str] = []
         with self._alone():
             batch = self._last_batch() + 1
-            for migration in self.pending()[:limit]:
+            waiting = self.pending()[:limit]
+            step = progress.steps(lambda: len(waiting))
+            for migration in waiting:
                 path = migration.path_for(self._dialect)
                 started = time.perf_counter()
                 if not self._apply(migration.name, path, batch):
@@ -135,6 +138,7 @@ class Migrator:
                 done.append(migration.name)
                 batch += 0 if limit is None else 1
                 _tell(report, migration.name, started)
+                step(1)
         return done
 
     def roll_back(
@@ -146,13 +150,16 @@ class Migrator:
         files = {migration.name: migration for migration in self.files()}
         done: list[str] = []
         with self._alone():
-            for name in self._to_undo(steps, everything):
+            undone = self._to_undo(steps, everything)
+            step = progress.steps(lambda: len(undone))
+            for name in undone:
                 if name not in files:
                     raise MigrationError(_file_is_gone(name, files))
                 started = time.perf_counter()
                 self._undo(name, files[name].path_for(self._dialect))
                 done.append(name)
                 _tell(report, name, started)
+                step(1)
         return done
 
     def pretend(self, limit: int | None = None) -> dict[str, list[str]]:

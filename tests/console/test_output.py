@@ -42,6 +42,7 @@ def test_a_terminal_is_told_how_long_the_rest_takes_and_a_log_each_tenth():
     for output in (drawn, logged):
         output.progress(1, 1000)
         output._way._began -= 60  # a minute has passed
+        output._way._told -= 60
         output.progress(250, 1000)
         output.progress(251, 1000)
         output.progress(1000, 1000)
@@ -79,3 +80,27 @@ def test_nobody_is_asked_without_a_terminal(monkeypatch):
     for stdin in (io.StringIO("typed\n"), closed, None):
         monkeypatch.setattr(sys, "stdin", stdin)
         assert Output(io.StringIO()).read("? ") is None
+
+
+def test_a_terminal_is_drawn_on_now_and_then_and_at_the_end():
+    terminal = Terminal()
+    output = Output(terminal)
+
+    for done in range(1, 10_001):
+        output.progress(done, 10_000)
+
+    assert terminal.getvalue().count("\r") < 100
+    assert terminal.getvalue().endswith("100%\033[K\n")
+
+
+def test_what_is_said_meanwhile_stands_in_the_place_of_the_bar():
+    terminal = Terminal()
+    output = Output(terminal)
+
+    output.progress(1, 2)
+    output.line("first.sql 3 ms DONE")
+    output.line("second.sql 3 ms DONE")
+
+    assert terminal.getvalue().endswith(
+        "50%\033[K\r\033[Kfirst.sql 3 ms DONE\nsecond.sql 3 ms DONE\n"
+    )

@@ -7,6 +7,7 @@ import pytest
 from so import Factory, Model, Seeder, relation
 from so.errors import FactoryError
 from so.support.current import replaced
+from so.support.progress import heard
 
 
 class Author(Model):
@@ -164,3 +165,12 @@ def test_a_seeder_calls_others_in_their_order():
         All().run()
 
     assert ran == ["first", "first", "all"]
+
+
+def test_how_far_it_is_leaves_out_what_is_made_for_another():
+    told: list[tuple[int, int]] = []
+
+    with heard(lambda done, total: told.append((done, total))):
+        Book.factory(2).after_creating(lambda book: Author.factory(3).create()).create()
+
+    assert told == [(0, 2), (1, 2), (2, 2)]

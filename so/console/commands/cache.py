@@ -51,7 +51,8 @@ class CacheGc(_CacheCommand):
 
     def handle(self) -> int:
         """Sweep and print the count."""
-        count = self.store().gc() + int(self.app.make("limiter").gc())
+        with self.hearing():
+            count = self.store().gc() + int(self.app.make("limiter").gc())
         self.report_done({"removed": count}, f"{count} expired cache entries removed.")
         return 0
 

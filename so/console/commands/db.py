@@ -126,7 +126,8 @@ class DbSeed(Command):
     def handle(self) -> int:
         """Run the seeder's `run()`, whatever it asks for injected."""
         name = str(self.argument("seeder") or self.option("class"))
-        self.app.make("seeding")(_seeder(self.app.database_path("seeders"), name))
+        with self.hearing():
+            self.app.make("seeding")(_seeder(self.app.database_path("seeders"), name))
         self.report_done({"seeded": name}, f"seeded: {name}")
         return 0
 

@@ -118,7 +118,8 @@ class Migrate(_Migrate):
         migrator = self.migrator(database)
         if self.option("pretend"):
             return self._pretend(migrator)
-        done = migrator.run(self.number("step"), self.report)
+        with self.hearing():
+            done = migrator.run(self.number("step"), self.report)
         self.tell("Applied", done, "Nothing to migrate")
         if self.option("seed"):
             seed = self.call_silently if self.wants_json else self.call
@@ -149,7 +150,8 @@ class MigrateRollback(_Migrate):
 
     def handle(self, database: Database) -> int:
         """Undo and print what was undone."""
-        done = self.migrator(database).roll_back(self.number("step"), self.undone)
+        with self.hearing():
+            done = self.migrator(database).roll_back(self.number("step"), self.undone)
         self.tell("Undid", done, "Nothing to roll back")
         return 0
 
@@ -161,7 +163,8 @@ class _Anew(_Migrate):
 
     def up(self, database: Database, done: dict[str, list[str]]) -> int:
         """Apply all migrations; seed where that was asked for. *done* is what was done before."""
-        applied = self.migrator(database).run(None, self.report)
+        with self.hearing():
+            applied = self.migrator(database).run(None, self.report)
         if self.wants_json:
             self.json({**done, "applied": applied})
         else:
@@ -205,7 +208,8 @@ class MigrateReset(_Migrate):
 
     def handle(self, database: Database) -> int:
         """Undo all."""
-        done = self.migrator(database).roll_back(None, self.undone, everything=True)
+        with self.hearing():
+            done = self.migrator(database).roll_back(None, self.undone, everything=True)
         self.tell("Undid", done, "Nothing to roll back")
         return 0
 
@@ -223,7 +227,9 @@ class MigrateRefresh(_Anew):
     def handle(self, database: Database) -> int:
         """Undo, apply, seed."""
         steps = self.number("step")
-        done = self.migrator(database).roll_back(steps, self.undone, everything=steps is None)
+        migrator = self.migrator(database)
+        with self.hearing():
+            done = migrator.roll_back(steps, self.undone, everything=steps is None)
         if not self.wants_json:
             self.tell("Undid", done, "Nothing to roll back")
         return self.up(database, {"undone": done})

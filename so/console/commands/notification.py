@@ -24,7 +24,8 @@ class NotificationCleanup(Command):
         unread_days = None if unread is None else whole_days(unread, "unread-days")
         dry = bool(self.option("dry-run"))
         only = {name: self.option(name) for name in ("type", "category")}
-        count = self.app.make("notifications").cleanup(days, unread_days, dry_run=dry, **only)
+        with self.hearing():
+            count = self.app.make("notifications").cleanup(days, unread_days, dry_run=dry, **only)
         verb = "would be deleted" if dry else "deleted"
         self.report_done({"count": count, "dry_run": dry}, f"{count} notifications {verb}.")
         return 0
@@ -38,7 +39,8 @@ class NotificationDue(Command):
 
     def handle(self) -> int:
         """Send what is due and print the count."""
-        count = self.app.make("notifications").send_due()
+        with self.hearing():
+            count = self.app.make("notifications").send_due()
         self.report_done({"sent": count}, f"{count} notifications sent.")
         return 0
 

@@ -11,6 +11,7 @@ from so.console.output import NORMAL
 from so.errors import CommandError, UsageError
 from so.settings.queue import QueueSettings
 from so.support import numbers
+from so.support.progress import steps
 
 if TYPE_CHECKING:
     from so.systems.queue import Progress, Queue, QueueState, WorkerRow
@@ -193,12 +194,13 @@ class QueuePruneBatches(QueueCommand):
     def _prune(self, hours: float, unfinished: bool) -> int:
         queue, total = self.queue, 0
         before = int(queue.clock.time()) + 1 - hours * 3600  # this very second included
-        while True:
-            conn = queue.source.connection()
-            count = queue.batches.prune(conn, before, unfinished=unfinished)
+        conn, batches = queue.source.connection(), queue.batches
+        with self.hearing():
+            step = steps(lambda: batches.count_old(conn, before, unfinished=unfinished))
+        while count := batches.prune(queue.source.connection(), before, unfinished=unfinished):
             total += count
-            if not count:
-                return total
+            step(count)
+        return total
 
 
 class QueueClear(QueueCommand):
@@ -215,7 +217,8 @@ class QueueClear(QueueCommand):
     def handle(self) -> int:
         """Delete them, and say how many."""
         queue = self.named_queue
-        done = {name: queue.clear(name) for name in self.names(self.option("queue"))}
+        with self.hearing():
+            done = {name: queue.clear(name) for name in self.names(self.option("queue"))}
         if self.wants_json:
             self.json({"deleted": done})
             return 0

@@ -86,9 +86,10 @@ class QueueRetry(QueueCommand):
         jobs = self.queue.failed_jobs
         keys = [str(key) for key in self.argument("id") or []]
         total = blocked = 0
-        for result in self._results(jobs, keys):
-            total += result.count
-            blocked += result.blocked
+        with self.hearing():
+            for result in self._results(jobs, keys):
+                total += result.count
+                blocked += result.blocked
         self.report_done({"put_back": total}, f"{total} failed job(s) put back.")
         if blocked:
             self.warn(f"{blocked} unique job(s) stay failed: another one of each kind is queued.")
@@ -134,7 +135,8 @@ class QueueRetryBatch(QueueCommand):
                 self.error(f"There is no batch {batch_id}.")
                 done[batch_id] = None
                 continue
-            done[batch_id] = count = self.queue.failed_jobs.retry_all(batch=batch_id).count
+            with self.hearing():
+                done[batch_id] = count = self.queue.failed_jobs.retry_all(batch=batch_id).count
             if not self.wants_json:
                 self.info(f"{count} failed job(s) of batch {batch_id} put back.")
         if self.wants_json:
@@ -168,7 +170,8 @@ class QueueFlush(QueueCommand):
 
     def handle(self) -> int:
         """Delete them, and say how many."""
-        count = self.queue.failed_jobs.prune(self.hours("hours"))
+        with self.hearing():
+            count = self.queue.failed_jobs.prune(self.hours("hours"))
         self.report_done({"deleted": count}, f"{count} failed job(s) deleted.")
         return 0
 
@@ -186,6 +189,7 @@ class QueuePruneFailed(QueueCommand):
         if not hours and not self.is_given("hours"):
             self.report_done({"deleted": 0}, "Failed jobs are kept: queue.prune_failed_hours is 0.")
             return 0
-        count = self.queue.failed_jobs.prune(hours)
+        with self.hearing():
+            count = self.queue.failed_jobs.prune(hours)
         self.report_done({"deleted": count}, f"{count} failed job(s) deleted.")
         return 0

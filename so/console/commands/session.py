@@ -19,10 +19,11 @@ class SessionCleanup(Command):
 
     def handle(self, sessions: Sessions, authentication: Authentication, accounts: Accounts) -> int:
         """Remove what is over and print the counts."""
-        count = sessions.cleanup()
-        accounts.prune()
         tokens = authentication.remember
-        forgotten = tokens.prune() if tokens is not None else 0
+        with self.hearing():
+            count = sessions.cleanup()
+            accounts.prune()
+            forgotten = tokens.prune() if tokens is not None else 0
         if self.wants_json:
             self.json({"sessions": count, "remembered_devices": forgotten})
         else:

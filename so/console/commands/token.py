@@ -18,6 +18,7 @@ class TokenPrune(Command):
         given = str(self.option("hours"))
         if not (given.isascii() and given.isdecimal() and len(given) < 8):
             raise UsageError(f"--hours must be a whole number of hours, {given!r} given")
-        count = tokens.prune(int(given))
+        with self.hearing():
+            count = tokens.prune(int(given))
         self.report_done({"deleted": count}, f"{count} expired access tokens deleted.")
         return 0

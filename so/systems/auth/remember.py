@@ -20,6 +20,7 @@ from so.db.words import marks
 from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 from so.support.ids import token
+from so.support.progress import steps
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
@@ -160,6 +161,8 @@ class RememberTokens:
         """Remove series whose time is over, in batches → how many."""
         now, removed = int(self._clock.time()), 0
         connection = self._db.connection()
+        total = "select count(*) from remember_tokens where expires_at <= ?"
+        step = steps(lambda: int(connection.scalar(total, (now,), False)))
         while True:
             rows = connection.select_tuples(
                 "select id from remember_tokens where expires_at <= ? limit ?",
@@ -172,6 +175,7 @@ class RememberTokens:
                 f"delete from remember_tokens where id in ({marks(rows)})",  # noqa: S608  # marks only
                 [row[0] for row in rows],
             )
+            step(len(rows))
 
 
 def series_of(cookie: str | None) -> str | None:

@@ -23,6 +23,7 @@ from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 from so.support.current import current
 from so.support.ids import token as new_secret
+from so.support.progress import steps
 from so.support.scope import current_scope
 from so.systems.auth.abilities import ALL, checked_abilities, grants
 from so.systems.auth.security import end_of, moment
@@ -252,6 +253,8 @@ class AccessTokens:
         """Remove tokens that expired more than *hours* ago, in batches → how many."""
         connection, removed = self._db.connection(), 0
         before = self._now() - timedelta(hours=hours)
+        total = "select count(*) from personal_access_tokens where expires_at <= ?"
+        step = steps(lambda: int(connection.scalar(total, (before,), False)))
         while True:
             rows = connection.select_tuples(
                 "select id from personal_access_tokens where expires_at <= ? limit ?",
@@ -264,6 +267,7 @@ class AccessTokens:
                 f"delete from personal_access_tokens where id in ({marks(rows)})",  # noqa: S608  # marks
                 [row[0] for row in rows],
             )
+            step(len(rows))
 
 
 class HasApiTokens:

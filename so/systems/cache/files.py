@@ -18,6 +18,7 @@ from so.errors import CacheError
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.ids import short_id
+from so.support.progress import steps
 from so.systems.cache.entry import NEVER, NONE, Entry, Tags, is_tag, summed, versions
 
 LOCK_FILES = 64  # writers of different keys rarely wait for each other
@@ -140,7 +141,9 @@ class FileStore:
         """Remove every expired entry, and what crashed writers left; how many entries."""
         self._sweep_unfinished()
         now, gone = self.clock.time(), 0
+        step = steps(lambda: sum(1 for _ in self._files()))
         for file in self._files():
+            step(1)
             found = self._read(file)
             if found is None or found[1].expiration <= now:
                 with self._locked(found[0] if found else ""):

@@ -20,6 +20,7 @@ from so.errors import (
 )
 from so.support.clock import Clock
 from so.support.pace import paced
+from so.support.progress import steps
 
 T = TypeVar("T")
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
@@ -78,12 +79,15 @@ def swept(db: ConnectionSource, table: str, until: int, batch: int) -> int:
     and conditional again: a row that was renewed since it was listed stays.
     """
     name, gone = key_of(db.connection()), 0
+    total = f"select count(*) from {table} where expiration <= ?"  # noqa: S608  # constants
+    step = steps(lambda: int(db.connection().scalar(total, (until,), False)))
     listed = f"select {name} from {table} where expiration <= ? order by expiration limit ?"  # noqa: S608  # constants
     while rows := db.connection().select_tuples(listed, (until, batch), False):
         keys = sorted(row[0] for row in rows)
         for part in paced(keys[at : at + AT_ONCE] for at in range(0, len(keys), AT_ONCE)):
             sql = f"delete from {table} where {name} in ({marks(part)}) and expiration <= ?"  # noqa: S608  # constants
             gone += retried(db, Connection.affecting_statement, sql, (*part, until))
+            step(len(part))
     return gone
 
 

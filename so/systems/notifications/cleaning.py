@@ -9,6 +9,7 @@ from typing import Any
 
 from so.db.manager import ConnectionSource
 from so.errors import NotificationError
+from so.support.progress import steps
 
 SHORT_SECONDS = 0.06  # that a part should take: others wait so long, and on a slow disk longer
 FIRST_ROWS, FEWEST_ROWS = 50, 10
@@ -55,7 +56,7 @@ class Cleaning:
 
         Each part begins at the time where the last one ended: what is kept is not read again.
         """
-        last = None
+        last, step = None, steps(lambda: int(old().count()))
         while True:
             query = old() if last is None else old().where(column, ">=", last)
             rows = query.order_by(column).limit(self._size).get([f"{id} as id", f"{column} as at"])
@@ -63,6 +64,7 @@ class Cleaning:
                 return
             begun = time.monotonic()
             yield sorted({row["id"] for row in rows})
+            step(len(rows))
             self._rest(time.monotonic() - begun)
             last = rows[-1]["at"]
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from so.errors import RecordNotFoundError
 from so.support.clock import Clock
+from so.support.progress import steps
 from so.systems.notifications.delivery import FAILED, HELD, MUTED, REFUSED, Delivery, Outcome
 from so.systems.notifications.later import DIGESTED, Digest
 from so.systems.notifications.ledger import LEASE, Kept, Ledger
@@ -58,11 +59,12 @@ class HeldBack:
         What fails is tried again for a day. Two processes may do this at once. One that is killed
         in the middle leaves what it had taken to the next, a quarter of an hour later.
         """
-        count = 0
+        count, step = 0, steps(lambda: int(self._ledger.due().count()))
         while taken := self._ledger.take_due():
             items = self._unmuted([item for kept in taken if (item := self._revived(kept))])
             count += sum(self._sent([it]) for it in items if not it.is_for_digest)
             count += self._digested([it for it in items if it.is_for_digest])
+            step(len(taken))
         return count
 
     def _digested(self, items: Sequence[_Item]) -> int:

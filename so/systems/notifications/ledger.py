@@ -125,10 +125,14 @@ class Ledger:
         row = late.select_raw("count(*) as n, min(due_at) as first").first()
         return int(row["n"]), str(row["first"])
 
+    def due(self) -> Any:
+        """The rows that were held back and may go out now."""
+        due = self._rows().where("status", HELD).where("due_at", "<=", self._clock.now())
+        return due.where_not_null("payload")  # else one that nobody can read would stop the others
+
     def take_due(self) -> list[Kept]:
         """What was held back for one recipient by one channel, and may go out now."""
-        due = self._rows().where("status", HELD).where("due_at", "<=", self._clock.now())
-        due.where_not_null("payload")  # else one that nobody can read would stop the others
+        due = self.due()
         first = due.clone().order_by("due_at").first()
         if first is None:
             return []

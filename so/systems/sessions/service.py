@@ -16,11 +16,12 @@ from so.settings.session import SessionSettings
 from so.support.agents import device_name
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
+from so.support.progress import steps
 from so.support.scope import current_scope
 from so.support.signing import Signer
 from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Limits
 from so.systems.sessions.session import Session
-from so.systems.sessions.stores import DatabaseStore, StoredSession, owner_key
+from so.systems.sessions.stores import DatabaseStore, Over, StoredSession, owner_key
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
@@ -275,20 +276,22 @@ class Sessions:
         """
         now, store = int(self.clock.time()), self._store
         idle_since = now - self.limits.idle_seconds
-        removed = _all(lambda: store.delete_idle(idle_since, batch))
-        removed += _all(lambda: store.delete_forgotten(now, idle_since, batch))
+        removed = _all(store, store.idle(idle_since), batch)
+        removed += _all(store, store.forgotten(now, idle_since), batch)
         if self.limits.guest_seconds < self.limits.idle_seconds:
             guests = now - self.limits.guest_seconds
-            removed += _all(lambda: store.delete_idle(guests, batch, guests_since=idle_since))
-        _all(lambda: store.forget_moves(now - MOVE_NOTICE_SECONDS, batch))
+            removed += _all(store, store.idle(guests, guests_since=idle_since), batch)
+        while store.forget_moves(now - MOVE_NOTICE_SECONDS, batch):
+            pass
         return removed
 
 
-def _all(remove: Callable[[], int]) -> int:
-    """Repeat *remove* until it finds nothing; the sum."""
-    removed = 0
-    while gone := remove():
+def _all(store: DatabaseStore, which: Over, batch: int) -> int:
+    """Remove all *which* are over, *batch* at a time; how many."""
+    step, removed = steps(lambda: store.count_over(which)), 0
+    while gone := store.delete_over(which, batch):
         removed += gone
+        step(gone)
     return removed
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from so.db.words import for_update, marks
 from so.errors import ConcurrencyError
@@ -51,6 +51,14 @@ class Move:
     new_id: str
     readable_until: int
     created_at: int
+
+
+class Over(NamedTuple):
+    """Which sessions are over: a condition, its values, and since when none was used."""
+
+    condition: str
+    values: list[int]
+    idle_since: int
 
 
 _LISTED = (
@@ -211,8 +219,9 @@ class DatabaseStore:
         )
         return Move(*rows[0]) if rows else None
 
-    def delete_idle(self, until: int, limit: int, *, guests_since: int | None = None) -> int:
-        """Remove up to *limit* rows idle at *until* that no device is remembered by.
+    @staticmethod
+    def idle(until: int, *, guests_since: int | None = None) -> Over:
+        """Rows idle at *until* that no device is remembered by.
 
         With *guests_since*, only those of guests that were active from then on.
         """
@@ -220,17 +229,24 @@ class DatabaseStore:
         if guests_since is not None:
             condition += " and last_activity >= ? and user_id is null"
             values.append(guests_since)
-        return self._delete_listed(condition, values, until, limit)
+        return Over(condition, values, until)
 
-    def delete_forgotten(self, now: int, idle_since: int, limit: int) -> int:
-        """Remove up to *limit* idle rows whose device is remembered no longer."""
+    @staticmethod
+    def forgotten(now: int, idle_since: int) -> Over:
+        """Idle rows whose device is remembered no longer."""
         condition = "remembered_until > 0 and remembered_until <= ? and last_activity <= ?"
-        return self._delete_listed(condition, [now, idle_since], idle_since, limit)
+        return Over(condition, [now, idle_since], idle_since)
 
-    def _delete_listed(self, condition: str, values: list[int], idle_since: int, limit: int) -> int:
+    def count_over(self, which: Over) -> int:
+        """How many rows *which* are."""
+        sql = f"select count(*) from sessions where {which.condition}"  # noqa: S608  # ours alone
+        return int(self._db.connection().scalar(sql, which.values, False))
+
+    def delete_over(self, which: Over, limit: int) -> int:
+        """Remove up to *limit* rows of *which*; how many."""
         rows = self._db.connection().select_tuples(
-            f"select id from sessions where {condition} limit ?",  # noqa: S608  # ours alone
-            (*values, limit),
+            f"select id from sessions where {which.condition} limit ?",  # noqa: S608  # ours alone
+            (*which.values, limit),
             use_read=False,
         )
         if not rows:
@@ -241,7 +257,7 @@ class DatabaseStore:
         gone = 0
         for part in paced(ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)):
             sql = f"delete from sessions where id in ({marks(part)}) and last_activity <= ?"  # noqa: S608  # marks only
-            gone += self._write(sql, (*part, idle_since))
+            gone += self._write(sql, (*part, which.idle_since))
         return gone
 
     def forget_moves(self, before: int, limit: int) -> int:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from so.db.words import marks
+from so.support.progress import steps
 from so.systems.queue.payload import with_fields
 from so.systems.queue.tables.batches import links_of
 from so.systems.queue.tables.bundle import Tables
@@ -266,6 +267,8 @@ class FailedJobs:
     def _retry_where(self, where: str, values: tuple[Any, ...], result: Retried) -> None:
         newest = read(self._conn(), "select max(id) from failed_jobs")[0][0]
         last, retry = 0, Retry()
+        total = f"select count(*) from failed_jobs where ({where})"  # noqa: S608 - fixed words
+        step = steps(lambda: int(read(self._conn(), total, values)[0][0]))
         while newest is not None:
             rows = read(
                 self._conn(),
@@ -275,6 +278,7 @@ class FailedJobs:
             )
             for (row_id,) in rows:
                 self._count(retry(self._conn(), partial(self._move, row_id)), result)
+                step(1)
             if len(rows) < PAGE:
                 break
             last = rows[-1][0]
@@ -341,10 +345,11 @@ class FailedJobs:
             )
         return total
 
-    def prune(self, hours: float = 0, *, on_page: Callable[[int], None] | None = None) -> int:
+    def prune(self, hours: float = 0) -> int:
         """Delete failures older than *hours* (0: all), in bounded pieces; how many."""
         before = self._tables.clock.now() - timedelta(hours=hours)
-        total = 0
+        total, old = 0, "select count(*) from failed_jobs where failed_at <= ?"
+        step = steps(lambda: int(read(self._conn(), old, (before,))[0][0]))
         while True:
             rows = read(
                 self._conn(),
@@ -359,8 +364,7 @@ class FailedJobs:
                         ids,
                     )
                 )
-                if on_page is not None:
-                    on_page(total)
+                step(len(rows))
             if len(rows) < PAGE:
                 return total
 

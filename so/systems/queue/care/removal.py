@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from so.db.words import for_update, marks
+from so.support.progress import steps
 from so.systems.queue.run.ending import Settler
 from so.systems.queue.tables.batches import links_of
 from so.systems.queue.tables.bundle import Tables
@@ -41,9 +42,12 @@ class Removal:
         """Delete every job of *queue* that is not running, and cancel their batches; how many."""
         conn, total = self._tables.source.connection(), 0
         newest = read(conn, "select max(id) from jobs where queue = ?", (queue,))[0][0] or 0
+        waiting = "select count(*) from jobs where queue = ? and id <= ?"
+        step = steps(lambda: int(read(conn, waiting, (queue, newest))[0][0]))
         # Until there is nothing: a chunk falls short where workers took some of it meanwhile.
         while removed := Retry()(conn, lambda: self._clear_some(conn, queue, newest)):
             total += removed
+            step(removed)
         return total
 
     def _clear_some(self, conn: Any, queue: str, newest: int) -> int:

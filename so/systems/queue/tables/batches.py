@@ -264,6 +264,12 @@ class Batches:
 
     # --- housekeeping ---
 
+    def count_old(self, conn: Any, before: float, *, unfinished: bool = False) -> int:
+        """How many `prune` would delete."""
+        column = "created_at" if unfinished else "finished_at"
+        sql = f"select count(*) from job_batches where {column} < ?"  # noqa: S608 - fixed words
+        return int(read(conn, sql, (int(before),))[0][0])
+
     def prune(self, conn: Any, before: float, *, unfinished: bool = False, limit: int = 500) -> int:
         """Delete up to *limit* batches that finished (or were made) before *before*."""
         column = "created_at" if unfinished else "finished_at"

@@ -11,6 +11,7 @@ import pytest
 from so.db.manager import Database
 from so.errors import QueueError
 from so.support.clock import Clock
+from so.support.progress import heard
 from so.systems.queue import Job, Queue, queue_fake
 from so.systems.queue.care.failed import moment
 from so.systems.queue.tables.workers import ALL
@@ -123,12 +124,13 @@ def test_26_old_failures_are_pruned_in_pieces(
     failures: Queue, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("so.systems.queue.care.failed.PAGE", 2)
-    pages: list[int] = []
+    pages: list[tuple[int, int]] = []
 
     assert failures.failed_jobs.prune(24) == 0
     clock.travel(timedelta(hours=25))
-    assert failures.failed_jobs.prune(24, on_page=pages.append) == 4
-    assert pages == [2, 4]
+    with heard(lambda done, total: pages.append((done, total))):
+        assert failures.failed_jobs.prune(24) == 4
+    assert pages == [(0, 4), (2, 4), (4, 4)]
 
 
 def test_a_reason_is_the_exceptions_own_line(failures: Queue) -> None:

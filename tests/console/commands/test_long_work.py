@@ -1,0 +1,118 @@
+"""Every command that may take long draws on a terminal how far it is, and spares a program that."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from so import DB, Application
+from so.console import Kernel
+from so.console.output import Output
+
+OLD = "2001-01-01 00:00:00.000000"
+ROWS = {
+    "cache:gc": ("cache_locks", {"key": "k{}", "owner": "o", "expiration": 1}),
+    "session:cleanup": ("sessions", {"id": "s{}", "payload": "", "last_activity": 1}),
+    "notification:cleanup": (
+        "notifications",
+        {"id": "n{}", "type": "T", "notifiable_type": "u", "notifiable_id": "1", "data": "{{}}",
+         "read_at": OLD, "created_at": OLD},
+    ),
+    "token:prune": (
+        "personal_access_tokens",
+        {"tokenable_type": "u", "tokenable_id": "1", "name": "n", "token": "t{}",
+         "expires_at": OLD},
+    ),
+    "queue:prune-batches": (
+        "job_batches",
+        {"id": "b{}", "name": "n", "total_jobs": 1, "pending_jobs": 0, "failed_jobs": 0,
+         "failed_job_ids": "[]", "created_at": 1, "finished_at": 1},
+    ),
+    "queue:clear": ("jobs", {"queue": "default", "payload": "{{}}", "available_at": 1,
+                             "created_at": 1}),
+}  # fmt: skip
+FAILED = (
+    "failed_jobs",
+    {"uuid": "u{}", "connection": "c", "queue": "q", "payload": '{{"uuid": "u{}"}}',
+     "exception": "E", "failed_at": OLD},
+)  # fmt: skip
+ROWS |= {name: FAILED for name in ("queue:prune-failed", "queue:flush", "queue:retry all")}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    base = tmp_path_factory.mktemp("erp")
+    memory = {"driver": "sqlite", "database": ":memory:"}
+    with Application(
+        base,
+        {
+            "app": {"env": "testing", "key": "k" * 40},
+            "logging": {"default": "null"},
+            "database": {"default": "memory", "connections": {"memory": memory}},
+        },
+    ) as app:
+        app.install_tables()
+        yield app
+
+
+def put(table: str, row: dict, count: int = 3) -> None:
+    DB.table(table).delete()
+    rows = ({k: v.format(n, n) if isinstance(v, str) else v for k, v in row.items()}
+            for n in range(count))  # fmt: skip
+    DB.table(table).insert(list(rows))
+
+
+@pytest.mark.parametrize("line", sorted(ROWS))
+def test_a_clean_up_draws_how_far_it_is(app, line):
+    put(*ROWS[line])
+    terminal = Terminal()
+
+    assert Kernel(app).run(line.split(), Output(terminal, interactive=False)) == 0
+
+    assert "\r 0/3 [" in terminal.getvalue()
+    assert "] 100%" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("line", sorted(ROWS))
+def test_a_program_and_a_log_hear_nothing_of_what_takes_a_moment(app, line):
+    put(*ROWS[line])
+    out = io.StringIO()
+    assert Kernel(app).run([*line.split(), "--json"], Output(out)) == 0
+    json.loads(out.getvalue())
+
+    put(*ROWS[line])
+    out = io.StringIO()
+    assert Kernel(app).run(line.split(), Output(out)) == 0
+    assert "[" not in out.getvalue()
+
+
+def test_a_log_hears_of_what_takes_long_in_plain_lines(app, monkeypatch):
+    monkeypatch.setattr("so.console.output.LEFT_AFTER_SECONDS", 0)
+    put(*ROWS["cache:gc"])
+    out = io.StringIO()
+
+    assert Kernel(app).run(["cache:gc"], Output(out)) == 0
+
+    lines = out.getvalue().splitlines()
+    assert lines[-2].startswith(" 3/3 [")
+    assert lines[-1] == "3 expired cache entries removed."
+    assert "\r" not in out.getvalue()
+
+
+def test_migrations_and_seeders_draw_it_as_well(app):
+    for number in (1, 2):
+        file = app.base_path(f"database/migrations/2026_01_0{number}_000000_t{number}.sql")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"create table t{number} (id integer);\n-- rollback\ndrop table t{number};")
+    for line in ("migrate", "migrate:refresh --force", "migrate:reset --force"):
+        terminal = Terminal()
+        assert Kernel(app).run(line.split(), Output(terminal, interactive=False)) == 0
+        assert "\r 0/2 [" in terminal.getvalue(), line
+        assert "] 100%" in terminal.getvalue(), line
