@@ -10,13 +10,15 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from so.db import schema
 from so.errors import ReleaseError
+from so.support.progress import steps
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
@@ -27,6 +29,7 @@ _ONE_SNAPSHOT = (
     *("--single-transaction", "--quick", "--routines", "--triggers", "--hex-blob"),
     *("--no-tablespaces", "--default-character-set=utf8mb4"),
 )
+LOOK_SECONDS = 0.5  # between two looks at how far it is
 _END = b"-- Dump completed"
 
 
@@ -44,7 +47,13 @@ def dump(connection: Connection, target: Path) -> None:
     words = [*_ONE_SNAPSHOT, *events, str(connection.config["database"])]
     with target.open("wb") as out:
         target.chmod(0o600)
-        _run(DUMPERS, connection.config, words, stdout=out)
+        size = _bytes_in(connection)
+        step = steps(lambda: size)
+
+        def told() -> int:
+            return min(target.stat().st_size, size - 1)  # the dump of it may well be longer
+
+        _run(DUMPERS, connection.config, words, _watch(step, told), stdout=out)
     with target.open("rb") as dumped:
         dumped.seek(max(target.stat().st_size - 200, 0))
         if _END not in dumped.read():
@@ -55,7 +64,32 @@ def load(config: Mapping[str, Any], source: Path) -> None:
     """Run a dump on the server that *config* names."""
     with source.open("rb") as dumped:
         words = ["--binary-mode", "--default-character-set=utf8mb4", str(config["database"])]
-        _run(CLIENTS, config, words, stdin=dumped)
+        step = steps(lambda: source.stat().st_size)
+        # The client reads on from the same place in the same open file.
+        told = partial(os.lseek, dumped.fileno(), 0, os.SEEK_CUR)
+        _run(CLIENTS, config, words, _watch(step, told), stdin=dumped)
+
+
+def _watch(step: Callable[[int], None], told: Callable[[], int]) -> Callable[[], None]:
+    """A function that tells *step* how much further it has come, as *told* says."""
+    before = 0
+
+    def look() -> None:
+        nonlocal before
+        now = told()
+        if now > before:
+            step(now - before)
+            before = now
+
+    return look
+
+
+def _bytes_in(connection: Connection) -> int:
+    sql = (
+        "select coalesce(sum(data_length), 0) from information_schema.tables"
+        " where table_schema = database()"
+    )
+    return int(connection.scalar(sql, (), False))
 
 
 def _has_events(connection: Connection) -> bool:
@@ -63,7 +97,13 @@ def _has_events(connection: Connection) -> bool:
     return bool(connection.scalar(sql))
 
 
-def _run(programs: tuple[str, ...], config: Mapping[str, Any], words: list[str], **io: Any) -> None:
+def _run(
+    programs: tuple[str, ...],
+    config: Mapping[str, Any],
+    words: list[str],
+    look: Callable[[], None],
+    **io: Any,
+) -> None:
     program = next((found for name in programs if (found := shutil.which(name))), None)
     if program is None:
         raise ReleaseError(
@@ -71,15 +111,24 @@ def _run(programs: tuple[str, ...], config: Mapping[str, Any], words: list[str],
             "(the client package of MariaDB or MySQL brings it)"
         )
     with _login(config) as file:
-        done = subprocess.run(  # noqa: S603 - a program of the system's, arguments of ours
-            [program, f"--defaults-extra-file={file}", *words],
-            stderr=subprocess.PIPE,
-            check=False,
-            **io,
-        )
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip()
-        raise ReleaseError(f"{Path(program).name} failed: {said or f'exit {done.returncode}'}")
+        words = [program, f"--defaults-extra-file={file}", *words]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, **io) as process:  # noqa: S603 - the system's program
+            said = _ended(process, look).decode("utf-8", "replace").strip()
+    if process.returncode:
+        raise ReleaseError(f"{Path(program).name} failed: {said or f'exit {process.returncode}'}")
+
+
+def _ended(process: subprocess.Popen[bytes], look: Callable[[], None]) -> bytes:
+    """What *process* said on its error stream; it is killed where this is interrupted."""
+    try:
+        while True:
+            try:
+                return process.communicate(timeout=LOOK_SECONDS)[1]
+            except subprocess.TimeoutExpired:
+                look()
+    except BaseException:
+        process.kill()
+        raise
 
 
 @contextmanager

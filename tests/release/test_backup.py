@@ -21,7 +21,9 @@ import pytest
 from so.db.connection import Connection
 from so.db.tables import drop_all, table_names
 from so.errors import ReleaseError
+from so.release import dumps
 from so.release.sealed import MANIFEST, Sealed, sealed
+from so.support.progress import heard
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -390,3 +392,48 @@ def test_every_table_and_view_is_dropped_whatever_refers_to_it(empty_db):
     dropped = drop_all(db)
 
     assert (dropped, table_names(db)) == (["a", "b`c"], [])
+
+
+# --- how far it is --------------------------------------------------------------------------------
+
+
+def test_a_copy_tells_how_far_it_is_and_is_not_begun_anew_by_those_who_write(tmp_path, monkeypatch):
+    monkeypatch.setattr("so.db.dialects.sqlite._PAGES_AT_ONCE", 10)
+    told: list[tuple[int, int]] = []
+    source = {"database": str(tmp_path / "erp.sqlite")}
+    with Connection(source) as db, Connection(source) as other:
+        db.statement("create table items (id integer primary key, text text)")
+        db.insert("insert into items values (1, ?)", ["x" * 400_000])
+
+        def told_and_written_to(done: int, total: int) -> None:
+            told.append((done, total))
+            other.insert("insert into items (text) values ('meanwhile')")
+
+        with heard(told_and_written_to):
+            dumps.dump(db, tmp_path / "copy.sqlite")
+        db.insert("insert into items (text) values ('after')")  # the reading has ended
+
+    assert told[0][0] == 0 < told[1][0] < told[-1][0] == told[-1][1]
+    assert len(told) < 30
+    with Connection(str(tmp_path / "copy.sqlite")) as copy:
+        assert copy.scalar("select count(*) from items") == 1
+
+
+def test_a_dump_and_its_way_back_tell_how_far_they_are(empty_db, tmp_path, monkeypatch):
+    db = empty_db.connection()
+    if db.dialect.name == "sqlite":
+        pytest.skip("that is a copy, above")
+    monkeypatch.setattr("so.release.dumps.LOOK_SECONDS", 0.005)
+    db.statement("create table items (id integer primary key, text longtext)")
+    db.insert("insert into items values (1, ?), (2, ?)", ["x" * 4_000_000, "y" * 4_000_000])
+    told: list[tuple[int, int]] = []
+
+    with heard(lambda done, total: told.append((done, total))):
+        dumps.dump(db, tmp_path / "erp.sql")
+        db.statement("drop table items")
+        dumps.load(db.config, tmp_path / "erp.sql")
+
+    assert told[0][0] == 0 < told[0][1]
+    assert (0, (tmp_path / "erp.sql").stat().st_size) in told
+    assert all(done <= total for done, total in told)
+    assert db.scalar("select sum(length(text)) from items") == 8_000_000

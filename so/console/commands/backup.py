@@ -43,7 +43,8 @@ class Backup(Command):
         given, keep = self.argument("file"), self._keep()
         target = self.app.base_path(str(given)) if given else self._new_name()
         place = self._installation(database)
-        size = write_backup(place, target, self.going)
+        with self.hearing():
+            size = write_backup(place, target, self.going)
         links = [str(one) for name in place.kept for one in links_below(place.base / name)]
         gone = [] if given else keep_newest(target.parent, f"*{ENDING}", keep)
         if self.wants_json:
@@ -111,7 +112,7 @@ class Restore(Command):
         )
         if run.was_interrupted() and not self.wants_json:
             self.comment("An earlier run was interrupted: what it has put in place is moved aside.")
-        with run.staged(self.going) as folder:
+        with self.hearing(), run.staged(self.going) as folder:
             self._place(run, folder)
         run.end()
         for place in () if self.wants_json else run.moved:

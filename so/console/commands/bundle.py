@@ -166,6 +166,8 @@ class UpgradeCommand(Command):
             _require_200(str(url))
 
     def _run(self, words: list[str], base: Path) -> None:
+        if not self.wants_json:
+            self.comment(f"{' '.join(words[2:])} …")
         done = subprocess.run(  # noqa: S603 - this Python and our own commands
             words, cwd=base, capture_output=True, text=True, check=False
         )

@@ -103,7 +103,8 @@ class DbBackup(Command):
         connection = database.connection(self.option("connection"))
         given = self.argument("file")
         target = self.app.base_path(str(given)) if given else self._new_name(connection)
-        size = schema.backup(connection, Path(target))
+        with self.hearing():
+            size = schema.backup(connection, Path(target))
         if self.wants_json:
             self.json({"file": str(target), "bytes": size})
         else:

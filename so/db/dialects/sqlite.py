@@ -40,10 +40,12 @@ from so.errors import (
     UnavailableError,
     UniqueConstraintError,
 )
+from so.support.progress import steps
 
 _MISTAKES: Final = (sqlite3.ProgrammingError, sqlite3.InterfaceError, OverflowError, UnicodeError)
 _CACHED_TEXTS: Final = 2_000
 _LONGEST_CACHED: Final = 20_000
+_PAGES_AT_ONCE: Final = 1_000  # that a copy takes between two looks at how far it is
 _HAS_DQS_SWITCH: Final = hasattr(sqlite3, "SQLITE_DBCONFIG_DQS_DML")
 _MODES: Final = {"read": "deferred", "read only": "deferred", "write": "immediate"}
 # SQLite's own waiting is off; who asks wants to know how long a statement really waits.
@@ -229,11 +231,25 @@ class SQLiteSession:
 
     def backup(self, target: Path) -> None:
         """Copy the database to *target* while others go on reading and writing."""
-        copy = sqlite3.connect(target)
+        copy, handle = sqlite3.connect(target), self._handle
+        is_ours = not handle.in_transaction
+        if is_ours:
+            # What is read now is copied, step by step: without it each write would begin it anew.
+            handle.execute("begin")
+            handle.execute("select 1 from sqlite_master limit 1").fetchall()
+        step, pages = steps(lambda: int(handle.execute("pragma page_count").fetchone()[0])), 0
+
+        def told(_: int, left: int, total: int) -> None:
+            nonlocal pages
+            step(total - left - pages)
+            pages = total - left
+
         try:
-            self._handle.backup(copy)  # in one step: a snapshot, which in WAL stops no writer
+            handle.backup(copy, pages=_PAGES_AT_ONCE, progress=told)
         finally:
             copy.close()
+            if is_ours:
+                handle.execute("rollback")
 
     def _text(self, sql: str) -> str:
         if not is_ordinary(sql):
