@@ -103,14 +103,15 @@ def key_of(app: App, user: Any) -> str:
     return app.make("authentication").key_of(user) if hasattr(user, "get_key") else str(user)
 
 
-def sessions_ended(app: App, user_id: str, count: int) -> None:
-    """Tell that an administrator, or the user elsewhere, ended sessions."""
+def sessions_ended(app: App, user_id: str, count: int, reason: str) -> None:
+    """Tell that sessions were ended: by an administrator, the user elsewhere, or another login."""
     authentication = app.make("authentication")
     try:
         user = authentication.with_key(user_id)
     except ConfigError:  # an application without users of its own may have sessions all the same
         user = None
-    authentication.events.fire("ended", user, sessions=count)
+    why = {"reason": reason} if reason else {}
+    authentication.events.fire("ended", user, sessions=count, **why)
 
 
 def make_login_throttle(app: App) -> Any:

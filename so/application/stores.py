@@ -154,12 +154,13 @@ def make_sessions(app: App) -> Any:
         touch_seconds=settings.touch_seconds,
         grace_seconds=settings.grace_seconds,
         max_bytes=settings.max_bytes,
+        max_per_user=settings.max_per_user,
         clock=app.clock,
         signer=app.make("signer"),
         encrypt=settings.encrypt,
         cipher=logins.cipher_of(app),
         key_of=lambda user: logins.key_of(app, user),
-        on_ended=lambda user_id, count: logins.sessions_ended(app, user_id, count),
+        on_ended=lambda *ended: logins.sessions_ended(app, *ended),
     )
 
 

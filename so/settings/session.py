@@ -26,6 +26,9 @@ class SessionSettings(Settings, topic="session"):
     guest_lifetime: float = number(
         0, "SESSION_GUEST_LIFETIME", "the same where nobody is logged in; 0: as for users"
     )
+    max_per_user: int = whole(
+        0, "SESSION_MAX_PER_USER", "at once of one user, a login ends the oldest; 0: no limit"
+    )
     expire_on_close: bool = switch(
         False, "SESSION_EXPIRE_ON_CLOSE", "true: the cookie ends with the browser"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
@@ -33,6 +34,9 @@ TOO_LATE = (
     "new one, before the action returns"
 )
 
+TOO_MANY = "too many sessions"
+OnEnded = Callable[[str, int, str], object]  # user_id, how many, why ("" if somebody asked for it)
+
 logger = logging.getLogger("so.sessions")
 
 
@@ -46,6 +50,7 @@ class Limits:
     touch_seconds: int
     grace_seconds: int
     max_bytes: int
+    per_user: int  # sessions at once; 0: no limit
 
     @classmethod
     def of(
@@ -56,6 +61,7 @@ class Limits:
         touch_seconds: int,
         grace_seconds: int,
         max_bytes: int,
+        per_user: int,
     ) -> Limits:
         """As the settings say it, 0 minutes for no limit. ConfigError if nothing would last."""
         if lifetime_minutes <= 0:
@@ -67,7 +73,7 @@ class Limits:
         absolute = max(0, int(absolute_minutes * 60))
         # Noting activity too rarely would end sessions early that are in use.
         touch = min(touch_seconds, idle // 10, guests // 10)
-        return cls(idle, guests, absolute, touch, grace_seconds, max_bytes)
+        return cls(idle, guests, absolute, touch, grace_seconds, max_bytes, per_user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +158,10 @@ class Life:
         clock: Clock,
         visitor: Visitor,
         seal: RowSeal,
+        on_ended: OnEnded,
     ) -> None:
         self.store, self.limits, self.clock = store, limits, clock
+        self._on_ended = on_ended
         self._visitor, self._seal = visitor, seal
         # The cookie as it came, if it can be one of ours at all.
         self._presented = secret if secret and SECRET.fullmatch(secret) else None
@@ -399,11 +407,23 @@ class Life:
         if series is not None:
             # One row for each remembered device: this login takes the place of the one before.
             self.store.delete_for_user(str(made.user_id), series=series, keep=made.id)
+        if self._login is not None and made.user_id is not None:
+            self._end_oldest(made.user_id, made.id)
         bag.saved(self._seal.plain(made), newer)
         before = 0 if self.row is None else self.row.last_activity
         # A cookie with an end of its own is renewed as often as activity would be noted.
         self._was_noted |= made.last_activity - before >= self.limits.touch_seconds
         self.row, self._grace, self._login = made, None, None
+
+    def _end_oldest(self, user_id: str, own: str) -> None:
+        """Let a login in that makes one session too many, and the oldest go."""
+        most, now = self.limits.per_user, int(self.clock.time())
+        if not most:
+            return
+        idle_since = now - self.limits.idle_seconds
+        ended = self.store.delete_oldest(user_id, own, most, now, idle_since)
+        if ended:
+            self._on_ended(user_id, ended, TOO_MANY)
 
     def _move(self, old_id: str) -> Move | None:
         """What to note about a change of id; None if the id stays."""

@@ -19,7 +19,7 @@ from so.support.codec import Codec, default_codec
 from so.support.progress import steps
 from so.support.scope import current_scope
 from so.support.signing import Signer
-from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Limits
+from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Limits, OnEnded
 from so.systems.sessions.session import Session
 from so.systems.sessions.stores import DatabaseStore, Over, StoredSession, owner_key
 
@@ -144,14 +144,16 @@ class Sessions:
         encrypt: bool = SessionSettings.encrypt,
         cipher: Cipher | None = None,
         key_of: Callable[[Any], str] | None = None,
-        on_ended: Callable[[str, int], object] = lambda user_id, count: None,
+        on_ended: OnEnded = lambda user_id, count, reason: None,
+        max_per_user: int = SessionSettings.max_per_user,
     ) -> None:
         """Without *db*, sessions live as long as this process.
 
         *absolute_lifetime_minutes* 0 sets no limit; *guest_lifetime_minutes* 0 is that of users.
         With a *signer*, rows altered in the database are dropped. *encrypt* needs a *cipher* and
         raises ConfigError without one. *key_of(user)* is what the column `user_id` holds of a
-        model; *on_ended(user_id, count)* hears of sessions that were ended from outside.
+        model; *on_ended(user_id, count, reason)* hears of sessions that were ended from outside.
+        Of one user there are *max_per_user* at once (0: no limit): a login ends the oldest.
         """
         if encrypt and cipher is None:
             raise ConfigError(
@@ -159,7 +161,7 @@ class Sessions:
                 "none): bind one as `session.cipher`, or set SESSION_ENCRYPT=false"
             )
         lifetimes = lifetime_minutes, guest_lifetime_minutes, absolute_lifetime_minutes
-        self.limits = Limits.of(*lifetimes, touch_seconds, grace_seconds, max_bytes)
+        self.limits = Limits.of(*lifetimes, touch_seconds, grace_seconds, max_bytes, max_per_user)
         self.clock = clock or Clock()
         self._store = store or (_of_this_process() if db is None else DatabaseStore(db))
         self._signer, self._codec = signer, codec
@@ -184,6 +186,7 @@ class Sessions:
             codec=self._codec,
             signer=self._signer,
             cipher=self._cipher,
+            on_ended=self._on_ended,
         )
 
     # --- devices ---
@@ -237,7 +240,7 @@ class Sessions:
         for row in rows:
             self._end(row)
             if row.user_id is not None:
-                self._on_ended(row.user_id, 1)
+                self._on_ended(row.user_id, 1, "")
         return bool(rows)
 
     def _end(self, row: StoredSession) -> None:
@@ -257,7 +260,7 @@ class Sessions:
     def _ended(self, user_id: str, keep: str | None) -> int:
         count = self._store.delete_for_user(user_id, keep=keep)
         if count:
-            self._on_ended(user_id, count)
+            self._on_ended(user_id, count, "")
         return count
 
     def _current_id(self) -> str | None:

@@ -17,7 +17,7 @@ from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.signing import Signer
 from so.systems.sessions.bag import LOGIN, PREVIOUS, TOKEN, Bag, text_of_key
-from so.systems.sessions.life import Fate, Life, Limits, Marks, RowSeal, Visitor
+from so.systems.sessions.life import Fate, Life, Limits, Marks, OnEnded, RowSeal, Visitor
 from so.systems.sessions.masks import fits, mask
 from so.systems.sessions.stores import DatabaseStore
 
@@ -37,10 +37,11 @@ class Session:
         codec: Codec = default_codec,
         signer: Signer | None = None,
         cipher: Any = None,
+        on_ended: OnEnded = lambda user_id, count, reason: None,
     ) -> None:
         self._store = store
         visitor, seal = Visitor(ip_address, user_agent), RowSeal(codec, signer, cipher)
-        self._life = Life(store, secret, limits, clock, visitor, seal)
+        self._life = Life(store, secret, limits, clock, visitor, seal, on_ended)
 
     @property
     def _values(self) -> Bag:

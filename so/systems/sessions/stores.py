@@ -181,6 +181,26 @@ class DatabaseStore:
             sql, values = f"{sql} and id <> ?", [*values, keep]
         return self._write(sql, values)
 
+    def delete_oldest(self, user_id: str, own: str, most: int, now: int, idle_since: int) -> int:
+        """Remove the user's live rows that were begun first, until *most* are left, *own* among
+        them → how many."""
+        connection = self._db.connection()
+        lock = for_update(connection.dialect.name)
+
+        def work() -> int:
+            live = self._list(
+                "user_id = ? and (last_activity > ? or remembered_until > ?)"
+                f" order by created_at desc, last_activity desc, id{lock}",
+                *(owner_key(user_id), idle_since, now),
+            )
+            others = [row.id for row in live if row.id != own]
+            # Of two logins at once that leave room for one, the second does not end the first.
+            going = others[most - 1 :] if len(others) < len(live) else []
+            sql = f"delete from sessions where id in ({marks(going)})"  # noqa: S608  # marks only
+            return connection.affecting_statement(sql, going) if going else 0
+
+        return int(connection.transaction(work, WRITE_ATTEMPTS, mode="immediate"))
+
     def for_user(self, user_id: str) -> list[StoredSession]:
         """The user's rows, last active first, with empty payloads."""
         return self._list("user_id = ? order by last_activity desc, id", owner_key(user_id))

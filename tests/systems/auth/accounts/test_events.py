@@ -138,3 +138,21 @@ def test_that_notification_can_be_switched_off(make_app: Callable[..., Applicati
     log_in(browser(erp))
 
     assert ada.notifications().count() == 0
+
+
+def test_a_login_that_is_one_too_many_tells_that_it_ended_the_oldest(make_app):
+    erp = make_app(more={"session": {"max_per_user": 1}})
+    worker("ada@x.y")
+    events: list[Any] = []
+    auth().on("ended", events.append)
+    first, second = browser(erp), browser(erp)
+    log_in(first)
+
+    log_in(second)
+
+    assert [(event.user.email, event.reason) for event in events] == [
+        ("ada@x.y", "too many sessions")
+    ]
+    assert first.get("/me").status in (302, 401)
+    assert second.get("/me").status == 200
+    assert Activity.in_log("auth").where("event", "ended").count() == 1
