@@ -1,7 +1,8 @@
 """A year in the life of the demo: its own rules, called at the moments of a made-up year.
 
 Nothing is written past them, so that trail, inbox and figures are what a year of work leaves
-behind. The clock of the application is moved for that, and put back.
+behind; only the console's curves of the last day are drawn (app/day.py). The clock of the
+application is moved for that, and put back.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from app.day import a_day
 from app.invoices import approve, invoice_for, reject, submit
 from app.jobs import GenerateMonthlyReport, ImportOrders
 from app.models import Customer, Order, OrderImport, Product, User
@@ -79,6 +81,7 @@ class Year:
         self._imports()
         self._reports()
         self._read_old_mail()
+        a_day(self._chance, int(self._today.timestamp()))
 
     # --- the diary --------------------------------------------------------------------------------
 

@@ -47,9 +47,9 @@ def approve(invoice: Invoice, user: User, note: str | None = None) -> None:
     _decide(invoice, user, "approved", "Invoice approved for payment", note)
 
 
-def reject(invoice: Invoice, user: User, note: str | None = None) -> None:
-    """Send the invoice back to its owner."""
-    _decide(invoice, user, "rejected", "Invoice rejected", note)
+def reject(invoice: Invoice, user: User, reason: str) -> None:
+    """Send the invoice back to its owner, who reads the *reason*."""
+    _decide(invoice, user, "rejected", "Invoice rejected", reason)
 
 
 def _decide(invoice: Invoice, user: User, status: str, text: str, note: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app import invoices as rules
 from app.catalogue import catalogue
 from app.controllers import imports, orders, reports
-from app.controllers.invoices import note_of
+from app.controllers.invoices import note_of, reason_of
 from app.invoices import invoice_for
 from app.models import Customer, Invoice, Order, OrderImport, Product, Report
 from app.orders import place_order
@@ -102,7 +102,7 @@ def approve(request: Request, invoice: Invoice) -> Response:
 
 @NOT_NOW
 def reject(request: Request, invoice: Invoice) -> Response:
-    rules.reject(invoice, auth().user(), note_of(request))
+    rules.reject(invoice, auth().user(), reason_of(request))
     return JsonResponse.success(invoice)
 
 

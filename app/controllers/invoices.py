@@ -117,14 +117,18 @@ def approve(request: Request, invoice: Invoice) -> Response:
 
 
 def reject(request: Request, invoice: Invoice) -> Response:
-    reason = request.validate(REASON, WHY)["note"]
-    rules.reject(invoice, auth().user(), reason)
+    rules.reject(invoice, auth().user(), reason_of(request))
     return _back(invoice, "The invoice was rejected.")
 
 
 def note_of(request: Request) -> str | None:
     """What whoever decides has to say about it."""
     return request.validate(NOTE).get("note") or None
+
+
+def reason_of(request: Request) -> str:
+    """Why an invoice is sent back: whoever does it has to say."""
+    return request.validate(REASON, WHY)["note"]
 
 
 def _back(invoice: Invoice, text: str) -> Response:

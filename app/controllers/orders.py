@@ -54,7 +54,10 @@ RULES = {
     "items.*.quantity": "required|integer|min:1|max:1000000",
 }
 
-MESSAGES = {"items.required": "Fill at least one line."}
+MESSAGES = {
+    "items.required": "Fill at least one line.",
+    "customer_id.required": "Say who orders.",
+}
 NAMES = {"customer_id": "customer", "items.*.product_id": "product", "items.*.quantity": "quantity"}
 
 
@@ -102,7 +105,8 @@ def _steps(order: Order) -> list[Markup]:
 
 
 def create(request: Request) -> Response:
-    customers, said = _customers(request)
+    found, said = _customers(request)
+    customers = [("", "Choose a customer"), *found]  # nobody is chosen by not looking
     products = [("", "–"), *((p["id"], f"{p['name']} ({p['stock']})") for p in catalogue())]
     f = form("/orders", rules=RULES, values={"customer_id": request.string("customer_id")})
     lines = f.rows(

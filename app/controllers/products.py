@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from app.catalogue import catalogue, not_for_sale
@@ -22,7 +23,7 @@ from app.pages import (
 )
 from app.pages.lists import Asked
 from app.pages.trail import trail
-from so import Gate, Markup, Request, Response, local, redirect
+from so import Gate, Markup, Request, Response, local, redirect, validate
 from so.web.forms import form
 
 RULES = {
@@ -34,6 +35,7 @@ RULES = {
 }
 
 NAMES = {"sku": "SKU", "reorder_level": '"order again at"'}
+EXAMPLE = Decimal("1234.50")
 STOCK = {"": "For sale", "low": "Low in stock", "off": "Not for sale"}
 LIST = Listing(
     "/products",
@@ -99,7 +101,7 @@ def create() -> Response:
 
 
 def store(request: Request) -> Response:
-    given = _typed(request).validate(NEW_RULES, attributes=NAMES)
+    given = validate(_typed(request), NEW_RULES, attributes=NAMES)
     product = Product.create(given)
     return redirect(f"/products/{product.id}").with_("note", "The product was created.")
 
@@ -113,9 +115,8 @@ def edit(product: Product) -> Response:
 
 
 def update(request: Request, product: Product) -> Response:
-    given = _typed(request).validate(
-        {**RULES, "lock_version": "nullable|integer"}, attributes=NAMES
-    )
+    rules = {**RULES, "lock_version": "nullable|integer"}
+    given = validate(_typed(request), rules, attributes=NAMES)
     seen = given.pop("lock_version", None)
     if seen is not None and int(seen) != product.lock_version:
         # Their stock would come back with what was typed into the old form.
@@ -125,10 +126,13 @@ def update(request: Request, product: Product) -> Response:
     return redirect(f"/products/{product.id}").with_("note", "The product was saved.")
 
 
-def _typed(request: Request) -> Request:
-    """The price may be typed as the user writes numbers: 12,50 as well as 12.50."""
-    price = request.input("price")
-    return request.merge({"price": local().plain(price)}) if isinstance(price, str) else request
+def _typed(request: Request) -> dict[str, Any]:
+    """What was sent, the price as programs write it: 12,50 of a Swede, and 12.50, are 12.50.
+
+    A refused form shows what was typed, so the request itself stays as it is.
+    """
+    given, price = request.all(), request.input("price")
+    return {**given, "price": local().plain(price)} if isinstance(price, str) else given
 
 
 def _form(url: str, product: Product, method: str, rules: dict[str, str]) -> Markup:
@@ -138,7 +142,7 @@ def _form(url: str, product: Product, method: str, rules: dict[str, str]) -> Mar
         f.text("sku", "SKU") if is_new else None,
         f.text("name", "Name"),
         f.text("category", "Category"),
-        f.money("price", "Price"),
+        f.money("price", "Price", hint=["Such as ", money(EXAMPLE), "."]),
         f.number("stock", "Stock"),
         f.number("reorder_level", "Order again at"),
         None if is_new else f.checkbox("is_active", "For sale"),

@@ -163,6 +163,8 @@ class Formats:
         """
         form = locale_named(self.locale)
         typed = re.sub(r"\s", form.group if form.group.isspace() else " ", text.strip())
+        if form.group == APOSTROPHE:
+            typed = typed.replace("'", APOSTROPHE)  # what a keyboard has
         whole, mark, rest = typed.partition(form.decimal)
         shown = whole.lstrip("+-")
         digits = shown.replace(form.group, "")

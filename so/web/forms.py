@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from so.edge.local import local
 from so.http.flash import ERRORS, OLD_INPUT, REFUSED, error_lists
 from so.http.helpers import csrf_field, method_field
 from so.http.locations import below, header_text
@@ -86,8 +88,16 @@ class Fields:
         return field.drawn(label, control, hint)
 
     def money(self, name: str, label: str, *, hint: Any = None, **more: Any) -> Markup:
-        """An amount, exact to the digit; phones show their keys for numbers."""
-        return self.text(name, label, hint=hint, **{"inputmode": "decimal", **more})
+        """An amount, exact to the digit, as whoever asks writes it: 1.234,50 in German.
+
+        What was typed is shown as it was typed; `local().plain()` reads it.
+        """
+        field = self._field(name)
+        text = field.text if field.is_typed else _amount(field.text)
+        limits = field.limits("maxlength", "minlength")
+        more = {"inputmode": "decimal", **more}  # phones show their keys for numbers
+        control = h("input", type="text", value=text, **field.attributes(hint, limits, more))
+        return field.drawn(label, control, hint)
 
     def date(self, name: str, label: str, *, hint: Any = None, **more: Any) -> Markup:
         """A day, picked from a calendar where the browser has one."""
@@ -204,6 +214,7 @@ class Form(Fields):
         self._request = None if scope is None else scope.request
         session = None if scope is None else scope.session
         mount = "" if self._request is None else self._request.script_name()
+        self.shows_query = values is None and method == "GET"
         self.action, self.method = below(mount, header_text(action)), method
         if values is None and method == "GET" and self._request is not None:
             values = self._request.query()
@@ -310,6 +321,7 @@ class _Field:
         typed = _find(self._form.old, self.name) if value is None else None
         if typed is None and self._form.was_refused and (kind == "checkbox" or self._is_list):
             typed = ""
+        self.is_typed = typed is not None or self._form.shows_query
         held = typed if typed is not None else value
         if held is None:
             held = _find(self._form.values, self.name)
@@ -414,6 +426,15 @@ def _text(value: Any) -> str:
     if isinstance(value, Decimal):
         return f"{value:f}"
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _amount(text: str) -> str:
+    """An amount with at least two places, as whoever asks writes it; what is none as it is."""
+    with suppress(RuntimeError, ArithmeticError, ValueError):  # the first: no application runs
+        exponent = Decimal(text).as_tuple().exponent
+        if isinstance(exponent, int):
+            return local().number(text, max(2, -exponent))
+    return text
 
 
 def _unique(id: str) -> str:

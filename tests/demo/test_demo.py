@@ -158,7 +158,10 @@ def test_approving_writes_the_trail_and_tells_the_owner(program, invoice):
 def test_nobody_decides_twice_or_on_an_invoice_of_their_own(program, invoice):
     assert program("clerk").post(f"/api/v1/invoices/{invoice.id}/approve").status == 403
     manager = program("manager")
-    assert manager.post(f"/api/v1/invoices/{invoice.id}/reject").status == 200
+    here = f"/api/v1/invoices/{invoice.id}/reject"
+    assert manager.post(here).status == 422
+    assert manager.post(here, json={"note": " "}).status == 422
+    assert manager.post(here, json={"note": "Wrong price"}).status == 200
     assert manager.post(f"/api/v1/invoices/{invoice.id}/approve").status == 409
     own = Invoice.find(invoice.id)
     own.force_fill({"status": "submitted", "owner_id": User.first_where("role", "manager").id})

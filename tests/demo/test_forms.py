@@ -69,7 +69,8 @@ def test_every_other_form_comes_back_with_its_reasons(person, demo):
     client = person("manager")
 
     html = sent_back(client, "/products/create", "/products", {"name": "Bolt", "price": "1.234"})
-    assert described(html, "price") == "The price field must have 0-2 decimal places."
+    told = "The price field must have 0-2 decimal places. Such as 1\xa0234,50."
+    assert described(html, "price") == told
     assert 'value="1.234"' in control(html, "price")
     assert 'value="Bolt"' in control(html, "name")
     assert described(html, "sku") == "The SKU field is required."

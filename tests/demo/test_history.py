@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from app.models import Customer, Invoice, Order, OrderImport, Product, Report, User
 from so import DB, Activity
+from so.settings.console import ConsoleSettings
+from so.web.console.history import History
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +67,21 @@ def test_there_are_reports_a_schedule_low_stock_and_more_than_500_customers(year
     assert len(year.make("schedule").keyed()) == 4
     assert Product.low().count() > 0
     assert Customer.count() > 500
+
+
+def test_the_console_has_curves_of_a_day_that_workers_continue(year):
+    history = History(year, year.settings(ConsoleSettings))
+
+    history.write()
+
+    day = history.day()
+    lines = [day.rate("requests"), day.rate("done"), day.level("sessions")]
+    lines += [day.share("cache_hits", "cache_misses"), day.quantile("wait", 0.95)]
+    assert [len([v for v in line if v is not None]) > 140 for line in lines] == [True] * 5
+    assert min(day.rate("requests")[2:-2]) > 0
+    kept = DB.table("console_history").order_by("minute").pluck("figures")
+    requests = [json.loads(one).get("requests", 0) for one in kept]
+    assert requests == sorted(requests)
 
 
 def test_nothing_happened_in_the_future(year):

@@ -144,7 +144,7 @@ ASKED = {
     "/imports/1": ("page",),
     "/notifications": ("page",),
     "/orders/create": ("customer", "customer_id", "customer_id[]"),
-    "/audit": ("q", "causer", "subject_type", "event", "from", "to", "page", "to[]"),
+    "/audit": ("q", "causer", "subject_type", "event", "from", "to", "before", "to[]"),
     "/api/v1/activity": ("page", "subject_type", "subject_id", "event", "page[]"),
 }  # fmt: skip
 
@@ -378,7 +378,7 @@ def test_an_invoice_is_decided_once_whoever_presses_at_once(demo, program):
 
     presses = [
         lambda: manager.post(f"{here}/approve").status,
-        lambda: admin.post(f"{here}/reject").status,
+        lambda: admin.post(f"{here}/reject", json={"note": "No"}).status,
         lambda: admin.post(f"{here}/approve").status,
     ]
     assert sorted(at_once(demo, *presses)) == [200, 409, 409]

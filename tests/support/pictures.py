@@ -22,6 +22,7 @@ LARGEST = 100_000  # bytes of a picture
 DESK, PHONE = (1280, 800), (390, 844)
 COLOURS = 256
 MISTAKES = """
+document.querySelector('#customer_id').selectedIndex = 12;
 document.querySelector('[name="items[0][product_id]"]').selectedIndex = 7;
 document.querySelector('[name="items[0][quantity]"]').value = '12';
 document.querySelector('[name="items[1][product_id]"]').selectedIndex = 31;

@@ -53,6 +53,10 @@ def test_any_space_separates_the_thousands_of_who_separates_by_one():
     assert {Formats("fr-FR").plain(f"1{space}234,5") for space in " \u00a0\u202f"} == {"1234.5"}
 
 
+def test_an_apostrophe_of_the_keyboard_separates_for_the_swiss():
+    assert {Formats("de-CH").plain(f"1{mark}234.5") for mark in "'\u2019"} == {"1234.5"}
+
+
 def test_a_moment_is_told_by_the_clocks_of_the_zone():
     berlin = Formats("en", "Europe/Berlin")
 

@@ -56,7 +56,7 @@ class History:
         rows = self._app.make("db").table(TABLE)
         if rows.clone().where("minute", minute).exists():
             return False
-        if not rows.insert_or_ignore({"minute": minute, "figures": json.dumps(self._figures())}):
+        if not rows.insert_or_ignore({"minute": minute, "figures": json.dumps(self.figures())}):
             return False
         rows.new_query().from_(TABLE).where("minute", "<", minute - self._keep).delete()
         self._note_sizes(minute // DAY)
@@ -82,7 +82,8 @@ class History:
         if rows.clone().insert_or_ignore({"day": day, "sizes": json.dumps(told)}):
             rows.clone().where("day", "<", day - KEEP_DAYS).delete()
 
-    def _figures(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float]:
+        """The counters as they stand, those of all processes."""
         found: dict[str, float] = {}
         for counts in self._app.make("queue").metrics.totals().values():
             for name, amount in counts.items():
