@@ -253,6 +253,7 @@ def _stand_for(auth: Auth) -> None:
     scope = current_scope()
     if scope is not None:
         scope.data[AUTH] = auth
+        auth.stand()
 
 
 def _has_session() -> bool:

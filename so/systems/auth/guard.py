@@ -23,6 +23,7 @@ from so.systems.auth.two_factor import factor_of
 if TYPE_CHECKING:
     from so.systems.auth.authentication import Authentication
 
+OWN = "users"  # whose login is beside another's, of the application's own users
 NEEDS_CODE = "two_factor"  # what attempt() answers while the second factor is missing
 
 logger = logging.getLogger("so.auth")
@@ -50,6 +51,8 @@ class LoginSession(Protocol):
     def join_series(self, user_id: Any, series: str) -> bool: ...
     def end_series(self, user_id: Any, series: str) -> None: ...
     def end_others(self, user_id: Any) -> int: ...
+    def beside(self, whose: str) -> LoginSession: ...
+    def has_beside(self, whose: str) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -73,7 +76,6 @@ class Auth:
 
     def __init__(self, service: Authentication, visit: Visit, guard: Guard) -> None:
         self._service, self._visit, self._guard = service, visit, guard
-        self._session = visit.session
         self._user: Any = None
         self._row: Security | None = None
         self._is_known = False
@@ -202,10 +204,11 @@ class Auth:
         self._log_in(user, remember)
 
     def _log_in(self, user: Any, remember: bool, **passed: Any) -> None:
-        session, service = self._needed_session(), self._service
+        service = self._service
         if not service.knows(user):
             raise AuthError(f"{user!r:.60} cannot be logged in: it is no user of any guard")
-        self._forget_device()
+        session = self._needed_session(service.kind_of(user))
+        self._forget_device(whose_ever=remember)
         identity = {**self._identity(user, "password"), **passed}
         if remember and service.remember is not None:
             row, self._visit.new_cookie = service.remember.begin(
@@ -247,8 +250,8 @@ class Auth:
         """End this session and forget this device; the user's other devices stay."""
         user = self.user()
         self._forget_device()
-        if self._session is not None and not self._is_only_once:
-            self._session.sign_out()
+        if not self._is_only_once:
+            self._sign_out()
         self._settle(None)
         if user is not None:
             logger.info("logout of user %s", self._service.key_of(user))
@@ -430,20 +433,47 @@ class Auth:
             auth._is_recalled = auth._is_only_once = False
             auth._token = auth._row = None
         self._become(user)
+        if user is not None:
+            self.stand()
 
     def _become(self, user: Any) -> None:
-        scope = current_scope()
-        if scope is not None and (user is not None or scope.user is self._user):
-            scope.user = user
+        """Be *user*, whom the request is by, unless it is by the user of another guard."""
+        scope, auths = current_scope(), self._visit.auths.values()
+        if scope is not None and not any(
+            auth._user is not None and auth._user is scope.user
+            for auth in auths
+            if auth is not self
+        ):
+            scope.user = user if user is not None or scope.user is self._user else scope.user
         self._user = user
 
-    def _needed_session(self) -> LoginSession:
-        if self._session is None:
+    def stand(self) -> None:
+        """Let the request be by the user of this guard."""
+        scope = current_scope()
+        if scope is not None:
+            scope.user = self.user()
+
+    @property
+    def _session(self) -> LoginSession | None:
+        return None if self._visit.session is None else self._place_of(self._kind())
+
+    def _needed_session(self, *kind: str | None) -> LoginSession:
+        if self._visit.session is None:
             raise AuthError(
                 "nobody can be logged in here: the route has no session. Put it into the "
                 "middleware group `web`, or use auth().once()"
             )
-        return self._session
+        return self._place_of(*kind or (self._kind(),))
+
+    def _place_of(self, kind: str | None) -> LoginSession:
+        """Where users of that *kind* are logged in: in the session, or beside those of another."""
+        session, whose = self._visit.session, kind or OWN
+        assert session is not None
+        if session.has_beside(whose):
+            return session.beside(whose)
+        identity = session.identity()
+        is_taken = identity is not None and "id" in identity and identity.get("kind") != kind
+        return session.beside(whose) if is_taken else session
 
     def _identity(self, user: Any, via: str) -> dict[str, Any]:
         service = self._service
@@ -455,13 +485,22 @@ class Auth:
         }
         return identity if kind is None else {**identity, "kind": kind}
 
+    def _sign_out(self) -> None:
+        """End this login, and with the last of them the session."""
+        session, own = self._visit.session, self._session
+        if session is None or own is None:
+            return
+        own.sign_out()
+        if own is not session and session.identity() is None:
+            session.sign_out()
+
     def _stored(self) -> dict[str, Any] | None:
         return None if self._session is None else self._session.identity()
 
     def _from_session(self) -> Any:
         identity = self._stored()
         if identity is None or "id" not in identity:
-            return Recall(self._service, self._visit, self._identity).user(self._users(), self)
+            return self._recall(self._session).user(self)
         if identity.get("kind") != self._kind():
             return None  # somebody is logged in, by another guard
         user = self._admitted(identity, keep=True)
@@ -472,7 +511,7 @@ class Auth:
             self._keep_impersonator(own)
         if user is None and self._session is not None:
             self._forget_device()
-            self._session.sign_out()
+            self._sign_out()
         self._is_recalled = user is not None and identity.get("via") == "remember"
         return user
 
@@ -525,9 +564,15 @@ class Auth:
         self._is_only_once = True
         return user
 
-    def _forget_device(self) -> None:
-        """End the series this request came with, and take its cookie back."""
-        Recall(self._service, self._visit, self._identity).forget(self._stored())
+    def _forget_device(self, whose_ever: bool = False) -> None:
+        """End the series this request came with, and take its cookie back.
+
+        That of another kind of users as well where a new cookie takes its place.
+        """
+        self._recall(self._session).forget(self._stored(), whose_ever)
+
+    def _recall(self, session: LoginSession | None) -> Recall:
+        return Recall(self._service, self._visit, session, self._users(), self._identity)
 
     def _keep_up(self) -> dict[str, Any] | None:
         """Bind this session, under a new id, and this device to the password as it is now."""

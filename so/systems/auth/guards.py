@@ -8,8 +8,8 @@
     }
 
 `session` and `token` are there without being named: the users of `auth.model` by login, and of any
-model by access token; a guard that names a model takes the tokens of its users alone. A session
-has one login at a time, whichever guard it came by.
+model by access token; a guard that names a model takes the tokens of its users alone. In one
+session there may be a login of each kind of users: guards of the same users share it.
 """
 
 from __future__ import annotations

@@ -23,34 +23,38 @@ class Recall:
         self,
         service: Authentication,
         visit: Visit,
+        session: LoginSession | None,
+        users: Users,
         identity: Callable[[Any, str], dict[str, Any]],
     ) -> None:
+        """*session* is where *users* are logged in."""
         self._service, self._visit, self._identity = service, visit, identity
+        self._session, self._users = session, users
 
-    def user(self, users: Users, auth: Auth) -> Any:
-        """The user whom the cookie brings back, if he is one of *users*; told to *auth*."""
+    def user(self, auth: Auth) -> Any:
+        """The user whom the cookie brings back, if he is one of ours; told to *auth*."""
         visit, tokens = self._visit, self._service.remember
         if not visit.remember_cookie or visit.new_cookie == "":
             return None
-        if visit.session is None or tokens is None:
+        if self._session is None or tokens is None:
             return None
         found = tokens.find(visit.remember_cookie)
-        if found is not None and not self._is_of(found.row.user_id, users):
+        if found is not None and not self._is_ours(found.row.user_id):
             return None  # the cookie of another guard
-        user = None if found is None else self._recalled(found, visit.session, tokens)
+        user = None if found is None else self._recalled(found, self._session, tokens)
         if user is None:
             visit.new_cookie = ""
         else:
             auth.recalled()
         return user
 
-    def _is_of(self, user_id: str, users: Users) -> bool:
+    def _is_ours(self, user_id: str) -> bool:
         kinds = {
             one.kind() for one in self._service.guards.users() if one is not self._service.users
         }
         head, colon, _ = user_id.partition(":")
         kind = head if colon and head in kinds else None
-        return kind == (None if users is self._service.users else users.kind())
+        return kind == (None if self._users is self._service.users else self._users.kind())
 
     def _recalled(self, found: Presented, session: LoginSession, tokens: RememberTokens) -> Any:
         row = found.row
@@ -96,13 +100,21 @@ class Recall:
         limit = int(self._service.terms.absolute_lifetime_minutes * 60)
         return 0 < limit <= self._service.clock.time() - created_at
 
-    def forget(self, identity: dict[str, Any] | None) -> None:
-        """End the series this request came with, and take its cookie back."""
+    def forget(self, identity: dict[str, Any] | None, whose_ever: bool = False) -> None:
+        """End the series this request came with, and take its cookie back.
+
+        That of another guard's users goes on, unless it is to end *whose_ever* it is.
+        """
         tokens, visit = self._service.remember, self._visit
         if tokens is None:
             return
-        series = (identity or {}).get("series") or series_of(visit.remember_cookie)
+        series, came = (identity or {}).get("series"), series_of(visit.remember_cookie)
         if series is not None:
             tokens.forget(series)
+        if came is not None and came != series:
+            owner = None if whose_ever else tokens.owner(came)
+            if owner is not None and not self._is_ours(owner):
+                return
+            tokens.forget(came)
         if visit.remember_cookie or visit.new_cookie:
             visit.new_cookie = ""

@@ -24,7 +24,8 @@ Data = dict[str, Any]
 Change = Callable[[Data], None]
 
 TOKEN, LOGIN, FLASH, PREVIOUS = "_token", "_auth", "_flash", "_previous"
-INTERNAL = frozenset((TOKEN, LOGIN, FLASH, PREVIOUS))
+BESIDE = "_beside"  # the rows of further logins, by whose they are
+INTERNAL = frozenset((TOKEN, LOGIN, FLASH, PREVIOUS, BESIDE))
 
 _CONSTANT = (str, int, float, bool, bytes, type(None))
 

@@ -159,13 +159,17 @@ class Life:
         visitor: Visitor,
         seal: RowSeal,
         on_ended: OnEnded,
+        *,
+        row_id: str | None = None,
     ) -> None:
+        """*row_id* names a row that no cookie leads to."""
         self.store, self.limits, self.clock = store, limits, clock
         self._on_ended = on_ended
         self._visitor, self._seal = visitor, seal
         # The cookie as it came, if it can be one of ours at all.
         self._presented = secret if secret and SECRET.fullmatch(secret) else None
         self._had_cookie = secret is not None
+        self._row_id = row_id
         self.row: StoredSession | None = None
         self.bag: Bag | None = None
         self.standing = Fate.OURS
@@ -176,6 +180,14 @@ class Life:
         self._was_noted = False  # the activity, so that a cookie with an end is due again
         self._is_sent = False
         self.is_idle = False  # a page sent this request by itself: nobody is there
+
+    def beside(self, row_id: str | None) -> Life:
+        """The life of another row in the same request; a new row's without *row_id*."""
+        return Life(
+            *(self.store, None, self.limits, self.clock, self._visitor, self._seal),
+            self._on_ended,
+            row_id=row_id,
+        )
 
     # --- reading ---
 
@@ -192,10 +204,11 @@ class Life:
         """Find the row that the cookie leads to, once."""
         if self.bag is not None:
             return
-        if self._presented is None or not self.take(self.store.read(id_of(self._presented))):
+        sought = self._row_id if self._presented is None else id_of(self._presented)
+        if sought is None or not self.take(self.store.read(sought)):
             self.begin_anew()
-            if self._presented is not None:
-                self._follow_move(id_of(self._presented))
+            if sought is not None:
+                self._follow_move(sought)
 
     def _follow_move(self, old_id: str) -> None:
         move = self.store.moved(old_id)
@@ -406,7 +419,7 @@ class Life:
         series = None if self._login is None else self._login.series
         if series is not None:
             # One row for each remembered device: this login takes the place of the one before.
-            self.store.delete_for_user(str(made.user_id), series=series, keep=made.id)
+            self.store.delete_for_user(str(made.user_id), series=series, keep=[made.id])
         if self._login is not None and made.user_id is not None:
             self._end_oldest(made.user_id, made.id)
         bag.saved(self._seal.plain(made), newer)

@@ -19,7 +19,7 @@ from so.support.codec import Codec, default_codec
 from so.support.progress import steps
 from so.support.scope import current_scope
 from so.support.signing import Signer
-from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Limits, OnEnded
+from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Life, Limits, OnEnded, RowSeal, Visitor
 from so.systems.sessions.session import Session
 from so.systems.sessions.stores import DatabaseStore, Over, StoredSession, owner_key
 
@@ -164,8 +164,7 @@ class Sessions:
         self.limits = Limits.of(*lifetimes, touch_seconds, grace_seconds, max_bytes, max_per_user)
         self.clock = clock or Clock()
         self._store = store or (_of_this_process() if db is None else DatabaseStore(db))
-        self._signer, self._codec = signer, codec
-        self._cipher = cipher if encrypt else None
+        self._seal = RowSeal(codec, signer, cipher if encrypt else None)
         self._key, self._on_ended = key_of or _key, on_ended
 
     def open(
@@ -176,17 +175,14 @@ class Sessions:
         user_agent: str | bytes | None = None,
     ) -> Session:
         """The session that the cookie's *secret* leads to, or a new one. Reads nothing yet."""
+        visitor = Visitor(
+            None if ip_address is None else ip_address[:45], clean_user_agent(user_agent)
+        )
         return Session(
-            self._store,
-            secret,
-            self.limits,
-            self.clock,
-            ip_address=None if ip_address is None else ip_address[:45],
-            user_agent=clean_user_agent(user_agent),
-            codec=self._codec,
-            signer=self._signer,
-            cipher=self._cipher,
-            on_ended=self._on_ended,
+            Life(
+                *(self._store, secret, self.limits, self.clock, visitor, self._seal),
+                self._on_ended,
+            )
         )
 
     # --- devices ---
@@ -196,18 +192,18 @@ class Sessions:
         now, idle = self.clock.time(), self.limits.idle_seconds
         rows = self._store.for_user(self._key(user))
         alive = [r for r in rows if now - r.last_activity < idle or r.remembered_until > now]
-        shown = self._shown(alive, self._current_id())
+        shown = self._shown(alive, self._current_ids())
         return Devices(lambda limit: shown[:limit])
 
     def active(self, minutes: float = 120) -> Devices:
         """The sessions used within the last *minutes*; `.count()` says how many, by a COUNT."""
-        moment, here = int(self.clock.time() - minutes * 60), self._current_id()
+        moment, here = int(self.clock.time() - minutes * 60), self._current_ids()
         return Devices(
             lambda limit: self._shown(self._store.active_since(moment, limit), here),
             lambda: self._store.count_active_since(moment),
         )
 
-    def _shown(self, rows: list[StoredSession], here: str | None) -> list[Device]:
+    def _shown(self, rows: list[StoredSession], here: Sequence[str]) -> list[Device]:
         now = self.clock.time()
         return [
             Device(
@@ -217,7 +213,7 @@ class Sessions:
                 user_agent=row.user_agent,
                 last_activity=row.last_activity,
                 created_at=row.created_at,
-                current=row.id == here,
+                current=row.id in here,
                 remembered=row.remembered_until > now,
             )
             for row in rows
@@ -250,23 +246,23 @@ class Sessions:
 
     def logout_everywhere(self, user: Any) -> int:
         """End every session of *user*, remembered devices included → how many there were."""
-        return self._ended(self._key(user), None)
+        return self._ended(self._key(user), ())
 
     def logout_others(self, user: Any, session: Session | None = None) -> int:
         """End every session of *user* but this request's (or *session*) → how many."""
-        keep = self._current_id() if session is None else session.id()
+        keep = self._current_ids() if session is None else session.ids()
         return self._ended(self._key(user), keep)
 
-    def _ended(self, user_id: str, keep: str | None) -> int:
+    def _ended(self, user_id: str, keep: Sequence[str]) -> int:
         count = self._store.delete_for_user(user_id, keep=keep)
         if count:
             self._on_ended(user_id, count, "")
         return count
 
-    def _current_id(self) -> str | None:
+    def _current_ids(self) -> list[str]:
         scope = current_scope()
         session = scope.session if scope is not None else None
-        return session.id() if isinstance(session, Session) else None
+        return session.ids() if isinstance(session, Session) else []
 
     # --- cleaning up ---
 

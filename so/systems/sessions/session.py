@@ -13,35 +13,18 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
-from so.support.clock import Clock
-from so.support.codec import Codec, default_codec
-from so.support.signing import Signer
-from so.systems.sessions.bag import LOGIN, PREVIOUS, TOKEN, Bag, text_of_key
-from so.systems.sessions.life import Fate, Life, Limits, Marks, OnEnded, RowSeal, Visitor
+from so.systems.sessions.bag import BESIDE, LOGIN, PREVIOUS, TOKEN, Bag, text_of_key
+from so.systems.sessions.life import Fate, Life, Marks
 from so.systems.sessions.masks import fits, mask
-from so.systems.sessions.stores import DatabaseStore
 
 
 class Session:
     """The values, the id and the login of one session; made by `Sessions.open()`."""
 
-    def __init__(
-        self,
-        store: DatabaseStore,
-        secret: str | None,
-        limits: Limits,
-        clock: Clock,
-        *,
-        ip_address: str | None = None,
-        user_agent: str | None = None,
-        codec: Codec = default_codec,
-        signer: Signer | None = None,
-        cipher: Any = None,
-        on_ended: OnEnded = lambda user_id, count, reason: None,
-    ) -> None:
-        self._store = store
-        visitor, seal = Visitor(ip_address, user_agent), RowSeal(codec, signer, cipher)
-        self._life = Life(store, secret, limits, clock, visitor, seal, on_ended)
+    def __init__(self, life: Life, above: Session | None = None) -> None:
+        """*above* is the session beside whose login this one is."""
+        self._life, self._store, self._above = life, life.store, above
+        self._beside: dict[str, Session] = {}
 
     @property
     def _values(self) -> Bag:
@@ -109,7 +92,8 @@ class Session:
             self._values.forget(key)
 
     def flush(self) -> None:
-        """Remove everything, the login included; the id stays."""
+        """Remove everything, logins included; the id stays."""
+        self._end_beside()
         self._values.clear()
 
     def remember(self, key: str, fn: Callable[[], Any]) -> Any:
@@ -172,6 +156,10 @@ class Session:
         """The id of the row: the SHA-256 of the cookie's secret, not the secret."""
         return self._life.id()
 
+    def ids(self) -> list[str]:
+        """The id, and those of the rows of logins beside."""
+        return [self.id(), *self._rows_beside().values()]
+
     @property
     def started(self) -> bool:
         """True if there is a session: one was found, or this request has begun one."""
@@ -192,9 +180,12 @@ class Session:
         self._life.rename(0 if destroy else self._life.limits.grace_seconds)
         if destroy and self.started:
             self.regenerate_token()
+        if self._above is not None:  # to whose id this login belongs
+            self._above.regenerate(destroy)
 
     def invalidate(self) -> None:
         """End this session: its row goes, and what is put from now on is in a new one."""
+        self._end_beside()
         self._life.end()
 
     def token(self) -> str:
@@ -257,12 +248,52 @@ class Session:
         """
         before = (self.identity() or {}).get("id")
         if before is not None and str(before) != str(identity.get("id")):
-            self._values.clear()
+            self.flush()
         self._values.put(LOGIN, dict(identity))
 
     def sign_out(self) -> None:
-        """End the session of whoever is logged in."""
-        self.invalidate()
+        """End the login, and the session unless somebody is logged in beside it."""
+        if all(self.beside(whose).identity() is None for whose in self._rows_beside()):
+            self.invalidate()
+            return
+        self.regenerate()
+        self._values.forget(LOGIN)
+        self._life.note_login(Marks(None, 0, int(self._life.clock.time())))
+
+    def beside(self, whose: str) -> Session:
+        """The login of *whose* in this session, beside the one of another kind of users.
+
+        It has a row of its own, which names its user and ends the login when it is deleted. No
+        cookie leads there, only this session.
+        """
+        whose = whose.replace(".", ":")  # no path
+        found = self._beside.get(whose)
+        if found is None:
+            row_id = self._rows_beside().get(whose)
+            found = self._beside[whose] = Session(self._life.beside(row_id), self)
+        return found
+
+    def has_beside(self, whose: str) -> bool:
+        """True if there is, or was, such a login."""
+        whose = whose.replace(".", ":")
+        return whose in self._beside or whose in self._rows_beside()
+
+    def _rows_beside(self) -> dict[str, str]:
+        found = self._values.get(BESIDE)
+        return found if isinstance(found, dict) else {}
+
+    def _end_beside(self) -> None:
+        for whose in self._rows_beside():
+            self.beside(whose).invalidate()
+
+    def _save_beside(self) -> None:
+        for whose, session in self._beside.items():
+            session.save()
+            key, here = f"{BESIDE}.{whose}", session.is_stored
+            if here and self._rows_beside().get(whose) != session.id():
+                self.put(key, session.id())
+            elif not here and session._life.standing is not Fate.ELSEWHERE:
+                self.forget(key)
 
     def has_series(self, user_id: Any, series: str) -> bool:
         """True while a row of that remember-me series exists; deleting rows ends the series."""
@@ -289,7 +320,7 @@ class Session:
     def end_others(self, user_id: Any) -> int:
         """End every other session of that user."""
         row = self._life.row
-        return self._store.delete_for_user(str(user_id), keep=None if row is None else row.id)
+        return self._store.delete_for_user(str(user_id), keep=[] if row is None else [row.id])
 
     # --- the end of the request, for so/edge ---
 
@@ -299,6 +330,7 @@ class Session:
         Safe to call at any time and more than once. Raises SessionError for a session larger
         than the limit, whose stored form then stays as it was.
         """
+        self._save_beside()
         self._life.save()
 
     def sent(self) -> None:

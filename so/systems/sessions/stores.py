@@ -171,14 +171,14 @@ class DatabaseStore:
         return self._write("delete from sessions where id = ?", (id,)) == 1
 
     def delete_for_user(
-        self, user_id: str, *, series: str | None = None, keep: str | None = None
+        self, user_id: str, *, series: str | None = None, keep: Sequence[str] = ()
     ) -> int:
         """Remove the user's rows, all but *keep*, or only those of a remember-me *series*."""
         sql, values = "delete from sessions where user_id = ?", [owner_key(user_id)]
         if series is not None:
             sql, values = f"{sql} and remember_series = ?", [*values, series]
-        if keep is not None:
-            sql, values = f"{sql} and id <> ?", [*values, keep]
+        if keep:
+            sql, values = f"{sql} and id not in ({marks(keep)})", [*values, *keep]
         return self._write(sql, values)
 
     def delete_oldest(self, user_id: str, own: str, most: int, now: int, idle_since: int) -> int:
