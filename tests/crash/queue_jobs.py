@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from so.support.current import current
+from so.support.processes import fork
 from so.systems.queue import Job
 
 
@@ -179,7 +180,7 @@ class Forks(Leaves):
     tries = 1
 
     def handle(self) -> None:
-        pid = os.fork()
+        pid = fork()  # beside threads of the worker, which a child of this kind leaves alone
         if pid == 0:
             if self.mark == "raises":
                 raise ValueError

@@ -535,14 +535,16 @@ def test_a_lost_replica_session_is_replaced(split, mysql_config):
 
 # --- several hosts
 
+SHOP = f"shop_{os.getpid()}"  # several workers may share the first
+
 
 @pytest.fixture(scope="module")
 def second() -> Iterator[MariaDB]:
     """A second server, read-only or not as a test likes."""
     server = launch()
     with Connection(server.config()) as connection:
-        connection.statement("create database shop")
-        connection.statement("create table shop.places as select 'second' as name")
+        connection.statement(f"create database {SHOP}")
+        connection.statement(f"create table {SHOP}.places as select 'second' as name")
     yield server
     server.stop()
 
@@ -550,14 +552,14 @@ def second() -> Iterator[MariaDB]:
 @pytest.fixture
 def both(mariadb: MariaDB, second: MariaDB) -> Iterator[Config]:
     with Connection(mariadb.config()) as connection:
-        connection.statement("create database shop")
-        connection.statement("create table shop.places as select 'first' as name")
+        connection.statement(f"create database {SHOP}")
+        connection.statement(f"create table {SHOP}.places as select 'first' as name")
     first = f"{mariadb.host}:{mariadb.port}"
-    yield second.config("shop", host=f"{second.host}:{second.port},{first}", read_timeout=30)
+    yield second.config(SHOP, host=f"{second.host}:{second.port},{first}", read_timeout=30)
     with Connection(second.config()) as connection:
         connection.statement("set global read_only = 0")
     with Connection(mariadb.config()) as connection:
-        connection.statement("drop database shop")
+        connection.statement(f"drop database {SHOP}")
 
 
 def test_the_first_host_that_works_is_used(both):
@@ -586,12 +588,12 @@ def test_a_host_that_turns_read_only_is_left_for_the_next(both, second):
     with Connection(second.config()) as root:
         root.statement("drop user if exists app@'127.0.0.1'")
         root.statement("create user app@'127.0.0.1'")
-        root.statement("grant all on shop.* to app@'127.0.0.1'")
+        root.statement(f"grant all on {SHOP}.* to app@'127.0.0.1'")
     first = both["host"].split(",")[1]
     with Connection({**both, "host": first}) as root:
         root.statement("drop user if exists app@'127.0.0.1'")
         root.statement("create user app@'127.0.0.1'")
-        root.statement("grant all on shop.* to app@'127.0.0.1'")
+        root.statement(f"grant all on {SHOP}.* to app@'127.0.0.1'")
     with Connection({**both, "username": "app"}) as conn:
         assert conn.update("update places set name = 'second'") == 1
         with Connection(second.config()) as root:

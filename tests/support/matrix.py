@@ -100,22 +100,17 @@ def venv_of(version: str, python: str) -> str:
     inside = folder / "bin" / "python"
     if not (folder / "ready").exists():
         subprocess.run([python, "-m", "venv", "--without-pip", "--clear", folder], check=True)
-        install = [str(inside), newest_pip(), "install", "--quiet"]
+        # A pip that is new enough for the newest Python; not each one brings its own.
+        place = next(folder.glob("lib/python*/site-packages"))
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "pip"]
+        subprocess.run([*pip, f"--target={place}"], check=True)
+        install = [str(inside), "-m", "pip", "install", "--quiet"]
         wanted = (ROOT / "requirements-dev.txt").read_text("utf-8").splitlines()
         for line in filter(None, (line.partition("#")[0].strip() for line in wanted)):
             if subprocess.run([*install, line]).returncode:  # its tests are skipped
                 print(f"Python {version} has no {line}: not to be had for it", flush=True)
         (folder / "ready").touch()
     return str(inside)
-
-
-def newest_pip() -> str:
-    """The path of a pip that runs on every Python, the newest too; not each one brings its own."""
-    folder = VENVS / "pip"
-    if not folder.exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", f"--target={folder}"]
-        subprocess.run([*command, "--upgrade", "pip"], check=True)
-    return str(folder / "pip")
 
 
 def own_server() -> str:
