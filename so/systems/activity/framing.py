@@ -24,6 +24,8 @@ SEAL = (
 )  # fmt: skip
 NO_SEAL = "0" * 64  # prev_hash of the first seal
 _sha256 = hashlib.sha256
+_ALL_FRAMED = len(FRAMED)
+_UTF8 = ("utf-8", "surrogatepass")
 _HANDED_OVER = "next key "
 
 
@@ -32,14 +34,17 @@ def frame(values: Sequence[Any]) -> bytes:
     try:  # nearly always: all of it ASCII, so that characters are bytes
         return "".join(["-" if v is None else f"{len(v)}:{v}" for v in values]).encode("ascii")
     except (TypeError, UnicodeEncodeError):
-        return b"".join(map(_framed, values))
+        return _joined(values)
 
 
-def _framed(value: Any) -> bytes:
-    if value is None:
-        return b"-"
-    raw = str(value).encode("utf-8", "surrogatepass")
-    return b"%d:%b" % (len(raw), raw)
+def _joined(values: Sequence[Any]) -> bytes:
+    texts = [value if value is None else str(value) for value in values]
+    return "".join(
+        [
+            "-" if v is None else f"{len(v) if v.isascii() else len(v.encode(*_UTF8))}:{v}"
+            for v in texts
+        ]
+    ).encode(*_UTF8)
 
 
 # --- rows
@@ -49,7 +54,7 @@ def content_hash(salt: Any, content: Sequence[Any]) -> str:
     """The digest of a row's content (the columns CONTENT, in that order)."""
     try:
         return _sha256(_content(salt, *content)).hexdigest()
-    except (TypeError, UnicodeEncodeError):
+    except TypeError:
         return _sha256(b"content" + frame((salt, *content))).hexdigest()
 
 
@@ -57,7 +62,7 @@ def row_frame(framed: Sequence[Any], content: str) -> bytes:
     """What row_mac is made over: the columns FRAMED, and the digest of the content."""
     try:
         return _row(content, *framed)
-    except (TypeError, UnicodeEncodeError):
+    except TypeError:
         return b"row1" + frame((*framed, content))
 
 
@@ -71,19 +76,33 @@ def leaf_hash(id: int, row: bytes, mac: Any) -> bytes:
     return _sha256(head + row).digest()
 
 
+def whole_leaf(id: int, seal_no: int, mac: str, salt: str, *signed: Any) -> bytes:
+    """The leaf of a row that is all there; *signed* are the columns FRAMED and CONTENT.
+
+    TypeError for a number, or an absence where text was signed.
+    """
+    content = _sha256(_content(salt, *signed[_ALL_FRAMED:])).hexdigest()
+    row = _row(content, *signed[:_ALL_FRAMED])
+    number = str(id)
+    return _sha256(f"\0{len(number)}:{number}{len(mac)}:{mac}".encode() + row).digest()
+
+
 # What `frame` gives, spelled out: made of every row that is written or verified, in two thirds of
 # the time. What is hardly ever NULL is asked for its length without a question; where that fails,
-# or not all of it is ASCII, `frame` itself does it.
+# `frame` itself does it.
 
 
 def _content(
     salt: str, text: str, properties: str, subject: str | None, causer: str | None, context: str
 ) -> bytes:
-    return (
+    framed = (
         f"content{len(salt)}:{salt}{len(text)}:{text}{len(properties)}:{properties}"
         f"{'-' if subject is None else f'{len(subject)}:{subject}'}"
         f"{'-' if causer is None else f'{len(causer)}:{causer}'}{len(context)}:{context}"
-    ).encode("ascii")
+    )
+    if framed.isascii():
+        return framed.encode()
+    return b"content" + _joined((salt, text, properties, subject, causer, context))
 
 
 def _row(
@@ -100,7 +119,7 @@ def _row(
     created: str,
     updated: str,
 ) -> bytes:
-    return (
+    framed = (
         f"row1{len(key)}:{key}{len(uid)}:{uid}{len(log)}:{log}"
         f"{'-' if subject is None else f'{len(subject)}:{subject}'}"
         f"{'-' if id is None else f'{len(id)}:{id}'}"
@@ -109,7 +128,12 @@ def _row(
         f"{'-' if event is None else f'{len(event)}:{event}'}"
         f"{'-' if batch is None else f'{len(batch)}:{batch}'}"
         f"{len(created)}:{created}{len(updated)}:{updated}{len(content)}:{content}"
-    ).encode("ascii")
+    )
+    if framed.isascii():
+        return framed.encode()
+    return b"row1" + _joined(
+        (key, uid, log, subject, id, causer, by, event, batch, created, updated, content)
+    )
 
 
 # --- seals

@@ -40,6 +40,12 @@ class Stored(NamedTuple):
     framed: tuple[Any, ...]
     content: tuple[Any, ...]
 
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Stored:
+        """From the columns COLUMNS."""
+        end = _END_OF_FRAMED
+        return cls(row[0], row[1], row[2], row[3], tuple(row[4:end]), tuple(row[end:]))
+
     @property
     def key_id(self) -> Any:
         """Which key it was signed with."""
@@ -123,19 +129,23 @@ class Erasure(NamedTuple):
 
 # --- reading
 
-_ROW = ("id", "seal_no", "row_mac", "salt", *framing.FRAMED, *framing.CONTENT)
+COLUMNS = ("id", "seal_no", "row_mac", "salt", *framing.FRAMED, *framing.CONTENT)
 _END_OF_FRAMED = 4 + len(framing.FRAMED)
+_KEY = COLUMNS.index("key_id")
+
+
+def tuples(
+    connection: Connection, where: str, bindings: Sequence[Any], tail: str = "order by id"
+) -> Sequence[tuple[Any, ...]]:
+    """The columns COLUMNS of the rows that match *where*; times come as the text that is stored."""
+    return _read(connection, "activity_log", COLUMNS, f"{where} {tail}", bindings)
 
 
 def rows(
     connection: Connection, where: str, bindings: Sequence[Any], tail: str = "order by id"
 ) -> list[Stored]:
-    """The rows that match *where*; times come as the text that is stored."""
-    end = _END_OF_FRAMED
-    return [
-        Stored(row[0], row[1], row[2], row[3], row[4:end], row[end:])
-        for row in _read(connection, "activity_log", _ROW, f"{where} {tail}", bindings)
-    ]
+    """The rows that match *where*."""
+    return [Stored.of(row) for row in tuples(connection, where, bindings, tail)]
 
 
 def walk(
@@ -295,6 +305,20 @@ def _erased(
     kept, certificate, mac = erasure
     message = framing.erasure_message(row.uid, kept, certificate, row.content)
     return kept, None if ring.check(message, mac, ERASURE, in_force) else ERASED
+
+
+def leaves(found: Sequence[tuple[Any, ...]], key: str) -> list[bytes] | None:
+    """The leaves of rows as `tuples` gives them; None if one of them is not what is sealed.
+
+    That is: all of it text, in a seal with a number, nothing erased, signed with *key*. Whether it
+    is what was written, the root over the leaves says.
+    """
+    if {row[_KEY] for row in found} - {key} or {type(row[1]) for row in found} - {int}:
+        return None
+    try:
+        return [framing.whole_leaf(*row) for row in found]
+    except (TypeError, UnicodeEncodeError):
+        return None
 
 
 _TEXT = frozenset((str, type(None)))
