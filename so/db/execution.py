@@ -34,7 +34,8 @@ from so.errors import (
 )
 from so.support.scope import Scope
 
-_STATEMENT_ATTEMPTS = 5
+_STATEMENT_ATTEMPTS = 8
+"""Of one that gives way to others outside a transaction; nobody above tries it again."""
 """How often a statement outside a transaction is tried while it keeps being a deadlock's victim."""
 
 _READING = ("read", "read only", "deferred")
@@ -191,10 +192,10 @@ class Execution(DriverSessions):
             return attempt <= self._number_of_hosts()
         if isinstance(problem, LostConnectionError):
             return call.repeatable and attempt <= self._number_of_hosts()
-        if isinstance(problem, DeadlockError):
-            self._pause(attempt)
-            return attempt < _STATEMENT_ATTEMPTS
-        return False
+        if not isinstance(problem, DeadlockError) or attempt >= _STATEMENT_ATTEMPTS:
+            return False
+        self._pause(attempt)
+        return True
 
     def _took_too_long(self, session: DriverSession) -> bool:
         """True after a read timeout: the next attempt would take just as long."""

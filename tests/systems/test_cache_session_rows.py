@@ -21,7 +21,7 @@ import pytest
 from so.db.manager import Database
 from so.errors import QueryError
 from so.support.clock import Clock
-from so.systems.cache import Cache, DatabaseCounters, DatabaseStore, RateLimiter, sharing
+from so.systems.cache import Cache, DatabaseCounters, DatabaseStore, RateLimiter
 from so.systems.cache.entry import NEVER
 from so.systems.sessions import Sessions
 from tests.systems.sessions.test_database_sessions import statements
@@ -103,21 +103,20 @@ def together(work: Any, times: int) -> list[BaseException]:
 
 
 def test_5_reading_deletes_nothing_and_cleaning_spares_what_was_renewed(
-    db: Database, cache: Cache, clock: Clock, monkeypatch: Any
+    db: Database, cache: Cache, clock: Clock
 ):
     cache.put("ended", 1, 5)
     cache.put("renewed", 1, 5)
     clock.travel(10)
     seen = statements(db, lambda: cache.many(["ended", "renewed"]))
     assert [sql.split()[0] for sql in seen] == ["select"]
-    real = sharing.retried
+    is_new: list[bool] = []
 
-    def renewed_first(source: Any, work: Any, *args: Any) -> Any:
-        monkeypatch.undo()
-        cache.put("renewed", 2, 60)
-        return real(source, work, *args)
+    def renewed_first(sql: str, bindings: Any, connection: Any) -> None:
+        if sql.startswith("delete") and not is_new:
+            is_new.append(cache.put("renewed", 2, 60))
 
-    monkeypatch.setattr(sharing, "retried", renewed_first)
+    db.connection().before_executing(renewed_first)
 
     assert cache.gc() == 1
     assert cache.get("renewed") == 2

@@ -16,11 +16,10 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from so.db.words import marks
+from so.db.sweeping import swept
 from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 from so.support.ids import token
-from so.support.progress import steps
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
@@ -164,23 +163,8 @@ class RememberTokens:
 
     def prune(self, batch: int = 500) -> int:
         """Remove series whose time is over, in batches → how many."""
-        now, removed = int(self._clock.time()), 0
-        connection = self._db.connection()
-        total = "select count(*) from remember_tokens where expires_at <= ?"
-        step = steps(lambda: int(connection.scalar(total, (now,), False)))
-        while True:
-            rows = connection.select_tuples(
-                "select id from remember_tokens where expires_at <= ? limit ?",
-                (now, batch),
-                use_read=False,
-            )
-            if not rows:
-                return removed
-            removed += connection.delete(
-                f"delete from remember_tokens where id in ({marks(rows)})",  # noqa: S608  # marks only
-                [row[0] for row in rows],
-            )
-            step(len(rows))
+        connection, values = self._db.connection(), (int(self._clock.time()),)
+        return swept(connection, "remember_tokens", "id", "expires_at <= ?", values, batch)
 
 
 def series_of(cookie: str | None) -> str | None:

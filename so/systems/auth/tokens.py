@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.manager import current_database
 from so.db.model import Model
-from so.db.words import marks
+from so.db.sweeping import swept
 from so.errors import AuthError, AuthorizationException, DatabaseError, RelationError
 from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 from so.support.current import current
 from so.support.ids import token as new_secret
-from so.support.progress import steps
 from so.support.scope import current_scope
 from so.systems.auth.abilities import ALL, checked_abilities, grants
 from so.systems.auth.security import end_of, moment
@@ -251,23 +250,8 @@ class AccessTokens:
 
     def prune(self, hours: float = 24, batch: int = 500) -> int:
         """Remove tokens that expired more than *hours* ago, in batches → how many."""
-        connection, removed = self._db.connection(), 0
-        before = self._now() - timedelta(hours=hours)
-        total = "select count(*) from personal_access_tokens where expires_at <= ?"
-        step = steps(lambda: int(connection.scalar(total, (before,), False)))
-        while True:
-            rows = connection.select_tuples(
-                "select id from personal_access_tokens where expires_at <= ? limit ?",
-                (before, batch),
-                use_read=False,
-            )
-            if not rows:
-                return removed
-            removed += connection.delete(
-                f"delete from personal_access_tokens where id in ({marks(rows)})",  # noqa: S608  # marks
-                [row[0] for row in rows],
-            )
-            step(len(rows))
+        connection, values = self._db.connection(), (self._now() - timedelta(hours=hours),)
+        return swept(connection, "personal_access_tokens", "id", "expires_at <= ?", values, batch)
 
 
 class HasApiTokens:

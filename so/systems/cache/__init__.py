@@ -2,7 +2,7 @@
 
 `Cache` is what applications use; it stands on a store (database, array, file, null, tiered) that
 keeps encoded texts. Every operation on the database is one conditional statement on a connection
-of its own, outside the caller's transaction, and is repeated when the engine reports a conflict.
+of its own, outside the caller's transaction, which repeats it after a conflict.
 Which stores there are and how they are called is decided in so/application.
 
 Read in this order: entry.py (what a store keeps and can do), cache.py (what applications use),

@@ -6,18 +6,18 @@ looked up by the statement itself; what each engine is told is in statements.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from so.db.connection import Connection
+from so.db.dialects import Executed
 from so.db.manager import ConnectionSource
 from so.db.words import marks
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.systems.cache.entry import NEVER, NONE, Entry, Tags, after
 from so.systems.cache.locks import DatabaseLocks
-from so.systems.cache.sharing import clock_of, key_of, retried, swept
+from so.systems.cache.sharing import clock_of, key_of, removed_ended
 from so.systems.cache.statements import REFUSED, MysqlStatements, SqliteStatements
 
 CHUNK = 500  # keys to a statement
@@ -100,6 +100,12 @@ class DatabaseStore:
 
     # --- writing ---
 
+    def _execute(self, sql: str, bindings: Sequence[Any]) -> int:
+        return self.db.connection().affecting_statement(sql, bindings)
+
+    def _run(self, sql: str, bindings: Sequence[Any]) -> Executed:
+        return self.db.connection().run(sql, bindings)
+
     def put(self, entries: Mapping[str, Entry], tags: Tags = NONE, *, pinned: bool = False) -> None:
         """Store all of *entries*; one statement for 500 of them, or 4 MB."""
         if len(entries) == 1 and tags.seen is not None:
@@ -111,12 +117,12 @@ class DatabaseStore:
             bindings: list[Any] = []
             for key in part:
                 bindings += self._bound(key, entries[key], seen, pinned)
-            retried(self.db, _execute, self._sql.put(versions, len(part)), bindings)
+            self._execute(self._sql.put(versions, len(part)), bindings)
             self._keep_within_bounds(size)
 
     def _put_one(self, key: str, entry: Entry, seen: str, pinned: bool) -> None:
         """What most writes are."""
-        retried(self.db, _execute, self._put, self._bound(key, entry, (seen,), pinned))
+        self._execute(self._put, self._bound(key, entry, (seen,), pinned))
         if self.max_bytes:
             self._keep_within_bounds(_row_size(key, entry))
 
@@ -134,9 +140,9 @@ class DatabaseStore:
         sql = self._add if versions == "?" else self._sql.add(versions)
         bindings = self._bound(key, entry, seen)
         if self._is_mysql:
-            stored = retried(self.db, _last_id, sql, (*bindings, *[now] * 6)) == 1
+            stored = self._run(sql, (*bindings, *[now] * 6)).last_id == 1
         else:
-            stored = retried(self.db, _execute, sql, (*bindings, now)) == 1
+            stored = self._execute(sql, (*bindings, now)) == 1
         if stored:
             self._keep_within_bounds(_row_size(key, entry))
         return stored
@@ -147,12 +153,12 @@ class DatabaseStore:
         for part in _chunks(sorted(set(keys))):
             delete = f"delete from cache where {self._key} in ({marks(part)})"  # noqa: S608  # marks only
             if tags == NONE and self._can_return():
-                rows = retried(self.db, _rows, f"{delete} returning expiration", part)
+                rows = self._run(f"{delete} returning expiration", part).rows
                 removed += sum(row[0] > now for row in rows)
                 continue
             more, seen = self._under(tags)  # what has expired is left to `gc()`
             sql = f"{delete} and expiration > ?{more}"
-            removed += retried(self.db, _execute, sql, (*part, now, *seen))
+            removed += self._execute(sql, (*part, now, *seen))
         return removed
 
     def _under(self, tags: Tags) -> tuple[str, tuple[str, ...]]:
@@ -169,7 +175,7 @@ class DatabaseStore:
         bindings = (key, int(self.clock.time()), *seen)
         if self._can_return():
             sql = f"delete from cache where {where} returning {_COLUMNS}"  # noqa: S608
-            rows = retried(self.db, _rows, sql, bindings)
+            rows = self._run(sql, bindings).rows
             return Entry._make(rows[0]) if rows else None
         while rows := self.db.connection().select_tuples(
             f"select {_COLUMNS} from cache where {where}",  # noqa: S608
@@ -178,7 +184,7 @@ class DatabaseStore:
         ):
             entry = Entry._make(rows[0])
             sql = f"delete from cache where {where} and value = ?"  # noqa: S608
-            if retried(self.db, _execute, sql, (*bindings, entry.text)):
+            if self._execute(sql, (*bindings, entry.text)):
                 return entry
         return None
 
@@ -190,7 +196,7 @@ class DatabaseStore:
         more, seen = self._under(tags)
         sql = f"update cache set expiration = ? where {self._key} = ? and expiration > ?{more}"  # noqa: S608
         bindings = (expiration, key, int(self.clock.time()), *seen)
-        return retried(self.db, _execute, sql, bindings) > 0
+        return self._execute(sql, bindings) > 0
 
     def increment(self, key: str, by: int, tags: Tags = NONE) -> int | None:
         """Add *by* to the integer under *key*; None if it is no integer, or the sum too large."""
@@ -202,10 +208,10 @@ class DatabaseStore:
         if self._is_mysql:
             row = (key, by, NEVER, *seen, written, size)
             bindings = (*row, now, by, by, by, now, now, now)
-            number = int(retried(self.db, _last_id, sql, bindings))
+            number = self._run(sql, bindings).last_id
             return None if number == REFUSED else number - 2 * (number & REFUSED)
         row = (key, str(by), NEVER, *seen, written, size)
-        rows = retried(self.db, _rows, sql, (*row, now, by, now, now, now, by, by))
+        rows = self._run(sql, (*row, now, by, now, now, now, by, by)).rows
         return int(rows[0][0]) if rows else None
 
     # --- housekeeping ---
@@ -213,11 +219,11 @@ class DatabaseStore:
     def flush(self, prefix: str) -> None:
         """Remove every key that begins with *prefix*: a range of the primary key, never LIKE."""
         sql = f"delete from cache where {self._key} >= ? and {self._key} < ?"  # noqa: S608
-        retried(self.db, _execute, sql, (prefix, after(prefix)))
+        self._execute(sql, (prefix, after(prefix)))
 
     def gc(self, batch: int = 1000) -> int:
         """Remove every expired entry, *batch* at a time, so that writers get in between."""
-        return swept(self.db, "cache", int(self.clock.time()), batch)
+        return removed_ended(self.db, "cache", int(self.clock.time()), batch)
 
     def size(self, prefix: str) -> tuple[int, int]:
         """(entries, bytes of their values) stored now under keys that begin with *prefix*."""
@@ -272,20 +278,8 @@ class DatabaseStore:
         if going:
             keys = sorted(row[0] for row in going)
             sql = f"delete from cache where {self._key} in ({marks(keys)}) and created_at <= ?"  # noqa: S608
-            retried(self.db, _execute, sql, (*keys, going[-1][2]))
+            self._execute(sql, (*keys, going[-1][2]))
         return size
-
-
-def _execute(connection: Connection, sql: str, bindings: Any) -> int:
-    return connection.affecting_statement(sql, bindings)
-
-
-def _rows(connection: Connection, sql: str, bindings: Any) -> list[tuple[Any, ...]]:
-    return connection.run(sql, bindings).rows
-
-
-def _last_id(connection: Connection, sql: str, bindings: Any) -> int:
-    return connection.run(sql, bindings).last_id
 
 
 def _row_size(key: str, entry: Entry) -> int:

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.errors import CacheError
 from so.support.clock import Clock
 from so.systems.cache.entry import after, checked_prefix, seconds_of, stored_key
-from so.systems.cache.sharing import Outage, clock_of, key_of, retried, swept, waited
+from so.systems.cache.sharing import Outage, clock_of, key_of, removed_ended, waited
 
 T = TypeVar("T")
 LONGEST_WINDOW = 10 * 366 * 86_400  # seconds
@@ -143,19 +142,33 @@ class DatabaseCounters:
     def hit(self, key: str, seconds: int, by: int) -> int:
         """Add *by* to the window of *key*; one statement."""
         now = int(self.clock.time())
-        answer = retried(self.db, _answered, "hit", (key, by, now + seconds, now, now, now))
-        return int(answer)
+        return self._answered("hit", (key, by, now + seconds, now, now, now))
 
     def reserve(self, key: str, seconds: int, most: int) -> int | None:
         """Take one of *most* places of the window of *key*; one statement."""
         now = int(self.clock.time())
         is_sqlite = self.db.connection().dialect.name == "sqlite"
         rest = (now, now, now, now, most) if is_sqlite else (now, most, now, now)
-        return retried(self.db, _answered, "reserve", (key, now + seconds, *rest)) or None
+        return self._answered("reserve", (key, now + seconds, *rest)) or None
 
     def settle(self, key: str, end: int, by: int) -> bool:
         """Give a place back and add *by*; one statement."""
-        return end > int(self.clock.time()) and retried(self.db, _settled, key, end, by)
+        if end <= int(self.clock.time()):
+            return False
+        connection = self.db.connection()
+        sql = (
+            "update rate_limits set reserved = reserved - 1, hits = hits + ?"  # noqa: S608  # constants
+            f" where {key_of(connection)} = ? and expiration = ? and reserved > 0"
+        )
+        return connection.affecting_statement(sql, (by, key, end)) > 0
+
+    def _answered(self, what: str, bindings: tuple[Any, ...]) -> int:
+        """The number that one of the statements above gives; 0 for none."""
+        connection = self.db.connection()
+        answer = connection.run(_SQL[connection.dialect.name][what], bindings)
+        if connection.dialect.name == "mysql":
+            return answer.last_id
+        return int(answer.rows[0][0]) if answer.rows else 0
 
     def read(self, key: str) -> tuple[int, int]:
         """(hits, end) of the running window."""
@@ -170,43 +183,20 @@ class DatabaseCounters:
 
     def clear(self, key: str) -> None:
         """End the window of *key*."""
-        retried(
-            self.db,
-            lambda c: c.affecting_statement(
-                f"delete from rate_limits where {key_of(c)} = ?",  # noqa: S608  # constant
-                (key,),
-            ),
-        )
+        connection = self.db.connection()
+        sql = f"delete from rate_limits where {key_of(connection)} = ?"  # noqa: S608  # constant
+        connection.affecting_statement(sql, (key,))
 
     def flush(self, prefix: str = "") -> None:
         """End every window whose key begins with *prefix*."""
-        retried(
-            self.db,
-            lambda c: c.affecting_statement(
-                f"delete from rate_limits where {key_of(c)} >= ? and {key_of(c)} < ?",  # noqa: S608
-                (prefix, after(prefix)),
-            ),
-        )
+        connection = self.db.connection()
+        name = key_of(connection)
+        sql = f"delete from rate_limits where {name} >= ? and {name} < ?"  # noqa: S608  # constant
+        connection.affecting_statement(sql, (prefix, after(prefix)))
 
     def gc(self, batch: int = 1000) -> int:
         """Remove windows that have ended, *batch* at a time; how many."""
-        return swept(self.db, "rate_limits", int(self.clock.time()), batch)
-
-
-def _answered(connection: Connection, what: str, bindings: tuple[Any, ...]) -> int:
-    """The number that one of the statements above gives; 0 for none."""
-    answer = connection.run(_SQL[connection.dialect.name][what], bindings)
-    if connection.dialect.name == "mysql":
-        return answer.last_id
-    return int(answer.rows[0][0]) if answer.rows else 0
-
-
-def _settled(connection: Connection, key: str, end: int, by: int) -> bool:
-    sql = (
-        "update rate_limits set reserved = reserved - 1, hits = hits + ?"  # noqa: S608  # constant
-        f" where {key_of(connection)} = ? and expiration = ? and reserved > 0"
-    )
-    return connection.affecting_statement(sql, (by, key, end)) > 0
+        return removed_ended(self.db, "rate_limits", int(self.clock.time()), batch)
 
 
 class Window(NamedTuple):

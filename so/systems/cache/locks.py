@@ -15,13 +15,12 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TypeVar
 
-from so.db.connection import Connection
 from so.db.manager import ConnectionSource
 from so.errors import CacheError, LockLost, LockTimeout
 from so.support.clock import Clock
 from so.support.ids import token as new_token
 from so.systems.cache.entry import NEVER, Locks, after, seconds_of
-from so.systems.cache.sharing import clock_of, key_of, retried, swept, waited
+from so.systems.cache.sharing import clock_of, key_of, removed_ended, waited
 
 T = TypeVar("T")
 _log = logging.getLogger("so.cache")
@@ -44,29 +43,26 @@ class DatabaseLocks:
         in case that two servers differ about the time.
         """
         now, token = int(self.clock.time()), int(self.clock.time() * 1_000_000)
-
-        def work(connection: Connection) -> int | None:
-            if connection.dialect.name == "sqlite":
-                rows = connection.run(
-                    'insert into cache_locks ("key", owner, expiration, token) values (?, ?, ?, ?)'
-                    ' on conflict ("key") do update set owner = excluded.owner,'
-                    " expiration = excluded.expiration, token = max(token + 1, excluded.token)"
-                    " where cache_locks.expiration <= ? returning token",
-                    (key, owner, expiration, token, now),
-                ).rows
-                return int(rows[0][0]) if rows else None
-            answer = connection.run(
-                "insert into cache_locks (`key`, owner, expiration, token)"
-                " values (?, ?, ?, last_insert_id(?)) on duplicate key update"
-                " token = if(expiration <= ?, last_insert_id(greatest(token + 1, ?)),"
-                " if(last_insert_id(0) = 0, token, token)),"
-                " owner = if(expiration <= ?, values(owner), owner),"
-                " expiration = if(expiration <= ?, values(expiration), expiration)",
-                (key, owner, expiration, token, now, token, now, now),
-            )
-            return answer.last_id or None
-
-        return retried(self.db, work)
+        connection = self.db.connection()
+        if connection.dialect.name == "sqlite":
+            rows = connection.run(
+                'insert into cache_locks ("key", owner, expiration, token) values (?, ?, ?, ?)'
+                ' on conflict ("key") do update set owner = excluded.owner,'
+                " expiration = excluded.expiration, token = max(token + 1, excluded.token)"
+                " where cache_locks.expiration <= ? returning token",
+                (key, owner, expiration, token, now),
+            ).rows
+            return int(rows[0][0]) if rows else None
+        answer = connection.run(
+            "insert into cache_locks (`key`, owner, expiration, token)"
+            " values (?, ?, ?, last_insert_id(?)) on duplicate key update"
+            " token = if(expiration <= ?, last_insert_id(greatest(token + 1, ?)),"
+            " if(last_insert_id(0) = 0, token, token)),"
+            " owner = if(expiration <= ?, values(owner), owner),"
+            " expiration = if(expiration <= ?, values(expiration), expiration)",
+            (key, owner, expiration, token, now, token, now, now),
+        )
+        return answer.last_id or None
 
     def release(self, key: str, owner: str) -> bool:
         """Give *key* up; False if *owner* does not hold it (any more)."""
@@ -74,13 +70,9 @@ class DatabaseLocks:
 
     def force_release(self, key: str) -> None:
         """Take *key* from whoever holds it."""
-        retried(
-            self.db,
-            lambda c: c.affecting_statement(
-                f"update cache_locks set expiration = 0 where {key_of(c)} = ?",  # noqa: S608
-                (key,),
-            ),
-        )
+        connection = self.db.connection()
+        sql = f"update cache_locks set expiration = 0 where {key_of(connection)} = ?"  # noqa: S608
+        connection.affecting_statement(sql, (key,))
 
     def refresh(self, key: str, owner: str, expiration: int) -> bool:
         """Let *key* end at *expiration*; False if *owner* does not hold it."""
@@ -88,15 +80,12 @@ class DatabaseLocks:
 
     def _update(self, what: str, values: tuple[int, ...], key: str, owner: str) -> bool:
         bindings = (*values, key, owner, int(self.clock.time()))
-
-        def work(connection: Connection) -> bool:
-            sql = (
-                f"update cache_locks set {what}"  # noqa: S608  # constants
-                f" where {key_of(connection)} = ? and owner = ? and expiration > ?"
-            )
-            return connection.affecting_statement(sql, bindings) > 0
-
-        return retried(self.db, work)
+        connection = self.db.connection()
+        sql = (
+            f"update cache_locks set {what}"  # noqa: S608  # constants
+            f" where {key_of(connection)} = ? and owner = ? and expiration > ?"
+        )
+        return connection.affecting_statement(sql, bindings) > 0
 
     def owner(self, key: str) -> str | None:
         """Who holds *key*; None if it is free."""
@@ -107,17 +96,16 @@ class DatabaseLocks:
 
     def flush(self, prefix: str) -> None:
         """Free every key that begins with *prefix*."""
-
-        def work(connection: Connection) -> int:
-            name = key_of(connection)
-            sql = f"update cache_locks set expiration = 0 where {name} >= ? and {name} < ?"  # noqa: S608
-            return connection.affecting_statement(sql, (prefix, after(prefix)))
-
-        retried(self.db, work)
+        connection = self.db.connection()
+        name = key_of(connection)
+        sql = f"update cache_locks set expiration = 0 where {name} >= ? and {name} < ?"  # noqa: S608
+        connection.affecting_statement(sql, (prefix, after(prefix)))
 
     def gc(self, batch: int = 1000) -> int:
         """Remove rows that ended a minute ago, *batch* at a time; how many."""
-        return swept(self.db, "cache_locks", int(self.clock.time()) - self.KEEP_SECONDS, batch)
+        return removed_ended(
+            self.db, "cache_locks", int(self.clock.time()) - self.KEEP_SECONDS, batch
+        )
 
 
 class MemoryLocks:

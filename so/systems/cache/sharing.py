@@ -1,4 +1,4 @@
-"""What servers need that share one database: their statements again after a conflict, one time."""
+"""What servers need that share one database: one time, waiting for each other, doing without it."""
 
 from __future__ import annotations
 
@@ -11,47 +11,22 @@ from typing import TypeVar
 
 from so.db.connection import Connection
 from so.db.manager import ConnectionSource
-from so.db.words import marks, quoted
+from so.db.sweeping import swept
+from so.db.words import quoted
 from so.errors import (
-    ConcurrencyError,
-    LockTimeoutError,
     QueryError,
     UnavailableError,
 )
 from so.support.clock import Clock
-from so.support.pace import paced
-from so.support.progress import steps
 
 T = TypeVar("T")
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _log = logging.getLogger("so.cache")
-ATTEMPTS = 8  # of one statement that another one got in the way of
 COMPARE_SECONDS = 60  # between two looks at the database's clock
 MOVED_SECONDS = 1  # by which a clock parts from the steady one when somebody sets it
 POLL_SECONDS = (0.005, 0.25)  # the first and the longest wait between two tries
-AT_ONCE = 100  # rows to a statement that deletes: others wait for no more than that
 RETRY_SECONDS = 5  # without asking a database that could not be reached
 WARN_SECONDS = 60  # between two warnings about it
-
-
-def retried(db: ConnectionSource, work: Callable[..., T], *args: object) -> T:
-    """`work(connection, *args)`, again after a short random wait when another was in the way.
-
-    Not inside a transaction: a conflict has ended that one, and only its owner can begin again.
-    """
-    attempt = 1
-    while True:
-        connection = db.connection()
-        try:
-            return work(connection, *args)
-        except LockTimeoutError:
-            raise  # it has waited as long as the connection is configured to
-        except ConcurrencyError:
-            if attempt == ATTEMPTS or connection.transaction_level() > 0:
-                raise
-        # Real time on purpose: the other statement runs in real time as well.
-        time.sleep(random.uniform(0.001, 0.005 * attempt))  # noqa: S311  # jitter
-        attempt += 1
 
 
 def waited(attempt: Callable[[], bool], clock: Clock, wait_seconds: float) -> bool:
@@ -72,23 +47,10 @@ def key_of(connection: Connection) -> str:
     return quoted(connection.dialect.name, "key")
 
 
-def swept(db: ConnectionSource, table: str, until: int, batch: int) -> int:
-    """Delete the rows of *table* that ended by *until*, *batch* at a time; how many.
-
-    Each statement is short, by the primary key and in its order, so that writers get in between;
-    and conditional again: a row that was renewed since it was listed stays.
-    """
-    name, gone = key_of(db.connection()), 0
-    total = f"select count(*) from {table} where expiration <= ?"  # noqa: S608  # constants
-    step = steps(lambda: int(db.connection().scalar(total, (until,), False)))
-    listed = f"select {name} from {table} where expiration <= ? order by expiration limit ?"  # noqa: S608  # constants
-    while rows := db.connection().select_tuples(listed, (until, batch), False):
-        keys = sorted(row[0] for row in rows)
-        for part in paced(keys[at : at + AT_ONCE] for at in range(0, len(keys), AT_ONCE)):
-            sql = f"delete from {table} where {name} in ({marks(part)}) and expiration <= ?"  # noqa: S608  # constants
-            gone += retried(db, Connection.affecting_statement, sql, (*part, until))
-            step(len(part))
-    return gone
+def removed_ended(db: ConnectionSource, table: str, until: int, batch: int) -> int:
+    """Delete the rows of *table* that ended by *until*, *batch* at a time; how many."""
+    connection = db.connection()
+    return swept(connection, table, key_of(connection), "expiration <= ?", (until,), batch)
 
 
 def is_away(error: Exception) -> bool:

@@ -16,12 +16,11 @@ from so.settings.session import SessionSettings
 from so.support.agents import device_name
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
-from so.support.progress import steps
 from so.support.scope import current_scope
 from so.support.signing import Signer
 from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Life, Limits, OnEnded, RowSeal, Visitor
 from so.systems.sessions.session import Session
-from so.systems.sessions.stores import DatabaseStore, Over, StoredSession, owner_key
+from so.systems.sessions.stores import DatabaseStore, StoredSession, owner_key
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
@@ -275,23 +274,13 @@ class Sessions:
         """
         now, store = int(self.clock.time()), self._store
         idle_since = now - self.limits.idle_seconds
-        removed = _all(store, store.idle(idle_since), batch)
-        removed += _all(store, store.forgotten(now, idle_since), batch)
+        removed = store.delete_idle(idle_since, batch)
+        removed += store.delete_forgotten(now, idle_since, batch)
         if self.limits.guest_seconds < self.limits.idle_seconds:
             guests = now - self.limits.guest_seconds
-            removed += _all(store, store.idle(guests, guests_since=idle_since), batch)
-        while store.forget_moves(now - MOVE_NOTICE_SECONDS, batch):
-            pass
+            removed += store.delete_idle(guests, batch, guests_since=idle_since)
+        store.forget_moves(now - MOVE_NOTICE_SECONDS, batch)
         return removed
-
-
-def _all(store: DatabaseStore, which: Over, batch: int) -> int:
-    """Remove all *which* are over, *batch* at a time; how many."""
-    step, removed = steps(lambda: store.count_over(which)), 0
-    while gone := store.delete_over(which, batch):
-        removed += gone
-        step(gone)
-    return removed
 
 
 def _of_this_process() -> DatabaseStore:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from so.db.words import for_update, marks
-from so.errors import ConcurrencyError
-from so.support.pace import paced
+from so.db.sweeping import swept
+from so.db.words import for_update
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 MOVE_HOPS = 5
 WRITE_ATTEMPTS = 5
 LONGEST_OWNER = 64  # characters
-AT_ONCE = 100  # rows to a statement that deletes: others wait for no more than that
 
 
 @dataclass(slots=True)
@@ -51,14 +49,6 @@ class Move:
     new_id: str
     readable_until: int
     created_at: int
-
-
-class Over(NamedTuple):
-    """Which sessions are over: a condition, its values, and since when none was used."""
-
-    condition: str
-    values: list[int]
-    idle_since: int
 
 
 _LISTED = (
@@ -124,15 +114,7 @@ class DatabaseStore:
         return self._write(_REPLACE, (*_values(new), old.id, old.version)) == 1
 
     def _write(self, sql: str, values: Sequence[object]) -> int:
-        """Run one conditional statement, again if the engine gave way to somebody else's."""
-        connection = self._db.connection()
-        for _ in range(WRITE_ATTEMPTS - 1):
-            try:
-                return connection.affecting_statement(sql, values)
-            except ConcurrencyError:
-                if connection.in_transaction:
-                    raise
-        return connection.affecting_statement(sql, values)
+        return self._db.connection().affecting_statement(sql, values)
 
     def replace_locked(
         self, id: str, make: Callable[[StoredSession], StoredSession], move: Move | None
@@ -239,9 +221,8 @@ class DatabaseStore:
         )
         return Move(*rows[0]) if rows else None
 
-    @staticmethod
-    def idle(until: int, *, guests_since: int | None = None) -> Over:
-        """Rows idle at *until* that no device is remembered by.
+    def delete_idle(self, until: int, batch: int, *, guests_since: int | None = None) -> int:
+        """Remove the rows idle at *until* that no device is remembered by, *batch* at a time.
 
         With *guests_since*, only those of guests that were active from then on.
         """
@@ -249,50 +230,18 @@ class DatabaseStore:
         if guests_since is not None:
             condition += " and last_activity >= ? and user_id is null"
             values.append(guests_since)
-        return Over(condition, values, until)
+        return swept(self._db.connection(), "sessions", "id", condition, values, batch)
 
-    @staticmethod
-    def forgotten(now: int, idle_since: int) -> Over:
-        """Idle rows whose device is remembered no longer."""
+    def delete_forgotten(self, now: int, idle_since: int, batch: int) -> int:
+        """Remove the idle rows whose device is remembered no longer, *batch* at a time."""
         condition = "remembered_until > 0 and remembered_until <= ? and last_activity <= ?"
-        return Over(condition, [now, idle_since], idle_since)
+        values = (now, idle_since)
+        return swept(self._db.connection(), "sessions", "id", condition, values, batch)
 
-    def count_over(self, which: Over) -> int:
-        """How many rows *which* are."""
-        sql = f"select count(*) from sessions where {which.condition}"  # noqa: S608  # ours alone
-        return int(self._db.connection().scalar(sql, which.values, False))
-
-    def delete_over(self, which: Over, limit: int) -> int:
-        """Remove up to *limit* rows of *which*; how many."""
-        rows = self._db.connection().select_tuples(
-            f"select id from sessions where {which.condition} limit ?",  # noqa: S608  # ours alone
-            (*which.values, limit),
-            use_read=False,
-        )
-        if not rows:
-            return 0
-        # By key and in key order: two cleanups, and requests, then lock rows the same way round.
-        # Conditional again: somebody may have come back since.
-        ids = sorted(row[0] for row in rows)
-        gone = 0
-        for part in paced(ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)):
-            sql = f"delete from sessions where id in ({marks(part)}) and last_activity <= ?"  # noqa: S608  # marks only
-            gone += self._write(sql, (*part, which.idle_since))
-        return gone
-
-    def forget_moves(self, before: int, limit: int) -> int:
-        """Remove up to *limit* moves noted before that moment."""
-        rows = self._db.connection().select_tuples(
-            "select old_id from session_moves where created_at < ? limit ?",
-            (before, limit),
-            use_read=False,
-        )
-        if not rows:
-            return 0
-        return self._write(
-            f"delete from session_moves where old_id in ({marks(rows)})",  # noqa: S608  # marks only
-            sorted(row[0] for row in rows),
-        )
+    def forget_moves(self, before: int, batch: int) -> int:
+        """Remove the moves noted before that moment, *batch* at a time."""
+        connection, values = self._db.connection(), (before,)
+        return swept(connection, "session_moves", "old_id", "created_at < ?", values, batch)
 
 
 def _followed(look_up: Callable[[str], Move | None], old_id: str) -> Move | None:

@@ -54,8 +54,7 @@ def some(request, cache):
 
 
 @pytest.mark.parametrize("kind", [LostConnectionError, ReadOnlyError, ConcurrencyError])
-def test_reads_are_misses_and_writes_do_nothing(source, cache, some, kind, caplog, monkeypatch):
-    monkeypatch.setattr(sharing, "ATTEMPTS", 1)
+def test_reads_are_misses_and_writes_do_nothing(source, cache, some, kind, caplog):
     some.put("k", "kept")
     source.error, source.asked = lost(kind), 0
 

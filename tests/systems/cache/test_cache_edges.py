@@ -737,25 +737,6 @@ def test_statements_carry_no_more_than_a_server_takes(db, clock, monkeypatch):
     assert cache.many(values) == values
 
 
-def test_a_conflict_inside_the_callers_own_transaction_is_the_callers(db, clock):
-    from so.errors import DeadlockError
-    from so.systems.cache.sharing import retried
-
-    tries = []
-
-    def work(connection):
-        tries.append(1)
-        raise DeadlockError("select", [], "default", Exception("deadlock"))
-
-    with pytest.raises(DeadlockError):
-        retried(db, work)
-    assert len(tries) == 8
-    tries.clear()
-    with pytest.raises(DeadlockError), db.transaction():
-        retried(db, work)
-    assert len(tries) == 1
-
-
 def test_the_clock_of_the_database_follows_a_moved_one(mysql_db, clock):
     cache = Cache(DatabaseStore(mysql_db, clock))
     shared = cache.clock

@@ -380,32 +380,3 @@ def test_a_session_written_inside_the_callers_transaction_does_not_wait_for_itse
         session.save()
 
     assert sessions.open(cookie).get("n") == 1
-
-
-def test_a_deadlock_is_tried_again_and_inside_a_transaction_is_passed_on(
-    db: Database, clock: Clock, monkeypatch
-):
-    from so.errors import DeadlockError
-
-    sessions = Sessions(db, clock=clock)
-    cookie = begin(sessions, n=0)
-    connection = db.connection()
-    affect, failures = connection.affecting_statement, [1, 1]
-
-    def sometimes(sql: str, bindings: Any = ()) -> int:
-        if failures:
-            failures.pop()
-            raise DeadlockError(sql)
-        return affect(sql, bindings)
-
-    monkeypatch.setattr(connection, "affecting_statement", sometimes)
-    session = sessions.open(cookie)
-    session.increment("n")
-    session.save()
-    assert sessions.open(cookie).get("n") == 1
-
-    failures.append(1)
-    session = sessions.open(cookie)
-    session.increment("n")
-    with pytest.raises(DeadlockError), db.transaction():
-        session.save()

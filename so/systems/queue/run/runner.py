@@ -15,7 +15,6 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, NoReturn
 
 from so.errors import (
-    ConcurrencyError,
     DatabaseError,
     JobCancelled,
     LostConnectionError,
@@ -366,37 +365,40 @@ def _end_stray(job: Job) -> NoReturn:
 
 
 def _in_transaction(workshop: Workshop, conn: Any, job: Job, run: Run) -> Any:
-    row = run.row
-    for attempt in range(1, TRANSACTION_ATTEMPTS + 1):
-        try:
-            return _transaction(workshop, conn, job, run)
-        except LostConnectionError:
-            # Perhaps the commit arrived and only its answer was lost: the row tells.
-            if row is None or _is_there(workshop, run.conn, row):
-                raise
-            run.completed = True
-            return None
-        except ConcurrencyError:
-            if attempt == TRANSACTION_ATTEMPTS or conn.in_transaction:
-                raise
-            run.ending = None
-            job = workshop.make(run.payload)
-            job._run = run
-    return None
+    row, fresh = run.row, [job]
+
+    def work() -> Any:
+        return _whole(workshop, conn, fresh.pop() if fresh else _made_anew(workshop, run), run)
+
+    try:
+        result = conn.transaction(work, TRANSACTION_ATTEMPTS)
+    except LostConnectionError:
+        # Perhaps the commit arrived and only its answer was lost: the row tells.
+        if row is None or _is_there(workshop, run.conn, row):
+            raise
+        result = None
+    run.completed = row is not None
+    return result
+
+
+def _made_anew(workshop: Workshop, run: Run) -> Job:
+    """The job once more after a conflict, as if nothing had happened to it."""
+    run.ending = None
+    job = workshop.make(run.payload)
+    job._run = run
+    return job
 
 
 def _is_there(workshop: Workshop, conn: Any, row: Reserved) -> bool:
     return Retry()(conn, lambda: workshop.place.tables.jobs.exists(conn, row.id))
 
 
-def _transaction(workshop: Workshop, conn: Any, job: Job, run: Run) -> Any:
+def _whole(workshop: Workshop, conn: Any, job: Job, run: Run) -> Any:
     """The handler and the removal of its job; raises _Undone when the job is to come back."""
-    with conn.transaction():
-        result = _call(workshop, job, run)
-        kind = run.ending.kind if run.ending else "done"
-        if kind in ("released", "failed"):
-            raise _Undone
-        if run.row is not None:
-            workshop.settler.complete_within(conn, run.row, run.payload, kind, run.told)
-    run.completed = run.row is not None
+    result = _call(workshop, job, run)
+    kind = run.ending.kind if run.ending else "done"
+    if kind in ("released", "failed"):
+        raise _Undone
+    if run.row is not None:
+        workshop.settler.complete_within(conn, run.row, run.payload, kind, run.told)
     return result

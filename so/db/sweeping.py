@@ -1,0 +1,58 @@
+"""Deletes many rows of a table that others work with: a few at a time, so that they have a turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from so.db.words import marks
+from so.support.progress import steps
+
+if TYPE_CHECKING:
+    from so.db.connection import Connection
+
+T = TypeVar("T")
+AT_ONCE = 100  # rows to a statement: others wait for no more than that
+LONGEST_REST_SECONDS = 0.25
+
+
+def swept(
+    connection: Connection,
+    table: str,
+    key: str,
+    ended: str,
+    values: Sequence[Any],
+    batch: int = 500,
+) -> int:
+    """Delete the rows of *table* for which *ended* holds, *batch* listed at a time; how many.
+
+    *ended* is a condition of ours, *values* are for its marks. By the primary *key* and in its
+    order: two cleanups, and requests, then lock rows the same way round. Conditional again: a row
+    that was renewed since it was listed stays.
+    """
+    listed = f"select {key} from {table} where {ended} limit ?"  # noqa: S608  # our own words
+    total = f"select count(*) from {table} where {ended}"  # noqa: S608  # our own words
+    step = steps(lambda: int(connection.scalar(total, values, use_read=False)))
+    gone = 0
+    while rows := connection.select_tuples(listed, (*values, batch), use_read=False):
+        keys = sorted(row[0] for row in rows)
+        for part in _paced(keys[at : at + AT_ONCE] for at in range(0, len(keys), AT_ONCE)):
+            gone += connection.affecting_statement(
+                f"delete from {table} where {key} in ({marks(part)}) and {ended}",  # noqa: S608  # our own words
+                (*part, *values),
+            )
+            step(len(part))
+    return gone
+
+
+def _paced(parts: Iterable[T]) -> Iterator[T]:
+    """*parts* one by one, with a rest after each for twice as long as it took.
+
+    So whoever waits for the same database, which has one writer at a time on SQLite, gets most of
+    the time. In real time on purpose: others work in real time as well.
+    """
+    for part in parts:
+        begun = time.monotonic()
+        yield part
+        time.sleep(min(2 * (time.monotonic() - begun), LONGEST_REST_SECONDS))
