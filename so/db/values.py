@@ -1,7 +1,8 @@
 """What may be bound to a statement, and how it is written: the same on both engines.
 
 Python values become one of None, bool, int, float, str, bytes and Decimal here; the engines'
-dialects only write those down. Anything else is a TypeError before a statement runs.
+dialects only write those down. Anything else is a TypeError before a statement runs. One table
+says how, for a query in the making (`bindable`) and for the driver (`plain`).
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from pathlib import PurePath
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from so.support.codec import dumps
+from so.support.codec import dumps, to_jsonable
 
 R = TypeVar("R")
 Bindings = Any
 """A sequence for `?`, a mapping for `:name`."""
 
-PLAIN: Final = frozenset((int, str, type(None), bytes, bool))
+PLAIN: Final[frozenset[type]] = frozenset((int, str, type(None), bytes, bool))
 """Types that every driver takes as they are."""
+KEPT: Final[frozenset[type]] = PLAIN | {float, Decimal, datetime, date, time, timedelta}
+"""Types that a query keeps as they are until the dialect, and its connection's zone, are known."""
+SIMPLE: Final[frozenset[type]] = KEPT - {bool, type(None)}
+"""What a comparison looks at no further: not None (is null) and not bool (JSON booleans)."""
 
 
 def datetime_text(value: datetime, zone: tzinfo = UTC) -> str:
@@ -72,28 +77,45 @@ def json_text(value: Any) -> str:
         raise TypeError(f"cannot store {value!r:.80} as JSON: {error}") from error
 
 
-_WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, tzinfo], Any]], ...] = (
+_WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, tzinfo | None], Any]], ...] = (
     (bool, lambda v, zone: bool(v)),
     (enum.Enum, lambda v, zone: plain(v.value, zone)),
     (int, lambda v, zone: int(v)),
     (float, lambda v, zone: float(_finite(v))),
     (str, lambda v, zone: str.__str__(v)),
     (bytes, lambda v, zone: bytes(v)),
-    (Decimal, lambda v, zone: _finite(v)),
-    (datetime, datetime_text),
-    (date, lambda v, zone: v.isoformat()),
-    (time, lambda v, zone: time_text(v)),
-    (timedelta, lambda v, zone: interval_text(v)),
+    (Decimal, lambda v, zone: v if zone is None else _finite(v)),
+    (datetime, lambda v, zone: v if zone is None else datetime_text(v, zone)),
+    (date, lambda v, zone: v if zone is None else v.isoformat()),
+    (time, lambda v, zone: v if zone is None else time_text(v)),
+    (timedelta, lambda v, zone: v if zone is None else interval_text(v)),
     (UUID, lambda v, zone: str(v)),
-    ((dict, list), lambda v, zone: json_text(v)),
+    ((dict, list, tuple), lambda v, zone: json_text(v)),
     (PurePath, lambda v, zone: str(v)),
     ((bytearray, memoryview), lambda v, zone: bytes(v)),
 )
-_by_type: dict[type, Callable[[Any, tzinfo], Any]] = {}
+_by_type: dict[type, Callable[[Any, tzinfo | None], Any]] = {}
 
 
-def plain(value: Any, zone: tzinfo = UTC) -> Any:
-    """*value* as None, bool, int, float, str, bytes or Decimal; TypeError if it is none of them."""
+def bindable(value: Any) -> Any:
+    """*value* as a query carries it: an Enum's value, a UUID's text, a dict's JSON, …
+
+    Decimals and times stay what they are until the dialect is known. Raises TypeError for what no
+    column can hold, before anything is sent.
+    """
+    return value if type(value) in KEPT else plain(value, None)
+
+
+def json_scalar(value: Any) -> Any:
+    """A single value as a place inside JSON holds it: Decimal and times as text."""
+    return bindable(to_jsonable(value))
+
+
+def plain(value: Any, zone: tzinfo | None = UTC) -> Any:
+    """*value* as None, bool, int, float, str, bytes or Decimal; TypeError if it is none of them.
+
+    Times are written in *zone*; without one they, and decimals, are left for later.
+    """
     kind = type(value)
     if kind in PLAIN:
         return value
@@ -103,7 +125,7 @@ def plain(value: Any, zone: tzinfo = UTC) -> Any:
     return writer(value, zone)
 
 
-def _writer_for(value: Any) -> Callable[[Any, tzinfo], Any]:
+def _writer_for(value: Any) -> Callable[[Any, tzinfo | None], Any]:
     for kinds, writer in _WRITERS:
         if isinstance(value, kinds):
             return writer
@@ -120,7 +142,7 @@ def written_size(value: Any) -> int:
         return size + value.count("'") + value.count("\\") + 4
     if isinstance(value, bytes | bytearray):
         return len(value) + value.count(b"'") + value.count(b"\\") + 12
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | tuple):
         return written_size(dumps(value))
     if isinstance(value, memoryview | PurePath | enum.Enum):
         return written_size(plain(value))

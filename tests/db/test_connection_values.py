@@ -170,6 +170,7 @@ class Level(enum.IntEnum):
         (Path("/a/b"), "/a/b"),
         ({"b": [1, "ü", None], "a": True}, '{"b":[1,"ü",null],"a":true}'),
         ([1, 2], "[1,2]"),
+        ((1, 2), "[1,2]"),
         (Markup("<b>"), "<b>"),
     ],
 )

@@ -17,9 +17,10 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from so.db import clauses as c
-from so.db.expressions import PLAIN, Expression, bindable
+from so.db.expressions import Expression
 from so.db.grammar.conditions import Conditions
 from so.db.grammar.names import AS, Bindings, unsupported
+from so.db.values import KEPT, bindable
 from so.errors import InvalidArgumentError
 
 _INDEX_NAME = re.compile(r"[\w$]+(?:\s*,\s*[\w$]+)*")
@@ -291,7 +292,7 @@ class Grammar(Conditions):
 
     def _row(self, row: Row, bindings: Bindings) -> str:
         values = row.values()
-        if PLAIN.issuperset(map(type, values)):
+        if KEPT.issuperset(map(type, values)):
             bindings += values
             return ", ".join(["?"] * len(values))
         return ", ".join([self.stored(value, bindings) for value in values])
@@ -359,7 +360,7 @@ class Grammar(Conditions):
 
     def assignments(self, values: Row, bindings: Bindings) -> str:
         """a = ?, b = ?"""
-        if "->" not in "".join(values) and PLAIN.issuperset(map(type, values.values())):
+        if "->" not in "".join(values) and KEPT.issuperset(map(type, values.values())):
             names = self._names
             bindings += values.values()
             return ", ".join([f"{names.get(name) or self.wrap(name)} = ?" for name in values])

@@ -8,10 +8,11 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from so.db import clauses as c
-from so.db.expressions import Expression, bindable, json_scalar, json_text
+from so.db.expressions import Expression
 from so.db.grammar.base import Grammar, Row
 from so.db.grammar.names import Bindings, unsupported
 from so.db.sqltext import MYSQL_TOKEN
+from so.db.values import bindable, json_scalar, json_text
 
 _FIRST_SELECT = re.compile(r"^(\(*)select\b")
 

@@ -9,10 +9,11 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, ClassVar
 
 from so.db import clauses as c
-from so.db.expressions import Expression, bindable, json_scalar, json_text
+from so.db.expressions import Expression
 from so.db.grammar.base import Row
 from so.db.grammar.money import MoneyGrammar
 from so.db.grammar.names import AS, Bindings, json_keys, unsupported
+from so.db.values import bindable, json_scalar, json_text
 
 _PARTS = {
     "date": "%Y-%m-%d",

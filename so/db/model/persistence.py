@@ -12,9 +12,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from so.db import clauses, events
-from so.db.expressions import Expression, bindable
+from so.db.expressions import Expression
 from so.db.manager import current_database
 from so.db.model.attributes import Attributes, _put
+from so.db.values import bindable
 from so.errors import DatabaseError, ModelNotFoundError, StaleModelError
 
 if TYPE_CHECKING:

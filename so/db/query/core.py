@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from so.db import clauses as c
-from so.db.expressions import PLAIN, Expression, bindable
+from so.db.expressions import Expression
 from so.db.grammar.base import SECTIONS, Grammar
 from so.db.rows import Collection, Row
+from so.db.values import KEPT, bindable
 from so.errors import InvalidArgumentError
 from so.support.listed import listed
 from so.support.signatures import call_with
@@ -446,7 +447,7 @@ def as_query(value: Any) -> QueryCore | None:
     """The query behind *value*: itself, or what its `to_query()` gives (relations); else None."""
     if isinstance(value, QueryCore):
         return value
-    if type(value) in PLAIN:
+    if type(value) in KEPT:
         return None
     unwrap = getattr(value, "to_query", None)
     if callable(unwrap) and not isinstance(value, type):

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from so.db.expressions import Expression, bindable
+from so.db.expressions import Expression
 from so.db.query.core import MISSING
+from so.db.values import bindable
 from so.errors import InvalidArgumentError, InvalidNumberError
 from so.support import numbers
 

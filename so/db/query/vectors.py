@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from so.db import clauses as c
-from so.db.expressions import json_text
 from so.db.query.core import QueryCore, checked_boolean
 from so.db.query.twins import twin
+from so.db.values import json_text
 from so.errors import UnsupportedError
 
 _NEEDED = (11, 7)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 from so.db import clauses as c
-from so.db.expressions import PLAIN, SIMPLE, Expression
+from so.db.expressions import Expression
 from so.db.query.core import (
     EQUAL,
     MISSING,
@@ -31,12 +31,13 @@ from so.db.query.given import (
     whole_number,
 )
 from so.db.query.twins import twin
+from so.db.values import KEPT, SIMPLE
 from so.errors import InvalidArgumentError
 
 _COLUMNS_HOLD = range(-(2**63), 2**64)
 # The operators of a comparison that needs no second look.
 _DIRECT = OPERATORS - {"<=>"}
-_FINITE = PLAIN - {float}
+_FINITE = KEPT - {float}
 
 
 class Where(QueryCore):

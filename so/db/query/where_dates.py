@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any, Self
 
 from so.db import clauses as c
-from so.db.expressions import Expression, bindable
+from so.db.expressions import Expression
 from so.db.query.core import MISSING, QueryCore, checked_boolean
 from so.db.query.given import whole
 from so.db.query.twins import twin
-from so.db.values import in_zone
+from so.db.values import bindable, in_zone
 from so.support.clock import Clock
 
 _REAL_TIME = Clock()

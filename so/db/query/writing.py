@@ -8,12 +8,11 @@ from functools import partial
 from typing import Any
 
 from so.db import clauses as c
-from so.db.expressions import PLAIN
 from so.db.query import read_back
 from so.db.query.core import QueryCore, is_queryable
 from so.db.query.given import column_names
 from so.db.query.twins import twin
-from so.db.values import in_parts
+from so.db.values import KEPT, in_parts
 from so.errors import (
     InvalidArgumentError,
     NotNullError,
@@ -218,7 +217,7 @@ class Writing(QueryCore):
         if not values:
             return 0
         changes = values
-        if not PLAIN.issuperset(map(type, values.values())):
+        if not KEPT.issuperset(map(type, values.values())):
             changes = {
                 key: self._sub(value) if is_queryable(value) else value
                 for key, value in values.items()

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 from so.db import clauses as c
-from so.db.expressions import bindable
 from so.db.model import eager
 from so.db.model.collection import Models, Related
 from so.db.model.query import ModelQuery
 from so.db.query import Query
-from so.db.values import in_parts
+from so.db.values import bindable, in_parts
 from so.errors import RelationError
 
 _put = object.__setattr__

@@ -12,13 +12,12 @@ from typing import Any, Self
 
 from so.db import clauses as c
 from so.db.casts import DatetimeCast
-from so.db.expressions import bindable
 from so.db.model.collection import Models
 from so.db.model.scoped import key_of
 from so.db.query import Query
 from so.db.relations.base import Relation
 from so.db.rows import Row
-from so.db.values import plain
+from so.db.values import bindable, plain
 from so.errors import RelationError
 
 _PREFIX = "pivot_"
