@@ -347,10 +347,10 @@ class QueueDoctor(QueueCommand):
         """Print each fault; 1 if one of them is serious."""
         from so.application.delivery import unsent
         from so.application.trail import unverified
-        from so.systems.queue.care.doctor import Doctor, Finding
+        from so.systems.queue.care.doctor import Finding
 
         self.load_jobs()
-        found = Doctor(self.queue, self.settings).examine()
+        found = self.queue.doctor(self.settings).examine()
         found += [Finding("trail", text, is_fatal=False) for text in unverified(self.app)]
         found += [Finding("held", text, is_fatal=False) for text in unsent(self.app)]
         if self.wants_json:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
+from so.settings.queue import QueueSettings
 from so.support.current import current
 from so.systems.queue.batches import Batch, find
 from so.systems.queue.care.failed import FailedJob, FailedJobs
@@ -28,6 +29,9 @@ from so.systems.queue.tables.metrics import Metrics
 from so.systems.queue.tables.progress import Progress, ProgressTable
 from so.systems.queue.tables.sql import read
 from so.systems.queue.tables.workers import Control
+
+if TYPE_CHECKING:
+    from so.systems.queue.care.doctor import Doctor
 
 
 class Queue(Intake):
@@ -182,6 +186,19 @@ class Queue(Intake):
         if self._schedule is None:
             self._schedule = Schedule(self, self._timezone)
         return self._schedule
+
+    def doctor(self, settings: QueueSettings | None = None) -> Doctor:
+        """Who says what is wrong with this queue; *settings* are those it runs by."""
+        from so.systems.queue.care.doctor import Doctor
+
+        return Doctor(
+            self.tables,
+            settings or QueueSettings(),
+            connect=self.worker_connection,
+            jobs=self.registry,
+            goes_to=self.default,
+            connections=[self.connection_name, SYNC, *self.others],
+        )
 
     def worker_connection(self, *, quick: bool = False) -> Any:
         """A connection for a worker's own statements, apart from what jobs do with theirs.

@@ -203,21 +203,19 @@ def test_cleaning_up_forgets_where_sessions_went(sessions, log_in, clock: Clock)
 
 
 def test_cleaning_up_spares_a_session_that_comes_back_to_life_in_between(
-    sessions, log_in, clock: Clock, monkeypatch
+    sessions, log_in, clock: Clock
 ):
     cookie = log_in(42)
     clock.travel(119 * MINUTE)
     returning = sessions.open(cookie)
     returning.put("x", 1)
     clock.travel(MINUTE)
-    write = sessions._store._write
 
-    def delete_after_the_save(sql: str, values: object) -> int:
+    def save_before_the_delete(sql: str, bindings: object, connection: object) -> None:
         if sql.startswith("delete from sessions where id in"):
             returning.save()
-        return write(sql, values)
 
-    monkeypatch.setattr(sessions._store, "_write", delete_after_the_save)
+    sessions._store._db.connection().before_executing(save_before_the_delete)
 
     assert sessions.cleanup() == 0
     assert is_alive(sessions, cookie)

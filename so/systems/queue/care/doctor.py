@@ -6,27 +6,24 @@ size of the backlog.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from so.db.options import file_of
 from so.db.schema import SchemaFault, check
 from so.errors import InvalidPayloadError
 from so.settings.queue import QueueSettings
 from so.systems.queue.payload import Payload
+from so.systems.queue.tables.bundle import Tables
 from so.systems.queue.tables.sql import read
 from so.systems.queue.tables.workers import WorkerRow
-
-if TYPE_CHECKING:
-    from so.systems.queue.queue import Queue
 
 OLDEST_WAIT_SECONDS = 3600
 CLOCK_SECONDS = 2.0
 WAL_MB = 256
 SAMPLE = 200
 MANY_FAILURES = 10_000
-SYNC = "sync"
 TABLES = ("jobs", "failed_jobs", "job_", "queue_")
 DUE_NAME = "jobs_due_index"
 DUE_INDEX = ["queue", "available_at", "id"]
@@ -46,16 +43,31 @@ class Finding:
 
 
 class Doctor:
-    """Examines one queue."""
+    """Examines one queue; `Queue.doctor()` makes it."""
 
-    def __init__(self, queue: Queue, settings: QueueSettings | None = None) -> None:
-        """*settings* are those of config/queue.py as far as they can contradict each other."""
-        self._queue = queue
-        self._settings = settings or QueueSettings()
+    def __init__(
+        self,
+        tables: Tables,
+        settings: QueueSettings,
+        *,
+        connect: Callable[[], Any],
+        jobs: Container[str],
+        goes_to: str,
+        connections: Sequence[str],
+    ) -> None:
+        """*settings* are those of config/queue.py as far as they can contradict each other.
+
+        *connect* gives a connection as workers have it, *jobs* are the classes known here. What is
+        dispatched goes to the connection *goes_to*, which should be one of *connections*.
+        """
+        self._tables = tables
+        self._settings = settings
+        self._connect, self._jobs = connect, jobs
+        self._goes_to, self._connections = goes_to, connections
 
     def examine(self) -> list[Finding]:
         """Every fault there is; an empty list is a clean bill."""
-        conn = self._queue.worker_connection()
+        conn = self._connect()
         try:
             found = [*self._engine(conn), *self._indexes(conn), *self._lease(), *self._clock(conn)]
             found += self._connection()
@@ -65,7 +77,7 @@ class Doctor:
                 return found  # nothing further can be asked
             return [*found, *self._workers(), *self._backlog(conn), *self._failures(conn)]
         finally:
-            if conn is not self._queue.source.connection():
+            if conn is not self._tables.source.connection():
                 conn.close()
 
     # --- the engine ---
@@ -74,7 +86,7 @@ class Doctor:
         if conn.dialect.name == "sqlite":
             yield from self._sqlite(conn)
             return
-        base = self._queue.source.connection()
+        base = self._tables.source.connection()
         isolation = _isolation(conn)
         if isolation != "READ-COMMITTED":
             yield Finding(
@@ -131,13 +143,11 @@ class Doctor:
     # --- the set-up ---
 
     def _connection(self) -> Iterator[Finding]:
-        queue = self._queue
-        known = [queue.connection_name, SYNC, *queue.others]
-        if queue.default not in known:
+        if self._goes_to not in self._connections:
             yield Finding(
                 "connection",
-                f"jobs go to the queue connection {queue.default!r}, which is not there: set "
-                f"QUEUE_CONNECTION to {' or '.join(known)}",
+                f"jobs go to the queue connection {self._goes_to!r}, which is not there: set "
+                f"QUEUE_CONNECTION to {' or '.join(self._connections)}",
             )
 
     def _lease(self) -> Iterator[Finding]:
@@ -155,7 +165,7 @@ class Doctor:
             yield Finding("kill_grace", f"kill_grace is {grace}: hung jobs live that much longer")
 
     def _clock(self, conn: Any) -> Iterator[Finding]:
-        skew = abs(conn.database_time() - self._queue.clock.time())
+        skew = abs(conn.database_time() - self._tables.clock.time())
         if skew > CLOCK_SECONDS:
             yield Finding(
                 "clock",
@@ -166,7 +176,7 @@ class Doctor:
     # --- what goes on ---
 
     def _workers(self) -> Iterator[Finding]:
-        workers = self._queue.control.workers()
+        workers = self._tables.workers.workers()
         alive = [worker for worker in workers if worker.alive]
         for worker in workers:
             if not worker.alive and worker.state != "stopping":
@@ -177,7 +187,7 @@ class Doctor:
                     + (f"{heirs[0]} has taken its place" if heirs else "start it again"),
                     not heirs,
                 )
-        wanted = self._queue.control.generation(self._queue.source.connection())
+        wanted = self._tables.workers.generation(self._tables.source.connection())
         for worker in alive:
             if worker.generation < wanted:
                 yield Finding(
@@ -185,8 +195,8 @@ class Doctor:
                 )
 
     def _backlog(self, conn: Any) -> Iterator[Finding]:
-        served = {q for w in self._queue.control.workers() if w.alive for q in w.queues}
-        for state in self._queue.metrics.states():
+        served = {q for w in self._tables.workers.workers() if w.alive for q in w.queues}
+        for state in self._tables.metrics.states():
             if state.oldest_seconds > OLDEST_WAIT_SECONDS:
                 yield Finding(
                     "oldest_wait",
@@ -221,7 +231,7 @@ class Doctor:
             name = Payload.read(text).fields["job"]
         except InvalidPayloadError:
             return "(unreadable payload)"
-        return "" if name in self._queue.registry else str(name)
+        return "" if name in self._jobs else str(name)
 
     def _failures(self, conn: Any) -> Iterator[Finding]:
         rows = read(

@@ -11,14 +11,14 @@ from so.db.schema import install
 from so.settings.queue import QueueSettings
 from so.support.clock import Clock
 from so.systems.queue import Queue
-from so.systems.queue.care.doctor import Doctor, _supports_skip_locked
+from so.systems.queue.care.doctor import _supports_skip_locked
 from so.systems.worker import Worker
 from tests.systems.queue.conftest import beat
 from tests.systems.queue.jobs import Fails, Note
 
 
 def names(queue: Queue, **settings: Any) -> list[str]:
-    return [finding.name for finding in Doctor(queue, QueueSettings(**settings)).examine()]
+    return [finding.name for finding in queue.doctor(QueueSettings(**settings)).examine()]
 
 
 def test_the_doctor_finds_nothing_in_a_healthy_queue(queue: Queue, clock: Clock) -> None:
@@ -69,7 +69,7 @@ def test_the_doctor_looks_at_delayed_jobs_and_at_any_payload(
     for payload in ('{"job": {}}', "null", '"text"', "[" * 5000, '{"job": "gone.Later"}'):
         db.table("jobs").insert({**row, "payload": payload})
 
-    (finding,) = Doctor(queue).examine()
+    (finding,) = queue.doctor().examine()
     assert "(unreadable payload), gone.Later" in finding.text
 
 
@@ -78,10 +78,10 @@ def test_the_doctor_forgives_a_dead_worker_that_was_replaced(queue: Queue, clock
     clock.travel(60)
     beat(queue, clock, id="other machine", host="erp2")
     beat(queue, clock, id="other queues", queues=["low"])
-    assert [finding.is_fatal for finding in Doctor(queue).examine()] == [True]
+    assert [finding.is_fatal for finding in queue.doctor().examine()] == [True]
 
     beat(queue, clock, id="second")
-    (finding,) = Doctor(queue).examine()
+    (finding,) = queue.doctor().examine()
     assert not finding.is_fatal
     assert "second has taken its place" in finding.text
 
@@ -135,7 +135,7 @@ def test_the_doctor_sees_a_clock_that_is_off_and_many_failures(
     beat(queue, clock)
 
     assert names(queue) == ["clock", "failed_jobs"]
-    assert Doctor(queue).examine()[0].to_dict()["name"] == "clock"
+    assert queue.doctor().examine()[0].to_dict()["name"] == "clock"
 
 
 def test_the_doctor_sees_what_is_wrong_with_the_engine(
