@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from so.db.sweeping import swept
-from so.db.words import for_update
+from so.db.words import for_update, marks
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
