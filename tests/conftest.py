@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +30,20 @@ from tests.support.needed import lacking
 ENGINES = ("sqlite", "mysql")
 
 
-def pytest_configure() -> None:
+# Images of containers set it. Thousands of processes start here: each would compile again what the
+# one before it has compiled, and so would every worker of the suite with all the tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Let the collector of cycles rest: what a suite leaves is little, and a tenth of the time."""
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        from tests.support.order import Order  # xdist is there, then
+
+        config.pluginmanager.register(Order())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,8 +13,6 @@ import pytest
 from tests.server.processes import ROOT, Server, free_port, wait_until
 from tests.support.needed import lacking
 
-pytestmark = pytest.mark.xdist_group("any server")
-
 FILES = {
     "config/app.py": 'config = {"env": "production", "key": "Zk3vQp9mXr7sLd2wTg5h"}\n',
     "app/__init__.py": "",

@@ -12,7 +12,6 @@ from tests.server.conformance.runner import Client
 from tests.server.processes import serving, wait_until
 from tests.server.test_wsgi import ask, request
 
-pytestmark = pytest.mark.xdist_group("held")
 MOST = 60
 
 

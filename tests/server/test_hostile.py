@@ -14,8 +14,6 @@ from tests.server.conformance.runner import Client, Wrong
 from tests.server.processes import Server, serving, wait_until
 from tests.server.siege import Siege, memory_mb
 
-pytestmark = pytest.mark.xdist_group("hostile")
-
 APP = "tests.server.apps:application"
 
 

@@ -19,8 +19,6 @@ from tests.server.processes import ROOT, Server, free_port, serve_argv, serving,
 APP = "tests.server.apps:application"
 TLS = Path(__file__).parent / "tls"
 
-pytestmark = pytest.mark.xdist_group("life cycle")
-
 
 def get(path: str, *lines: str) -> bytes:
     fields = "".join(f"{line}\r\n" for line in lines)

@@ -15,8 +15,6 @@ from tests.server.processes import Server, serve_argv, wait_until
 
 APP = "tests.server.apps:application"
 
-pytestmark = pytest.mark.xdist_group("listening")
-
 
 @pytest.mark.parametrize(
     ("options", "message"),

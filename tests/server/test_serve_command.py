@@ -10,8 +10,6 @@ import pytest
 from tests.server.conformance.runner import Client
 from tests.server.processes import ROOT, Server, free_port, wait_until
 
-pytestmark = pytest.mark.xdist_group("serve command")
-
 ROUTES = """from so import Request, Response, Router, env
 
 

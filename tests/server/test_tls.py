@@ -38,8 +38,6 @@ mP4ErjjyCePu3fJU3uF6xb1VJl+6Jk/CjucI0iIWGUIda/CQBgDSnGTjI+8+YrNm
 -----END ENCRYPTED PRIVATE KEY-----
 """
 
-pytestmark = pytest.mark.xdist_group("tls")
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):

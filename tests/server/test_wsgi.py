@@ -8,8 +8,6 @@ import pytest
 from tests.server.conformance.runner import Answer, Client, Wrong
 from tests.server.processes import serving, wait_until
 
-pytestmark = pytest.mark.xdist_group("wsgi")
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):

@@ -15,7 +15,7 @@ def main() -> int:
         old.unlink()
     python = sys.executable
     environ = {**os.environ, "COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml")}
-    tests = [python, "-m", "coverage", "run", "-m", "pytest", "-q", "--dist=loadgroup"]
+    tests = [python, "-m", "coverage", "run", "-m", "pytest", "-q"]
     code = subprocess.run([*tests, *sys.argv[1:]], cwd=ROOT, env=environ, check=False).returncode
     subprocess.run([python, "-m", "coverage", "combine", "-q"], cwd=ROOT, check=False)
     report = subprocess.run([python, "-m", "coverage", "report"], cwd=ROOT, check=False).returncode

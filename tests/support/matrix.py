@@ -161,7 +161,7 @@ def run(cell: Cell, part: str) -> None:
     command = [venv_of(cell.version, cell.python), "-W", "error", "-m", "pytest", "-q"]
     jobs = os.environ.get("MATRIX_JOBS", "2")
     if jobs != "1":
-        command += ["-n", jobs, "--dist=loadgroup"]
+        command += ["-n", jobs]
     if engine := os.environ.get("MATRIX_ENGINE"):
         command += ["-m", "not mysql" if engine == "sqlite" else engine]
     command += ["-p", "no:cacheprovider", "--tb=short", *part.split()]

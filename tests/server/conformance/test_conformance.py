@@ -6,8 +6,6 @@ from tests.server.conformance.cases import CASES
 from tests.server.conformance.runner import Client, check
 from tests.server.processes import serving
 
-pytestmark = pytest.mark.xdist_group("conformance")
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
