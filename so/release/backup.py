@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from so.db.options import file_of
 from so.errors import ReleaseError
 from so.release import dumps
 from so.release.files import files_below
@@ -60,7 +61,7 @@ def write_backup(place: Installation, target: Path, told: Told = nobody) -> int:
             name = f"database/{connection.name}{dumps.suffix(connection)}"
             copy = folder / f"{connection.name}{dumps.suffix(connection)}"
             dumps.dump(connection, copy)
-            archive.add(name, copy)
+            archive.add(name, copy, _mode_of_database(connection))
             copy.unlink()
             about["databases"][connection.name] = {
                 "file": name,
@@ -103,6 +104,19 @@ class Restoration:
             raise ReleaseError(f"there is no part {unknown[0]!r}: {', '.join(PARTS)}")
         if self.source.manifest.get("format") != FORMAT:
             raise ReleaseError(f"{self.source.path} is no backup of an application")
+        self._refuse_strange()
+
+    def _refuse_strange(self) -> None:
+        """ReleaseError for what no backup holds, such as a database that is somewhere else."""
+        files, found = self.source.manifest["files"], self.source.manifest.get("databases")
+        if not isinstance(found, dict) or not all(
+            isinstance(one, dict) and "engine" in one for one in found.values()
+        ):
+            raise ReleaseError(f"{self.source.path} does not say which databases it holds")
+        strange = [str(one.get("file")) for one in found.values() if one.get("file") not in files]
+        strange += [name for name in files if name.partition("/")[0] not in PARTS]
+        if strange:
+            raise ReleaseError(f"{self.source.path} holds {strange[0]!r}, which no backup does")
 
     @property
     def databases(self) -> dict[str, Mapping[str, Any]]:
@@ -126,18 +140,30 @@ class Restoration:
 
         ReleaseError before anything is moved if one of the places is taken, unless *force*.
         """
-        moves = dict(self._moves(folder, targets))
-        taken = sorted({str(self._top(place)) for place in moves.values() if place.exists()})
+        moves = {source: self._true(place) for source, place in self._moves(folder, targets)}
+        taken = sorted({str(self._top(place)) for place in moves.values() if is_there(place)})
         if taken and not (self.force or self.was_interrupted()):
             raise ReleaseError(
                 f"in the way: {', '.join(taken[:8])}; restore into an empty folder with --into, or "
                 "with --force, which moves them aside and deletes nothing"
             )
+        for place in (*moves.values(), self.aside):
+            _require_writable(place)
         self.begin()
+        try:
+            self._put(moves)
+        except OSError as error:
+            raise ReleaseError(
+                f"{error}: half of it is restored; mend that and run the same command again"
+            ) from error
+
+    def _put(self, moves: Mapping[Path, Path]) -> None:
         for source, place in moves.items():
+            owner = _owner(place)
             self._move_aside(place)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            _make_folders(place.parent, owner)
             shutil.move(source, place)
+            _give(place, owner)
 
     def begin(self) -> None:
         """Note that this folder is half restored, so that a killed run can be begun again."""
@@ -159,17 +185,68 @@ class Restoration:
                 for file in files_below(folder / part):
                     yield file, self.into / file.relative_to(folder / part)
 
+    def _true(self, place: Path) -> Path:
+        """Where *place* is: a link right in the folder, such as `.env`, is followed.
+
+        A link further down could be one of an upload's making, and is never gone through.
+        """
+        if not place.is_relative_to(self.into):
+            return place
+        first, *rest = place.relative_to(self.into).parts
+        top = (self.into / first).resolve()
+        for number in range(1, len(rest)):
+            if (link := top.joinpath(*rest[:number])).is_symlink():
+                raise ReleaseError(f"{link} is a link: remove it, nothing is restored through it")
+        return top.joinpath(*rest)
+
     def _top(self, place: Path) -> Path:
         return place.relative_to(self.into) if place.is_relative_to(self.into) else place
 
     def _move_aside(self, place: Path) -> None:
         # A database's journal belongs to it: left behind, it would be played into the new one.
         for old in (place, *(place.with_name(place.name + tail) for tail in ("-wal", "-shm"))):
-            if old.exists():
+            if is_there(old):
                 aside = self.aside / str(self._top(old)).lstrip("/")
-                aside.parent.mkdir(parents=True, exist_ok=True)
+                _make_folders(aside.parent, _owner(self.aside))
                 shutil.move(old, aside)
                 self.moved.append(aside)
+
+
+def is_there(place: Path) -> bool:
+    """Whether something has the name *place*, if only a link that leads nowhere."""
+    return os.path.lexists(place)
+
+
+def _nearest(place: Path) -> Path:
+    """*place*, or the folder above it that is there."""
+    return place if is_there(place) else _nearest(place.parent)
+
+
+def _require_writable(place: Path) -> None:
+    folder = _nearest(place.parent)
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise ReleaseError(
+            f"{folder} may not be written to: restore as its owner or as root; nothing was changed"
+        )
+
+
+def _owner(place: Path) -> tuple[int, int]:
+    """User and group to whom *place* belongs, or will: that of the folder it comes into."""
+    about = _nearest(place).lstat()
+    return about.st_uid, about.st_gid
+
+
+def _make_folders(folder: Path, owner: tuple[int, int]) -> None:
+    if not folder.is_dir():
+        _make_folders(folder.parent, owner)
+        folder.mkdir()
+        _give(folder, owner)
+
+
+def _give(place: Path, owner: tuple[int, int]) -> None:
+    """Let *place* belong to *owner*, where root restores what a service's user reads and writes."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        os.chown(place, *owner, follow_symlinks=False)
 
 
 def _files_of(place: Installation) -> Iterator[tuple[str, Path]]:
@@ -184,11 +261,21 @@ def _mode(file: Path) -> int:
     return file.stat().st_mode & 0o777
 
 
+def _mode_of_database(connection: Connection) -> int:
+    """The rights of an SQLite file, but for everybody's; a dump is for its owner alone."""
+    path = (
+        file_of(str(connection.config["database"])) if connection.dialect.name == "sqlite" else None
+    )
+    file = Path(path) if path else None
+    return _mode(file) & 0o660 if file is not None and file.is_file() else 0o600
+
+
 @contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
     """A private folder inside *folder*, on the same disk, named after this process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{os.getpid()}-", dir=folder))
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{os.getpid()}-", dir=folder))
     try:
         yield place
     finally:

@@ -44,9 +44,7 @@ def main(words: list[str]) -> int:
     try:
         install(source, target, manifest["files"])
     except (OSError, subprocess.CalledProcessError, ReleaseError) as error:
-        if target.is_dir():
-            clear(target)
-        return told(f"cannot install into {target}: {error}; nothing is left there", 1)
+        return told(f"cannot install into {target}: {error}; nothing is left of it", 1)
     sys.stdout.write(
         f"Installed {manifest['application']} in {target}.\n"
         f"Next: edit {target / '.env'} (APP_ENV=production, the database), then\n"
@@ -71,18 +69,27 @@ def clear(target: Path) -> None:
 
 
 def install(source: Path, target: Path, names: dict[str, object]) -> None:
-    """All of it, after what an earlier try left."""
+    """All of it, after what an earlier try left; nothing stays of what does not succeed."""
+    from so.errors import ReleaseError
     from so.release import wheels
+    from so.release.alone import alone
 
     # What the manifest does not name lay there before; a wheel for another machine is refused here.
     brought = wheels.chosen(source / name for name in names if name.startswith("wheels/"))
     target.mkdir(parents=True, exist_ok=True)
-    clear(target)
-    (target / UNFINISHED).touch()
-    copy(source, target, names)
-    wheels.unpack(brought, target / "vendor")
-    make_settings(target)
-    (target / UNFINISHED).unlink()
+    with alone(target, "another process was first"):
+        if is_taken(target):
+            raise ReleaseError("it is not empty any more")
+        clear(target)
+        (target / UNFINISHED).touch()
+        try:
+            copy(source, target, names)
+            wheels.unpack(brought, target / "vendor")
+            make_settings(target)
+        except BaseException:
+            clear(target)
+            raise
+        (target / UNFINISHED).unlink()
 
 
 def is_whole(file: Path, about: dict[str, object]) -> bool:

@@ -27,6 +27,7 @@ MANIFEST = "MANIFEST.json"
 MANIFEST_BYTES = 256 * 1024 * 1024  # more is no list of files
 PIECE = 1024 * 1024  # bytes read at once
 UNFINISHED = ".unfinished-"  # what a process works on: then its number, so that others can tidy up
+ROOM_BYTES = 64 * 1024 * 1024  # that a disk must have left beside what is unpacked
 _BROKEN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError)
 
 
@@ -157,6 +158,8 @@ class Sealed:
         """Check *path*, telling how many bytes of it; ReleaseError says what is wrong with it."""
         if not path.is_file():
             raise ReleaseError(f"there is no file {path}")
+        if not os.access(path, os.R_OK):
+            raise ReleaseError(f"{path} may not be read by this user")
         found: dict[str, dict[str, Any]] = {}
         manifest: Any = None
         try:
@@ -175,9 +178,19 @@ class Sealed:
         return cls(path, manifest)
 
     def extract(self, folder: Path, told: Told = nobody) -> list[Path]:
-        """Write every member below *folder*, with the rights it had; the files written."""
+        """Write every member below *folder*, with the rights it had; the files written.
+
+        ReleaseError before anything is written where the disk has no room for them.
+        """
         written: list[Path] = []
         total = len(self.manifest["files"])
+        needed = sum(about["bytes"] for about in self.manifest["files"].values())
+        free = shutil.disk_usage(folder).free
+        if needed + ROOM_BYTES > free:
+            raise ReleaseError(
+                f"{self.path} holds {needed:,} bytes and the disk of {folder} has {free:,} left: "
+                "make room first; nothing was changed"
+            )
         with tarfile.open(self.path, "r:gz") as archive:
             for entry in archive:
                 stream = archive.extractfile(entry)
@@ -202,14 +215,20 @@ def _members(path: Path, told: Told) -> Iterator[tuple[str, IO[bytes], int]]:
         tarfile.open(fileobj=raw, mode="r|") as archive,
     ):
         for entry in archive:
-            parts = PurePosixPath(entry.name).parts
-            stream = archive.extractfile(entry) if entry.isfile() else None
-            if stream is None or ".." in parts or entry.name.startswith("/") or "\\" in entry.name:
+            is_plain = entry.isfile() and not entry.issparse() and _is_below(entry.name)
+            stream = archive.extractfile(entry) if is_plain else None
+            if stream is None:
                 raise ReleaseError(f"{path} holds {entry.name!r}, which is no plain file below it")
             yield entry.name, stream, entry.size
             told(file.tell(), whole)
         while raw.read(PIECE):  # to its end, where gzip has a checksum of its own
             pass
+
+
+def _is_below(name: str) -> bool:
+    """Whether *name* is that of one file below a folder, and the only way to write it."""
+    parts = PurePosixPath(name).parts
+    return "/".join(parts) == name and ".." not in parts and not set("\\\0") & set(name)
 
 
 def _digest(stream: IO[bytes]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from so.db.connection import Connection
 from so.db.tables import drop_all, table_names
 from so.errors import ReleaseError
 from so.release import dumps
+from so.release.backup import Restoration
 from so.release.sealed import MANIFEST, Sealed, sealed
 from so.support.progress import heard
 
@@ -361,6 +363,145 @@ def test_a_member_outside_of_its_folder_is_refused(tmp_path, name):
         Sealed.read(tmp_path / "evil.tar.gz")
 
 
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE]
+)
+def test_links_devices_and_folders_are_refused(tmp_path, kind):
+    with tarfile.open(tmp_path / "evil.tar.gz", "w:gz") as archive:
+        entry = tarfile.TarInfo("uploads/x")
+        entry.type, entry.linkname = kind, "/etc/passwd"
+        archive.addfile(entry)
+
+    with pytest.raises(ReleaseError, match="no plain file below it"):
+        Sealed.read(tmp_path / "evil.tar.gz")
+
+
+@pytest.mark.parametrize("name", ["./x", "a//x", "a/./x", "x/"])
+def test_a_second_spelling_of_a_name_is_refused(tmp_path, name):
+    _tar(tmp_path / "evil.tar.gz", {name: b"x"})
+
+    with pytest.raises(ReleaseError, match="no plain file below it"):
+        Sealed.read(tmp_path / "evil.tar.gz")
+
+
+def test_a_file_of_holes_is_refused_before_its_end_is_looked_for(tmp_path):
+    body = b"1\n0\n1\n".ljust(512, b"\0") + b"x".ljust(512, b"\0")
+    entry = tarfile.TarInfo("GNUSparseFile.0/huge")
+    entry.size = len(body)
+    entry.pax_headers = {
+        "GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "uploads/huge", "GNU.sparse.realsize": str(10**15),
+    }  # fmt: skip
+    with tarfile.open(tmp_path / "evil.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(entry, io.BytesIO(body))
+
+    with pytest.raises(ReleaseError, match="no plain file below it"):
+        Sealed.read(tmp_path / "evil.tar.gz")
+
+
+def test_without_room_for_it_nothing_is_unpacked(file, tmp_path, monkeypatch):
+    monkeypatch.setattr("so.release.sealed.ROOM_BYTES", 10**18)
+
+    with pytest.raises(ReleaseError, match="make room first; nothing was changed"):
+        Sealed.read(file).extract(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["x.tar.gz"]
+
+
+DATABASE = {"file": "database/x.sqlite", "engine": "sqlite", "database": "x"}
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"databases": {"x": {**DATABASE, "file": "../../etc/hostname"}}}, "which no backup does"),
+        ({"databases": {"x": {"file": "database/x.sqlite"}}}, "does not say which databases"),
+        ({"databases": ["x"]}, "does not say which databases"),
+        ({}, "does not say which databases"),
+    ],
+)
+def test_a_manifest_that_no_backup_has_is_refused(tmp_path, about, said):
+    with sealed(tmp_path / "x.tar.gz", {"format": 1, **about}) as archive:
+        archive.add_text("database/x.sqlite", "x")
+
+    with pytest.raises(ReleaseError, match=said):
+        Restoration(Sealed.read(tmp_path / "x.tar.gz"), tmp_path)
+
+
+def test_what_stands_outside_of_its_parts_is_refused(tmp_path):
+    with sealed(tmp_path / "x.tar.gz", {"format": 1, "databases": {}}) as archive:
+        archive.add_text("so/__init__.py", "x")
+
+    with pytest.raises(ReleaseError, match="'so/__init__.py', which no backup does"):
+        Restoration(Sealed.read(tmp_path / "x.tar.gz"), tmp_path)
+
+
+# --- places that are links, and whose they are ----------------------------------------------------
+
+
+@pytest.fixture
+def restoration(tmp_path: Path) -> Restoration:
+    """Settings and an upload, for the folder `srv`, in which they are as well."""
+    with sealed(tmp_path / "x.tar.gz", {"format": 1, "databases": {}}) as archive:
+        archive.add_text("settings/.env", "A=restored")
+        archive.add_text("uploads/storage/app/deep/x", "restored")
+    into = tmp_path / "srv"
+    (into / "storage" / "app" / "deep").mkdir(parents=True)
+    return Restoration(Sealed.read(tmp_path / "x.tar.gz"), into, force=True)
+
+
+def restored(run: Restoration) -> None:
+    with run.staged() as folder:
+        run.place_files(folder, {})
+
+
+def test_settings_and_storage_that_are_links_stay_links(restoration, tmp_path):
+    into = restoration.into
+    (tmp_path / "env").write_text("A=before")
+    (into / ".env").symlink_to("../env")
+    (into / "storage").rename(tmp_path / "disk")
+    (into / "storage").symlink_to(tmp_path / "disk")
+
+    restored(restoration)
+
+    assert (into / ".env").is_symlink()
+    assert (tmp_path / "env").read_text() == "A=restored"
+    assert (tmp_path / "disk" / "app" / "deep" / "x").read_text() == "restored"
+    assert [one.read_text() for one in restoration.moved] == ["A=before"]
+
+
+def test_a_link_among_uploads_is_not_gone_through(restoration, tmp_path):
+    (restoration.into / "storage" / "app" / "deep").rmdir()
+    (restoration.into / "storage" / "app" / "deep").symlink_to(tmp_path)
+
+    with pytest.raises(ReleaseError, match="deep is a link: remove it"):
+        restored(restoration)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_link_in_the_place_of_an_upload_is_moved_aside_itself(restoration, tmp_path):
+    (tmp_path / "secret").write_text("mine")
+    (restoration.into / "storage" / "app" / "deep" / "x").symlink_to(tmp_path / "secret")
+
+    restored(restoration)
+
+    assert (tmp_path / "secret").read_text() == "mine"
+    assert (restoration.into / "storage" / "app" / "deep" / "x").read_text() == "restored"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_restores_belongs_to_those_it_belonged_to(restoration):
+    into = restoration.into
+    (into / ".env").write_text("")
+    os.chown(into / ".env", 0, 33)
+    (into / "storage" / "app" / "deep").rmdir()
+    os.chown(into / "storage" / "app", 33, 33)
+
+    restored(restoration)
+
+    found = {name: (into / name).stat() for name in (".env", "storage/app/deep/x")}
+    assert [(one.st_uid, one.st_gid) for one in found.values()] == [(0, 33), (33, 33)]
+
+
 def test_a_member_that_the_manifest_does_not_name_is_refused(tmp_path):
     _tar(tmp_path / "more.tar.gz", {"x": b"x", MANIFEST: json.dumps({"files": {}}).encode()})
 
@@ -369,8 +510,6 @@ def test_a_member_that_the_manifest_does_not_name_is_refused(tmp_path):
 
 
 def _tar(path: Path, files: dict[str, bytes]) -> None:
-    import io
-
     with tarfile.open(path, "w:gz") as archive:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)

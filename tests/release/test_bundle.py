@@ -15,6 +15,7 @@ import pytest
 
 from so.errors import ReleaseError
 from so.release import wheels
+from so.release.alone import alone
 from so.release.bundle import Upgrade, interrupted
 from so.release.sealed import Sealed
 
@@ -250,16 +251,6 @@ def test_a_version_that_does_not_work_gives_way_to_the_old_one(erp, installed, t
     assert not list(installed.glob(".unfinished*"))
 
 
-def test_a_version_without_a_pulse_gives_way_as_well(erp, installed, tmp_path):
-    done = run(
-        installed / "bin/sixorbit", "upgrade", changed(erp, tmp_path),
-        "--health=http://127.0.0.1:9/", cwd=installed,
-    )  # fmt: skip
-
-    assert done.returncode == 1
-    assert "does not answer" in done.stderr
-
-
 @pytest.mark.parametrize("steps", [0, 1, 3, 6])
 def test_an_upgrade_that_was_killed_is_undone_by_hand_or_by_the_next_one(
     bundle, erp, tmp_path, steps
@@ -472,3 +463,53 @@ def test_a_bundle_that_was_cut_off_before_it_was_unpacked_is_not_installed(unpac
     done = run(unpacked / "install.py", tmp_path / "srv")
 
     assert (done.returncode, "the bundle was cut off" in done.stderr) == (1, True)
+
+
+# --- several at once ------------------------------------------------------------------------------
+
+
+def test_an_installation_beside_another_leaves_it_alone(unpacked, tmp_path):
+    target = tmp_path / "srv"
+    target.mkdir()
+    (target / ".installing").touch()
+    (target / "of the other").touch()
+    with alone(target, "the other"):
+        done = run(unpacked / "install.py", target)
+
+    assert done.returncode == 1
+    assert "another installation, upgrade or restore is under way" in done.stderr
+    assert (target / "of the other").exists()
+
+
+def test_an_upgrade_beside_another_does_not_undo_it(bundle, installed):
+    (installed / ".upgrading").write_text(str(installed / "storage" / "upgrades" / "1"))
+    with alone(installed, "the other"):
+        done = run(installed / "bin/sixorbit", "upgrade", bundle, cwd=installed)
+
+    assert done.returncode == 1
+    assert "another installation, upgrade or restore is under way" in done.stderr
+    assert (installed / ".upgrading").exists()
+
+
+def test_the_folder_is_free_again_when_whoever_worked_in_it_has_ended(tmp_path):
+    second = alone(tmp_path, "two")
+    with alone(tmp_path, "one"), pytest.raises(ReleaseError, match="under way"):
+        second.__enter__()
+    with alone(tmp_path, "three"):
+        pass
+
+
+def test_an_upgrade_that_goes_back_names_the_migrations_that_stay(erp, installed, tmp_path):
+    """Schema and data are of both versions: expand, then contract."""
+    file = changed(
+        erp, tmp_path,
+        **{"database__migrations__2026_01_01_000000_new_sql": "create table novelties (id int);\n"},
+    )  # fmt: skip
+
+    done = run(
+        installed / "bin/sixorbit", "upgrade", file, "--health=http://127.0.0.1:9/", cwd=installed
+    )
+
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+    assert "Migrations that ran stay: 2026_01_01_000000_new" in done.stderr

@@ -13,6 +13,7 @@ from so.db.options import file_of
 from so.db.tables import drop_all, table_names
 from so.errors import ReleaseError, UsageError
 from so.release import dumps
+from so.release.alone import alone
 from so.release.backup import PARTS, Installation, Restoration, keep_newest, write_backup
 from so.release.files import links_below
 from so.release.sealed import Sealed
@@ -112,9 +113,10 @@ class Restore(Command):
         )
         if run.was_interrupted() and not self.wants_json:
             self.comment("An earlier run was interrupted: what it has put in place is moved aside.")
-        with self.hearing(), run.staged(self.going) as folder:
+        into.mkdir(parents=True, exist_ok=True)
+        with alone(into, "not restored"), self.hearing(), run.staged(self.going) as folder:
             self._place(run, folder)
-        run.end()
+            run.end()
         for place in () if self.wants_json else run.moved:
             self.line(f"Moved aside: {place}")
         return self._proved(run)
@@ -200,6 +202,12 @@ def _looked_at(base: Path) -> Application:
 
 
 def _connection(app: Application, name: str, dumped: Mapping[str, Any]) -> Connection:
+    known = app.settings(DatabaseSettings).connections
+    if name not in known:
+        raise ReleaseError(
+            f"the backup holds a database {name!r}, and the settings there know only "
+            f"{', '.join(sorted(known))}: restore with the settings it was made with"
+        )
     connection: Connection = app.make("db").connection(name)
     if connection.dialect.name != dumped["engine"]:
         raise ReleaseError(

@@ -10,13 +10,16 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from so.console.command import Command
-from so.errors import CommandError
+from so.db.migrations import Migrator
+from so.errors import CommandError, DatabaseError
+from so.release.alone import alone
 from so.release.back import put_back
 from so.release.bundle import Upgrade, interrupted, write_bundle
-from so.release.sealed import UNFINISHED, Sealed, remove_leftovers
+from so.release.sealed import UNFINISHED, Sealed, remove_leftovers, written
 from so.release.zipapp import VARIABLE, write_zipapp
 from so.settings.app import AppSettings
 
@@ -106,13 +109,20 @@ class UpgradeCommand(Command):
                 f"this application runs from {archive}: put the new archive in its place, run "
                 "`db:install` and `migrate`, and restart its services"
             )
-        moment = self.app.clock.now().strftime("%Y%m%d-%H%M%S")
+        with alone(base, "not upgraded"):
+            return self._upgraded(base)
+
+    def _upgraded(self, base: Path) -> int:
+        moment = self.app.clock.now().strftime("%Y%m%d-%H%M%S-%f")
         source = Sealed.read(Path(str(self.argument("file"))), self.going)
         upgrade = Upgrade(base, source, self.app.storage_path(f"upgrades/{moment}"))
         self._refuse(upgrade)
-        remove_leftovers(base)
-        with tempfile.TemporaryDirectory(prefix=f"{UNFINISHED}{os.getpid()}-", dir=base) as folder:
-            source.extract(Path(folder), self.going)
+        with written(base):
+            remove_leftovers(base)
+            place = tempfile.TemporaryDirectory(prefix=f"{UNFINISHED}{os.getpid()}-", dir=base)
+        with place as folder:
+            with written(base):
+                source.extract(Path(folder), self.going)
             changes = upgrade.changed_settings(Path(folder))
             for change in () if self.wants_json else changes:
                 self.line(f"setting {change}")
@@ -120,20 +130,34 @@ class UpgradeCommand(Command):
                 if self.wants_json:
                     self.json({"settings": changes, "upgraded": False})
                 return 0
-            upgrade.bring_wheels(Path(folder))
-            _compile(Path(folder), base)
-            _replace(upgrade, Path(folder))
+            self._replace(upgrade, Path(folder))
+        return self._proved(upgrade, changes)
+
+    def _replace(self, upgrade: Upgrade, folder: Path) -> None:
         try:
-            self._prove(base)
+            upgrade.bring_wheels(folder)
+            _compile(folder, upgrade.base)
+            upgrade.forward(folder)
+        except OSError as error:
+            upgrade.back()
+            raise CommandError(f"{error}; the old version is as it was") from error
+
+    def _proved(self, upgrade: Upgrade, changes: list[str]) -> int:
+        before = self._applied()
+        try:
+            self._prove(upgrade.base)
         except CommandError as error:
             upgrade.back()
             self.error(f"{error}")
             self.error("The old version is back in its place.")
+            if migrated := self._applied() - before:
+                self.error(f"Migrations that ran stay: {', '.join(sorted(migrated))}")
             self._reload()
             return 1
+        migrated = self._applied() - before
         upgrade.end()
         kept = str(upgrade.kept)
-        facts = {"settings": changes, "upgraded": True, "kept": kept}
+        facts = {"settings": changes, "upgraded": True, "migrated": sorted(migrated), "kept": kept}
         self.report_done(facts, f"Upgraded. The version before is in {kept}.")
         return 0
 
@@ -153,7 +177,14 @@ class UpgradeCommand(Command):
                 "Run `upgrade` again"
             )
 
+    def _applied(self) -> set[str]:
+        """The migrations that have run; none where the database cannot be asked."""
+        with suppress(DatabaseError):
+            return set(Migrator(self.app.make("db").connection(), Path()).applied())
+        return set()
+
     def _prove(self, base: Path) -> None:
+        """CommandError where the new version does not work."""
         sixorbit = [sys.executable, str(base / "bin" / "sixorbit")]
         self._run([*sixorbit, "db:install"], base)
         self._run([*sixorbit, "migrate", "--force"], base)
