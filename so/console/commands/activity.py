@@ -93,7 +93,8 @@ class ActivityErase(Command):
             self.warn("Nothing was erased.")
             return 1
         basis = self.option("basis")
-        count = log.erase(kind, id, personal, free_text=free_text, basis=basis)
+        with self.hearing():
+            count = log.erase(kind, id, personal, free_text=free_text, basis=basis)
         text = f"The values of {kind}:{id} were erased from {count} activity rows."
         self.report_done({"rows": count}, text)
         return 0
@@ -124,7 +125,7 @@ class ActivityExport(Command):
             self.output.stream.writelines(self._pieces())
             return 0
         # Opened first: what cannot be written is not noted as exported.
-        with Path(output).open("w", encoding="utf-8", newline="") as file:
+        with Path(output).open("w", encoding="utf-8", newline="") as file, self.hearing():
             file.writelines(self._pieces())
         self.info(f"Wrote {output}.")
         return 0
@@ -221,7 +222,8 @@ class ActivityPrune(Command):
         given = self.option("days")
         if given is None and name is None and settings.retention:
             rest = settings.prune_days
-            counts = log.prune_by_rules(settings.retention, rest, dry_run=dry)
+            with self.hearing():
+                counts = log.prune_by_rules(settings.retention, rest, dry_run=dry)
             if self.wants_json:
                 self.json({"logs": counts, "dry_run": dry})
                 return 0
@@ -229,7 +231,9 @@ class ActivityPrune(Command):
                 self._tell(count, settings.retention.get(log_name, rest), dry, log_name)
             return 0
         days = whole_days(self._days(settings, name) if given is None else given, "days")
-        self._tell(log.prune(days, log=name, dry_run=dry), days, dry)
+        with self.hearing():
+            count = log.prune(days, log=name, dry_run=dry)
+        self._tell(count, days, dry)
         return 0
 
     @staticmethod
@@ -259,7 +263,8 @@ class ActivitySeal(Command):
         log = self.app.make("activity")
         adopted = 0
         if self.option("adopt"):
-            adopted = log.adopt(self._ids())
+            with self.hearing():
+                adopted = log.adopt(self._ids())
             if not self.wants_json:
                 self.info(f"{adopted} rows adopted.")
         elif self.option("ids"):
@@ -267,7 +272,8 @@ class ActivitySeal(Command):
         if log.sealer is None:
             raise IntegrityError("nothing is sealed: set AUDIT_KEY, and activity.integrity to seal")
         heartbeat = self.app.settings(ActivitySettings).heartbeat_seconds
-        done = log.sealer.seal(recheck=True, heartbeat_seconds=heartbeat)
+        with self.hearing():
+            done = log.sealer.seal(recheck=True, heartbeat_seconds=heartbeat)
         if self.wants_json:
             self.json({"adopted": adopted, **vars(done)})
         else:

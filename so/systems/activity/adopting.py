@@ -15,6 +15,7 @@ from so.db.connection import Connection
 from so.db.words import marks
 from so.errors import IntegrityError
 from so.support.parts import parts
+from so.support.progress import steps
 from so.systems.activity import framing, stored
 from so.systems.activity.keys import ROW, KeyRing
 from so.systems.activity.rows import AUDIT
@@ -61,7 +62,12 @@ def _all(connection: Connection, ring: KeyRing) -> int:
             "rows are adopted all at once only before the first seal: rows without a signature "
             f"that came later were written past the log. Look at them, then name each: --ids={ids}"
         )
-    return sum(_sign(connection, ring, found) for found in stored.walk(connection, where))
+    total = f"select count(*) from {log_table(connection)} where {where}"  # noqa: S608
+    count, step = 0, steps(lambda: int(connection.scalar(total, use_read=False)))
+    for found in stored.walk(connection, where):
+        count += _sign(connection, ring, found)
+        step(len(found))
+    return count
 
 
 def _those(connection: Connection, ring: KeyRing, ids: Sequence[int]) -> int:

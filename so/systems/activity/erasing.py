@@ -22,6 +22,7 @@ from so.db.connection import Connection
 from so.errors import ActivityError, IntegrityError
 from so.settings.activity import ActivitySettings
 from so.support.masking import MASK, Masker
+from so.support.progress import steps
 from so.systems.activity import framing, holding, stored
 from so.systems.activity.keys import ERASURE, KeyRing
 from so.systems.activity.rows import ERASED
@@ -109,13 +110,14 @@ class _Run:
         what = {"person": person, "rows": count, "basis": basis, "free_text": self._free_text}
         text = f"Erased the personal values of {person} from {count} rows"
         certificate = self._log.certify("erased", text, what)
-        done = 0
+        done, step = 0, steps(lambda: count)
         for changed in self._changes():
             with self._connection.transaction():
                 erased = stored.erasures(self._connection, [row for row, _ in changed])
                 for row, content in changed:
                     self._write(row, content, erased, certificate)
             done += len(changed)
+            step(len(changed))
         self._settle()
         return done
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from so.db.connection import Connection
 from so.errors import ActivityError
+from so.support.progress import steps
 from so.systems.activity.stored import log_table
 
 COLUMNS = (
@@ -25,6 +26,7 @@ CHANGE = (
     "id", "created_at", "causer_type", "causer_id", "causer_label", "subject_type", "subject_id",
     "subject_label", "log_name", "event", "description", "field", "old", "new", "seal_no",
 )  # fmt: skip
+TOLD_EVERY = 1000  # rows between two words on how far it is
 FORMATS = ("csv", "json", "jsonl")
 SEPARATORS = {",": ",", ";": ";", "tab": "\t"}
 BOM = "\ufeff"
@@ -122,10 +124,10 @@ def _written(
     where, bindings = selection.conditions()
     name = log_table(connection)
     last = connection.scalar(f"select max(id) from {name}", use_read=False) or 0  # noqa: S608
-    sql = f"select {', '.join(COLUMNS)} from {name} where {where} and id <= ? order by id"  # noqa: S608
+    chosen = f"from {name} where {where} and id <= ?"
     lines = (
         line
-        for record in _records(connection, sql, [*bindings, last])
+        for record in _records(connection, chosen, [*bindings, last])
         if _has(record, selection.field)
         for line in told(record)
     )
@@ -134,11 +136,16 @@ def _written(
     return (_json if format == "json" else _jsonl)(lines)
 
 
-def _records(connection: Connection, sql: str, bindings: Sequence[Any]) -> Rows:
+def _records(connection: Connection, chosen: str, bindings: Sequence[Any]) -> Rows:
     # Opened when the first is asked for: that it was read is noted before.
-    _, found = connection.stream(sql, bindings)
-    for row in found:
+    _, found = connection.stream(f"select {', '.join(COLUMNS)} {chosen} order by id", bindings)
+    step = steps(lambda: int(connection.scalar(f"select count(*) {chosen}", bindings)))
+    number = 0
+    for number, row in enumerate(found, 1):
         yield dict(zip(COLUMNS, _cells(row), strict=True))
+        if number % TOLD_EVERY == 0:
+            step(TOLD_EVERY)
+    step(number % TOLD_EVERY)
 
 
 def reference(text: str) -> tuple[str, str]:

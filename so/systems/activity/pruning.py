@@ -21,6 +21,7 @@ from so.db.values import datetime_text
 from so.db.words import marks
 from so.errors import ActivityError, IntegrityError
 from so.support.parts import parts
+from so.support.progress import steps
 from so.systems.activity import framing, holding, stored
 from so.systems.activity.keys import PRUNING, TOMBSTONE, KeyRing
 from so.systems.activity.rows import AUDIT
@@ -106,11 +107,12 @@ class _Run:
         certificate = self._certify()
         if certificate is None:
             return 0
-        count, size, last = 0, min(self._most, _FIRST_BATCH), None
+        count, size, last, step = 0, min(self._most, _FIRST_BATCH), None, steps(self.count)
         while found := self._next(last, size):
             last, asked = found[-1], size
             began = time.monotonic()
             count += self._delete([id for id, _ in found], certificate)
+            step(len(found))
             took = max(time.monotonic() - began, 1e-6)
             size = min(self._most, max(FEWEST, int(size * HELD_SECONDS / took), 1))
             if len(found) == asked:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +28,7 @@ from so.errors import ConcurrencyError, IntegrityError, UniqueConstraintError
 from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
 from so.support.parts import parts
+from so.support.progress import steps
 from so.systems.activity import framing, resigning, stored
 from so.systems.activity.keys import SEAL, KeyRing
 from so.systems.activity.stored import Seal, Stored, copies, erasures, judge, log_table
@@ -131,16 +132,17 @@ class Sealer:
 
     def _all(self, connection: Connection, done: SealRun, recheck: bool) -> None:
         head = self.head(connection)  # with a wrong key every row would look forged
-        newest = self._ring.key_id
+        newest, step = self._ring.key_id, steps(lambda: _count_open(connection))
         before = head.key_id or self._first_key(connection)
         if before != newest:
             first_new = stored.first_signed_with(connection, newest)
             where = f"seal_no is null and key_id = ?{' and id < ?' if first_new else ''}"
-            self._fold(connection, done, before, where, [before, *filter(None, [first_new])])
+            bindings = [before, *filter(None, [first_new])]
+            self._fold(connection, done, before, where, bindings, step)
             self._hand_over(connection, before)
             done.rotated = True
         where = f"seal_no is null or seal_no = {REFUSED}" if recheck else "seal_no is null"
-        self._fold(connection, done, newest, where, [])
+        self._fold(connection, done, newest, where, [], step)
 
     def _hand_over(self, connection: Connection, before: str) -> None:
         """Let the newest key be in force after *before*: two seals; all of it or nothing."""
@@ -161,7 +163,13 @@ class Sealer:
         return self._ring.key_id
 
     def _fold(
-        self, connection: Connection, done: SealRun, key: str, where: str, bindings: list[Any]
+        self,
+        connection: Connection,
+        done: SealRun,
+        key: str,
+        where: str,
+        bindings: list[Any],
+        step: Callable[[int], None],
     ) -> None:
         """Seal what matches and was signed with *key*; what else is open when it is the newest."""
         for found in stored.walk(connection, where, bindings, self._most):
@@ -172,6 +180,7 @@ class Sealer:
                 return  # a row changed under our hands: the next run sees what became of it
             done.seals += bool(leaves)
             done.rows += len(leaves)
+            step(len(leaves))
 
     def _checked(
         self, connection: Connection, found: Sequence[Stored], key: str
@@ -259,6 +268,11 @@ class Sealer:
             with connection.transaction():
                 insert(connection, self.make(head, [], framing.merkle_root([])))
             done.seals += 1
+
+
+def _count_open(connection: Connection) -> int:
+    sql = f"select count(*) from {log_table(connection)} where seal_no is null"  # noqa: S608
+    return int(connection.scalar(sql, use_read=False))
 
 
 def insert(connection: Connection, seal: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -39,6 +40,13 @@ FAILED = (
      "exception": "E", "failed_at": OLD},
 )  # fmt: skip
 ROWS |= {name: FAILED for name in ("queue:prune-failed", "queue:flush", "queue:retry all")}
+
+
+class Ada:
+    type_alias = "person"
+
+    def get_key(self) -> int:
+        return 1
 
 
 class Terminal(io.StringIO):
@@ -104,6 +112,42 @@ def test_a_log_hears_of_what_takes_long_in_plain_lines(app, monkeypatch):
     assert lines[-2].startswith(" 3/3 [")
     assert lines[-1] == "3 expired cache entries removed."
     assert "\r" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "activity:seal --adopt",
+        "activity:export --output {file}",
+        "activity:report --output {file}",
+        "activity:erase person:1 --force",
+        "activity:prune --days=1",
+    ],
+)
+def test_work_on_the_trail_draws_how_far_it_is(tmp_path, line):
+    database = {"driver": "sqlite", "database": str(tmp_path / "erp.sqlite")}
+    settings = {
+        "app": {"env": "testing", "key": "k" * 40},
+        "logging": {"default": "null"},
+        "database": {"default": "main", "connections": {"main": database}},
+        "activity": {"key": "audit-" + "k" * 32, "seal_delay_seconds": None},
+    }
+    with Application(tmp_path, settings) as app:
+        app.install_tables()
+        log, old = app.make("activity"), app.clock.now() - timedelta(days=5)
+        for _ in range(3):
+            log.entry().on(Ada()).created_at(old).with_properties({"name": "Ada"}).log("seen")
+        if "adopt" in line:
+            DB.table("activity_log").update({"row_mac": None, "salt": None, "key_id": None})
+        else:
+            log.sealer.seal()
+        terminal = Terminal()
+        words = line.format(file=tmp_path / "out").split()
+
+        assert Kernel(app).run(words, Output(terminal, interactive=False)) == 0
+
+        assert "\r 0/3 [" in terminal.getvalue()
+        assert "] 100%" in terminal.getvalue()
 
 
 def test_migrations_and_seeders_draw_it_as_well(app):
