@@ -24,19 +24,20 @@ def swept(
     ended: str,
     values: Sequence[Any],
     batch: int = 500,
+    *,
+    by: str = "",
 ) -> int:
     """Delete the rows of *table* for which *ended* holds, *batch* listed at a time; how many.
 
-    *ended* is a condition of ours, *values* are for its marks. By the primary *key* and in its
-    order: two cleanups, and requests, then lock rows the same way round. Conditional again: a row
-    that was renewed since it was listed stays.
+    *ended* is a condition of ours, *values* are for its marks; *by* are the columns of the index
+    that leads to many rows, the moment they ended last. By the primary *key* and in its order:
+    two cleanups, and requests, then lock rows the same way round. Conditional again: a row that
+    was renewed since it was listed stays.
     """
-    listed = f"select {key} from {table} where {ended} limit ?"  # noqa: S608  # our own words
     total = f"select count(*) from {table} where {ended}"  # noqa: S608  # our own words
     step = steps(lambda: int(connection.scalar(total, values, use_read=False)))
     gone = 0
-    while rows := connection.select_tuples(listed, (*values, batch), use_read=False):
-        keys = sorted(row[0] for row in rows)
+    for keys in _listed(connection, table, key, ended, values, batch, by):
         for part in _paced(keys[at : at + AT_ONCE] for at in range(0, len(keys), AT_ONCE)):
             gone += connection.affecting_statement(
                 f"delete from {table} where {key} in ({marks(part)}) and {ended}",  # noqa: S608  # our own words
@@ -44,6 +45,36 @@ def swept(
             )
             step(len(part))
     return gone
+
+
+def _listed(
+    connection: Connection,
+    table: str,
+    key: str,
+    ended: str,
+    values: Sequence[Any],
+    batch: int,
+    by: str,
+) -> Iterator[list[Any]]:
+    """The keys of the rows, each *batch* of them sorted.
+
+    On InnoDB each goes on behind the last one: until no transaction can see them any more, deleted
+    rows have their entries in the index, and who begins anew reads all of them again.
+    """
+    goes_on = bool(by) and connection.dialect.name == "mysql"
+    moment = by.rpartition(", ")[2] if goes_on else key
+    listed = f"select {key}, {moment} from {table} where {ended}"  # noqa: S608  # our own words
+    behind = f" and (({moment} = ? and {key} > ?) or {moment} > ?)"
+    order = f" order by {by}, {key}" if goes_on else ""
+    place: tuple[Any, ...] = ()
+    while True:
+        sql = f"{listed}{behind if place else ''}{order} limit ?"
+        rows = connection.select_tuples(sql, (*values, *place, batch), use_read=False)
+        if not rows:
+            return
+        yield sorted(row[0] for row in rows)
+        last, at = rows[-1]
+        place = (at, last, at) if goes_on else ()
 
 
 def _paced(parts: Iterable[T]) -> Iterator[T]:

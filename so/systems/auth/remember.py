@@ -164,7 +164,8 @@ class RememberTokens:
     def prune(self, batch: int = 500) -> int:
         """Remove series whose time is over, in batches → how many."""
         connection, values = self._db.connection(), (int(self._clock.time()),)
-        return swept(connection, "remember_tokens", "id", "expires_at <= ?", values, batch)
+        ended = "remember_tokens", "id", "expires_at <= ?"
+        return swept(connection, *ended, values, batch, by="expires_at")
 
 
 def series_of(cookie: str | None) -> str | None:

@@ -50,7 +50,8 @@ def key_of(connection: Connection) -> str:
 def removed_ended(db: ConnectionSource, table: str, until: int, batch: int) -> int:
     """Delete the rows of *table* that ended by *until*, *batch* at a time; how many."""
     connection = db.connection()
-    return swept(connection, table, key_of(connection), "expiration <= ?", (until,), batch)
+    ended = table, key_of(connection), "expiration <= ?"
+    return swept(connection, *ended, (until,), batch, by="expiration")
 
 
 def is_away(error: Exception) -> bool:

@@ -1,0 +1,80 @@
+"""Rows whose time is over go in short statements, each listing where the last one ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from so.db.connection import Connection
+from so.db.manager import Database
+from so.db.sweeping import swept
+from so.db.watching import QueryExecuted
+from so.systems.cache import DatabaseStore
+from so.systems.sessions import Sessions
+
+
+@pytest.fixture
+def key(db: Database) -> str:
+    return "`key`" if db.connection().dialect.name == "mysql" else '"key"'
+
+
+def put(db: Database, key: str, *rows: tuple[str, int]) -> None:
+    for name, moment in rows:
+        sql = f"insert into cache ({key}, value, expiration) values (?, '1', ?)"
+        db.insert(sql, [name, moment])
+
+
+def sweep(db: Database, key: str, ended: str, values: Any, batch: int) -> int:
+    return swept(db.connection(), "cache", key, ended, values, batch, by="expiration")
+
+
+def left(db: Database, key: str) -> list[str]:
+    names = db.connection().select_tuples(f"select {key} from cache order by {key}")
+    return [name if isinstance(name, str) else bytes(name).decode() for (name,) in names]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 100])
+def test_all_that_is_over_goes_and_nothing_else(db: Database, key: str, batch: int):
+    put(db, key, *((f"a{n}", 5) for n in range(4)), ("b", 6), ("c", 7), ("d", 7), ("later", 8))
+
+    assert sweep(db, key, "expiration <= ?", [7], batch) == 7
+
+    assert left(db, key) == ["later"]
+
+
+def test_a_row_that_was_renewed_since_it_was_listed_stays(db: Database, key: str):
+    put(db, key, ("a", 5), ("b", 5), ("c", 6))
+
+    @db.connection().before_executing
+    def renew(sql: str, bindings: Any, connection: Connection) -> None:
+        if sql.startswith("delete"):
+            with Connection(connection.config) as other:
+                other.update(f"update cache set expiration = 99 where {key} = 'b'")
+
+    assert sweep(db, key, "expiration <= ?", [7], 2) == 2
+    assert left(db, key) == ["b"]
+
+
+def test_where_deleted_entries_linger_none_is_read_twice(mysql_config: dict[str, Any]):
+    seen: list[QueryExecuted] = []
+    with Database({"default": mysql_config}) as db:
+        put(db, "`key`", *((f"k{n}", 5) for n in range(30)))
+        for n in range(30):
+            db.insert(
+                "insert into sessions (id, payload, last_activity) values (?, '', 5)", [f"{n:064}"]
+            )
+        db.connection().listen(seen.append)
+        assert DatabaseStore(db).gc(batch=10) == 30
+        assert Sessions(db).cleanup(batch=10) == 30
+
+    behind = [event for event in seen if " or " in event.sql]
+    assert len(behind) == 6
+    with Connection(mysql_config) as connection:
+        plans = [connection.select_one(f"explain {e.sql}", e.bindings) for e in behind]
+    # With the key in the range, not the time alone, the server begins where the last one ended.
+    assert {(plan["key"], plan["type"]) for plan in plans} == {
+        ("cache_expiration", "range"),
+        ("sessions_remembered_until_index", "range"),
+    }
+    assert all(int(plan["key_len"]) > 64 for plan in plans)
