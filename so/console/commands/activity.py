@@ -210,8 +210,9 @@ class ActivityPrune(Command):
     """Run by a timer every night."""
 
     signature = (
-        "activity:prune {--days= : Keep this many days; without it, the days of the settings}"
-        " {--log= : Only this log} {--dry-run : Count, delete nothing}"
+        "activity:prune {--days=@activity.prune_days : Keep this many days; without it, of a log in "
+        "activity.retention as many as that says} {--log= : Only this log}"
+        " {--dry-run : Count, delete nothing}"
     )
     description = "Delete activity log rows older than so many days"
 
@@ -219,7 +220,7 @@ class ActivityPrune(Command):
         """Delete in batches and print the counts."""
         settings = self.app.settings(ActivitySettings)
         log, name, dry = self.app.make("activity"), self.option("log"), bool(self.option("dry-run"))
-        given = self.option("days")
+        given = self.option("days") if self.is_given("days") else None
         if given is None and name is None and settings.retention:
             rest = settings.prune_days
             with self.hearing():

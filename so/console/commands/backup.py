@@ -35,7 +35,7 @@ class Backup(Command):
     signature = (
         "backup {file? : Default: a name with the time below backup.path} "
         "{--connection=* : Only these databases; default: those the systems use} "
-        "{--keep= : Keep so many files of that folder; default: backup.keep, 0 keeps all}"
+        "{--keep=@backup.keep : Keep so many files of that folder; 0 keeps all}"
     )
     description = "Write databases, uploads, keys and settings into one file"
 
@@ -61,9 +61,7 @@ class Backup(Command):
         return 0
 
     def _keep(self) -> int:
-        given = self.option("keep")
-        if given is None:
-            return self.app.settings(BackupSettings).keep
+        given = str(self.option("keep"))
         if not (given.isascii() and given.isdigit()):
             raise UsageError(f"--keep={given!r} is no number of files")
         return int(given)

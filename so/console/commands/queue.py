@@ -88,7 +88,7 @@ class QueueWork(QueueCommand):
     """Runs jobs until it is stopped."""
 
     signature = (
-        "queue:work {connection? : The queue connection}"
+        "queue:work {connection? : Default: that of QUEUE_CONNECTION}"
         " {--queue=@queue.queue : Queues by rank, separated by commas}"
         " {--fair : Take from the queues in turn, not by rank}"
         " {--once : End after one job}"
@@ -207,7 +207,7 @@ class QueueClear(QueueCommand):
     """Deletes waiting jobs."""
 
     signature = (
-        "queue:clear {connection? : The queue connection} {--queue= : Queues, by commas}"
+        "queue:clear {connection? : Default: that of QUEUE_CONNECTION} {--queue=@queue.queue : Queues, by commas}"
         " {--force : Do not ask, in production either}"
     )
     description = "Delete every job of a queue that is not running"
