@@ -210,8 +210,8 @@ class ActivityPrune(Command):
     """Run by a timer every night."""
 
     signature = (
-        "activity:prune {--days=@activity.prune_days : Keep this many days; without it, of a log in "
-        "activity.retention as many as that says} {--log= : Only this log}"
+        "activity:prune {--days=@activity.prune_days : Keep this many days; without it, of a log"
+        " in activity.retention as many as that says} {--log= : Only this log}"
         " {--dry-run : Count, delete nothing}"
     )
     description = "Delete activity log rows older than so many days"

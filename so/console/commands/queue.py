@@ -207,7 +207,8 @@ class QueueClear(QueueCommand):
     """Deletes waiting jobs."""
 
     signature = (
-        "queue:clear {connection? : Default: that of QUEUE_CONNECTION} {--queue=@queue.queue : Queues, by commas}"
+        "queue:clear {connection? : Default: that of QUEUE_CONNECTION}"
+        " {--queue=@queue.queue : Queues, by commas}"
         " {--force : Do not ask, in production either}"
     )
     description = "Delete every job of a queue that is not running"

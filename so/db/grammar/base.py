@@ -214,9 +214,9 @@ class Grammar(Conditions):
     def _order_by_list(self, order: c.OrderByList, bindings: Bindings) -> str:
         column = self.column(order.column, [])
         sql = "case"
-        for rank, value in enumerate(order.values):
+        for rank, value in enumerate(order.values, 1):
             sql += f" when {column} = {self.value(value, bindings)} then {rank}"
-        return f"{sql} else {len(order.values)} end"
+        return f"{sql} else {len(order.values) + 1} end"
 
     def random(self, seed: int | None) -> str:
         """The expression that puts rows in any order."""
@@ -394,6 +394,10 @@ class Grammar(Conditions):
     def compile_truncate(self, table: Any) -> list[tuple[str, Bindings]]:
         """The statements that empty a table and start its numbers anew."""
         return [(f"truncate table {self.table(table, [])}", [])]
+
+    def is_numbering_nothing(self, error: Exception) -> bool:
+        """True if a `truncate` met no numbers to start anew, which is no error."""
+        return False
 
     def explain(self, sql: str) -> str:
         """The statement that shows how the engine would run *sql*."""

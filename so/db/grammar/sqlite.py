@@ -331,6 +331,10 @@ class SQLiteGrammar(MoneyGrammar):
             (f"delete from {self.table(table, [])}", []),
         ]
 
+    def is_numbering_nothing(self, error: Exception) -> bool:
+        """A database without any `autoincrement` has no table of last numbers."""
+        return re.search(r"no such table: (\w+\.)?sqlite_sequence", str(error)) is not None
+
     def explain(self, sql: str) -> str:
         """explain query plan"""
         return "explain query plan " + sql

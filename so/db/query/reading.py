@@ -29,9 +29,14 @@ class Reading(QueryCore):
     # --- running --------------------------------------------------------------------------------
 
     def _with_columns(self, columns: Any) -> Self:
-        """This query, or a copy that selects *columns* if it names none itself."""
+        """This query, or a copy that selects *columns* if it names none itself.
+
+        Nor does a union of whole rows: to narrow one half of it would be an error.
+        """
         names = column_names(columns)
         if not names or self.tree.columns is not None:
+            return self
+        if any(union.select.columns is None for union in self.tree.unions or ()):
             return self
         twin_ = self.clone()
         twin_._select_all(tuple(names))

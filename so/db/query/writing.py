@@ -16,6 +16,7 @@ from so.db.values import KEPT, in_parts
 from so.errors import (
     InvalidArgumentError,
     NotNullError,
+    QueryError,
     RecordNotFoundError,
     UniqueConstraintError,
 )
@@ -281,7 +282,11 @@ class Writing(QueryCore):
     def truncate(self) -> None:
         """Empty the table and start its numbers anew. On MySQL this commits."""
         for sql, bindings in self.grammar.compile_truncate(self._target()):
-            self.runner.statement(sql, bindings)
+            try:
+                self.runner.statement(sql, bindings)
+            except QueryError as error:
+                if not self.grammar.is_numbering_nothing(error):
+                    raise
 
 
 def aligned(rows: list[Row]) -> list[Row]:

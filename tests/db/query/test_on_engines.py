@@ -482,3 +482,20 @@ def test_many_rows_are_walked_in_little_memory(empty_db, empty_db_config, engine
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 30
+
+
+def test_a_union_of_whole_rows_is_plucked_by_name(filled):
+    both = filled().where("id", "<", 3).union(filled().where("id", ">", 4))
+
+    assert both.order_by("id").pluck("id")[:3] == [1, 2, 5]
+    assert len(both.pluck("name")) == both.count()
+
+
+def test_a_database_without_numbers_of_its_own_is_truncated(empty_db):
+    connection = empty_db.connection()
+    connection.unprepared("create table plain (id integer primary key)")
+    connection.table("plain").insert([{"id": 1}, {"id": 2}])
+
+    connection.table("plain").truncate()
+
+    assert connection.table("plain").count() == 0

@@ -139,14 +139,14 @@ def test_groups(q, sql, bindings):
     (
         "in order of",
         users().where("x", True).in_order_of("status", ["a", "b"]).order_by("n"),
-        U + ' where "x" = ? order by case when "status" = ? then 0 when "status" = ? then 1'
-        ' else 2 end, "n" asc',
+        U + ' where "x" = ? order by case when "status" = ? then 1 when "status" = ? then 2'
+        ' else 3 end, "n" asc',
         [True, "a", "b"],
     ),
     (
         "in order of one",
         mysql("users").in_order_of("s", [raw("x")]),
-        "select * from `users` order by case when `s` = x then 0 else 1 end",
+        "select * from `users` order by case when `s` = x then 1 else 2 end",
         [],
     ),
     ("in order of nothing", users().in_order_of("status", []), U, []),
