@@ -48,6 +48,7 @@ class Attributes:
     _recent: bool = False
     _in_row: Mapping[str, Any] | None = None  # what was written since `_original`, for listeners
     _changes: Mapping[str, Any] = {}
+    _previous: Mapping[str, Any] = {}
     _held: dict[str, Any] | None = None
     _loaded: dict[str, Any] | None = None
 
@@ -313,6 +314,10 @@ class Attributes:
     def get_changes(self) -> dict[str, Any]:
         """The stored values that the last save wrote over others, by column."""
         return dict(self._changes)
+
+    def get_previous(self) -> dict[str, Any]:
+        """The stored values that the last save wrote over, by column."""
+        return dict(self._previous)
 
     def get_original(self, name: str | None = None, default: Any = None) -> Any:
         """A column's value (or all, as a dict) as it was read or last saved, through its cast."""

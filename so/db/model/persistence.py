@@ -115,6 +115,12 @@ class Persistence(Attributes):
         """Fill and save; False on a model that is not saved yet."""
         return self._persisted and self.fill(attributes, **columns).save()
 
+    def update_or_fail(
+        self, attributes: Mapping[str, Any] | None = None, /, **columns: Any
+    ) -> bool:
+        """As `update()`, with DatabaseError where a listener cancels it or the row is gone."""
+        return self._persisted and self.fill(attributes, **columns).save_or_fail()
+
     def update_quietly(
         self, attributes: Mapping[str, Any] | None = None, /, **columns: Any
     ) -> bool:
@@ -162,7 +168,7 @@ class Persistence(Attributes):
         self._atomically(self._insert_row)
         _put(self, "_in_row", self._attributes.copy())
         _put(self, "_recent", True)
-        _put(self, "_changes", {})
+        self._note_changes({}, {})
         self._fire("created")
         return True
 
@@ -184,8 +190,13 @@ class Persistence(Attributes):
         self._confirm_version()
         self._written("created", {}, self._attributes)
 
+    def _note_changes(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """What the last save wrote over, and what it wrote."""
+        _put(self, "_previous", before)
+        _put(self, "_changes", after)
+
     def _update(self, written: str) -> bool:
-        _put(self, "_changes", {})
+        self._note_changes({}, {})
         dirty = self.get_dirty()
         if dirty and type(self)._events.wanted("updating"):
             if not self._fire("updating"):
@@ -194,10 +205,11 @@ class Persistence(Attributes):
         if not dirty:
             return True
         self._stamp_change(dirty)
+        before = self._original if self._in_row is None else self._in_row
         if not self._atomically(lambda: self._update_row(dirty, written)):
             return False
         _put(self, "_in_row", self._attributes.copy())
-        _put(self, "_changes", dirty)
+        self._note_changes({name: before.get(name) for name in dirty}, dirty)
         self._fire("updated")
         return True
 
@@ -341,7 +353,7 @@ class Persistence(Attributes):
         self._read_back([column, *extra, self._plan.updated_at, self._plan.lock_column])
         after = {name: self._original.get(name) for name in before}
         before[column] = _back(after[column], sign, amount)
-        _put(self, "_changes", after)
+        self._note_changes(before, after)
         self._written("updated", before, after)
         return count
 

@@ -323,6 +323,10 @@ class ScopedQuery(Query):
         """The column's value in the first row, cast as the model casts it."""
         return self._cast_value(column, super().value(column))
 
+    def value_or_fail(self, column: Any) -> Any:
+        """As `value`; ModelNotFoundError if there is no row."""
+        return self._cast_value(column, super().value_or_fail(column))
+
     def sole_value(self, column: Any) -> Any:
         """The column's value in the only row, cast as the model casts it."""
         return self._cast_value(column, super().sole_value(column))

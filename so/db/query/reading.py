@@ -102,7 +102,16 @@ class Reading(QueryCore):
 
     def value(self, column: Any) -> Any:
         """The column's value in the first row, None if there is no row."""
-        return _first_value(self._plain().first([column]))
+        return self._value_in(self._plain().first([column]), column)
+
+    def value_or_fail(self, column: Any) -> Any:
+        """The column's value in the first row; RecordNotFoundError if there is no row."""
+        return self._value_in(self._plain().first_or_fail([column]), column)
+
+    def _value_in(self, row: Any, column: Any) -> Any:
+        """The value of *column* in a row that was asked for it, which may be one of a union."""
+        is_whole = row is not None and len(row) > 1 and self.tree.columns is None
+        return _named(row, column) if is_whole else _first_value(row)
 
     def raw_value(self, sql: Any, bindings: Any = ()) -> Any:
         """The value of an SQL expression in the first row."""
@@ -110,7 +119,7 @@ class Reading(QueryCore):
 
     def sole_value(self, column: Any) -> Any:
         """The column's value in the only row."""
-        return _first_value(self._plain().sole([column]))
+        return self._value_in(self._plain().sole([column]), column)
 
     def pluck(self, column: Any, key: Any = None) -> Any:
         """A column's values as a list, or as a dict by another column's."""

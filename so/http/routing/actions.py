@@ -37,7 +37,7 @@ class RouteAction:
         invoked; where there is no name, or one inside a function, file and line.
         """
         if self.owner is not None:
-            name = f"{self.owner.__module__}.{self.owner.__qualname__}"
+            name = _full_name(self.owner)
             return name if self.method == "__call__" else f"{name}@{self.method}"
         return name_of(self.fn)
 
@@ -50,17 +50,24 @@ def name_of(fn: Any) -> str:
     if isinstance(told, str):
         return told
     named = fn if hasattr(fn, "__qualname__") else type(fn)
-    name = f"{named.__module__}.{named.__qualname__}"
+    name = _full_name(named)
     code = getattr(inspect.unwrap(named), "__code__", None)
-    if "<" not in name or code is None:
+    if code is None or "<" not in f"{named.__module__}{name}":
         return name
     place = f"{_file_of(named.__module__, code.co_filename)}:{code.co_firstlineno}"
     return place if name.endswith("<lambda>") else f"{name} ({place})"
 
 
+def _full_name(named: Any) -> str:
+    """Module and name; a file of routes is run, and is no module that could be imported."""
+    is_run = named.__module__.startswith("<")
+    return str(named.__qualname__ if is_run else f"{named.__module__}.{named.__qualname__}")
+
+
 def _file_of(module: str, path: str) -> str:
     """*path* from the folder on that *module* was found in: `app/routes.py`."""
     parts = Path(path).parts
+    module = module.replace("<", ".")  # what is run is told with its folder
     depth = module.count(".") + 1 + (parts[-1] == "__init__.py")
     return "/".join(parts[-depth:])
 

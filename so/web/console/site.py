@@ -89,6 +89,7 @@ class Site:
             title = page.title(data) if hasattr(page, "title") else page.TITLE
             return self._page(request, title, page.draw(data, self._view(request)))
 
+        show.told_as = f"so.web.console.pages.{name}"  # type: ignore[attr-defined]
         return show
 
     def act(self, request: Request, action: str) -> Response:

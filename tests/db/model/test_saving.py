@@ -164,6 +164,8 @@ def test_an_update_writes_only_what_changed(invoices: Database) -> None:
     assert log[0]["query"].split(" where ")[0].count("= ?") == 2
     assert Invoice.first().note == "changed by another"
     assert invoice.was_changed("total")
+    assert set(invoice.get_previous()) == set(invoice.get_changes())
+    assert invoice.get_previous()["total"] != invoice.get_changes()["total"]
     assert set(invoice.get_changes()) == {"total", "updated_at"}
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from so.db.schema import server_of
-from so.errors import QueryError, StatementTimeoutError, UniqueConstraintError
+from so.errors import QueryError, RecordNotFoundError, StatementTimeoutError, UniqueConstraintError
 from tests.db.queries import raw
 
 TABLES = {
@@ -489,6 +489,13 @@ def test_a_union_of_whole_rows_is_plucked_by_name(filled):
 
     assert both.order_by("id").pluck("id")[:3] == [1, 2, 5]
     assert len(both.pluck("name")) == both.count()
+    assert both.value("name") == both.first()["name"]
+
+
+def test_a_value_or_an_error(filled):
+    assert filled().where("id", 1).value_or_fail("name") == filled().where("id", 1).value("name")
+    with pytest.raises(RecordNotFoundError):
+        filled().where("id", 0).value_or_fail("name")
 
 
 def test_a_database_without_numbers_of_its_own_is_truncated(empty_db):

@@ -115,6 +115,22 @@ def test_what_has_no_name_in_its_module_is_told_by_file_and_line() -> None:
     assert resolve(len).label == "builtins.len"
 
 
+def test_what_a_routes_file_defines_is_told_with_the_file(tmp_path: Any) -> None:
+    file = tmp_path / "shop" / "routes.py"
+    file.parent.mkdir()
+    file.write_text(
+        "class Orders:\n    def show(self): ...\n\n"
+        "def index(): ...\n\n"
+        "Router.get('/a', index)\nRouter.get('/b', [Orders, 'show'])\nRouter.get('/c', lambda: 1)\n"
+    )
+    router = Router()
+
+    router.group({}, file)
+
+    labels = [route.handler.label for route in router.routes()]
+    assert labels == ["index (shop/routes.py:4)", "Orders@show", "shop/routes.py:8"]
+
+
 def test_a_controller_made_inside_a_function_is_found_by_its_method_and_by_its_name() -> None:
     class Local:
         def show(self, id: str) -> str:
