@@ -18,10 +18,12 @@ from so.systems.cache import ArrayStore, Cache, DatabaseStore, NullStore
 from so.systems.cache.heartbeat import Heartbeat
 
 context = multiprocessing.get_context("fork")
+THREADS = 4  # of a process
 
 
-def ask(config, answers, seconds, options, tags):
-    cache = Cache(DatabaseStore(Database({"default": config})), **options)
+def ask(config, answers, gate, seconds, options, tags):
+    database = Database({"default": config})
+    cache = Cache(DatabaseStore(database), **options)
     some = cache.tags(*tags) if tags else cache
 
     def produce():
@@ -30,12 +32,14 @@ def ask(config, answers, seconds, options, tags):
         return "made"
 
     def work():
+        database.scalar("select 1")  # connected: that may take as long as the producer
+        gate.wait(30)
         try:
             answers.put(("got", some.remember("slow", 60, produce)))
         except LockTimeout:
             answers.put(("timeout", None))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -43,9 +47,9 @@ def ask(config, answers, seconds, options, tags):
 
 
 def run(config, processes=2, seconds=1.2, tags=(), **options):
-    answers = context.Queue()
+    answers, gate = context.Queue(), context.Barrier(processes * THREADS)
     children = [
-        context.Process(target=ask, args=(config, answers, seconds, options, tags))
+        context.Process(target=ask, args=(config, answers, gate, seconds, options, tags))
         for _ in range(processes)
     ]
     for child in children:

@@ -402,11 +402,15 @@ def test_under_an_open_snapshot_a_poll_that_finds_too_little_reads_few_pages(
             worker.store.delete_many(worker.conn, rows)
         asking = Worker(queue, WorkerOptions(queues=[name]))
         for due in (0, 1):
-            queue.bulk([Note("due")] * due, name)
-            before = pages(report)
-            assert len(asking._claim(64)) == due
-            # A locking read asks for three to six pages for each of the 5000.
-            assert pages(report) - before < 1500
+            read = []
+            for _ in range(5):
+                queue.bulk([Note("due")] * due, name)
+                before = pages(report)
+                assert len(asking._claim(64)) == due
+                read.append(pages(report) - before)
+            # A locking read asks for three to six pages for each of the 5000. The server counts
+            # what others read meanwhile, too.
+            assert min(read) < 1500
         asking.leave()
         asking.conn.close()
         report.roll_back(0)
