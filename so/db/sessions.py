@@ -50,13 +50,13 @@ class DriverSessions:
         return "write" if self._is_sticky() else "read"
 
     def _is_sticky(self) -> bool:
-        if not self._dialect.config.get("sticky"):
-            return False
         scope = current_scope()
         return self._wrote if scope is None else self.name in scope.sticky
 
     def _stick(self) -> None:
         """From this write on, reads of the same scope go to the writer."""
+        if not self._dialect.config.get("sticky"):
+            return
         scope = current_scope()
         if scope is None:
             self._wrote = True

@@ -34,7 +34,7 @@ class Scope:
     """The state of one unit of work; every attribute is free for its owner to fill.
 
     kind: 'request', 'job', 'command' or 'test'. instances: the container's scoped services.
-    sticky: names of the connections written to, whose reads go to the writer from then on.
+    sticky: names of the connections whose reads go to the writer, as of those written to.
     data: anything else, by the name of the room that keeps it there; "log" holds what every line
     of the log tells besides, such as the id of a job.
     """

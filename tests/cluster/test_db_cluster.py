@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ import pytest
 from so.db.connection import Connection
 from so.db.manager import Database
 from so.errors import DeadlockError, LostConnectionError, UniqueConstraintError
+from so.testing import Client
 from tests.support.galera import Cluster
 from tests.support.mariadb import ServerMissing
+from tests.web.console.conftest import build
 
 pytestmark = [
     pytest.mark.slow,
@@ -53,6 +56,21 @@ def fresh_table(cluster: Cluster) -> None:
         with Connection(node.config("shop")) as connection:
             connection.statement("set wsrep_sync_wait = 1")
             assert connection.scalar("select count(*) from entries") == 1
+
+
+def test_the_console_tells_of_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    app = build(tmp_path, cluster.config("shop"), "local", abilities=False)
+    try:
+        page = Client(app).get("/console/database?format=json").json()
+        text = Client(app).get("/console/database").text
+    finally:
+        app.__exit__(None, None, None)
+
+    told = page["server"]
+    assert (told["wsrep_cluster_size"], told["wsrep_cluster_status"]) == ("3", "Primary")
+    assert told["wsrep_local_state_comment"] == "Synced"
+    assert "<dt>Nodes of the cluster</dt><dd>3</dd>" in text
+    assert page["replicas"] == []
 
 
 def test_a_certification_conflict_at_commit_is_a_deadlock(cluster: Cluster):

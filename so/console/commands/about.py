@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 LARGEST_SKEW = 2.0  # seconds between this clock and the database's
 DAYS_LATE = 7  # after which a timer that should have cleaned up has evidently not run
+LATE_REPLICA = 60  # seconds that a replica may be behind
 MANY_FAILED_JOBS = 10_000
 
 
@@ -171,6 +172,7 @@ class Check(Command):
             self._keys,
             self._permissions,
             self._database,
+            self._replicas,
             self._migrations,
             self._growth,
             self._trail,
@@ -237,6 +239,14 @@ class Check(Command):
             skew = abs(connection.database_time() - time.time())
             if skew > LARGEST_SKEW:
                 yield f"the clock of database {connection.name} differs by {skew:.1f} seconds"
+
+    def _replicas(self) -> Iterator[str]:
+        from so.db.replicas import replicas
+
+        for connection in self._places():
+            for one in replicas(connection):
+                if not one.is_up or (one.behind_seconds or 0) > LATE_REPLICA:
+                    yield f"database {connection.name}: {one}; what is read there is old"
 
     def _places(self) -> list[Connection]:
         try:

@@ -71,10 +71,17 @@ def _refused(app: Any) -> Any:
     return rows.where("seal_no", 0).order_by("id").limit(1).select("id")
 
 
+def _newest_minute(app: Any) -> Any:
+    """The figures that a worker wrote last."""
+    rows = app.make("db").table("console_history").where("minute", ">", app.clock.time() // 60 - 5)
+    return rows.order_by_desc("minute").limit(1).select("figures")
+
+
 QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "broken": _broken, "failure": _failure, "begun": _begun, "left": _left,
     "locks": lambda app: _endless(app).select(raw("count(*)")),
     "verified": _noted("verified"), "tampered": _noted("tampered"), "refused": _refused,
+    "minute": _newest_minute,
 }  # fmt: skip
 
 

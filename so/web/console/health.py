@@ -32,6 +32,7 @@ TIGHT, FULL = 0.10, 0.03  # of the disk that is free
 NEWEST = 1000  # entries of the trail that are verified, every so often
 _WHY = "it was changed, copied or written past the log"
 VERIFY_SECONDS = 20.0
+BEHIND_SECONDS = 60  # from which on a replica is late
 
 
 class Facts(Glance):
@@ -256,6 +257,13 @@ def _verified_now(app: Any, bad: str) -> Light:
 
 
 def _database(app: Any, facts: Facts) -> Light:
+    noted = facts.row("minute") or {}
+    if noted.get("replicas_down"):
+        text = "a replica does not follow, what is read there is old: open Database to see why"
+        return Light("Database", "/database", "bad", text)
+    if noted.get("replicas_behind", 0) > BEHIND_SECONDS:
+        text = f"a replica is {seconds(noted['replicas_behind'])} behind: what is read there is old"
+        return Light("Database", "/database", "warn", text)
     backup = last_backup(app)
     if backup is None:
         return Light(

@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from so.db.replicas import replicas
 from so.db.tables import sizes
 from so.errors import DatabaseError, IntegrityError
 from so.settings.console import ConsoleSettings
+from so.support.scope import Scope, entered
 
 log = logging.getLogger("so")
 
@@ -46,7 +48,9 @@ class History:
             return
         self._looked_at = now
         try:
-            self.write()
+            with entered(Scope("command")) as scope:
+                scope.sticky.update(self._app.make("db").configured())  # a replica may be behind
+                self.write()
         except DatabaseError as error:
             log.warning("console: this minute is not noted: %s", error)
 
@@ -91,6 +95,7 @@ class History:
         found["sessions"] = active_sessions(self._app)
         stats = self._app.make("cache").stats()
         found |= {"cache_hits": stats["hits"], "cache_misses": stats["misses"]}
+        found |= _replicated(self._app)
         counters = self._app.make("db").table("console_counters").pluck("amount", "name")
         return found | {str(name): int(amount) for name, amount in counters.items()}
 
@@ -165,6 +170,15 @@ def _quantile(gain: Mapping[str, float], name: str, share: float) -> float | Non
         if reached >= wanted:
             return edge
     return EDGES[-1]
+
+
+def _replicated(app: Any) -> dict[str, float]:
+    """Of the replicas that reads go to: how many do not follow, and the seconds of the slowest."""
+    found = replicas(app.make("db").connection())
+    if not found:
+        return {}
+    behind = max((one.behind_seconds or 0 for one in found), default=0)
+    return {"replicas_down": sum(not one.is_up for one in found), "replicas_behind": behind}
 
 
 def active_sessions(app: Any, minutes: int = 15) -> int:

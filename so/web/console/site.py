@@ -82,6 +82,7 @@ class Site:
 
         def show(request: Request) -> Response:
             self._access.require(VIEW, request)
+            self._read_from_writers()
             page = import_module(f"so.web.console.pages.{name}")
             data = page.data(self._app, request)
             if request.query("format") == "json":
@@ -91,6 +92,12 @@ class Site:
 
         show.told_as = f"so.web.console.pages.{name}"  # type: ignore[attr-defined]
         return show
+
+    def _read_from_writers(self) -> None:
+        """A replica that stands still would show that all is as it was."""
+        scope = current_scope()
+        if scope is not None:
+            scope.sticky.update(self._app.make("db").configured())
 
     def act(self, request: Request, action: str) -> Response:
         """Do what was asked, or ask first; then back to where it was asked."""

@@ -19,6 +19,7 @@ from so import (
     queue,
     relation,
 )
+from so.db.tables import table_names
 from so.systems.worker import Worker
 from so.testing import Client
 from so.web.console import ConsoleProvider
@@ -461,6 +462,24 @@ def test_the_tables_show_by_how_much_they_have_grown(erp, viewer):
     (jobs,) = [one for one in found["tables"] if one["name"] == "jobs"]
     assert jobs["more_rows"] >= 9
     assert found["since"] == day * 86_400
+
+
+def test_a_server_alone_is_told_of_no_cluster_and_no_replica(erp, viewer):
+    found = viewer.get("/console/database?format=json").json()
+
+    assert [name for name in found["server"] if "wsrep" in name or "Slave" in name] == []
+    assert found["replicas"] == []
+
+
+def test_every_table_is_listed_and_an_empty_one_has_no_rows(erp, viewer):
+    if erp.db.connection().dialect.name == "mysql":
+        erp.db.statement("analyze table jobs")
+
+    tables = viewer.get("/console/database?format=json").json()["tables"]
+
+    rows = {one["name"]: one["rows"] for one in tables}
+    assert sorted(rows) == sorted(table_names(erp.db.connection()))
+    assert rows["jobs"] == 0
 
 
 def test_failed_logins_are_shown_with_where_they_came_from(erp, viewer):

@@ -7,15 +7,17 @@ from typing import Any
 
 from so.application.vitals import last_backup
 from so.db.migrations import Migrator
+from so.db.replicas import replicas
 from so.db.tables import Size, sizes, whole_size
-from so.errors import DatabaseError
 from so.http.request import Request
 from so.settings.database import DatabaseSettings
 from so.support.markup import Markup, h, join
+from so.web.console.health import BEHIND_SECONDS
 from so.web.console.history import earlier_sizes
 from so.web.console.parts import (
     code,
     facts,
+    light,
     moment,
     number,
     seconds,
@@ -30,11 +32,15 @@ SLOW = 30  # statements that are shown
 STATUS = (
     "Threads_connected", "Threads_running", "Max_used_connections", "Slow_queries", "Uptime",
     "wsrep_cluster_status", "wsrep_cluster_size", "wsrep_local_state_comment", "wsrep_ready",
+    "Slaves_connected",
 )  # fmt: skip
-REPLICA = (
-    ("Slave_IO_Running", "Replica_IO_Running"), ("Slave_SQL_Running", "Replica_SQL_Running"),
-    ("Seconds_Behind_Master", "Seconds_Behind_Source"), ("Last_Error", "Last_Error"),
-)  # fmt: skip
+WORDS = {
+    "Threads_connected": "Connections", "Threads_running": "Statements under way",
+    "Max_used_connections": "Most connections so far", "Slow_queries": "Slow statements so far",
+    "Uptime": "Runs for", "wsrep_cluster_status": "Part of the cluster",
+    "wsrep_cluster_size": "Nodes of the cluster", "wsrep_local_state_comment": "This node",
+    "wsrep_ready": "Takes statements", "Slaves_connected": "Replicas connected",
+}  # fmt: skip
 
 
 def data(app: Any, request: Request) -> dict[str, Any]:
@@ -48,7 +54,8 @@ def data(app: Any, request: Request) -> dict[str, Any]:
         "version": db.scalar("select sqlite_version()" if is_sqlite else "select version()"),
         "bytes": whole_size(db) if is_sqlite else sum(one.bytes or 0 for one in found),
         "pending": [str(getattr(one, "name", one)) for one in Migrator(db, folder).pending()],
-        "server": _file(db) if is_sqlite else {**_status(db), **_replication(db)},
+        "server": _file(db) if is_sqlite else _status(db),
+        "replicas": [{**vars(one), "up": one.is_up} for one in replicas(db)],
         "last_backup": last_backup(app),
         **_growth(app, found),
         "slow": [dict(row) for row in slow],
@@ -87,21 +94,13 @@ def _status(db: Any) -> dict[str, Any]:
     names = ", ".join("?" * len(STATUS))
     rows = db.select(f"show global status where variable_name in ({names})", STATUS)
     found = {str(row["Variable_name"]): row["Value"] for row in rows if row["Value"] != ""}
+    is_node = found.get("wsrep_cluster_size", "0") != "0"
+    found = {name: value for name, value in found.items() if is_node or name[:6] != "wsrep_"}
+    if found.get("Slaves_connected") == "0":
+        del found["Slaves_connected"]
     if "Uptime" in found:
         found["Uptime"] = seconds(float(found["Uptime"]))
     return found
-
-
-def _replication(db: Any) -> dict[str, Any]:
-    """Of a replica how far it is behind; nothing of another server, or for want of a right."""
-    try:
-        rows = db.select("show slave status")
-    except DatabaseError:
-        return {}
-    if not rows:
-        return {}
-    told = {name: rows[0].get(old, rows[0].get(name)) for old, name in REPLICA}
-    return {name: value for name, value in told.items() if value not in (None, "")}
 
 
 def draw(data: dict[str, Any], view: Any) -> Markup:
@@ -113,16 +112,31 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             "Size": size(data["bytes"]),
             "Pending migrations": data["pending"] or "none",
             "Last backup": moment(backup) if backup else code("never: run `sixorbit backup`"),
-            **data["server"],
+            **{WORDS.get(name, name): value for name, value in data["server"].items()},
         }
     )
     return join(
         [
             section("State", about, id="state"),
+            section("Replicas", _replicas(data), id="replicas") if data["replicas"] else "",
             section("Tables", *_tables(data), id="tables"),
             section("Slow statements", _slow(data["slow"]), id="slow"),
         ]
     )
+
+
+def _replicas(data: dict[str, Any]) -> Markup:
+    def state(one: Any) -> Markup:
+        is_late = (one["behind_seconds"] or 0) > BEHIND_SECONDS
+        return light("bad" if not one["up"] else "warn" if is_late else "ok", one["state"])
+
+    columns: list[Any] = [
+        ("Server", "host"),
+        ("State", state),
+        ("Behind", lambda r: seconds(r["behind_seconds"])),
+        ("What it says", lambda r: r["error"] or None),
+    ]
+    return table("Replicas", columns, data["replicas"])
 
 
 def _tables(data: dict[str, Any]) -> list[Markup]:
