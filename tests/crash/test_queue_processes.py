@@ -424,12 +424,15 @@ def test_a_paused_queue_rests_until_it_is_resumed(sqlite_world: World) -> None:
     assert world.stop(process) == 0
 
 
-def test_a_job_that_is_under_way_for_long_shows_where_it_is(sqlite_world: World) -> None:
+@pytest.mark.parametrize("processes", [1, 0])
+def test_a_job_that_is_under_way_for_long_shows_where_it_is(
+    sqlite_world: World, processes: int
+) -> None:
     world = sqlite_world
     job = Hangs("sleep")
     job.timeout = 60
     world.queue.push(job)
-    world.start(processes=1, stuck_seconds=0.2)
+    world.start(processes=processes, stuck_seconds=0.2)
 
     def stack() -> Any:
         workers = world.queue.tables.workers.workers()
@@ -439,3 +442,19 @@ def test_a_job_that_is_under_way_for_long_shows_where_it_is(sqlite_world: World)
     assert "in by_sleep" in doing["stack"]
     (worker,) = world.queue.tables.workers.workers()
     assert (worker.memory_mb or 0) > 5
+    assert (doing["job"], doing["queue"]) == ("tests.crash.queue_jobs.Hangs", "default")
+
+
+@pytest.mark.parametrize("processes", [1, 0])
+def test_a_worker_within_a_long_job_is_not_taken_for_dead(
+    sqlite_world: World, processes: int
+) -> None:
+    world = sqlite_world
+    job = Hangs("sleep")
+    job.timeout = 60
+    world.queue.push(job)
+    world.start(processes=processes, stuck_seconds=0.2)
+    world.until(lambda: world.queue.control.workers(), "for a heartbeat")
+    world.queue.source.connection().run("update queue_workers set beat_at = 1")
+
+    world.until(lambda: world.queue.control.workers()[0].alive, "for another one")

@@ -46,13 +46,13 @@ from so.systems.worker.lines import JobLines, to_stdout
 from so.systems.worker.loop import LOOK_SECONDS, keep_time, memory_mb
 from so.systems.worker.opened import OpenedFile
 from so.systems.worker.options import WorkerOptions
-from so.systems.worker.stacks import StackFile
+from so.systems.worker.stacks import LONGEST, StackFile
 
 log = logging.getLogger("so.queue")
 ALARM_SECONDS = 0.2
 LONGEST_TICK = 0.25
 PATIENCE = 2.0
-STACK, STACKS = 4000, 40_000  # characters of one, and of all that a row holds
+STACKS = 40_000  # characters of all that a row holds
 
 
 class Crew:
@@ -333,7 +333,7 @@ class Crew:
             return {}
         before, at, stack = process.data.get("stack", (None, 0.0, ""))
         if not doing.is_same_run(before) or now - at >= patience:
-            stack = self._stack_of(process)[: min(STACK, STACKS // self.options.processes)]
+            stack = self._stack_of(process)[: min(LONGEST, STACKS // self.options.processes)]
             process.data["stack"] = (doing, now, stack)
         return {"stack": stack}
 

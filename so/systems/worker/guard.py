@@ -1,4 +1,5 @@
-"""A process beside the only worker: it renews the lease of its job, and ends what hangs for good.
+"""A process beside the only worker: it renews the lease of its job, says that the worker lives
+and where it is, and ends what hangs for good.
 
 It is forked once, before anything else runs here: jobs may start threads, beside which a fork can
 inherit locks that nobody gives back (and CPython 3.15 refuses it where warnings are errors).
@@ -7,6 +8,7 @@ inherit locks that nobody gives back (and CPython 3.15 refuses it where warnings
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import math
 import os
@@ -24,8 +26,10 @@ from so.systems.queue.queue import Queue
 from so.systems.queue.run.runner import JobRunner, scope_of
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import Retry
-from so.systems.worker.lines import JobLines
+from so.systems.queue.tables.workers import BEAT_SECONDS
+from so.systems.worker.loop import Worker
 from so.systems.worker.options import WorkerOptions
+from so.systems.worker.stacks import LONGEST
 
 log = logging.getLogger("so.queue")
 LAST_WORDS_SECONDS = 30
@@ -35,12 +39,12 @@ AGAIN_SECONDS = 1.0
 class CrewGuard:
     """The worker's side: forks the guard, and tells it of each job."""
 
-    def __init__(self, queue: Queue, options: WorkerOptions, lines: JobLines, stack: Any) -> None:
+    def __init__(self, queue: Queue, options: WorkerOptions, worker: Worker, stack: Any) -> None:
         """*stack* is a file that the worker writes its stack to; nothing is forked yet."""
         self._make: Callable[[int, int], _Watchman] = lambda parent, pipe: _Watchman(
-            queue, options, lines, stack, parent, pipe
+            queue, options, worker, stack, parent, pipe
         )
-        self._lines = lines
+        self._lines = worker.lines
         self._pid = 0
         self._pipe = -1
 
@@ -55,9 +59,10 @@ class CrewGuard:
             self._make(parent, theirs).run()
         os.close(theirs)
 
-    def begin(self, row: Reserved, timeout: float | None) -> None:
+    def begin(self, row: Reserved, payload: Payload, timeout: float | None) -> None:
         """Say that the job in *row* starts now, and how many seconds it may run."""
-        self._tell(f"{row.id} {timeout or 0} {row.worker}\n")
+        doing = {"id": row.id, "job": payload.name, "queue": row.queue}
+        self._tell(f"{json.dumps([doing, timeout or 0, row.worker])}\n")
 
     def end(self) -> None:
         """Say that nothing runs any more."""
@@ -84,23 +89,25 @@ class _Watchman:
         self,
         queue: Queue,
         options: WorkerOptions,
-        lines: JobLines,
+        worker: Worker,
         stack: Any,
         parent: int,
         pipe: int,
     ) -> None:
         self._queue = queue
         self._options = options
-        self._lines = lines
+        self._name, self._lines = worker.name, worker.lines
         self._stack = stack
         self._parent = parent
         self._pipe = pipe
         self._conn: Any = None
-        self._job_id = 0
+        self._doing: dict[str, Any] = {}
+        self._began = 0.0
+        self._told: tuple[float, str] = (-math.inf, "")  # when the stack was asked for, and it
         self._claim = ""
         self._timeout = 0.0
         self._deadline = math.inf
-        self._renew_at = math.inf
+        self._renew_at = self._beat_at = math.inf
 
     def run(self) -> NoReturn:
         """Watch until the worker is gone, or had to be ended."""
@@ -116,12 +123,14 @@ class _Watchman:
                     break
                 if time.monotonic() >= self._renew_at:
                     self._renew()
+                if time.monotonic() >= self._beat_at:
+                    self._beat()
         finally:
             os._exit(0)
 
     def _listen(self) -> bool:
         """Wait for a word of the worker's or something to do; False when the worker is gone."""
-        pause = min(self._deadline, self._renew_at) - time.monotonic()
+        pause = min(self._deadline, self._renew_at, self._beat_at) - time.monotonic()
         waiting = None if pause == math.inf else max(0.0, pause)
         ready, _, _ = select.select([self._pipe], [], [], waiting)
         if ready:
@@ -134,11 +143,12 @@ class _Watchman:
 
     def _hear(self, line: str) -> None:
         if not line:
-            self._deadline = self._renew_at = math.inf
+            self._deadline = self._renew_at = self._beat_at = math.inf
             return
-        job_id, timeout, self._claim = line.split(" ", 2)
-        self._job_id, self._timeout = int(job_id), float(timeout)
-        now = time.monotonic()
+        self._doing, self._timeout, self._claim = json.loads(line)
+        self._began = now = time.monotonic()
+        self._told = (-math.inf, "")
+        self._beat_at = now + min(BEAT_SECONDS, self._options.stuck_seconds)
         self._renew_at = now + self._options.lease_seconds / 3
         patience = self._timeout + self._options.kill_grace_seconds
         self._deadline = now + patience if self._timeout else math.inf
@@ -151,11 +161,32 @@ class _Watchman:
         try:
             until = int(self._queue.clock.time()) + self._options.lease_seconds
             conn = self._connection()
-            self._queue.store.extend(conn, [self._job_id], self._claim, until)
+            self._queue.store.extend(conn, [self._doing["id"]], self._claim, until)
             self._renew_at = time.monotonic() + self._options.lease_seconds / 3
         except DatabaseError as error:
-            log.warning("queue: the lease of job %s cannot be renewed: %s", self._job_id, error)
+            id = self._doing["id"]
+            log.warning("queue: the lease of job %s cannot be renewed: %s", id, error)
             self._renew_at = time.monotonic() + AGAIN_SECONDS
+
+    def _beat(self) -> None:
+        """What the worker itself says between two jobs; one that stands still says nothing."""
+        now = time.monotonic()
+        self._beat_at = now + BEAT_SECONDS
+        if _is_stopped(self._parent):
+            return
+        doing = {**self._doing, "seconds": round(now - self._began, 1), "pid": self._parent}
+        if now - self._began >= self._options.stuck_seconds:
+            doing["stack"] = self._where(now)
+        try:
+            self._queue.control.attend(self._connection(), self._name, doing)
+        except DatabaseError as error:
+            log.warning("queue: worker %s cannot be told of: %s", self._name, error)
+
+    def _where(self, now: float) -> str:
+        """Where the job is, asked once in so many seconds."""
+        if now - self._told[0] >= self._options.stuck_seconds:
+            self._told = now, self._stack.ask(self._parent)[:LONGEST]
+        return self._told[1]
 
     def _connection(self) -> Any:
         if self._conn is None:
@@ -170,7 +201,7 @@ class _Watchman:
                     os.kill(pid, signal.SIGKILL)
         conn, retry = self._connection(), Retry(LAST_WORDS_SECONDS / 2, outlasts=True)
         store = self._queue.store
-        for row in retry(conn, lambda: store.held(conn, self._claim, [self._job_id])):
+        for row in retry(conn, lambda: store.held(conn, self._claim, [self._doing["id"]])):
             self._write_down(conn, row, stack, retry)
 
     def _write_down(self, conn: Any, row: Reserved, stack: str, retry: Retry) -> None:

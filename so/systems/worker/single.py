@@ -71,7 +71,7 @@ class Single:
         if self._has_signals and not self.worker.is_alone:
             # It keeps the lease as well: no thread of our own, beside which jobs would fork.
             self.worker.leftovers = None
-            self._guard = CrewGuard(queue, options, self.worker.lines, self._stack)
+            self._guard = CrewGuard(queue, options, self.worker, self._stack)
         self._started_at = int(queue.clock.time())
         self._notify = systemd.Notifier()
 
@@ -151,7 +151,7 @@ class Single:
 
     def _begin(self, row: Reserved, payload: Any, timeout: float | None) -> None:
         if self._guard is not None:
-            self._guard.begin(row, timeout)
+            self._guard.begin(row, payload, timeout)
         if timeout and self._has_signals:
             self._deadline = time.monotonic() + timeout
             signal.setitimer(signal.ITIMER_REAL, timeout, ALARM_SECONDS)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 STACK_SIGNAL = signal.SIGUSR1
 PATIENCE_SECONDS = 0.25
+LONGEST = 4000  # characters of one that is shown while a job is under way
 
 
 class StackFile:

@@ -157,6 +157,11 @@ class Control:
             ),
         )
 
+    def attend(self, conn: Any, worker: str, doing: dict[str, Any]) -> None:
+        """Say for a worker within a job that it lives, and what it is at."""
+        sql = "update queue_workers set beat_at = ?, current = ? where id = ?"
+        conn.run(sql, (int(self._clock.time()), json.dumps([doing]), worker))
+
     def leave(self, conn: Any, worker: str) -> None:
         """Strike a worker off the list."""
         conn.run("delete from queue_workers where id = ?", (worker,))
