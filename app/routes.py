@@ -55,6 +55,7 @@ with Router.group(middleware="web"), Router.group(middleware="auth"):
     with Router.group(middleware="can:import-orders"):
         Router.get("/imports", imports.index).name("imports.index")
         Router.post("/imports", imports.store).name("imports.store")
+        Router.get("/imports/example.csv", imports.example)
         Router.get("/imports/{job}", imports.show).name("imports.show")
 
     with Router.group(middleware="can:make-reports"):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from app.accounts.pages import button, card, facts, link, page, table
 from app.accounts.passwords import new_password_fields
-from so import Password, Request, Response, accounts, auth, local, redirect, sessions
+from so import Password, Request, Response, accounts, auth, h, local, redirect, sessions
 from so.web.forms import form
 
 CHANGE = {
@@ -20,20 +20,24 @@ def show() -> Response:
     """Everything about the account of whoever is logged in."""
     user = auth().user()
     factor = "on" if user.two_factor().is_on() else "off"
-    confirmed = "" if user.has_verified_email() else link(" (not confirmed)", "/verify-email")
+    confirmed = [] if user.has_verified_email() else [" ", link("(not confirmed)", "/verify-email")]
     return page(
         "Account",
         card(
             facts(
                 {
                     "Name": user.name,
-                    "E-mail": [user.email, confirmed, " ", link("Change", "/account/email")],
+                    "E-mail": [user.email, *confirmed, " ", link("Change", "/account/email")],
                     "Second factor": [f"{factor} ", link("Manage", "/two-factor")],
                 }
             )
         ),
         card(table(["Device", "Address", "Last used", ""], _devices(user)), title="Devices"),
-        card(button("Log out everywhere", "/account/logout-everywhere", tone="danger")),
+        card(
+            h("p", "Ends the sessions of all devices, this one too."),
+            button("Log out everywhere", "/account/logout-everywhere", tone="danger"),
+            title="Lost a device?",
+        ),
         card(_password_form(), title="Change the password"),
     )
 

@@ -14,7 +14,7 @@ TRY = {
     "clerk": (
         "Take an order, and type a quantity that is not there.",
         "Make its invoice and submit it for approval.",
-        "Import the file in storage/imports once more: nothing is doubled.",
+        "Import the example file twice: nothing is doubled.",
     ),
     "manager": (
         "Approve or reject what the clerk submitted.",

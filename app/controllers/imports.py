@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from datetime import timedelta
+
 from app.importing import COLUMNS, MOST_ERRORS
 from app.jobs import ImportOrders
 from app.models import OrderImport
@@ -19,6 +22,7 @@ from app.pages import (
     table,
     tag,
 )
+from app.seed import write_orders
 from so import Request, Response, UploadedFile, app, auth, dispatch, h, redirect
 from so.web.forms import form
 
@@ -53,7 +57,8 @@ def start(file: UploadedFile, user_id: int) -> OrderImport:
 
 def index() -> Response:
     f = form("/imports", rules=RULES)
-    hint = f"The first line names the columns: {', '.join(COLUMNS)}."
+    hint = [f"The first line names the columns: {', '.join(COLUMNS)}. ",
+            link("An example to try", "/imports/example.csv"), "."]  # fmt: skip
     file = f.file("file", "CSV file", hint=hint, accept=".csv,text/csv")
     upload = f(file, send="Import")
     return page(
@@ -61,6 +66,14 @@ def index() -> Response:
         card(upload, title="Import orders"),
         LIST.draw(of_query(OrderImport.query())),
     )
+
+
+def example() -> Response:
+    """A file that can be imported; twice, and the second time nothing is new."""
+    text = io.StringIO(newline="")
+    write_orders(text, 40, seed=7, since=app("clock").now().date() - timedelta(days=150))
+    answer = Response(text.getvalue()).header("Content-Type", "text/csv; charset=utf-8")
+    return answer.header("Content-Disposition", 'attachment; filename="orders-example.csv"')
 
 
 def store(request: Request) -> Response:

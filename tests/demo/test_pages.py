@@ -8,8 +8,9 @@ from html import unescape
 import pytest
 
 from app.controllers import audit
-from app.models import Customer, Invoice, Order, Product, User
-from so import Activity
+from app.models import Customer, Invoice, Order, OrderImport, Product, User
+from so import DB, Activity, queue
+from so.systems.worker import Worker
 from so.testing import Client
 from tests.demo.conftest import PASSWORD
 
@@ -286,6 +287,28 @@ def test_a_price_may_be_typed_as_its_user_writes_numbers(people):
     assert 'value="1.234,50"' in client.get("/products/5/edit").text
     client.put("/products/5", data={**fields, "price": "12.50"}).assert_status(302)
     assert str(Product.find(5).price) == "12.50"
+
+
+def test_a_task_that_was_seen_and_never_ran_says_so(people):
+    seen = {"task": "Report of last month", "run_at": 60, "host": "erp1", "started_at": 61}
+    DB.table("queue_schedule_runs").insert(seen)
+
+    tasks = people("admin").get("/console/schedule?format=json").json()["tasks"]
+
+    assert [(task["task"], task["last_run"]) for task in tasks][0] == (seen["task"], None)
+
+
+def test_the_example_to_import_is_good_and_nothing_new_the_second_time(people):
+    client = people("clerk")
+    answer = client.get("/imports/example.csv")
+    assert "orders-example.csv" in answer.headers["Content-Disposition"]
+    for _ in range(2):
+        client.post("/imports", files={"file": ("orders-example.csv", answer.body, "text/csv")})
+        Worker(queue()).run_all()
+
+    first, second = OrderImport.order_by_desc("id").limit(2).get()[::-1]
+    assert (first.imported, first.rejected) == (40, 0)
+    assert (second.imported, second.repeated) == (0, 40)
 
 
 def test_a_failed_import_says_why_and_shows_its_lines(people):

@@ -35,7 +35,8 @@ class Access:
         """Why somebody may not, in words."""
         if ability == OPERATE and self._settings.read_only:
             return "The console is read-only here (console.read_only)."
-        return f"You may not do this: it needs the ability {ability}."
+        what = "look at" if ability == VIEW else "act in"
+        return f"Your login may not {what} the console: whoever does needs the ability {ability}."
 
     def allows(self, ability: str, request: Request) -> bool:
         """Whether whoever sent *request* may."""

@@ -31,6 +31,7 @@ class Frame:
     brand: str
     prefix: str
     home: str
+    guides: str | None
     refresh_seconds: int
 
     def draw(
@@ -81,6 +82,7 @@ class Frame:
             "header",
             h("a", h("b", self.brand), href=self.home or "/", title="Back to the application"),
             h("nav", h("ul", entries), aria_label="Console"),
+            h("a", "Guides", href=self.guides) if self.guides else None,
             h("p", id="live", class_="soft", role="status"),
         )
 

@@ -248,7 +248,7 @@ def _verified_now(app: Any, bad: str) -> Light:
     try:
         report = app.make("activity").verify(newest=NEWEST)
     except IntegrityError as error:
-        return Light("Audit", "/audit", "warn", f"cannot be verified: {error}")
+        return Light("Audit", "/audit", "warn", str(error))
     if report.fault_count:
         return Light("Audit", "/audit", "bad", f"{bad} ({report.summary})")
     if not report.seals:

@@ -25,6 +25,7 @@ TABLE, SIZES = "console_history", "console_sizes"
 KEEP_DAYS = 31  # of sizes
 SEALS = 100  # that a worker looks through in a minute
 DAY = 24 * 60  # minutes
+MINUTE = "minute"  # beside the figures of a row: the ten minutes under way are fewer
 STEP = 10  # minutes in a point of a chart
 LOOK_SECONDS = 15.0  # between two looks at the clock, in each worker
 # Upper edges of the queue's histograms in seconds, as so/systems/queue counts them.
@@ -107,7 +108,8 @@ class History:
         rows = self._app.make("db").table(TABLE).where("minute", ">=", now - DAY).order_by("minute")
         points: list[dict[str, float] | None] = [None] * (DAY // STEP + 1)
         for row in rows.get():
-            points[(int(row["minute"]) - (now - DAY)) // STEP] = json.loads(row["figures"])
+            minute = int(row["minute"])
+            points[(minute - (now - DAY)) // STEP] = {MINUTE: minute, **json.loads(row["figures"])}
         return Day(points)
 
 
@@ -131,7 +133,9 @@ class Day:
     def rate(self, *names: str) -> list[float | None]:
         """What the counters *names* grew by in a minute; a counter that began anew gives 0."""
         return [
-            None if gain is None else max(sum(gain.get(n, 0) for n in names), 0) / STEP
+            None
+            if gain is None
+            else max(sum(gain.get(n, 0) for n in names), 0) / (gain.get(MINUTE) or STEP)
             for gain in self._gains()
         ]
 

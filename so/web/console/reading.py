@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
@@ -168,15 +169,28 @@ def as_json(value: Any) -> str:
 def people(app: Any, ids: Iterable[Any]) -> dict[str, str]:
     """The users' names by their keys, in one query; of those that are gone nothing."""
     wanted = sorted({str(id) for id in ids if id is not None})
-    model = app.settings(AuthSettings).model
+    model = _user_model(app)
     try:
-        if isinstance(model, str):
-            module, _, name = model.rpartition(".")
-            model = getattr(import_module(module), name)
         users = model.find_many(wanted) if wanted else []
-    except (ImportError, AttributeError, ValueError):
+    except (AttributeError, ValueError):
         return {}
     return {str(user.get_key()): label(user) for user in users}
+
+
+def user_type(app: Any) -> str | None:
+    """What the class of users is called in columns such as `notifiable_type`."""
+    model = _user_model(app)
+    return None if model is None else str(getattr(model, "type_alias", None) or model.__name__)
+
+
+def _user_model(app: Any) -> Any:
+    model = app.settings(AuthSettings).model
+    with suppress(ImportError, AttributeError, ValueError):
+        if isinstance(model, str):
+            module, _, name = model.rpartition(".")
+            return getattr(import_module(module), name)
+        return model
+    return None
 
 
 def label(model: Any) -> str:

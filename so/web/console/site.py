@@ -18,6 +18,7 @@ from so.http.request import Request
 from so.http.response import JsonResponse, RedirectResponse, Response
 from so.settings.app import AppSettings
 from so.settings.console import ConsoleSettings
+from so.settings.docs import DocsSettings
 from so.support.markup import Markup, h
 from so.support.scope import current_scope
 from so.web.console.access import OPERATE, VIEW, Access
@@ -182,6 +183,7 @@ class Site:
             brand=self._app.settings(AppSettings).name,
             prefix=self._prefix(request),
             home=request.root(),
+            guides=self._guides(request),
             refresh_seconds=self._settings.refresh_seconds,
         )
         path = request.path().removeprefix(self._settings.path.strip("/"))
@@ -189,6 +191,11 @@ class Site:
             title, body, path=path, nonce=nonce, notes=[tuple(noted)] if noted else []
         )
         return _private(Response.html(text).header("Content-Security-Policy", policy(nonce)))
+
+    def _guides(self, request: Request) -> str | None:
+        """Where the guides stand, if they are served."""
+        docs = self._app.settings(DocsSettings)
+        return f"{request.script_name()}/{docs.prefix.strip('/')}" if docs.enabled else None
 
     def _view(self, request: Request) -> View:
         return View(

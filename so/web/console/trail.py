@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
+from so.edge.local import local
 from so.errors import SixOrbitError
 from so.support.markup import Markup, h
 from so.systems.activity.model import class_of
 from so.web.console.reading import label
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*Z$")
 MODELS = 3  # classes whose names are looked up for a page, a statement each
 
 
@@ -116,6 +120,7 @@ def changes(row: Mapping[str, Any]) -> Any:
             h("ins", _text(change, "new"), class_="new"),
         )
         for change in row["changes"]
+        if (change["old"], change["new"]) != (None, None)  # of a new record what it has
     ] or "–"
 
 
@@ -125,9 +130,12 @@ def _text(change: Mapping[str, Any], side: str) -> str:
 
 
 def value(value: Any) -> str:
-    """A value of a field as a person reads it."""
+    """A value of a field as a person reads it, a moment by the reader's clock."""
     if value is None:
         return "–"
+    if isinstance(value, str) and _MOMENT.match(value):
+        with contextlib.suppress(ValueError):
+            return local().moment(datetime.fromisoformat(value), seconds=True)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -482,6 +482,27 @@ def test_every_table_is_listed_and_an_empty_one_has_no_rows(erp, viewer):
     assert rows["jobs"] == 0
 
 
+def test_inboxes_are_called_by_the_names_of_their_users(erp, viewer):
+    row = {"type": "Told", "notifiable_type": "Person", "notifiable_id": "1", "data": "{}",
+           "created_at": erp.clock.now()}  # fmt: skip
+    erp.db.table("notifications").insert([{**row, "id": "a"}, {**row, "id": "b"}])
+
+    found = viewer.get("/console/notifications?format=json").json()
+
+    assert found["unread"]["inboxes"] == [{"inbox": "Operator", "unread": 2}]
+    assert "Person:1" not in viewer.get("/console/notifications").text
+
+
+def test_a_moment_in_the_trail_is_told_by_the_readers_clock(erp, viewer):
+    given = {"attributes": {"at": "2026-03-01T10:00:00.5Z", "none": None}, "old": {"none": None}}
+    activity().event("updated").with_properties(given).log("changed")
+
+    text = viewer.get("/console/audit?field=at").text
+
+    assert "2026-03-01 10:00:00" in text
+    assert "<b>none</b>" not in text
+
+
 def test_failed_logins_are_shown_with_where_they_came_from(erp, viewer):
     activity("auth").event("failed").with_properties(
         {

@@ -15,7 +15,7 @@ from so.web.console.parts import (
     section,
     table,
 )
-from so.web.console.reading import HOW_MANY
+from so.web.console.reading import HOW_MANY, people, user_type
 
 TITLE = "Notifications"
 UNREAD = 10_000  # that are counted
@@ -39,6 +39,7 @@ def data(app: Any, request: Request) -> dict[str, Any]:
         .limit(LOOKED_AT)
         .get(list(INBOX))
     ]
+    _name_inboxes(app, [*told, *newest])
     some = "select 1 as one from notifications where read_at is null limit ?"
     count = int(db.scalar(f"select count(*) from ({some}) as n", [UNREAD]))  # noqa: S608 - fixed
     return {
@@ -48,9 +49,18 @@ def data(app: Any, request: Request) -> dict[str, Any]:
     }
 
 
+def _name_inboxes(app: Any, rows: list[dict[str, Any]]) -> None:
+    """Put `inbox` into each row: the name of the user whose it is, else its type and key."""
+    kind = user_type(app)
+    names = people(app, [r["notifiable_id"] for r in rows if r["notifiable_type"] == kind])
+    for row in rows:
+        named = names.get(str(row["notifiable_id"])) if row["notifiable_type"] == kind else None
+        row["inbox"] = named or f"{row['notifiable_type']}:{row['notifiable_id']}"
+
+
 def _fullest(newest: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The inboxes with the most unread ones among the newest."""
-    counts = Counter(_inbox(row) for row in newest if row["read_at"] is None)
+    counts = Counter(row["inbox"] for row in newest if row["read_at"] is None)
     return [{"inbox": inbox, "unread": count} for inbox, count in counts.most_common(20)]
 
 
@@ -75,7 +85,7 @@ def _deliveries(rows: list[dict[str, Any]], view: Any) -> Markup:
         [
             ("Notification", "notification_id"),
             ("What", "type"),
-            ("To", lambda r: _inbox(r) if r["notifiable_type"] else "an address"),
+            ("To", lambda r: r["inbox"] if r["notifiable_type"] else "an address"),
             ("Channel", "channel"),
             ("State", lambda r: light(KINDS.get(r["status"], "warn"), r["status"])),
             ("Reason", "reason"),
@@ -86,14 +96,10 @@ def _deliveries(rows: list[dict[str, Any]], view: Any) -> Markup:
     )
 
 
-def _inbox(row: Any) -> str:
-    return f"{row['notifiable_type']}:{row['notifiable_id']}"
-
-
 def _unread(unread: dict[str, Any]) -> list[Markup]:
     count = f"{number(unread['count'])}{'+' if unread['capped'] else ''}"
     columns: list[Any] = [("Inbox", "inbox"), (f"Unread of the newest {LOOKED_AT}", "unread")]
-    return [facts({"Unread": count}), table("Unread", columns, unread["inboxes"])]
+    return [facts({"In all inboxes": count}), table("Unread", columns, unread["inboxes"])]
 
 
 def _inboxes(rows: list[dict[str, Any]]) -> Markup:
@@ -101,7 +107,7 @@ def _inboxes(rows: list[dict[str, Any]]) -> Markup:
         "Notifications",
         [
             ("What", "type"),
-            ("To", _inbox),
+            ("To", "inbox"),
             ("Category", "category"),
             ("Read", lambda r: moment(r["read_at"])),
             ("Made", lambda r: moment(r["created_at"])),

@@ -35,11 +35,12 @@ def data(app: Any, request: Request) -> dict[str, Any]:
         "tasks": [
             {
                 "key": key,
-                "task": task.label,
+                "task": key if task.has_name else task.label,
                 "kind": task.kind,
                 "cron": task.cron_.text,
                 "timezone": task.zone.key,
-                "last_run": last.get(key),
+                # When a task is seen first, that is noted as well: nothing has run yet.
+                "last_run": last.get(key) if key in told else None,
                 "next_run": task.next_run(now),
                 "paused": rest_name(f"schedule:{key}") in resting,
                 "outcome": told.get(key, {}).get("outcome"),
@@ -72,7 +73,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
     columns: list[Any] = [
         ("Task", "task"),
         ("When", lambda r: [h("code", r["cron"]), h("small", f" {r['timezone']}", class_="soft")]),
-        ("Last run", lambda r: moment(r["last_run"])),
+        ("Last run", lambda r: moment(r["last_run"]) if r["last_run"] else "not yet"),
         ("Outcome", _outcome),
         ("Took", lambda r: None if r["ms"] is None else f"{number(r['ms'])} ms"),
         ("Next run", lambda r: moment(r["next_run"])),

@@ -58,7 +58,7 @@ def browser(agent: str | None) -> str:
 
 def draw(data: dict[str, Any], view: Any) -> Markup:
     """Devices, then failed logins."""
-    search = filters(view.url("/sessions"), [("user", "Key of a user", None)], data["filter"])
+    search = filters(view.url("/sessions"), [("user", "Number of a user", None)], data["filter"])
     count = h("p", f"{number(data['active'])} used in the last 15 minutes.")
     devices, logins = _devices(data["sessions"], view), _logins(data["logins"])
     return join(
