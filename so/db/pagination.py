@@ -36,12 +36,17 @@ def page_number(page: Any, page_name: str = "page") -> int:
 
 
 def rows_per_page(value: Any) -> int:
-    """*value* as a number of rows of at least 1; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    """*value*, which a request may have said as text, as a number of rows of at least 1.
+
+    InvalidNumberError (a ValueError, 400) otherwise.
+    """
+    is_count = isinstance(value, int | str) and not isinstance(value, bool)
+    number = numbers.whole(value) if is_count else None
+    if number is None or number < 1:
         raise InvalidNumberError(
             f"per_page must be a whole number of at least 1, not {value!r:.60}"
         )
-    return min(value, _LARGEST_PAGE)
+    return min(number, _LARGEST_PAGE)
 
 
 class Page(dict[str, Any]):

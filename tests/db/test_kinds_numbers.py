@@ -89,6 +89,23 @@ def test_pages_of_any_number_and_size(things: Database) -> None:
     assert query.paginate(2, page=True)["current_page"] == 1
 
 
+def test_a_size_from_a_request_is_read_wherever_one_is_asked_for(things: Database) -> None:
+    def table() -> Any:
+        return things.table("things").order_by("id")
+
+    ids = table().pluck("id")
+    parts: list[Any] = []
+    assert [row.id for row in table().paginate("2")["data"]] == ids[:2]
+    assert [row.id for row in table().simple_paginate("2")["data"]] == ids[:2]
+    assert [row.id for row in table().cursor_paginate("2")["data"]] == ids[:2]
+    assert table().for_page("2", "2").pluck("id") == ids[2:4]
+    assert table().chunk("2", lambda rows: parts.append(len(rows)))
+    assert things.table("things").chunk_by_id("2", lambda rows: parts.append(len(rows)))
+    assert parts == [2, 1, 2, 1]
+    assert [row.id for row in table().lazy("2")] == ids
+    assert table().group_limit("1", "id").count() == 3
+
+
 @pytest.mark.parametrize("value", PYTHONS_OWN)
 def test_what_python_alone_takes_for_a_number_is_none(things: Database, value: str) -> None:
     def table() -> Any:
@@ -96,6 +113,12 @@ def test_what_python_alone_takes_for_a_number_is_none(things: Database, value: s
 
     for way in (
         lambda: table().limit(value),
+        lambda: table().paginate(value),
+        lambda: table().for_page(value),
+        lambda: table().for_page(1, value),
+        lambda: table().chunk(value, print),
+        lambda: list(table().lazy(value)),
+        lambda: table().group_limit(value, "n"),
         lambda: table().where_day("x", value).get(),
         lambda: table().where_json_length("x", value),
         lambda: table().in_random_order(value or "x"),

@@ -116,7 +116,7 @@ def test_the_total_can_be_given_and_the_size_depend_on_it():
     ]
 
 
-@pytest.mark.parametrize("size", [0, -1, "10", 1.5, None, True])
+@pytest.mark.parametrize("size", [0, -1, "1_0", "1.0", "x", "", "0", 1.5, None, True])
 def test_a_page_has_room_for_a_row(size):
     q, _ = paging(total(1))
     for page in (q.paginate, q.simple_paginate, q.order_by("id").cursor_paginate):

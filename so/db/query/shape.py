@@ -292,12 +292,14 @@ class Shape(QueryCore):
 
     def for_page(self, page: int, per_page: int = 15) -> Self:
         """The rows of one page, the first being 1."""
-        return self.offset((page - 1) * per_page).limit(per_page)
+        number, size = row_count(page, "page"), row_count(per_page, "per_page")
+        return self.offset((number - 1) * size).limit(size)
 
     def group_limit(self, value: int, column: Any) -> Self:
         """At most *value* rows for each value of *column*."""
-        if value >= 0:
-            self.tree.group_limit = (row_count(value, "limit"), self._column(column))
+        count = row_count(value, "limit")
+        if count >= 0:
+            self.tree.group_limit = (count, self._column(column))
         return self
 
     # --- unions ---------------------------------------------------------------------------------

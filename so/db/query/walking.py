@@ -106,6 +106,7 @@ class Walking(QueryCore):
 
     def _chunks(self, count: int) -> Iterator[Any]:
         """The query's rows, *count* at a time, by offset; within its own limit and offset."""
+        count = row_count(count, "the chunk size")
         skipped, left = self.get_offset() or 0, self.get_limit()
         while count > 0 and (left is None or left > 0):
             size = count if left is None else min(count, left)
@@ -121,6 +122,7 @@ class Walking(QueryCore):
         self, count: int, column: str, alias: str | None, direction: str
     ) -> Iterator[Any]:
         """The query's rows, *count* at a time, each part after the last row of the one before."""
+        count = row_count(count, "the chunk size")
         name = alias or column.rpartition(".")[2]
         base, left, column = self._by_id(column, name)
         last: Any = None
@@ -337,6 +339,7 @@ def _rows_of(chunks: Iterator[Any]) -> Iterator[Any]:
 
 
 def _chunk_size(size: int) -> int:
+    size = row_count(size, "the chunk size")
     if size < 1:
         raise InvalidArgumentError("The chunk size should be at least 1")
     return size
