@@ -206,9 +206,6 @@ CIRCLES = [
 # Class names that stand twice, and why.
 TWINS = {
     "Kernel": "what runs a request, and what runs a command line: both are named so to users",
-    "DatabaseStore": "of a cache and of sessions: the driver `database` of either",
-    "RateLimiter": "auth may not import the cache: it says by a Protocol what it asks of one",
-    "Reservation": "as RateLimiter",
 }
 TABLES = "so.systems.queue.tables"
 MOST_LINES = 600
@@ -318,7 +315,7 @@ def test_a_class_name_means_one_thing():
 
     told = {n: at for n, at in places.items() if len(at) > 1 and n[0] != "_" and n not in TWINS}
     assert not told, f"these names stand twice: give the inner one its adjective: {told}"
-    assert len(TWINS) <= 5
+    assert len(TWINS) <= 2
 
 
 def test_no_file_is_longer_than_can_be_held_in_mind():

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from so.support.current import current
+from so.support.listed import parts
 from so.systems.notifications.delivery import Delivery, may_be_repeated
 from so.systems.notifications.service import OnDemand
 from so.systems.queue import Job, Queue
@@ -80,9 +81,9 @@ def defer_with(
         for to, some in _by_queue(deliveries, name).items():
             # By the driver that runs jobs at once, one that fails must not stop the others.
             size = 1 if queue().default == "sync" else len(some)
-            for start in range(0, len(some), size):
+            for part in parts(some, size):
                 try:
-                    queue().bulk([_job(delivery) for delivery in some[start : start + size]], to)
+                    queue().bulk([_job(delivery) for delivery in part], to)
                 except Exception as error:
                     if may_be_repeated(error):
                         raise

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Protocol
 
 from so.db.query import Query
+from so.support.listed import parts
 
 PIECE: Final = 500
 """Values asked for by one statement."""
@@ -45,11 +46,11 @@ class DatabasePresence:
         found: list[Any] = []
         # Apart, because MySQL compares a text with a list of both kinds as if all were numbers.
         for kind in (texts, others):
-            for start in range(0, len(kind), PIECE):
-                found += self._among(target, kind[start : start + PIECE])
+            for part in parts(kind, PIECE):
+                found += self._among(target, part)
         return found
 
-    def _among(self, target: Any, values: list[Any]) -> list[Any]:
+    def _among(self, target: Any, values: Sequence[Any]) -> list[Any]:
         rows = self._rows(target).where_in(target.column, values)
         stored = list(rows.distinct().pluck(target.column))
         matched, doubtful = _sorted_out(values, stored)
@@ -74,7 +75,7 @@ def _narrowed(query: Query, where: Any) -> Query:
     return query.where(where.column, "!=" if where.negated else "=", where.value)
 
 
-def _sorted_out(values: list[Any], stored: list[Any]) -> tuple[set[Any], list[str]]:
+def _sorted_out(values: Sequence[Any], stored: list[Any]) -> tuple[set[Any], list[str]]:
     """Which of *values* are surely among the *stored* ones, and which the engine must say.
 
     A collation may hold `ANN` and `ann` for equal, or `Æ` and `ae`: then the list as a whole was

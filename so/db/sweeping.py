@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from so.db.words import marks
+from so.support.listed import parts
 from so.support.progress import steps
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def swept(
     step = steps(lambda: int(connection.scalar(total, values, use_read=False)))
     gone = 0
     for keys in _listed(connection, table, key, ended, values, batch, by):
-        for part in _paced(keys[at : at + AT_ONCE] for at in range(0, len(keys), AT_ONCE)):
+        for part in _paced(parts(keys, AT_ONCE)):
             gone += connection.affecting_statement(
                 f"delete from {table} where {key} in ({marks(part)}) and {ended}",  # noqa: S608  # our own words
                 (*part, *values),
@@ -77,13 +78,13 @@ def _listed(
         place = (at, last, at) if goes_on else ()
 
 
-def _paced(parts: Iterable[T]) -> Iterator[T]:
-    """*parts* one by one, with a rest after each for twice as long as it took.
+def _paced(items: Iterable[T]) -> Iterator[T]:
+    """*items* one by one, with a rest after each for twice as long as it took.
 
     So whoever waits for the same database, which has one writer at a time on SQLite, gets most of
     the time. In real time on purpose: others work in real time as well.
     """
-    for part in parts:
+    for item in items:
         begun = time.monotonic()
-        yield part
+        yield item
         time.sleep(min(2 * (time.monotonic() - begun), LONGEST_REST_SECONDS))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from so.support.parts import parts
+from so.support.listed import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,11 +1,14 @@
-"""One or many: what may be given one by one, in lists, or both."""
+"""One or many: what may be given one by one, in lists, or both; and many in parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 MANY = (list, tuple, set, frozenset)
+IN_A_STATEMENT = 500
+"""Values named in one statement: below the placeholders of any SQLite, with room for others."""
 
 
 def listed(value: Any) -> list[Any]:
@@ -20,3 +23,9 @@ def flat(names: Iterable[Any]) -> list[Any]:
 
 def _is_several(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str)
+
+
+def parts(items: Sequence[T], size: int = IN_A_STATEMENT) -> Iterator[Sequence[T]]:
+    """*items* in slices of *size*, the last one shorter; none for no items."""
+    for at in range(0, len(items), size):
+        yield items[at : at + size]

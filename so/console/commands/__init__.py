@@ -175,7 +175,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "SystemdUnits",
         "Print or write systemd units with the paths of this installation",
     ),
-    "token:prune": ("token", "TokenPrune", "Delete expired access tokens"),
+    "token:prune": ("user", "TokenPrune", "Delete expired access tokens"),
     "user:create": ("user", "UserCreate", "Create a user"),
     "user:list": ("user", "UserList", "List users with roles, locks and last logins"),
     "user:lock": ("user", "UserLock", "Keep a user out, at once and everywhere"),

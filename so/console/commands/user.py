@@ -1,4 +1,4 @@
-"""`user:*`: accounts from the command line, for an installation with mail or without."""
+"""`user:*` and `token:*`: accounts from the command line, with mail or without."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from so.console.command import Command
 from so.errors import CommandError, UsageError, ValidationException
 from so.support.near import nearest
-from so.systems.auth import Accounts, Authentication, Roles
+from so.systems.auth import AccessTokens, Accounts, Authentication, Roles
 from so.systems.sessions import Sessions
 
 _SPAN = re.compile(r"([1-9][0-9]*)\s*(m|h|d|w)")
@@ -292,3 +292,20 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M UTC")
     return "" if value is None else str(value)
+
+
+class TokenPrune(Command):
+    """Expired tokens are worthless at once; this only tidies up."""
+
+    signature = "token:prune {--hours=24 : Keep tokens that expired within so many hours}"
+    description = "Delete expired access tokens"
+
+    def handle(self, tokens: AccessTokens) -> int:
+        """Delete in batches and print the count."""
+        given = str(self.option("hours"))
+        if not (given.isascii() and given.isdecimal() and len(given) < 8):
+            raise UsageError(f"--hours must be a whole number of hours, {given!r} given")
+        with self.hearing():
+            count = tokens.prune(int(given))
+        self.report_done({"deleted": count}, f"{count} expired access tokens deleted.")
+        return 0

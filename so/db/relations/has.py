@@ -11,7 +11,7 @@ from so.db.query import Query
 from so.db.query.read_back import unique_keys
 from so.db.relations.base import Relation
 from so.errors import RelationError, UniqueConstraintError
-from so.support.parts import parts
+from so.support.listed import parts
 from so.support.signatures import call_with
 
 Row = Mapping[str, Any]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from so.db.connection import Connection
 from so.db.words import marks
 from so.errors import IntegrityError
-from so.support.parts import parts
+from so.support.listed import parts
 from so.support.progress import steps
 from so.systems.activity import framing, stored
 from so.systems.activity.keys import ROW, KeyRing

@@ -17,7 +17,7 @@ from so.db.expressions import Expression
 from so.db.query.core import is_queryable
 from so.db.query.read_back import unique_keys
 from so.errors import ActivityError, UnsupportedError
-from so.support.parts import parts
+from so.support.listed import parts
 from so.systems.activity.entries import Entries, filled
 from so.systems.activity.rows import reference
 from so.systems.activity.tracking import differing

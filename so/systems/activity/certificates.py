@@ -8,7 +8,7 @@ from typing import Any
 
 from so.db.connection import Connection
 from so.db.words import marks
-from so.support.parts import parts
+from so.support.listed import parts
 from so.systems.activity import stored
 from so.systems.activity.keys import KeyRing
 from so.systems.activity.report import Report

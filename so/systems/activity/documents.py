@@ -16,7 +16,7 @@ from typing import Any
 from so.db.model.collection import Models
 from so.db.relations.has import HasMany, HasOne
 from so.errors import ActivityError
-from so.support.parts import parts
+from so.support.listed import parts
 from so.systems.activity.context import activity_batch
 from so.systems.activity.exporting import escaped
 from so.systems.activity.model import Activity

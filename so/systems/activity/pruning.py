@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from so.db.values import datetime_text
 from so.db.words import marks
 from so.errors import ActivityError, IntegrityError
-from so.support.parts import parts
+from so.support.listed import parts
 from so.support.progress import steps
 from so.systems.activity import framing, holding, stored
 from so.systems.activity.keys import PRUNING, TOMBSTONE, KeyRing

@@ -27,7 +27,7 @@ from so.db.words import marks
 from so.errors import ConcurrencyError, IntegrityError, UniqueConstraintError
 from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
-from so.support.parts import parts
+from so.support.listed import parts
 from so.support.progress import steps
 from so.systems.activity import framing, resigning, stored
 from so.systems.activity.keys import SEAL, KeyRing

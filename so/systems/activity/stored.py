@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from so.db.connection import Connection
 from so.db.words import marks
 from so.errors import ConcurrencyError, LostConnectionError, QueryError
-from so.support.parts import parts
+from so.support.listed import parts
 from so.systems.activity import framing
 from so.systems.activity.keys import ERASURE, ROW, KeyRing
 

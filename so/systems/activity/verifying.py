@@ -17,7 +17,7 @@ from so.db.values import datetime_text
 from so.db.words import marks
 from so.settings.activity import ActivitySettings
 from so.support.clock import Clock
-from so.support.parts import parts
+from so.support.listed import parts
 from so.systems.activity import anchoring, framing, stored
 from so.systems.activity.certificates import Certificates
 from so.systems.activity.keys import PRUNING, SEAL, TOMBSTONE, KeyRing

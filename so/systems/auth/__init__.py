@@ -20,7 +20,7 @@ from so.systems.auth.remember import RememberTokens
 from so.systems.auth.roles import HasRoles, Role, Roles
 from so.systems.auth.rules import Password, PasswordRule
 from so.systems.auth.security import Security, SecurityRows
-from so.systems.auth.throttle import LoginThrottle, RateLimiter, account_of
+from so.systems.auth.throttle import GuessCounter, LoginThrottle, account_of
 from so.systems.auth.tokens import AccessToken, AccessTokens, HasApiTokens, NewToken
 from so.systems.auth.two_factor import TwoFactor, TwoFactors
 from so.systems.auth.users import Directory, DirectoryUsers, ModelUsers, Users
@@ -51,7 +51,7 @@ __all__ = [
     "Password",
     "PasswordHasher",
     "PasswordRule",
-    "RateLimiter",
+    "GuessCounter",
     "RememberTokens",
     "Role",
     "Roles",

@@ -24,19 +24,19 @@ WAIT_SECONDS = 20.0  # for a place, while others hash their passwords
 logger = logging.getLogger("so.auth")
 
 
-class Reservation(Protocol):
+class GuessPlace(Protocol):
     """A place among the attempts of a window."""
 
     def count(self) -> object: ...
     def give_back(self) -> object: ...
 
 
-class RateLimiter(Protocol):
+class GuessCounter(Protocol):
     """What is needed of a rate limiter; the cache system's is one."""
 
     def reserve(
         self, key: str, max_attempts: int, decay: int = 60, wait_seconds: float = 10
-    ) -> Reservation | None:
+    ) -> GuessPlace | None:
         """A place, or None where *max_attempts* have counted in this window."""
         ...
 
@@ -77,7 +77,7 @@ class LoginThrottle:
 
     def __init__(
         self,
-        limiter: RateLimiter | None,
+        limiter: GuessCounter | None,
         *,
         per_account: int = AuthSettings.attempts_per_account,
         per_address: int = AuthSettings.attempts_per_address,
@@ -137,14 +137,14 @@ class LoginThrottle:
         digest = hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()
         return self._limiter.hit(f"once:{digest}", seconds) == 1
 
-    def _place(self, key: str, most: int) -> Reservation:
+    def _place(self, key: str, most: int) -> GuessPlace:
         assert self._limiter is not None
         place = self._limiter.reserve(key, most, self._window_seconds, WAIT_SECONDS)
         if place is None:
             raise _Full(max(1, self._limiter.available_in(key)))
         return place
 
-    def _settle(self, held: list[tuple[str, Reservation]], attempt: Attempt) -> None:
+    def _settle(self, held: list[tuple[str, GuessPlace]], attempt: Attempt) -> None:
         for key, place in held:
             if not attempt.has_succeeded:
                 place.count()

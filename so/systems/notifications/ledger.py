@@ -13,7 +13,7 @@ from so.db.manager import ConnectionSource
 from so.errors import NotificationError
 from so.support.clock import Clock
 from so.support.codec import Codec
-from so.support.parts import parts
+from so.support.listed import parts
 from so.systems.notifications.delivery import FAILED, HELD, SENT, WANTED, Delivery, Outcome
 from so.systems.notifications.inbox import owner_columns
 

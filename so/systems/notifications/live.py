@@ -20,7 +20,7 @@ from so.db.manager import ConnectionSource
 from so.settings.notifications import NotificationSettings
 from so.support.clock import Clock
 from so.support.codec import dumps
-from so.support.parts import parts
+from so.support.listed import parts
 from so.systems.notifications.inbox import DatabaseNotification, owner_columns
 
 _log = logging.getLogger("so.notifications")

@@ -11,11 +11,11 @@ from so.systems.sessions.life import Limits, id_of
 from so.systems.sessions.masks import mask, unmask
 from so.systems.sessions.service import Cipher, Device, Devices, Sessions, clean_user_agent
 from so.systems.sessions.session import Session
-from so.systems.sessions.stores import DatabaseStore, Move, StoredSession
+from so.systems.sessions.stores import Move, SessionTable, StoredSession
 
 __all__ = [
     "Cipher",
-    "DatabaseStore",
+    "SessionTable",
     "Device",
     "Devices",
     "Limits",

@@ -21,7 +21,7 @@ from so.support.codec import Codec
 from so.support.ids import token as new_secret
 from so.support.signing import Signer
 from so.systems.sessions.bag import LOGIN, Bag, Data
-from so.systems.sessions.stores import DatabaseStore, Move, StoredSession, owner_key
+from so.systems.sessions.stores import Move, SessionTable, StoredSession, owner_key
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 OPTIMISTIC_TRIES = 3
@@ -152,7 +152,7 @@ class Life:
 
     def __init__(
         self,
-        store: DatabaseStore,
+        store: SessionTable,
         secret: str | None,
         limits: Limits,
         clock: Clock,

@@ -20,7 +20,7 @@ from so.support.scope import current_scope
 from so.support.signing import Signer
 from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Life, Limits, OnEnded, RowSeal, Visitor
 from so.systems.sessions.session import Session
-from so.systems.sessions.stores import DatabaseStore, StoredSession, owner_key
+from so.systems.sessions.stores import SessionTable, StoredSession, owner_key
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
@@ -138,7 +138,7 @@ class Sessions:
         guest_lifetime_minutes: float = SessionSettings.guest_lifetime,
         clock: Clock | None = None,
         signer: Signer | None = None,
-        store: DatabaseStore | None = None,
+        store: SessionTable | None = None,
         codec: Codec = default_codec,
         encrypt: bool = SessionSettings.encrypt,
         cipher: Cipher | None = None,
@@ -162,7 +162,7 @@ class Sessions:
         lifetimes = lifetime_minutes, guest_lifetime_minutes, absolute_lifetime_minutes
         self.limits = Limits.of(*lifetimes, touch_seconds, grace_seconds, max_bytes, max_per_user)
         self.clock = clock or Clock()
-        self._store = store or (_of_this_process() if db is None else DatabaseStore(db))
+        self._store = store or (_of_this_process() if db is None else SessionTable(db))
         self._seal = RowSeal(codec, signer, cipher if encrypt else None)
         self._key, self._on_ended = key_of or _key, on_ended
 
@@ -283,7 +283,7 @@ class Sessions:
         return removed
 
 
-def _of_this_process() -> DatabaseStore:
+def _of_this_process() -> SessionTable:
     """Rows in an SQLite file that goes with this process."""
     from so.db.manager import Database
     from so.db.schema import framework_statements
@@ -300,7 +300,7 @@ def _of_this_process() -> DatabaseStore:
             db.close()
             shutil.rmtree(folder, ignore_errors=True)
 
-    store = DatabaseStore(db)
+    store = SessionTable(db)
     weakref.finalize(store, remove)
     return store
 

@@ -78,7 +78,7 @@ def owner_key(key: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class DatabaseStore:
+class SessionTable:
     """Rows in the tables `sessions` and `session_moves`."""
 
     def __init__(self, db: ConnectionSource) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from so.db.manager import Database
 from so.support.clock import Clock
-from so.systems.sessions import DatabaseStore, Sessions, id_of
+from so.systems.sessions import Sessions, SessionTable, id_of
 
 
 @pytest.fixture(params=["sqlite", "mysql"])
@@ -116,7 +116,7 @@ def test_a_row_with_the_originals_columns_alone_is_a_session(db: Database, clock
 
 
 def test_ids_that_most_collations_take_for_equal_are_different(db: Database, clock: Clock):
-    store = DatabaseStore(db)
+    store = SessionTable(db)
     sessions = Sessions(db, clock=clock)
     id = id_of(begin(sessions))
 
