@@ -30,7 +30,7 @@ $(VENV)/.ready: requirements-dev.txt
 
 test: setup ## every test, on SQLite and on a throw-away MariaDB
 	@sh tests/support/need-servers.sh
-	$(BIN)/python -m pytest -q -n $(JOBS)
+	$(BIN)/python -m tests.support.coverage_run --suite -n $(JOBS)
 
 check: setup ## format, lint, types, tests under coverage, smoke with no packages
 	@sh tests/support/need-servers.sh
