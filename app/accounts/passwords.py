@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.accounts.pages import card, page
+from app.accounts.pages import card, link, page
 from so import Password, Request, Response, ValidationException, accounts, auth, h, redirect
 from so.web.forms import form
 
@@ -41,7 +41,8 @@ def reset(token: str) -> Response:
         return page(
             "Set a new password",
             card(
-                h("p", "This link was used already, or its time is over. Please ask for another.")
+                h("p", "This link was used already, or its time is over."),
+                h("p", link("Ask for another", "/forgot-password")),
             ),
             status=410,
         )

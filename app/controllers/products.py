@@ -29,7 +29,7 @@ from so.web.forms import form
 RULES = {
     "name": "required|string|max:191",
     "category": "required|string|max:191",
-    "price": "required|decimal:0,2|min:0|max:9999999",
+    "price": "bail|required|numeric|decimal:0,2|min:0|max:9999999",
     "stock": "required|integer|min:0|max:1000000000",
     "reorder_level": "required|integer|min:0|max:1000000000",
 }

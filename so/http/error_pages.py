@@ -46,7 +46,7 @@ pre .now{background:#fff3c4}
 table{border-collapse:collapse;width:100%;background:#fff;border:1px solid #e4e7eb}
 td{border-top:1px solid #e4e7eb;padding:.3rem .6rem;vertical-align:top;overflow-wrap:anywhere}
 td:first-child{width:14rem;color:#52606d}
-@media(prefers-color-scheme:dark){
+@media screen and (prefers-color-scheme:dark){
 body{color:#e4e7eb;background:#1f2933}
 details,table{background:#27333f;border-color:#3e4c59}pre,td{border-color:#3e4c59}
 pre .now{background:#5c4813}td:first-child,.id{color:#b3bdc8}

@@ -15,7 +15,8 @@ from so.support.markup import Markup, h
 STYLE = """
 :root{color-scheme:light dark;--ink:#16202b;--soft:#556170;--line:#dce2e9;--back:#f4f6f9;
 --card:#fff;--accent:#0b5a88;--on:#fff}
-@media(prefers-color-scheme:dark){:root{--ink:#e5eaf0;--soft:#a2aebb;--line:#354049;--back:#13191f;
+@media screen and (prefers-color-scheme:dark){
+:root{--ink:#e5eaf0;--soft:#a2aebb;--line:#354049;--back:#13191f;
 --card:#1c242c;--accent:#7cbfef;--on:#0c151d}}
 *{box-sizing:border-box}
 body{margin:0;font:16px/1.6 system-ui,-apple-system,"Segoe UI",sans-serif;color:var(--ink);

@@ -13,7 +13,8 @@ from so.support.markup import Markup, h
 STYLE = """
 :root{color-scheme:light dark;--ink:#1f2933;--soft:#616e7c;--line:#e4e7eb;--back:#fff;
 --tint:#f5f7fa;--link:#0b69a3;--mark:#fff3c4;--c:#5b6875;--s:#0c6b58;--k:#8719e0;--n:#ab091e}
-@media(prefers-color-scheme:dark){:root{--ink:#e4e7eb;--soft:#9aa5b1;--line:#3e4c59;--back:#1b242d;
+@media screen and (prefers-color-scheme:dark){
+:root{--ink:#e4e7eb;--soft:#9aa5b1;--line:#3e4c59;--back:#1b242d;
 --tint:#25303b;--link:#62b0e8;--mark:#5c4813;--c:#9aa7b4;--s:#6fcf97;--k:#cf9bff;--n:#ff9b9b}}
 *{box-sizing:border-box}
 html{scroll-padding-top:4.5rem}

@@ -198,12 +198,15 @@ def filters(
     return h("form", inner, method="get", action=action, class_="filters", role="search")
 
 
-def older(url: str, next_: object, current: Mapping[str, Any]) -> Markup:
-    """A link to the rows before the last one shown."""
+def older(
+    url: str, next_: object, current: Mapping[str, Any], *, is_search: bool = False
+) -> Markup:
+    """A link to the rows before the last one shown; a search stops at so many rows."""
     if next_ is None:
         return Markup("")
     kept = {name: value for name, value in current.items() if value not in (None, "", next_)}
-    return h("p", link("Older", url, **{**kept, "before": next_}), class_="pager")
+    words = "Search on in older ones" if is_search else "Older"
+    return h("p", link(words, url, **{**kept, "before": next_}), class_="pager")
 
 
 # --- charts ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlencode
 
-from so.errors import NotFoundException, SixOrbitError, ValidationException
+from so.errors import HttpException, NotFoundException, SixOrbitError, ValidationException
 from so.http.request import Request
 from so.http.response import JsonResponse, RedirectResponse, Response
 from so.settings.app import AppSettings
@@ -82,17 +82,27 @@ class Site:
         """The action behind the page *name*."""
 
         def show(request: Request) -> Response:
-            self._access.require(VIEW, request)
-            self._read_from_writers()
             page = import_module(f"so.web.console.pages.{name}")
-            data = page.data(self._app, request)
             if request.query("format") == "json":
-                return _private(JsonResponse(data))
+                return self._json(page, request)
+            data = self._data(page, request)
             title = page.title(data) if hasattr(page, "title") else page.TITLE
             return self._page(request, title, page.draw(data, self._view(request)))
 
         show.told_as = f"so.web.console.pages.{name}"  # type: ignore[attr-defined]
         return show
+
+    def _data(self, page: Any, request: Request) -> Any:
+        self._access.require(VIEW, request)
+        self._read_from_writers()
+        return page.data(self._app, request)
+
+    def _json(self, page: Any, request: Request) -> Response:
+        """The same for a program, which can do nothing with a page about an error either."""
+        try:
+            return _private(JsonResponse(self._data(page, request)))
+        except HttpException as error:
+            return _private(JsonResponse({"message": error.message}, error.status))
 
     def _read_from_writers(self) -> None:
         """A replica that stands still would show that all is as it was."""

@@ -503,6 +503,41 @@ def test_a_moment_in_the_trail_is_told_by_the_readers_clock(erp, viewer):
     assert "<b>none</b>" not in text
 
 
+@pytest.mark.parametrize(
+    ("who", "path", "status"),
+    [("viewer", "/jobs/99999", 404), ("viewer", "/document", 404), ("nobody", "/queue", 403)],
+)
+def test_a_program_is_told_of_an_error_in_json(client, who, path, status):
+    answer = client(who).get(f"/console{path}?format=json")
+
+    assert (answer.status, list(answer.json())) == (status, ["message"])
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "2026-02-30", "x", "~"])
+def test_any_day_may_be_asked_for(viewer, day):
+    for query in (f"from={day}", f"to={day}", f"from={day}&to={day}&q=a"):
+        assert viewer.get(f"/console/audit?{query}").status == 200
+
+
+def test_a_search_that_has_looked_through_enough_offers_to_go_on(erp, viewer):
+    row = {"log_name": "orders", "description": "paid", "created_at": erp.clock.now()}
+    erp.db.table("activity_log").insert([{**row, "uid": f"u{n}"} for n in range(1100)])
+
+    text = viewer.get("/console/audit?q=no-such-thing").text
+
+    assert "Search on in older ones" in text
+
+
+def test_the_counters_of_the_cache_are_no_group_of_keys(erp, viewer):
+    cache().put("rates:today", 1)
+    cache().get("rates:today")
+    cache().stats()
+
+    groups = viewer.get("/console/cache?format=json").json()["groups"]
+
+    assert [one["group"] for one in groups] == ["rates"]
+
+
 def test_failed_logins_are_shown_with_where_they_came_from(erp, viewer):
     activity("auth").event("failed").with_properties(
         {

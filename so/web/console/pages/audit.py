@@ -50,13 +50,10 @@ def _entered(rows: Any, wanted: dict[str, str]) -> tuple[Any, SortOrder]:
         kind, _, id = wanted[role].partition(":")
         if kind and id:
             return rows.where(f"{role}_type", kind).where(f"{role}_id", id), NEWEST
-    since, until = _day(wanted["from"]), _day(wanted["to"])
-    if since or until:
-        if since:
-            rows = rows.where("created_at", ">=", local().midnight(since.isoformat()))
-        if until:
-            rows = rows.where("created_at", "<", local().midnight(until.isoformat(), 1))
-        return rows, BY_TIME
+    since, until = local().midnight(wanted["from"]), local().midnight(wanted["to"], 1)
+    if since or until:  # neither for what is no day, or the last one there is
+        rows = rows if since is None else rows.where("created_at", ">=", since)
+        return rows if until is None else rows.where("created_at", "<", until), BY_TIME
     return (rows.where("log_name", wanted["log"]) if wanted["log"] else rows), NEWEST
 
 
@@ -124,7 +121,8 @@ def _seals(app: Any) -> dict[str, Any]:
 def draw(data: dict[str, Any], view: Any) -> Markup:
     """Seals above, entries below."""
     search = filters(view.url("/audit"), FILTERS, data["filter"])
-    more = older(view.url("/audit"), data["next"], view.query)
+    is_search = any(data["filter"].values())
+    more = older(view.url("/audit"), data["next"], view.query, is_search=is_search)
     listing = entries("Entries", data["entries"], view)
     seals = section("Seals", _sealed(data["seals"], view), id="seals")
     return join([seals, section("Entries", search, _export(data, view), listing, more)])

@@ -97,7 +97,9 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
         data["jobs"],
     )
     title = f"Jobs of {name}" if name else "Jobs"
-    return join([overview, section(title, search, jobs, older(url, data["next"], view.query))])
+    is_search = any(data["filter"].values())
+    more = older(url, data["next"], view.query, is_search=is_search)
+    return join([overview, section(title, search, jobs, more)])
 
 
 def _queues(data: dict[str, Any], view: Any) -> Markup:
