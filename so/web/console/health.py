@@ -205,7 +205,7 @@ def _schedule(app: Any, facts: Facts) -> Light:
     if silent is None or (often is not None and silent > 86_400 + often):
         text = "nothing was begun for a day: start `schedule:work`, its unit or its cron line"
         return Light("Schedule", "/schedule", "warn", text)
-    return Light("Schedule", "/schedule", "ok", f"last begun {seconds(max(silent, 0))} ago")
+    return Light("Schedule", "/schedule", "ok", f"looked after {seconds(max(silent, 0))} ago")
 
 
 def _cache(app: Any, facts: Facts) -> Light:
