@@ -21,10 +21,15 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
     _fill_in_streams()
     words = sys.argv[1:] if argv is None else argv
     if base_path is None and (archive := getattr(so.__loader__, "archive", None)):
+        from so.errors import ReleaseError
         from so.release import zipapp
 
         if zipapp.holds_application(Path(archive)):
-            return zipapp.run(Path(archive), words)
+            try:
+                return zipapp.run(Path(archive), words)
+            except (ReleaseError, OSError) as error:
+                sys.stderr.write(f"{error}\n")
+                return 1
     root = Path(base_path or os.environ.get("SIXORBIT_BASE") or _nearest_root()).resolve()
     if sys.path[:1] != [str(root)]:
         # In front even if it is there already: another folder before it may have an `app`, too.

@@ -27,6 +27,7 @@ from so.release.wheels import contents
 
 VARIABLE = "SIXORBIT_ZIPAPP"  # which archive a process came from
 MOMENT = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
+WITHOUT_STORAGE = ("list", "help", "new", "completion", "docs", "-h", "--help", "-V", "--version")
 KEPT = 2  # versions laid down beside the present one: processes may still run from them
 MAIN = '''"""Runs the application in this archive."""
 
@@ -97,7 +98,10 @@ def holds_application(archive: Path) -> bool:
 
 def home_of(base: Path) -> Path:
     """Where storage/ and .env of the application in *base* are: beside its archive, or there."""
-    return (base / "storage").resolve().parent if VARIABLE in os.environ else base
+    if VARIABLE not in os.environ:
+        return base
+    # One step only: the storage/ there may itself be a link to another disk.
+    return Path(os.path.normpath(base / os.readlink(base / "storage"))).parent
 
 
 def run(archive: Path, words: Sequence[str]) -> int:
@@ -107,6 +111,9 @@ def run(archive: Path, words: Sequence[str]) -> int:
     """
     archive = archive.resolve()
     home = Path(os.environ.get("SIXORBIT_BASE") or archive.parent).resolve()
+    has_storage = _is_writable(home / "storage") or (home / "storage").is_dir()
+    if not has_storage and words and words[0] not in WITHOUT_STORAGE:
+        raise ReleaseError(_nowhere(home, archive))
     base = laid_down(archive, home)
     entry = base / "bin" / "sixorbit"
     command = [sys.executable, *_flags(archive), str(entry), *words]
@@ -116,6 +123,14 @@ def run(archive: Path, words: Sequence[str]) -> int:
         return subprocess.run(command, env=environ, check=False).returncode  # noqa: S603
     sys.stdout.flush()
     os.execve(sys.executable, command, environ)  # noqa: S606 - this Python, with the same words
+
+
+def _nowhere(home: Path, archive: Path) -> str:
+    return (
+        f"storage/ is looked for in {home}, where this user may not make it: make it there for "
+        "him, or name another folder for storage/ and .env, such as "
+        f"SIXORBIT_BASE=/var/lib/{archive.stem} python3 {archive} …"
+    )
 
 
 def _flags(archive: Path) -> list[str]:

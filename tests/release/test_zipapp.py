@@ -24,14 +24,14 @@ PRODUCTION = (
 
 
 def call(
-    archive: Path, *words: object, cwd: Path | None = None
+    archive: Path, *words: object, cwd: Path | None = None, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """The archive by a Python that knows nothing of this tree."""
     command = [sys.executable, "-I", "-S", archive, *words]
     return subprocess.run(
         list(map(str, command)),
         cwd=cwd or "/",
-        env={"PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"], **env},
         capture_output=True,
         text=True,
         check=False,
@@ -177,6 +177,25 @@ def test_where_nobody_may_write_it_runs_from_a_private_folder(packed, tmp_path, 
         0o700,
         str(home / ".env"),
     )
+
+
+def test_where_no_storage_can_be_it_says_where_to_name_one_and_works_with_that(packed, tmp_path):
+    home = tmp_path / "opt"
+    home.mkdir()
+    shutil.copy(packed, home / "erp.pyz")
+    (home / "storage").touch()  # a file: not even root can make a folder there
+    own = {"SIXORBIT_BASE": str(tmp_path / "var"), "TMPDIR": str(tmp_path)}
+
+    refused = call(home / "erp.pyz", "migrate", TMPDIR=str(tmp_path))
+    listed = call(home / "erp.pyz", "list", TMPDIR=str(tmp_path))
+    done = call(home / "erp.pyz", "key:generate", **own)
+    units = call(home / "erp.pyz", "systemd:units", **own).stdout
+
+    assert (refused.returncode, refused.stdout, listed.returncode) == (1, "", 0)
+    assert f"storage/ is looked for in {home}, where this user may not make it" in refused.stderr
+    assert "SIXORBIT_BASE=/var/lib/erp python3" in refused.stderr
+    assert done.stdout == f"APP_KEY written to {tmp_path / 'var' / '.env'}.\n"
+    assert units.count(f'SIXORBIT_UNIT=%n "SIXORBIT_BASE={tmp_path / "var"}"\n') == 4
 
 
 def test_an_archive_of_the_framework_alone_is_no_application(tmp_path):

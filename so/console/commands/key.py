@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from so.console.command import Command
+from so.errors import CommandError
 from so.settings.app import AppSettings
 from so.support import dotenv
 
@@ -45,7 +46,12 @@ class KeyGenerate(Command):
             known = dict.fromkeys(filter(None, [self._signing(found.key), *found.previous_keys]))
             if known:
                 text = dotenv.with_value(text, PREVIOUS, ",".join(known), str(file))
-        dotenv.write(file, dotenv.with_value(text, KEY, key, str(file)))
+        try:
+            dotenv.write(file, dotenv.with_value(text, KEY, key, str(file)))
+        except OSError as error:
+            told = f"cannot write {file}: {(error.strerror or str(error)).lower()}"
+            raise CommandError(f"{told}; with --show a key is printed, for whoever may") from error
+        file = Path(os.path.realpath(file))  # an archive's is a link
         facts = {"file": str(file), "overridden": KEY in os.environ}
         self.report_done(facts, f"{KEY} written to {file}.")
         if KEY in os.environ and not self.wants_json:

@@ -211,7 +211,13 @@ class SystemdUnits(Command):
         )
         if archive:
             entry = f"{home}/bin/sixorbit"
-            texts = {name: text.replace(entry, archive) for name, text in texts.items()}
+            unit, base = "SIXORBIT_UNIT=%n", ""
+            if home != Path(archive).parent:
+                base = f' "SIXORBIT_BASE={home}"'
+            texts = {
+                name: text.replace(entry, archive).replace(unit, f"{unit}{base}")
+                for name, text in texts.items()
+            }
         folder = self.option("write")
         if folder:
             return self._write(Path(str(folder)), texts)
