@@ -98,6 +98,11 @@ class Kernel:
         if name in self._own:
             return self._own[name]
         known = self.get_commands()
+        if name.startswith("-"):
+            near = nearest(name, _GLOBAL_NAMES, 0.5)
+            raise UsageError(
+                f"there is no option {name}" + (f"; did you mean {near}?" if near else "")
+            )
         close = MEANT.get(name.lower()) or nearest(name, known, 0.5)
         hint = f"\nDid you mean this?\n    {close}" if close else ""
         raise CommandNotFound(f"Command not found: {name}{hint}")
@@ -305,7 +310,12 @@ class Kernel:
     def _list(self, output: Output, words: Sequence[str], as_json: bool) -> int:
         commands = self.get_commands()
         if words:
-            commands = {n: d for n, d in commands.items() if n.split(":")[0] == words[0]}
+            known, group = commands, words[0]
+            commands = {n: d for n, d in known.items() if n.split(":")[0] == group}
+            if not commands:
+                near = nearest(group, {name.split(":")[0] for name in known})
+                hint = f"; did you mean {near}?" if near else ""
+                raise UsageError(f"there is no command and no group {group!r}{hint}")
         if as_json:
             import json
 

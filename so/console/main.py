@@ -21,15 +21,9 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
     _fill_in_streams()
     words = sys.argv[1:] if argv is None else argv
     if base_path is None and (archive := getattr(so.__loader__, "archive", None)):
-        from so.errors import ReleaseError
-        from so.release import zipapp
-
-        if zipapp.holds_application(Path(archive)):
-            try:
-                return zipapp.run(Path(archive), words)
-            except (ReleaseError, OSError) as error:
-                sys.stderr.write(f"{error}\n")
-                return 1
+        ended = _in_archive(Path(archive), words)
+        if ended is not None:
+            return ended
     root = Path(base_path or os.environ.get("SIXORBIT_BASE") or _nearest_root()).resolve()
     if sys.path[:1] != [str(root)]:
         # In front even if it is there already: another folder before it may have an `app`, too.
@@ -53,6 +47,29 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
         return INTERRUPTED
     finally:
         app.close()
+        _let_go_of_output()
+
+
+def _in_archive(archive: Path, words: list[str]) -> int | None:
+    """Run *words* of the application in *archive*; None where there is none in it."""
+    from so.errors import ReleaseError
+    from so.release import zipapp
+
+    if not zipapp.holds_application(archive):
+        return None
+    try:
+        return zipapp.run(archive, words)
+    except (ReleaseError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _let_go_of_output() -> None:
+    """Spare whoever reads no further (`| head`) a complaint when Python ends."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fill_in_streams() -> None:

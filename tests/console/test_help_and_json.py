@@ -245,3 +245,19 @@ def test_a_command_of_the_application_gives_json_if_it_asks_for_it(kernel):
 
     assert json.loads(called(kernel, "asks", "--json")[1]) == {"asked": True}
     assert called(kernel, "report", "--json")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--retry=x"], "is no number of seconds"),
+        (["--retry=0"], "use 1 or more"),
+        (["--secret=ab"], "8 characters or more"),
+        (["--allow=banana"], "is no address or network"),
+    ],
+)
+def test_a_notice_that_makes_no_sense_is_refused_as_bad_usage(ready, words, said):
+    code, _, errors = called(ready, "down", *words)
+
+    assert (code, said in errors) == (2, True)
+    assert not ready.app.make("maintenance").is_down()

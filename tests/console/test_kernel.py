@@ -194,6 +194,16 @@ def test_an_unknown_command_names_the_nearest(kernel):
     assert run(kernel, "zzzzzzz") == (1, "Command not found: zzzzzzz\n")
 
 
+def test_an_unknown_group_or_option_names_the_nearest(kernel):
+    assert run(kernel, "list quuee") == (
+        2, "there is no command and no group 'quuee'; did you mean queue?\n",
+    )  # fmt: skip
+    assert run(kernel, "--verison") == (
+        2, "there is no option --verison; did you mean --version?\n",
+    )  # fmt: skip
+    assert run(kernel, "--zzz")[1] == "there is no option --zzz\n"
+
+
 # --- global options -------------------------------------------------------------------------------
 
 

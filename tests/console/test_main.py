@@ -81,3 +81,14 @@ def test_a_signal_is_an_exit_code(tmp_path, number, code):
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
         assert process.wait(60) == code
+
+
+def test_whoever_reads_no_further_hears_no_complaint():
+    words = [sys.executable, str(ROOT / "bin" / "sixorbit"), "list"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert said == b""

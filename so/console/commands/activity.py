@@ -168,8 +168,10 @@ class ActivityHold(Command):
             rows = [(f"{kind}:{id}", reason) for (kind, id), reason in log.held().items()]
             if self.wants_json:
                 self.json([{"record": record, "reason": reason} for record, reason in rows])
-            else:
+            elif rows:
                 self.table(("record", "reason"), rows)
+            else:
+                self.line("Nothing is on hold.")
             return 0
         kind, id = reference(record)
         if self.option("release"):

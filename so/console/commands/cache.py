@@ -86,5 +86,5 @@ class CacheStats(_CacheCommand):
         if self.wants_json:
             self.json(stats)
         else:
-            self.table(["", "value"], list(stats.items()))
+            self.table(["figure", "value"], list(stats.items()))
         return 0

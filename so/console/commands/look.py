@@ -38,7 +38,10 @@ class DbShow(Command):
             return 0
         for name, value in about.items():
             self.line(f"{name:<12} {value}")
-        self.table(("Table", "Rows, about", "Bytes"), [(t.name, t.rows, t.bytes) for t in tables])
+        # SQLite does not say how large a table is: no column for nothing.
+        shown = 3 if any(t.bytes is not None for t in tables) else 2
+        rows = [(t.name, t.rows, t.bytes)[:shown] for t in tables]
+        self.table(("Table", "Rows, about", "Bytes")[:shown], rows)
         return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from so.console.command import Command
-from so.errors import UsageError
+from so.errors import ConfigError, UsageError
 from so.support.maintenance import MESSAGE, Maintenance, Notice
 
 
@@ -25,12 +25,15 @@ class Down(Command):
         if not (retry.isascii() and retry.isdigit()):
             raise UsageError(f"--retry={retry!r} is no number of seconds")
         allow = [one.strip() for text in self.option("allow") for one in text.split(",")]
-        notice = Notice(
-            message=self.option("message") or MESSAGE,
-            retry_seconds=int(retry),
-            secret=self.option("secret") or "",
-            allow=tuple(filter(None, allow)),
-        )
+        try:
+            notice = Notice(
+                message=self.option("message") or MESSAGE,
+                retry_seconds=int(retry),
+                secret=self.option("secret") or "",
+                allow=tuple(filter(None, allow)),
+            )
+        except ConfigError as error:
+            raise UsageError(str(error)) from error
         self.app.make(Maintenance).begin(notice)
         facts = {"down": True, "retry_seconds": notice.retry_seconds, "allow": notice.allow}
         self.report_done(facts, "Down: visitors are answered 503, workers take no new job.")

@@ -283,6 +283,9 @@ class QueueStatus(QueueCommand):
         return 0
 
     def _tell_queues(self, states: list[QueueState]) -> None:
+        if not states:
+            self.line("No queue has had a job yet.")
+            return
         self.table(
             ["queue", "pending", "delayed", "running", "oldest", "done/h", "failed/h", ""],
             [
@@ -301,6 +304,9 @@ class QueueStatus(QueueCommand):
         )
 
     def _tell_workers(self, workers: list[WorkerRow]) -> None:
+        if not workers:
+            self.line("No worker runs.")
+            return
         self.table(
             ["worker", "host", "pid", "queues", "processes", "state", "last sign", "doing"],
             [

@@ -44,6 +44,7 @@ def test_a_new_application_has_accounts_whose_tests_pass(fresh: Path):
     assert made.returncode == 0, made.stdout + made.stderr
     assert command(fresh, "bin/sixorbit", "db:install").returncode == 0
     assert command(fresh, "bin/sixorbit", "migrate").returncode == 0
+    assert command(fresh, "bin/sixorbit", "migrate:refresh").returncode == 0
 
     tested = command(fresh, "-m", "unittest", "tests.test_accounts")
     assert tested.returncode == 0, tested.stderr

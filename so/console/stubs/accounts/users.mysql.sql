@@ -6,3 +6,7 @@ create table users (
     created_at datetime(6) null,
     updated_at datetime(6) null
 ) engine=InnoDB default charset=utf8mb4 collate=utf8mb4_unicode_ci;
+
+-- rollback
+
+drop table users;

@@ -6,3 +6,7 @@ create table users (
     created_at datetime null,
     updated_at datetime null
 );
+
+-- rollback
+
+drop table users;
