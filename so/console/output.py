@@ -43,7 +43,8 @@ class _Through(io.TextIOBase):
         return self._stream.write(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        if not self._stream.closed:  # as it may be when this one is cleared away, which flushes it
+            self._stream.flush()
 
 
 LOG_SECONDS = 10.0  # a log gets a line that often, and at each tenth of the way

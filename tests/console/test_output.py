@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
-from so.console.output import QUIET, Output
+from so.console.output import QUIET, Output, Tail
 
 
 class Terminal(io.StringIO):
@@ -23,6 +23,17 @@ def test_colours_are_for_terminals():
 
     assert terminal.getvalue() == "\033[32mgood\033[0m\nplain\nno style\n"
     assert pipe.getvalue() == "good\n"
+
+
+def test_one_that_is_heard_may_be_cleared_away_after_its_stream():
+    pipe, tail = io.TextIOWrapper(io.BytesIO()), Tail()
+    heard = Output(pipe, pipe).heard(tail)
+
+    heard.line("good")
+    pipe.close()
+    heard.stream.close()  # as CPython does it, which tells of what fails then from 3.13 on
+
+    assert tail.text == "good\n"
 
 
 def test_a_terminal_draws_its_progress_over_one_line():

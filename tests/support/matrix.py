@@ -34,7 +34,7 @@ HEAD = (
     "| Python | SQLite | server | part | passed | failed | skipped | date |",
     "|---|---|---|---|---|---|---|---|",
 )
-PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 """The versions that are promised; a missing one is named."""
 SERVERS = ("MariaDB 10.6", "MariaDB 10.11", "MariaDB 11.8", "MySQL 8.4", "MySQL 9")
 _ABOUT = "import sys, sqlite3; print(sys.version.split()[0], sqlite3.sqlite_version)"
