@@ -6,6 +6,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -49,6 +50,16 @@ T = TypeVar("T")
 _log = logging.getLogger("so.cache")
 
 
+@dataclass
+class Reads:
+    """How many reads of a cache were hits, in this process, and how many its store knows of."""
+
+    hits: int = 0
+    misses: int = 0
+    noted: tuple[int, int] = (0, 0)
+    note_at: float = 0.0
+
+
 class Cache:
     """A store as applications use it. None is a value like any other.
 
@@ -78,12 +89,9 @@ class Cache:
         self.locks = locks or store.own_locks()
         self.compute_seconds, self.wait_seconds = compute_seconds, wait_seconds
         self.compress_bytes = compress_bytes
-        self.hits = 0  # of this process, as are misses
-        self.misses = 0
+        self._reads = Reads()
         self.stores: Callable[[str | None], Cache] | None = None  # set by Caches
         self.codec = codec or default_codec
-        self._noted = (0, 0)  # how many of them the store knows of
-        self._note_at = 0.0
         self._outage = Outage("cache", "reads are misses and nothing is stored")
         self._turns = Turns()
         self._plain = LONGEST_PLAIN - len(self.prefix.encode())
@@ -103,29 +111,22 @@ class Cache:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value under *key*; *default* (called if callable) if there is none."""
-        entry = self._asked(None, self.backend.get, self.stored(key))
-        return self._given(entry, default)
-
-    def _given(self, entry: Entry | None, default: Any) -> Any:
-        value = self._value(entry)
-        self.count(value is not MISSING)
-        if value is MISSING:
-            return default() if callable(default) else default
-        return value
+        found = self._asked(None, self.backend.read, self.stored(key))
+        value = MISSING if found is None else self._unpacked(*found)
+        return value if self._is_hit(value) else _made(default)
 
     def many(self, keys: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
         """Several values in one statement; a dict of key → default, or None for what is missing."""
         defaults = keys if isinstance(keys, Mapping) else dict.fromkeys(_several(keys))
-        stored = {key: self.stored(key) for key in defaults}
-        found = self._asked({}, self.backend.many, stored.values())
-        values = {key: self._value(found.get(name)) for key, name in stored.items()}
-        hits = sum(value is not MISSING for value in values.values())
-        self.count(True, hits)
-        self.count(False, len(values) - hits)
-        for key, default in defaults.items():
-            if values[key] is MISSING:
-                values[key] = default() if callable(default) else default
-        return values
+        names = [self.stored(key) for key in defaults]
+        found = self._asked({}, self.backend.read_many, names)
+        values = {
+            key: self._unpacked(*found[name]) if name in found else MISSING
+            for key, name in zip(defaults, names, strict=True)
+        }
+        gone = [key for key, value in values.items() if value is MISSING]
+        self._count(len(values) - len(gone), len(gone))
+        return {**values, **{key: _made(defaults[key]) for key in gone}} if gone else values
 
     def has(self, key: str) -> bool:
         """True if there is a value, even None."""
@@ -182,7 +183,8 @@ class Cache:
 
     def pull(self, key: str, default: Any = None) -> Any:
         """The value under *key*, removed; only one caller gets it."""
-        return self._given(self._asked(None, self.backend.pull, self.stored(key)), default)
+        value = self._value(self._asked(None, self.backend.pull, self.stored(key)))
+        return value if self._is_hit(value) else _made(default)
 
     def touch(self, key: str, ttl: Ttl = None) -> bool:
         """Give a live value a new time to live; False if there is none."""
@@ -206,8 +208,8 @@ class Cache:
         What `stats()` counts begins anew. Always True; raises if it cannot be done.
         """
         self.backend.flush(self.prefix)
-        self.hits = self.misses = 0
-        self._noted = (0, 0)
+        self._reads.hits = self._reads.misses = 0
+        self._reads.noted = (0, 0)
         return True
 
     def increment(self, key: str, by: int = 1) -> int:
@@ -304,8 +306,7 @@ class Cache:
         refresh = functools.partial(self._refresh, key, ttl, fn)
         entry = self._asked(None, self.backend.get, self.stored(key))
         value = self._value(entry)
-        self.count(value is not MISSING)
-        if value is MISSING or entry is None:
+        if not self._is_hit(value) or entry is None:
             return self._computed_once(key, refresh, wait, stale)
         if entry.fresh_until is not None and entry.fresh_until <= self.clock.time():
             return self._served_stale(key, refresh, value)
@@ -456,31 +457,39 @@ class Cache:
 
     def _counted(self, rows: Mapping[str, Entry]) -> tuple[int, int]:
         if not self.backend.durable:
-            return self.hits, self.misses
+            return self._reads.hits, self._reads.misses
         hits, misses = (rows.get(stored_key(self.prefix, name)) for name in _COUNTERS)
         return int(hits.text) if hits else 0, int(misses.text) if misses else 0
 
-    def count(self, hit: bool, reads: int = 1) -> None:
-        """Count *reads*. The store is told after a response, never within a caller's call."""
-        if hit:
-            self.hits += reads
-        else:
-            self.misses += reads
-        if (self.hits + self.misses) % LOOKED_EVERY < reads:
-            self._note_later()
+    def _is_hit(self, value: Any) -> bool:
+        """Count a read that found *value*; False for MISSING."""
+        if value is MISSING:
+            self._count(0, 1)
+            return False
+        self._count(1, 0)
+        return True
 
-    def _note_later(self) -> None:
+    def _count(self, hits: int, misses: int) -> None:
+        """Count reads. The store is told after a response, never within a caller's call."""
+        reads = self._reads
+        reads.hits += hits
+        reads.misses += misses
+        if (reads.hits + reads.misses) % LOOKED_EVERY < hits + misses:
+            self._note_later(reads)
+
+    def _note_later(self, reads: Reads) -> None:
         scope, now = current_scope(), time.monotonic()
-        if scope is not None and now >= self._note_at:
-            self._note_at = now + NOTED_SECONDS
+        if scope is not None and now >= reads.note_at:
+            reads.note_at = now + NOTED_SECONDS
             scope.on_exit(self._note)
 
     def _note(self) -> None:
         """Add what this process has counted since to what the store knows."""
         if not self.backend.durable:
             return
-        now, before = (self.hits, self.misses), self._noted
-        self._noted = now
+        reads = self._reads
+        now, before = (reads.hits, reads.misses), reads.noted
+        reads.noted = now
         try:
             for name, new, old in zip(_COUNTERS, now, before, strict=True):
                 if new > old:
@@ -512,12 +521,11 @@ class Cache:
         return Entry(text, expiration, None, data)
 
     def _value(self, entry: Entry | None) -> Any:
-        if entry is None:
-            return MISSING
+        return MISSING if entry is None else self._unpacked(entry.text, entry.data)
+
+    def _unpacked(self, text: str, data: bytes | None) -> Any:
         try:
-            if entry.data is None:
-                return self.codec.decode(entry.text)
-            return unpacked(self.codec, entry)
+            return self.codec.decode(text) if data is None else unpacked(self.codec, data)
         except CodecError as error:
             _log.warning("a cache entry cannot be read and counts as missing: %s", error)
             return MISSING
@@ -536,9 +544,8 @@ class TaggedCache(Cache):
         """*key* as the store knows it: these tags and the key."""
         return stored_key(self.prefix, key, self._within)
 
-    def count(self, hit: bool, reads: int = 1) -> None:
-        """Count *reads*, of the whole cache."""
-        self._parent.count(hit, reads)
+    def _note(self) -> None:
+        self._parent._note()
 
     def tags(self, *names: Any) -> TaggedCache:
         """The entries under these tags and *names* as well."""
@@ -552,6 +559,10 @@ class TaggedCache(Cache):
     def stats(self) -> dict[str, Any]:
         """Those of the whole cache."""
         return self._parent.stats()
+
+
+def _made(default: Any) -> Any:
+    return default() if callable(default) else default
 
 
 def _several(keys: Iterable[str]) -> Iterable[str]:

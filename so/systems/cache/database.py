@@ -15,7 +15,7 @@ from so.db.manager import ConnectionSource
 from so.db.words import marks
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
-from so.systems.cache.entry import NEVER, NONE, Entry, Tags, after
+from so.systems.cache.entry import NEVER, NONE, Entry, Packed, Tags, after
 from so.systems.cache.locks import DatabaseLocks
 from so.systems.cache.sharing import clock_of, key_of, removed_ended
 from so.systems.cache.statements import REFUSED, MysqlStatements, SqliteStatements
@@ -50,6 +50,7 @@ class DatabaseStore:
         self._key = key_of(connection)
         self._one = f"select {_COLUMNS} from cache where {self._key} = ?"  # noqa: S608  # constants
         self._live = f"{self._one} and expiration > ?"
+        self._read = self._live.replace(_COLUMNS, "value, data")
         self._written = 0  # bytes since the size was last looked at
         self._over = 0  # bytes that are to go
         # Without tags, as most are.
@@ -76,6 +77,12 @@ class DatabaseStore:
         rows = self.db.connection().select_tuples(self._live, bindings, False)
         return Entry._make(rows[0]) if rows else None
 
+    def read(self, key: str) -> Packed | None:
+        """What is stored in the live entry under *key*: two columns cost less than all."""
+        bindings = (key, int(self.clock.time()))
+        rows = self.db.connection().select_tuples(self._read, bindings, False)
+        return rows[0] if rows else None
+
     def last(self, key: str) -> Entry | None:
         """The entry under *key*, expired or not."""
         rows = self.db.connection().select_tuples(self._one, (key,), False)
@@ -83,20 +90,26 @@ class DatabaseStore:
 
     def many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """The live entries among *keys*; one statement for 500 keys."""
+        return {key: Entry._make(row) for key, *row in self._found(_COLUMNS, keys)}
+
+    def read_many(self, keys: Iterable[str]) -> dict[str, Packed]:
+        """What is stored in the live ones among *keys*."""
+        return {key: (text, data) for key, text, data in self._found("value, data", keys)}
+
+    def _found(self, columns: str, keys: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        """The key and those *columns* of each that is there."""
         connection, now = self.db.connection(), int(self.clock.time())
-        found: dict[str, Entry] = {}
         for part in _chunks(keys):
             rows = connection.select_tuples(
-                f"select {_COLUMNS}, {self._key} from cache"  # noqa: S608  # marks
+                f"select {self._key}, {columns} from cache"  # noqa: S608  # marks
                 f" where {self._key} in ({marks(part)}) and expiration > ?",
                 (*part, now),
                 False,
             )
-            # A binary key comes back as bytes on MySQL.
-            for row in rows:
-                key = row[5]
-                found[key if type(key) is str else bytes(key).decode()] = Entry._make(row[:5])
-        return found
+            if self._is_mysql:  # where a binary key comes back as bytes
+                yield from ((bytes(key).decode(), *row) for key, *row in rows)
+            else:
+                yield from rows
 
     # --- writing ---
 
@@ -200,18 +213,19 @@ class DatabaseStore:
 
     def increment(self, key: str, by: int, tags: Tags = NONE) -> int | None:
         """Add *by* to the integer under *key*; None if it is no integer, or the sum too large."""
-        now = int(self.clock.time())
+        now, text = int(self.clock.time()), str(by)
         versions, seen = self._tags(tags)
-        sql = self._increment if versions == "?" else self._sql.increment(versions)
         written = now if self.max_bytes else 0
-        size = _row_size(key, Entry(str(by), NEVER))
-        if self._is_mysql:
-            row = (key, by, NEVER, *seen, written, size)
-            bindings = (*row, now, by, by, by, now, now, now)
-            number = self._run(sql, bindings).last_id
+        ending = NEVER, *seen, written, ROW_OVERHEAD + 3 * len(key) + len(text)
+        sql = self._increment if versions == "?" else self._sql.increment(versions)
+        if isinstance(self._sql, MysqlStatements):
+            number = self._run(sql, (key, by, *ending, now, by, by, by, now, now, now)).last_id
             return None if number == REFUSED else number - 2 * (number & REFUSED)
-        row = (key, str(by), NEVER, *seen, written, size)
-        rows = self._run(sql, (*row, now, by, now, now, now, by, by)).rows
+        row = (key, text, *ending)
+        rows = self.db.connection().select_tuples(sql, (*row, now), False)
+        if not rows:
+            sql = self._sql.begin_again(versions)
+            rows = self._run(sql, (*row, now, by, now, now, now, by, by)).rows
         return int(rows[0][0]) if rows else None
 
     # --- housekeeping ---

@@ -22,6 +22,10 @@ MISSING: Any = object()  # where None would be a value
 LARGEST_NUMBER = (1 << 63) - 1  # what databases can count to
 
 
+Packed = tuple[str, bytes | None]
+"""What is stored: typed JSON, or bytes that say by their first what they are."""
+
+
 class Entry(NamedTuple):
     """What is stored, when it ends and until when it is fresh (seconds since the epoch).
 
@@ -39,6 +43,19 @@ class Entry(NamedTuple):
     def size(self) -> int:
         """Bytes of the value."""
         return len(self.text.encode("utf-8", "surrogatepass")) + len(self.data or b"")
+
+
+class Whole:
+    """For stores that have an entry whole or not at all."""
+
+    def read(self: Store, key: str) -> Packed | None:
+        """What is stored in the live entry under *key*."""
+        entry = self.get(key)
+        return None if entry is None else (entry.text, entry.data)
+
+    def read_many(self: Store, keys: Iterable[str]) -> dict[str, Packed]:
+        """What is stored in the live ones among *keys*."""
+        return {key: (entry.text, entry.data) for key, entry in self.many(keys).items()}
 
 
 class Tags(NamedTuple):
@@ -119,6 +136,14 @@ class Store(Protocol):
 
     def get(self, key: str) -> Entry | None:
         """The live entry under *key*."""
+        ...
+
+    def read(self, key: str) -> Packed | None:
+        """What is stored in the live entry under *key*: all that a plain read needs."""
+        ...
+
+    def read_many(self, keys: Iterable[str]) -> dict[str, Packed]:
+        """The same of the live ones among *keys*."""
         ...
 
     def last(self, key: str) -> Entry | None:

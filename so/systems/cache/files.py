@@ -19,13 +19,13 @@ from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.ids import short_id
 from so.support.progress import steps
-from so.systems.cache.entry import NEVER, NONE, Entry, Tags, is_tag, summed, versions
+from so.systems.cache.entry import NEVER, NONE, Entry, Tags, Whole, is_tag, summed, versions
 
 LOCK_FILES = 64  # writers of different keys rarely wait for each other
 LONGEST_WRITE_SECONDS = 3600  # an unfinished file older than this was left by a crash
 
 
-class FileStore:
+class FileStore(Whole):
     """Entries below the folder *path*, which is made when it is first written to."""
 
     durable = True

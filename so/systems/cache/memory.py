@@ -9,13 +9,24 @@ from collections.abc import Iterable, Mapping
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.scope import current_scope
-from so.systems.cache.entry import NEVER, NONE, Entry, Locks, Store, Tags, is_tag, summed, versions
+from so.systems.cache.entry import (
+    NEVER,
+    NONE,
+    Entry,
+    Locks,
+    Store,
+    Tags,
+    Whole,
+    is_tag,
+    summed,
+    versions,
+)
 from so.systems.cache.locks import MemoryLocks
 
 NEAR_OVERHEAD = 300  # bytes that an entry near takes beside its key and its value
 
 
-class ArrayStore:
+class ArrayStore(Whole):
     """Entries in a dict that lives as long as the current request or job.
 
     Outside of one it lives as long as the store. At most *max_entries*, those that were written
@@ -148,7 +159,7 @@ class ArrayStore:
         """Nothing to let go of."""
 
 
-class NullStore:
+class NullStore(Whole):
     """Keeps nothing: every read is a miss, every write is accepted."""
 
     durable = False
@@ -209,7 +220,7 @@ class NullStore:
         """Nothing to let go of."""
 
 
-class TieredStore:
+class TieredStore(Whole):
     """A bounded layer in this process over another store.
 
     What another process changes is seen here after *stale_seconds* at the latest; what this

@@ -35,7 +35,22 @@ class SqliteStatements:
         return f"{self.put(tags)} where cache.expiration <= ? or cache.tags <> excluded.tags"
 
     def increment(self, tags: str) -> str:
-        """Add to a live integer, or begin one; no row for what is none."""
+        """Add to a live integer, or begin one; no row for what is none, and none for what ended.
+
+        It leaves the end alone, and with it an index: that is a third of the cost.
+        """
+        sum_ = "cast(value as integer) + cast(excluded.value as integer)"
+        return (
+            'insert into cache ("key", value, expiration, tags, created_at, bytes)'  # noqa: S608
+            f' values (?, ?, ?, {tags}, ?, ?) on conflict ("key") do update set'
+            f" value = cast({sum_} as text) where {self._is_live} and data is null"
+            " and cast(cast(value as integer) as text) = value and"
+            f" {sum_} between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
+            f" and typeof({sum_}) = 'integer' returning value"
+        )
+
+    def begin_again(self, tags: str) -> str:
+        """The same, over what has ended as well."""
         live, number = self._is_live, "cast(value as integer)"
         return (
             'insert into cache ("key", value, expiration, tags, created_at, bytes)'  # noqa: S608

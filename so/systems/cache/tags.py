@@ -21,6 +21,7 @@ from so.systems.cache.entry import (
     Locks,
     Store,
     Tags,
+    Whole,
     stored_key,
     tag_key,
     versions,
@@ -29,7 +30,7 @@ from so.systems.cache.entry import (
 MOST_TAGS = 64  # of one entry, whose row holds the version of each
 
 
-class TaggedStore:
+class TaggedStore(Whole):
     """The entries of the store *below* that belong to all of *tags*."""
 
     def __init__(self, below: Store, tags: Tags) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from so.errors import CodecError
 from so.support.codec import Codec
-from so.systems.cache.entry import Entry
 
 BYTES, COMPRESSED = b"b", b"z"  # the first byte of data
 LARGEST_TEXT = 256 * 1024 * 1024  # bytes that a compressed value may unfold to
@@ -25,11 +24,8 @@ def packed(codec: Codec, value: Any, compress_bytes: int) -> tuple[str, bytes | 
     return ("", COMPRESSED + data) if len(data) < len(raw) * 3 // 4 else (text, None)
 
 
-def unpacked(codec: Codec, entry: Entry) -> Any:
-    """The value of *entry*; raises CodecError for one that cannot be read."""
-    data = entry.data
-    if data is None:
-        return codec.decode(entry.text)
+def unpacked(codec: Codec, data: bytes) -> Any:
+    """The value in *data*; raises CodecError for one that cannot be read."""
     kind, body = bytes(data[:1]), bytes(data[1:])
     if kind == BYTES:
         return body

@@ -384,7 +384,7 @@ def test_waiting_for_a_value_is_one_miss(shared):
     shared.remember("r", 60, lambda: 1)
     shared.remember("r", 60, lambda: 1)
 
-    assert (shared.hits, shared.misses) == (1, 1)
+    assert (shared._reads.hits, shared._reads.misses) == (1, 1)
 
 
 def test_what_cannot_be_stored_is_an_error_that_frees_the_lock(shared):
