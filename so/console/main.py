@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -31,7 +32,9 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
     from so.application import Application, set_current
     from so.console.kernel import FAILURE, INTERRUPTED, Kernel
     from so.errors import ConfigError
+    from so.support.ownership import give_to_owner
 
+    begun = time.time() - 1  # file systems tell the time coarsely
     try:
         app = Application(root)
     except ConfigError as error:
@@ -47,6 +50,7 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
         return INTERRUPTED
     finally:
         app.close()
+        give_to_owner(app.storage_path(), begun)
         _let_go_of_output()
 
 
