@@ -16,22 +16,28 @@ import pytest
 
 from tests.support.browser import Browser, BrowserMissing
 from tests.support.needed import lacking
+from tests.support.once import once
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("so", "app", "bin", "config", "database", "docs")
 
 
+def seeded(folder: Path) -> None:
+    """Make *folder* a checkout with a freshly seeded demo."""
+    for part in PARTS:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+    House(folder).run("bin/sixorbit", "demo:seed")
+
+
 class House:
-    """A freshly seeded demo in a folder of its own."""
+    """The demo in a folder of its own."""
 
     def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
         self._environ = {
             k: v for k, v in os.environ.items() if not k.startswith(("DB_", "APP_", "COVERAGE"))
         } | environ
-        for part in PARTS:
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
 
     def run(self, *command: str) -> None:
         """A command of the demo, to its end."""
@@ -83,10 +89,15 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    found = House(tmp_path_factory.mktemp("site"))
-    found.run("bin/sixorbit", "demo:seed")
-    return found
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the seeded demo; it was compiled, so that its commands start at once."""
+    original = once(tmp_path_factory, "seeded-demo", seeded)
+    return Path(shutil.copytree(original, tmp_path_factory.mktemp("site") / "demo"))
+
+
+@pytest.fixture(scope="module")
+def house(folder: Path) -> House:
+    return House(folder)
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,10 @@ WIDTHS = (1280, 390)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
+def house(folder):
     """A freshly seeded demo whose log, mails included, is a file: (address, log)."""
-    folder = tmp_path_factory.mktemp("site")
     log = folder / "so.log"
     demo = House(folder, LOG_CHANNEL="file", LOG_PATH=str(log), MAIL_DRIVER="log")
-    demo.run("bin/sixorbit", "demo:seed")
     for address in demo.serve():
         yield address, log
 

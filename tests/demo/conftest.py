@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,28 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "demo-password"
 
 
+def settings(folder, **connections):
+    """What config/ is overlaid with for the demo in *folder*."""
+    return {
+        "app": {"key": "k" * 40, "env": "testing", "storage": str(folder)},
+        "database": {"default": "main", "connections": connections},
+        "queue": {"wake_path": str(folder / "queue")},
+        "auth": {"scrypt": {"ln": 4, "r": 1, "p": 1}},
+        "logging": {"default": "null", "channels": {"null": {"driver": "null"}}},
+    }
+
+
+def seed(app):
+    kernel = Kernel(app)
+    assert kernel.call("demo:seed --orders=12") == 0, kernel.output()
+
+
 @pytest.fixture(scope="module")
 def year(tmp_path_factory):
     """The demo after `db:seed`, on SQLite."""
     folder = tmp_path_factory.mktemp("year")
     file = {"driver": "sqlite", "database": str(folder / "erp.sqlite")}
-    settings = {
-        "app": {"key": "k" * 40, "env": "testing", "storage": str(folder)},
-        "database": {"default": "main", "connections": {"main": file}},
-        "queue": {"wake_path": str(folder / "queue")},
-        "auth": {"scrypt": {"ln": 4, "r": 1, "p": 1}},
-        "logging": {"default": "null", "channels": {"null": {"driver": "null"}}},
-    }
-    with Application(ROOT, settings) as app:
+    with Application(ROOT, settings(folder, main=file)) as app:
         kernel = Kernel(app)
         app.install_tables()
         assert kernel.call("migrate --force") == 0, kernel.output()
@@ -36,28 +46,29 @@ def year(tmp_path_factory):
         yield app
 
 
+@pytest.fixture(scope="session")
+def _seeded(tmp_path_factory):
+    """An SQLite file with the demo and twelve orders, to be copied."""
+    folder = tmp_path_factory.mktemp("seeded")
+    file = {"driver": "sqlite", "database": str(folder / "erp.sqlite")}
+    with Application(ROOT, settings(folder, main=file)) as app:
+        seed(app)
+    return file["database"]
+
+
 @pytest.fixture
-def demo(db_config, tmp_path, _sqlite_template, monkeypatch):
+def demo(db_config, tmp_path, _sqlite_template, request, monkeypatch):
     for key in list(os.environ):
         if key.startswith(OWN):
             monkeypatch.delenv(key)
-    settings = {
-        "app": {"key": "k" * 40, "env": "testing", "storage": str(tmp_path)},
-        "database": {
-            "default": "main",
-            "connections": {
-                "main": db_config,
-                "locks": cache_config(db_config, tmp_path, _sqlite_template),
-            },
-        },
-        "cache": {"connection": "locks"},
-        "queue": {"wake_path": str(tmp_path / "queue")},
-        "auth": {"scrypt": {"ln": 4, "r": 1, "p": 1}},
-        "logging": {"default": "null", "channels": {"null": {"driver": "null"}}},
-    }
-    with Application(ROOT, settings) as app:
-        kernel = Kernel(app)
-        assert kernel.call("demo:seed --orders=12") == 0, kernel.output()
+    copied = db_config["driver"] == "sqlite"
+    if copied:
+        shutil.copyfile(request.getfixturevalue("_seeded"), db_config["database"])
+    locks = cache_config(db_config, tmp_path, _sqlite_template)
+    own = settings(tmp_path, main=db_config, locks=locks) | {"cache": {"connection": "locks"}}
+    with Application(ROOT, own) as app:
+        if not copied:
+            seed(app)
         yield app
 
 

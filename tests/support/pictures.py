@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.browser.conftest import House
+from tests.browser.conftest import House, seeded
 from tests.support.browser import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,8 +61,8 @@ def main() -> int:
     """Take them all; 1 if one is too large."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="erp-") as folder, Browser() as browser:
+        seeded(Path(folder))
         house = House(Path(folder))
-        house.run("bin/sixorbit", "demo:seed")
         submitted = house.told("-c", SUBMITTED)
         serving = house.serve()
         with house.beside("queue:work"), house.beside("schedule:work"):
