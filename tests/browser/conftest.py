@@ -25,8 +25,8 @@ PARTS = ("so", "app", "bin", "config", "database", "docs")
 def seeded(folder: Path) -> None:
     """Make *folder* a checkout with a freshly seeded demo."""
     for part in PARTS:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        half_written = shutil.ignore_patterns("*.pyc.*")  # by another worker, just now
+        shutil.copytree(ROOT / part, folder / part, ignore=half_written)
     House(folder).run("bin/sixorbit", "demo:seed")
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from so.db.connection import Connection
+from tests.conftest import install
+
 ROOT = Path(__file__).resolve().parents[2]
 START = "import sys; from so.console.main import main; sys.exit(main())"
 JOBS = """
@@ -81,7 +84,9 @@ class Project:
             (file.parent / "__init__.py").touch()
             file.write_text(text)
         (folder / "app" / "__init__.py").touch()
-        self.run("db:install")
+        (folder / "storage").mkdir()
+        with Connection(str(folder / "storage" / "database.sqlite")) as connection:
+            install(connection)
         self.stderr = ""
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:

@@ -26,6 +26,7 @@ from so.release import dumps
 from so.release.backup import Restoration
 from so.release.sealed import MANIFEST, Sealed, sealed
 from so.support.progress import heard
+from tests.conftest import install
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,8 +80,8 @@ def place(tmp_path: Path, empty_db_config: dict[str, Any]) -> Place:
     if config["driver"] == "sqlite":
         config["database"] = "storage/erp.sqlite"
     place = Place(tmp_path / "erp", config)
-    assert place.run("db:install").returncode == 0
     with place.open() as db:
+        install(db)
         db.statement("create table items (id integer primary key, name varchar(50))")
         db.insert("insert into items values (1, 'Ümlaut \\''), (2, 'two')".replace("\\'", "''"))
     return place

@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from so.console.commands import COMMANDS
@@ -50,8 +51,9 @@ class Topic:
     settings: list[Setting]
 
 
+@cache
 def topics() -> list[Topic]:
-    """Every topic of `config/`, by name."""
+    """Every topic of `config/`, by name; read once, whoever asks."""
     names = sorted(file.stem for file in (ROOT / "config").glob("*.py"))
     return [_topic(name) for name in names]
 
