@@ -42,7 +42,6 @@ from so.errors import (
 )
 from so.support.progress import steps
 
-_MISTAKES: Final = (sqlite3.ProgrammingError, sqlite3.InterfaceError, OverflowError, UnicodeError)
 _CACHED_TEXTS: Final = 2_000
 _LONGEST_CACHED: Final = 20_000
 _PAGES_AT_ONCE: Final = 1_000  # that a copy takes between two looks at how far it is

@@ -180,11 +180,6 @@ class Roles:
         )
         return [row[0] for row in rows]
 
-    def set_permissions(self, role: str, wanted: Iterable[str]) -> None:
-        """Let users of *role* do exactly what is *wanted*."""
-        after = set(wanted)
-        self.change_permissions(role, give=after, take=set(self.permissions_of(role)) - after)
-
     def change_permissions(
         self, role: str, *, give: Iterable[str] = (), take: Iterable[str] = ()
     ) -> None:
