@@ -421,7 +421,12 @@ def _fetch_or_stream(session: DriverSession, call: Call) -> Any:
     """Rows that nothing changes which the loop's body does over the same session."""
     if session.interleaves:
         names, rows = session.stream(call.sql, call.bindings, 500)
-        return names, spooled(rows)
+        try:
+            return names, spooled(rows)
+        finally:
+            close = getattr(rows, "close", None)
+            if close is not None:  # a cursor stopped by an error would keep its tables locked
+                close()
     return session.fetch(call.sql, call.bindings)
 
 

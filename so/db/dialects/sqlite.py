@@ -80,6 +80,7 @@ class SQLiteSession:
         "_looked_at",
         "_path",
         "_patience_ms",
+        "_streaming",
         "_texts",
         "_thread",
         "_zone",
@@ -106,6 +107,7 @@ class SQLiteSession:
         self._identity = identity_of(self._path) if file else None
         self._looked_at = 0.0 if self._identity else math.inf
         self._patience_ms = patience_ms
+        self._streaming: sqlite3.Cursor | None = None
         self._texts = texts
         self._zone = zone
         self.host = host
@@ -149,7 +151,7 @@ class SQLiteSession:
     def fetch(self, sql: str, bindings: Any) -> tuple[tuple[str, ...], Tuples]:
         """Column names and rows of a query."""
         cursor = self._execute(sql, bindings)
-        return _names(cursor), cursor.fetchall()
+        return _names(cursor), _all(cursor)
 
     def affect(self, sql: str, bindings: Any) -> int:
         """How many rows a statement matched."""
@@ -180,7 +182,7 @@ class SQLiteSession:
         cursor = self._execute(sql, bindings)
         if cursor.description is None:
             return Executed(max(cursor.rowcount, 0), cursor.lastrowid or 0, [])
-        rows = cursor.fetchall()
+        rows = _all(cursor)
         return Executed(max(cursor.rowcount, 0), cursor.lastrowid or 0, rows, _names(cursor))
 
     def unprepared(self, sql: str, bindings: Any) -> bool:
@@ -202,6 +204,7 @@ class SQLiteSession:
         """Column names, and rows as they are stepped through."""
         cursor = self._execute(sql, bindings)
         cursor.arraysize = size
+        self._streaming = cursor
         return _names(cursor), cursor
 
     def is_alive(self) -> bool:
@@ -219,6 +222,8 @@ class SQLiteSession:
     def close(self) -> None:
         """Close the handle; never raises."""
         with suppress(sqlite3.Error):
+            if self._streaming is not None:  # it would hold its tables until it is collected
+                self._streaming.close()
             self._handle.close()
 
     def abandon(self) -> None:
@@ -483,6 +488,15 @@ def _regexp(pattern: str | None, value: Any) -> bool | None:
     if pattern is None or value is None:
         return None
     return re.search(pattern, str(value), re.IGNORECASE) is not None
+
+
+def _all(cursor: sqlite3.Cursor) -> Tuples:
+    """Its rows; one that cannot be read (a text that is no UTF-8) leaves no table locked."""
+    try:
+        return cursor.fetchall()
+    except BaseException:
+        cursor.close()
+        raise
 
 
 def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:

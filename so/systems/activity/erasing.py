@@ -254,7 +254,7 @@ class _Run:
 
 def _differences(row: Stored, content: tuple[Any, ...]) -> Iterator[Mention]:
     for name, old, new in zip(framing.CONTENT, row.content, content, strict=True):
-        if old != new and name == "properties":
+        if old != new and name == "properties" and _decoded(old):
             yield from _inside(row.id, name, json.loads(old), json.loads(new))
         elif old != new:
             yield Mention(row.id, name, str(old))
@@ -302,7 +302,7 @@ def _keep(
 def _decoded(json_text: str | None) -> dict[str, Any]:
     try:
         value = json.loads(json_text or "{}")
-    except ValueError:
+    except (TypeError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -313,7 +313,7 @@ def _rewritten(json_text: str | None, change: Callable[[Any], Any]) -> str | Non
         return None
     try:
         value = json.loads(json_text)
-    except ValueError:
+    except (TypeError, ValueError):
         return _text({"invalid": ERASED})
     if not isinstance(value, Mapping):
         return _text({"invalid": ERASED})

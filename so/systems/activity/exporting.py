@@ -13,9 +13,9 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from so.db.connection import Connection
-from so.errors import ActivityError
+from so.errors import ActivityError, QueryError
 from so.support.progress import steps
-from so.systems.activity.stored import log_table
+from so.systems.activity.stored import is_undecodable, log_table
 
 COLUMNS = (
     "id", "created_at", "log_name", "event", "description", "subject_type", "subject_id",
@@ -138,7 +138,7 @@ def _written(
 
 def _records(connection: Connection, chosen: str, bindings: Sequence[Any]) -> Rows:
     # Opened when the first is asked for: that it was read is noted before.
-    _, found = connection.stream(f"select {', '.join(COLUMNS)} {chosen} order by id", bindings)
+    found = _as_stored(connection, chosen, bindings)
     step = steps(lambda: int(connection.scalar(f"select count(*) {chosen}", bindings)))
     number = 0
     for number, row in enumerate(found, 1):
@@ -146,6 +146,29 @@ def _records(connection: Connection, chosen: str, bindings: Sequence[Any]) -> Ro
         if number % TOLD_EVERY == 0:
             step(TOLD_EVERY)
     step(number % TOLD_EVERY)
+
+
+def _as_stored(
+    connection: Connection, chosen: str, bindings: Sequence[Any]
+) -> Iterator[Sequence[Any]]:
+    """The rows; from one on whose text is no UTF-8, with every text as bytes."""
+    last = 0
+    try:
+        for row in connection.stream(f"select {', '.join(COLUMNS)} {chosen} order by id", bindings)[
+            1
+        ]:
+            yield row
+            last = row[0]
+        return
+    except QueryError as error:
+        if not is_undecodable(connection, error):
+            raise
+    raw = ", ".join(
+        f"case typeof({c}) when 'text' then cast({c} as blob) else {c} end" for c in COLUMNS
+    )
+    yield from connection.stream(
+        f"select {raw} {chosen} and id > ? order by id", [*bindings, last]
+    )[1]
 
 
 def reference(text: str) -> tuple[str, str]:
@@ -219,7 +242,12 @@ def escaped(text: str) -> str:
 
 
 def _cells(row: Sequence[Any]) -> list[Any]:
-    return [_time(value) if isinstance(value, datetime) else value for value in row]
+    return [_cell(value) if isinstance(value, (datetime, bytes)) else value for value in row]
+
+
+def _cell(value: datetime | bytes) -> str:
+    # Bytes: what somebody wrote past the log.
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else _time(value)
 
 
 def _time(value: datetime) -> str:

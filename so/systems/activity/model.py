@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from so.db.casts import DatetimeCast, JsonCast
 from so.db.model import Model, eager, relation
 from so.db.relations.belongs_to import BelongsTo, MorphTo
-from so.errors import ActivityError, RelationError
+from so.errors import ActivityError, CastError, RelationError
 from so.support.naming import ClassNames
 from so.systems.activity.rows import not_reserved
 
@@ -23,13 +24,41 @@ audited = ClassNames(
 """The classes that log; two of one table may share their name, as they share their rows."""
 
 
+class _Told(JsonCast):
+    """What an entry tells; nothing, where somebody wrote what is no object, past the log."""
+
+    def get(self, model: Any, key: str, value: Any, attributes: Any) -> dict[str, Any]:
+        """Always a dict, and so are its two sides."""
+        try:
+            told = super().get(model, key, value, attributes)
+        except CastError:
+            told = None
+        if not isinstance(told, dict):
+            return {}
+        for side in ("attributes", "old"):
+            if side in told and not isinstance(told[side], dict):
+                told[side] = {}
+        return told
+
+
+class _When(DatetimeCast):
+    """A moment; None, where somebody wrote what is none."""
+
+    def get(self, model: Any, key: str, value: Any, attributes: Any) -> Any:
+        """The moment as it is stored."""
+        try:
+            return super().get(model, key, value, attributes)
+        except CastError:
+            return None
+
+
 class Activity(Model):
     """One row of the trail."""
 
     table = "activity_log"
     type_alias = "activity"
     guarded: list[str] = []
-    casts = {"properties": "json", "context": "json"}
+    casts = {"properties": _Told, "context": _Told, "created_at": _When, "updated_at": _When}
 
     # --- the log `audit` is the trail's own
 

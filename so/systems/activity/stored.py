@@ -242,12 +242,18 @@ def _read(
     except (ConcurrencyError, LostConnectionError):
         raise
     except QueryError as error:
-        if is_mysql or "decode" not in str(error.__cause__ or error):
+        if not is_undecodable(connection, error):
             raise
     raw = ", ".join(f"typeof({c}), case typeof({c}) when 'text' then cast({c} as blob) else {c} end"
                     for c in columns)  # fmt: skip
     found = connection.select_tuples(f"select {raw} {rest}", bindings, use_read=False)
     return [tuple(map(_decoded, row[::2], row[1::2])) for row in found]
+
+
+def is_undecodable(connection: Connection, error: QueryError) -> bool:
+    """Was there a text that is no UTF-8? SQLite keeps any; a server none."""
+    text = str(error.__cause__ or error)
+    return connection.dialect.name == "sqlite" and "decode" in text
 
 
 def _decoded(kind: str, value: Any) -> Any:

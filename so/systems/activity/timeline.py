@@ -55,6 +55,12 @@ class ModelHistory:
         if entries is None:
             entries = _entries_about(model)
         self.rows = [r for r in entries if "attributes" in r.properties or "old" in r.properties]
+        for row in self.rows:
+            if row.created_at is None:
+                raise ActivityError(
+                    f"entry {row.id} of {model!r} was changed past the log and says no longer when "
+                    "it was written: run activity:verify"
+                )
         self.live: dict[str, Any] | None = (
             model._row_query().use_write()._raw_row(None) if live is _NOWHERE else live
         )

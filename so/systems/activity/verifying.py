@@ -419,14 +419,20 @@ class Verifier:
     def _strays(self, what: str, name: str, id: str, newest: int) -> None:
         """Rows or tombstones that say they belong to a seal which there is not."""
         source, seals = (stored.table(self._connection, n) for n in (name, "activity_seals"))
+        number = "r.seal_no"
+        if self._connection.dialect.name == "sqlite":  # a text there may be no UTF-8
+            number = (
+                "case typeof(r.seal_no) when 'text' then cast(r.seal_no as blob) else r.seal_no end"
+            )
         found = self._connection.select_tuples(
-            f"select r.seal_no, min(r.{id}), count(*) from {source} r left join {seals} s "  # noqa: S608  # names
+            f"select {number}, min(r.{id}), count(*) from {source} r left join {seals} s "  # noqa: S608  # names
             "on s.seal_no = r.seal_no and s.seal_no > 0 "
             "where r.seal_no is not null and r.seal_no <> 0 and s.seal_no is null "
             "group by r.seal_no order by r.seal_no",
             use_read=False,
         )
         for no, row, count in found:
+            no = no.decode("utf-8", "replace") if isinstance(no, bytes) else no
             self._stray(no, row, f"{count} {what}", newest)
 
     def _seals_below_one(self) -> None:
