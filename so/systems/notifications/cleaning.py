@@ -11,7 +11,7 @@ from so.db.manager import ConnectionSource
 from so.errors import NotificationError
 from so.support.progress import steps
 
-SHORT_SECONDS = 0.06  # that a part should take: others wait so long, and on a slow disk longer
+SHORT_SECONDS = 0.03  # that a part should take: others wait so long, and on a slow disk longer
 FIRST_ROWS, FEWEST_ROWS = 50, 10
 
 
