@@ -27,7 +27,7 @@ MANIFEST = "MANIFEST.json"
 MANIFEST_BYTES = 256 * 1024 * 1024  # more is no list of files
 PIECE = 1024 * 1024  # bytes read at once
 UNFINISHED = ".unfinished-"  # what a process works on: then its number, so that others can tidy up
-ROOM_BYTES = 64 * 1024 * 1024  # that a disk must have left beside what is unpacked
+ROOM_BYTES = 32 * 1024 * 1024  # that a disk must have left beside what is unpacked
 _BROKEN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError)
 
 
@@ -184,12 +184,12 @@ class Sealed:
         """
         written: list[Path] = []
         total = len(self.manifest["files"])
-        needed = sum(about["bytes"] for about in self.manifest["files"].values())
+        needed = sum(about["bytes"] for about in self.manifest["files"].values()) + ROOM_BYTES
         free = shutil.disk_usage(folder).free
-        if needed + ROOM_BYTES > free:
+        if needed > free:
             raise ReleaseError(
-                f"{self.path} holds {needed:,} bytes and the disk of {folder} has {free:,} left: "
-                "make room first; nothing was changed"
+                f"the disk of {folder.parent} has {free:,} bytes left, and {self.path} needs "
+                f"{needed:,}: make room first; nothing was changed"
             )
         with tarfile.open(self.path, "r:gz") as archive:
             for entry in archive:
