@@ -12,6 +12,7 @@ from so.db.model import Model
 from so.db.tables import columns, foreign_keys, indexes, sizes, table_names, whole_size
 from so.errors import CommandError
 from so.support.near import nearest
+from so.support.places import place_of
 
 
 class DbShow(Command):
@@ -150,7 +151,7 @@ class EventList(Command):
         ]
         hooks = self.app.make("queue").hooks_by_kind()
         rows += [
-            {"event": f"queue.{kind}", "listener": _place(fn)}
+            {"event": f"queue.{kind}", "listener": place_of(fn)}
             for kind, found in sorted(hooks.items())
             for fn in found
         ]
@@ -189,13 +190,7 @@ def listeners_of(cls: Any) -> Iterator[tuple[str, str]]:
     """(event, where the listener stands) of a model, observers among them."""
     for event, found in cls._events.heard().items():
         for listener in found:
-            yield event, _place(listener)
-
-
-def _place(fn: Any) -> str:
-    inner = getattr(fn, "__func__", getattr(fn, "func", fn))
-    name = getattr(inner, "__qualname__", type(inner).__qualname__)
-    return f"{getattr(inner, '__module__', '?')}.{name}"
+            yield event, place_of(listener)
 
 
 def _cast(cast: Any) -> str | None:

@@ -46,7 +46,7 @@ class ScheduleCommand(Command):
         failed = 0
         for started in schedule.run_due():
             word = {"job": "queued", "command": "ran", "call": "called"}[started.task.kind]
-            text = f"{started.run_at:%Y-%m-%d %H:%M} {word} {started.task.label}"
+            text = f"{started.run_at:%Y-%m-%d %H:%M} {word} {started.task.place}"
             self.line(text) if started.ok else self.error(f"{text}: FAILED")
             failed += not started.ok
         return failed
@@ -68,7 +68,7 @@ class ScheduleRun(ScheduleCommand):
         is_down = self.app.make("maintenance").is_down()
         begun = [] if is_down else list(schedule.run_due())
         rows = [
-            {"task": one.task.label, "kind": one.task.kind, "run_at": one.run_at, "ok": one.ok}
+            {"task": one.task.place, "kind": one.task.kind, "run_at": one.run_at, "ok": one.ok}
             for one in begun
         ]
         self.json({"down": is_down, "begun": rows})
@@ -119,7 +119,7 @@ class ScheduleList(ScheduleCommand):
                 "cron": task.cron_.text,
                 "timezone": task.zone.key,
                 "kind": task.kind,
-                "task": task.label,
+                "task": task.place,
                 "key": key,
                 "late": task.late_policy,
                 "next_run": task.next_run(now),
@@ -147,7 +147,8 @@ class ScheduleTest(ScheduleCommand):
         """Run it; 1 if it failed."""
         schedule, name = self.load(self.wants_json), str(self.argument("name"))
         tasks = schedule.keyed()
-        found = [key for key in tasks if key == name] or [key for key in tasks if name in key]
+        found = [key for key, task in tasks.items() if name in (key, task.place)]
+        found = found or [key for key in tasks if name in key]
         if len(found) != 1:
             known = ", ".join(found or tasks) or "none"
             what = "several tasks fit" if found else "there is no task"
@@ -156,7 +157,7 @@ class ScheduleTest(ScheduleCommand):
         if not done:
             self.error(f"{found[0]}: FAILED")
         if done or self.wants_json:
-            facts = {"key": found[0], "task": tasks[found[0]].label, "ok": done}
+            facts = {"key": found[0], "task": tasks[found[0]].place, "ok": done}
             self.report_done(facts, f"{found[0]}: done")
         return 0 if done else 1
 

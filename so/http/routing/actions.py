@@ -7,18 +7,17 @@ registered. How its arguments are found is decided in invocation.py.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from so.errors import RouteActionError
 from so.support.near import nearest
+from so.support.places import full_name, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,39 +36,9 @@ class RouteAction:
         invoked; where there is no name, or one inside a function, file and line.
         """
         if self.owner is not None:
-            name = _full_name(self.owner)
+            name = full_name(self.owner)
             return name if self.method == "__call__" else f"{name}@{self.method}"
-        return name_of(self.fn)
-
-
-def name_of(fn: Any) -> str:
-    """The name under which a reader finds the callable *fn*."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    told = getattr(fn, "told_as", None)
-    if isinstance(told, str):
-        return told
-    named = fn if hasattr(fn, "__qualname__") else type(fn)
-    name = _full_name(named)
-    code = getattr(inspect.unwrap(named), "__code__", None)
-    if code is None or "<" not in f"{named.__module__}{name}":
-        return name
-    place = f"{_file_of(named.__module__, code.co_filename)}:{code.co_firstlineno}"
-    return place if name.endswith("<lambda>") else f"{name} ({place})"
-
-
-def _full_name(named: Any) -> str:
-    """Module and name; a file of routes is run, and is no module that could be imported."""
-    is_run = named.__module__.startswith("<")
-    return str(named.__qualname__ if is_run else f"{named.__module__}.{named.__qualname__}")
-
-
-def _file_of(module: str, path: str) -> str:
-    """*path* from the folder on that *module* was found in: `app/routes.py`."""
-    parts = Path(path).parts
-    module = module.replace("<", ".")  # what is run is told with its folder
-    depth = module.count(".") + 1 + (parts[-1] == "__init__.py")
-    return "/".join(parts[-depth:])
+        return place_of(self.fn)
 
 
 def resolve(

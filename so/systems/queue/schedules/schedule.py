@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from so.db.words import insert_ignore
 from so.errors import QueueError
 from so.settings.queue import QueueSettings
+from so.support.places import place_of
 from so.systems.queue.intake import Intake
 from so.systems.queue.job import Job
 from so.systems.queue.schedules.cron import Cron, hour_and_minute, weekdays_field
@@ -59,6 +60,11 @@ class Task:
         self._weekdays: str | None = None
         self._is_last_of_month = False
         self._window: tuple[str | time, str | time, bool] | None = None
+
+    @property
+    def place(self) -> str:
+        """What lists call it: its label, or file and line of what has no name of its own."""
+        return place_of(self.work) if "<" in self.label and callable(self.work) else self.label
 
     # --- when ---
 

@@ -35,7 +35,7 @@ def data(app: Any, request: Request) -> dict[str, Any]:
         "tasks": [
             {
                 "key": key,
-                "task": key if task.has_name else task.label,
+                "task": key if task.has_name else task.place,
                 "kind": task.kind,
                 "cron": task.cron_.text,
                 "timezone": task.zone.key,

@@ -602,3 +602,13 @@ def test_old_runs_are_swept(queue: Queue, db: Database, clock: Clock) -> None:
 
     assert queue.schedule.sweep() == 2
     assert db.table("queue_schedule_runs").count() == 1
+
+
+def test_a_task_without_a_name_is_listed_by_file_and_line(queue: Queue) -> None:
+    plan = Schedule(queue)
+    task = plan.call(lambda: None)
+
+    line = task.work.__code__.co_firstlineno
+    assert task.place == f"tests/systems/queue/schedules/test_schedule.py:{line}"
+    assert str(line) not in task.identity
+    assert plan.call(times).place.endswith(".test_schedule.times")
