@@ -138,9 +138,17 @@ def route(name: str, params: Any = None, absolute: bool = True, **kw: Any) -> An
     `route("mail", "a@b.example").notify(…)`, short for `notifications().route(…)`.
     """
     router = current("router")
-    if params and not router.has(name) and notifications().has_channel(name):
+    if _is_address(params) and not router.has(name) and notifications().has_channel(name):
         return notifications().route(name, params)
     return str(router.route(name, params, absolute, **kw))
+
+
+def _is_address(params: Any) -> bool:
+    """True for an address, a list of some, and {address: name}; not for parameters of a route."""
+    if isinstance(params, Mapping):
+        return bool(params) and all("@" in str(key) for key in params)
+    several = params if isinstance(params, list) else [params]
+    return bool(several) and all(isinstance(one, str) for one in several)
 
 
 def signed_route(name: str, params: Any = None, **kw: Any) -> str:

@@ -164,3 +164,11 @@ def test_a_link_made_in_a_request_is_below_its_prefix(application: Application, 
     text = Client(application).get(f"/web/{name}", environ={"SCRIPT_NAME": "/erp"}).text
 
     assert "http://localhost/erp/" in text
+
+
+@pytest.mark.parametrize("given", [{"id": 5}, [5], {}, [], None], ids=repr)
+def test_parameters_of_a_route_that_is_not_there_are_no_address(
+    application: Application, given: Any
+) -> None:
+    with pytest.raises(so.RouteNotFoundError):
+        so.route("mail", given)
