@@ -144,7 +144,7 @@ def _header(row: Sequence[str]) -> list[str]:
         hint = ""
         if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
             hint = " Its columns seem to be separated by semicolons or tabs; please use commas."
-        raise WrongFile(f"The first line does not name the column(s) {', '.join(missing)}.{hint}")
+        raise WrongFile(f"The first line does not name the columns {', '.join(missing)}.{hint}")
     return names
 
 

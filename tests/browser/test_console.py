@@ -178,7 +178,7 @@ def test_a_failed_job_is_tried_again_with_the_keyboard_alone(enter, browser, sit
     tab_to(browser, "Try the chosen again")
     browser.keys(ENTER)
 
-    assert browser.says("1 failed job(s) are queued again.")
+    assert browser.says("Failed jobs queued again: 1.")
 
 
 @pytest.mark.slow
@@ -223,13 +223,13 @@ ACTIONS = (
     ("/queue", "Pause all", None, "All queues rest."),
     ("/queue", "Resume all", None, "All queues go on."),
     ("/queue", "Cancel", "Cancel", "Job "),
-    ("/jobs/{failed}", "Try again", None, "1 failed job(s) are queued again."),
+    ("/jobs/{failed}", "Try again", None, "Failed jobs queued again: 1."),
     ("/failed", "Forget all", "Forget all", "forgotten"),
     ("/cache?key=rates:today", "Forget", "Forget", "'rates:today' is forgotten."),
     ("/cache", "Release", "Release", "is free."),
     ("/batches", "Cancel", "Cancel", "is cancelled."),
     ("/workers", "Restart workers", None, "Workers end after the job they run"),
-    ("/sessions", "End all", "End all", "are ended."),
+    ("/sessions", "End all", "End all", "that were ended: "),
 )
 
 

@@ -312,7 +312,7 @@ def test_a_file_that_cannot_heal_is_tried_once_and_its_sender_learns_why(demo, p
 
     done = clerk.get(f"/api/v1/imports/{job['id']}").json("data")
     assert done["status"] == "failed"
-    assert "does not name the column(s) order_number" in done["problem"]
+    assert "does not name the columns order_number" in done["problem"]
     assert clerk.get("/api/v1/notifications").json("data.0.data.message").endswith("use commas.")
     assert DB.table("failed_jobs").value("attempts") == 1
 

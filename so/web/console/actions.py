@@ -93,7 +93,7 @@ def _retry(app: Any, request: Request) -> str:
 
 def _retried(result: Any) -> str:
     blocked = f" {result.blocked} stay: another of their kind is queued." if result.blocked else ""
-    return f"{result.count} failed job(s) are queued again.{blocked}"
+    return f"Failed jobs queued again: {result.count}.{blocked}"
 
 
 def _retry_group(app: Any, request: Request) -> str:
@@ -109,7 +109,7 @@ def _retry_group(app: Any, request: Request) -> str:
 
 def _forget(app: Any, request: Request) -> str:
     count = app.make("queue").failed_jobs.forget(_fields(request, "uuid"))
-    return f"{count} failed job(s) are forgotten."
+    return f"Failed jobs forgotten: {count}."
 
 
 def _forget_every(app: Any, request: Request) -> str:
@@ -118,7 +118,7 @@ def _forget_every(app: Any, request: Request) -> str:
     if len(rows.limit(AT_ONCE + 1).pluck("id")) > AT_ONCE:
         id = queue.push(ForgetFailures(None))
         return f"A worker forgets them: job {id} tells how far it is."
-    return f"{queue.failed_jobs.prune()} failed job(s) are forgotten."
+    return f"Failed jobs forgotten: {queue.failed_jobs.prune()}."
 
 
 def _forget_group(app: Any, request: Request) -> str:
@@ -128,7 +128,7 @@ def _forget_group(app: Any, request: Request) -> str:
     if len(uuids) > AT_ONCE:
         id = queue.push(ForgetFailures(group))
         return f"A worker forgets them: job {id} tells how far it is."
-    return f"{queue.failed_jobs.forget(uuids)} failed job(s) are forgotten."
+    return f"Failed jobs forgotten: {queue.failed_jobs.forget(uuids)}."
 
 
 # --- the rest -------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def _end_session(app: Any, request: Request) -> str:
 def _end_user(app: Any, request: Request) -> str:
     user = _field(request, "user")
     count = app.make("sessions").logout_everywhere(user)
-    return f"{count} session(s) of user {user} are ended."
+    return f"Sessions of user {user} that were ended: {count}."
 
 
 def _forget_key(app: Any, request: Request) -> str:
