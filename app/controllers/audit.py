@@ -23,9 +23,8 @@ LOOKED_THROUGH = 5000  # rows, for one page
 AT_ONCE = 200  # rows that are read together
 MOST_ROWS = 2000  # of the batches of a page
 WHAT = {
-    "": "Everything", "placed": "Orders placed", "shipped": "Orders shipped",
-    "submitted": "Invoices submitted", "approved": "Invoices approved",
-    "rejected": "Invoices rejected", "created": "Added", "updated": "Changed",
+    "": "Everything", "placed": "Placed", "shipped": "Shipped", "submitted": "Submitted",
+    "approved": "Approved", "rejected": "Rejected", "created": "Added", "updated": "Changed",
     "deleted": "Deleted",
 }  # fmt: skip
 
