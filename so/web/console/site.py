@@ -112,6 +112,14 @@ class Site:
 
     def act(self, request: Request, action: str) -> Response:
         """Do what was asked, or ask first; then back to where it was asked."""
+        if not _is_program(request):
+            return self._act(request, action)
+        try:
+            return self._act(request, action)
+        except HttpException as error:
+            return _private(JsonResponse({"ok": False, "message": error.message}, error.status))
+
+    def _act(self, request: Request, action: str) -> Response:
         found = ACTIONS.get(action)
         if found is None:
             raise NotFoundException(f"The console has no action {action!r}.")
@@ -133,6 +141,9 @@ class Site:
         return self._back(request, "ok", done, 200, found.gone)
 
     def _ask(self, request: Request, action: str, found: Action, given: dict[str, Any]) -> Response:
+        if _is_program(request):
+            text = f"{found.asks} Send sure=yes with it."
+            return _private(JsonResponse({"ok": False, "message": text}, 409))
         view = self._view(request)
         fields = [
             h("input", type="hidden", name=name, value=str(value))
@@ -168,7 +179,7 @@ class Site:
     def _back(
         self, request: Request, kind: str, text: str, status: int, gone: str = ""
     ) -> Response:
-        if request.query("format") == "json" or request.expects_json():
+        if _is_program(request):
             return JsonResponse({"ok": kind == "ok", "message": text}, status)
         back, prefix = self._where_from(request), self._prefix(request)
         if gone and back.startswith(f"{prefix}/jobs/"):
@@ -222,6 +233,10 @@ class Site:
 def _session() -> Any:
     scope = current_scope()
     return None if scope is None else scope.session
+
+
+def _is_program(request: Request) -> bool:
+    return request.query("format") == "json" or request.expects_json()
 
 
 def _private(response: Response) -> Response:

@@ -224,6 +224,24 @@ def test_a_program_gets_json(erp, operator):
     assert answer.json() == {"ok": True, "message": "Queue mails rests."}
 
 
+@pytest.mark.parametrize(
+    ("who", "action", "fields", "status"),
+    [
+        ("operator", "cancel-job", {"id": "1"}, 409),
+        ("operator", "cancel-job", {"id": "1", "sure": "yes"}, 422),
+        ("operator", "no-such", {}, 404),
+        ("viewer", "pause", {"queue": "default"}, 403),
+    ],
+)
+def test_a_program_is_told_in_json_why_not(erp, client, who, action, fields, status):
+    url = f"/console/do/{action}?format=json"
+
+    answer = client(who).post(url, fields, headers=SAME)
+
+    assert (answer.status, answer.json()["ok"]) == (status, False)
+    assert answer.json()["message"]
+
+
 def test_a_task_rests_until_it_is_resumed_and_runs_when_it_is_told(erp, operator):
     schedule = queue().schedule
     schedule.call(lambda: runs.append("task")).every_minute().name("each")
