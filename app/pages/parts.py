@@ -92,13 +92,14 @@ def table(
     """A table, which a phone shows as cards; *numbers* are the columns that stand to the right."""
     columns = [head if isinstance(head, Head) else Head(head) for head in heads]
 
-    def cells(values: Sequence[Any]) -> list[Markup]:
+    def cells(values: Sequence[Any], labels: Sequence[str]) -> list[Markup]:
         return [
-            h("td", value, class_="num" if at in numbers else None, data_label=columns[at].label)
+            h("td", value, class_="num" if at in numbers else None, data_label=labels[at])
             for at, value in enumerate(values)
         ]
 
-    lines = [h("tr", cells(row)) for row in rows]
+    labels = [column.label for column in columns]
+    lines = [h("tr", cells(row, labels)) for row in rows]
     if not lines:
         return h("p", empty, class_="empty")
     names = [
@@ -106,11 +107,12 @@ def table(
           scope="col", aria_sort=column.sorted)
         for at, column in enumerate(columns)
     ]  # fmt: skip
+    below = [label if at in numbers else "" for at, label in enumerate(labels)]
     return h(
         "table",
         h("thead", h("tr", names)),
         h("tbody", lines),
-        h("tfoot", h("tr", cells(foot))) if foot else None,
+        h("tfoot", h("tr", cells(foot, below))) if foot else None,
     )
 
 
