@@ -163,9 +163,9 @@ class Masker:
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, MASK)
         if "@" in text:
-            text = _USER_INFO.sub(lambda found: f"{found['head'] or found['head2']}{MASK}", text)
+            text = _USER_INFO.sub(_behind_head, text)
         if "=" in text:
-            text = self._in_query.sub(rf"\g<head>{MASK}", text)
+            text = self._in_query.sub(_behind_head, text)
         text = _CREDENTIALS.sub(self._credentials, text)
         return self._assignment.sub(rf"\g<head>{MASK}\g<tail>", text)
 
@@ -187,6 +187,10 @@ class Masker:
         if self.is_secret(sql):
             return [MASK if isinstance(value, (str, bytes)) else value for value in bindings]
         return [self.mask(value) for value in bindings]
+
+
+def _behind_head(found: re.Match[str]) -> str:
+    return f"{found['head'] or found['head2']}{MASK}"
 
 
 def _is_pair(value: str) -> bool:
@@ -219,5 +223,11 @@ def _patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]
         r"(?:(?!(?P=quote)).)+(?P<tail>(?P=quote))"
     )
     some = r"[\w%.\[\]-]{0,60}"
-    in_query = rf"(?P<head>(?:^|[?&;\s]){some}(?:{words}){some}=)[^&#;\s\"'<>]+"
+    value = r"[^&#;\s\"'<>]"
+    named = rf"{some}(?:{words}){some}="
+    # After a blank or a semicolon, as in a DSN; what ends an argument of a call in code stays.
+    in_query = (
+        rf"(?:(?P<head>(?:^|[?&]){named}){value}+"
+        rf"|(?P<head2>(?:^|[;\s]){named}){value}*[^&#;\s\"'<>,)](?=[;\s,)]|$))"
+    )
     return re.compile(assignment, re.IGNORECASE), re.compile(in_query, re.IGNORECASE)

@@ -85,6 +85,7 @@ def test_assignments_in_code_are_covered(line, shown):
         ("Authorization: Bearer eyJh.bGci.OiJI", "Authorization: Bearer ***"),
         ("sent bearer abc123, and more", "sent bearer ***, and more"),
         ("Bearer averylongwordofasecret", "Bearer ***"),
+        ("login(user, password=given, n=1)", "login(user, password=***, n=1)"),
         ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic ***"),
     ],
 )

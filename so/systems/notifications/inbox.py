@@ -152,5 +152,5 @@ def owner_columns(notifiable: Any) -> dict[str, str]:
 
 def each(notifiables: Any) -> Iterable[Any]:
     """One recipient, or each of many."""
-    many = isinstance(notifiables, Iterable) and not isinstance(notifiables, Notifiable)
-    return list(notifiables) if many else [notifiables]
+    one = not isinstance(notifiables, Iterable) or isinstance(notifiables, (Notifiable, str))
+    return [notifiables] if one else list(notifiables)

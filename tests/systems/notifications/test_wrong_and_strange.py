@@ -166,6 +166,13 @@ def test_attachments_may_be_given_with_the_message(ada, outbox):
 # --- keys and categories
 
 
+def test_an_address_that_is_no_model_is_one_recipient_and_not_its_letters(service):
+    with pytest.raises(NotificationFailed, match="needs a model") as refused:
+        service.send("ada@x.example", Plain())
+
+    assert len(refused.value.errors) == 1
+
+
 def test_a_dedupe_key_may_be_any_value_with_a_text(ada):
     for key in (5, 5, "5", ("a", 1), ("a", 1)):
         ada.notify(Plain(dedupe_key=key))
