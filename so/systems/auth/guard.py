@@ -251,7 +251,7 @@ class Auth:
         user = self.user()
         self._forget_device()
         if not self._is_only_once:
-            self._sign_out()
+            self._sign_out(user)
         self._settle(None)
         if user is not None:
             logger.info("logout of user %s", self._service.key_of(user))
@@ -438,24 +438,21 @@ class Auth:
 
     def _become(self, user: Any) -> None:
         """Be *user*, whom the request is by, unless it is by the user of another guard."""
-        scope, auths = current_scope(), self._visit.auths.values()
-        if scope is not None and not any(
-            auth._user is not None and auth._user is scope.user
-            for auth in auths
-            if auth is not self
+        scope, others = current_scope(), [a for a in self._visit.auths.values() if a is not self]
+        if scope is not None and (
+            scope.user is None or all(a._user is not scope.user for a in others)
         ):
             scope.user = user if user is not None or scope.user is self._user else scope.user
         self._user = user
 
     def stand(self) -> None:
         """Let the request be by the user of this guard."""
-        scope = current_scope()
-        if scope is not None:
+        if (scope := current_scope()) is not None:
             scope.user = self.user()
 
     @property
     def _session(self) -> LoginSession | None:
-        return None if self._visit.session is None else self._place_of(self._kind())
+        return self._session_of(None)
 
     def _needed_session(self, *kind: str | None) -> LoginSession:
         if self._visit.session is None:
@@ -485,9 +482,15 @@ class Auth:
         }
         return identity if kind is None else {**identity, "kind": kind}
 
-    def _sign_out(self) -> None:
+    def _session_of(self, user: Any) -> LoginSession | None:
+        """Where *user* is logged in; of nobody, where users of this guard would be."""
+        if self._visit.session is None:
+            return None
+        return self._place_of(self._kind() if user is None else self._service.kind_of(user))
+
+    def _sign_out(self, user: Any) -> None:
         """End this login, and with the last of them the session."""
-        session, own = self._visit.session, self._session
+        session, own = self._visit.session, self._session_of(user)
         if session is None or own is None:
             return
         own.sign_out()
@@ -511,7 +514,7 @@ class Auth:
             self._keep_impersonator(own)
         if user is None and self._session is not None:
             self._forget_device()
-            self._sign_out()
+            self._sign_out(None)
         self._is_recalled = user is not None and identity.get("via") == "remember"
         return user
 
@@ -576,15 +579,16 @@ class Auth:
 
     def _keep_up(self) -> dict[str, Any] | None:
         """Bind this session, under a new id, and this device to the password as it is now."""
-        identity = self._stored()
-        if identity is None or self._user is None or "id" not in identity:
+        session, user = self._session_of(self._user), self._user
+        identity = None if session is None else session.identity()
+        if session is None or identity is None or user is None or "id" not in identity:
             return identity
         service = self._service
-        if not service.mark_fits(self._user, identity.get("mark")) and self._session is not None:
-            mark = service.password_mark(self._user)
+        if not service.mark_fits(user, identity.get("mark")):
+            mark = service.password_mark(user)
             identity = {**identity, "mark": mark}
-            self._session.regenerate()
-            self._session.update_identity(identity)
+            session.regenerate()
+            session.update_identity(identity)
             if service.remember is not None and identity.get("series"):
                 service.remember.mark(identity["series"], mark)
         return identity

@@ -249,6 +249,8 @@ class Session:
         before = (self.identity() or {}).get("id")
         if before is not None and str(before) != str(identity.get("id")):
             self.flush()
+            if self._above is not None:  # where he put what he put
+                self._above.forget(list(self._above.all()))
         self._values.put(LOGIN, dict(identity))
 
     def sign_out(self) -> None:

@@ -212,6 +212,27 @@ def test_another_user_of_the_staff_finds_nothing_of_either(client: Client, peopl
     assert client.get("/draft").json() == {"draft": None}
 
 
+def test_another_of_the_portal_finds_nothing_of_the_one_before(client: Client):
+    Client_.create(name="Cy", email="cy@x.y", password=CHEAP.make(PASSWORD))
+    client.post("/put", {"draft": "of bob"})
+
+    portal_in(client, email="cy@x.y")
+
+    assert seen(client) == (True, True)
+    assert client.get("/draft").json() == {"draft": None}
+
+
+def test_a_guard_that_logs_in_a_user_of_another_leaves_its_own_alone(client: Client):
+    with Router.group(middleware="web"):
+        Router.post("/cross", lambda: auth().login(Client_.find(1)) or "in")
+        Router.post("/cross/out", lambda: (auth().login(Client_.find(1)), auth().logout()) and "x")
+
+    client.post("/cross")
+    assert seen(client) == (True, True)
+    client.post("/cross/out")
+    assert seen(client) == (True, False)
+
+
 def test_remembered_staff_stay_so_when_the_portal_comes_and_goes(house: Application, people: Any):
     client = browser(house)
     log_in(client, remember="1")
