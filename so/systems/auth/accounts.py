@@ -403,7 +403,8 @@ class Accounts:
     def register(self, values: Mapping[str, Any], password: str | None = None) -> Any:
         """A new user with *values* and *password* → the user; without one he can ask for a link.
 
-        Of *values* only what may be mass-assigned is taken, so a form may be handed on.
+        Of *values* only what may be mass-assigned is taken, so a form may be handed on; a password
+        among them counts where none is given beside them.
         ValidationException for a password that will not do, and for an address that is none or is
         taken.
         """
@@ -415,6 +416,8 @@ class Accounts:
         user = users.made(rest).force_fill({self.terms.email: email})
         if self._is_taken(email):
             raise self._taken()
+        if password is None and users.column in values:
+            password = str(values[users.column] or "")
         if password is not None:
             self.check_password(user, password)
         hashed = "" if password is None else self._auth.hasher.make(password)

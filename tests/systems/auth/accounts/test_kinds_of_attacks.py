@@ -332,3 +332,12 @@ def test_acting_as_another_makes_no_session_last_longer(make_app: Any):
     erp.clock.travel(16 * 60)
 
     assert client.get("/me", headers=JSON).status == 401
+
+
+def test_a_password_in_the_form_is_not_lost(erp: Any):
+    accounts().register({"name": "N", "email": "n@x.y", "password": NEW})
+
+    assert log_in(browser(erp), "n@x.y", NEW) is True
+    for weak in ("short", "", None):
+        with pytest.raises(ValidationException):
+            accounts().register({"name": "M", "email": "m@x.y", "password": weak})
