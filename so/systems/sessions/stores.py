@@ -67,6 +67,10 @@ _REPLACE = (
     "last_activity = ?, version = ?, created_at = ?, mac = ?, remember_series = ?, "
     "remembered_until = ? where id = ? and version = ?"
 )
+_SAVE = (  # what most changes are: leaving the keys alone, it leaves their indexes alone
+    "update sessions set ip_address = ?, user_agent = ?, payload = ?, last_activity = ?, "
+    "version = ?, mac = ? where id = ? and version = ?"
+)
 _TOUCH = "update sessions set last_activity = ?, ip_address = ?, user_agent = ? where id = ?"
 
 
@@ -112,7 +116,10 @@ class SessionTable:
         return bool(connection.transaction(work, WRITE_ATTEMPTS, mode="immediate"))
 
     def _replaced(self, old: StoredSession, new: StoredSession) -> bool:
-        return self._write(_REPLACE, (*_values(new), old.id, old.version)) == 1
+        if _keys(old) != _keys(new):
+            return self._write(_REPLACE, (*_values(new), old.id, old.version)) == 1
+        what = new.ip_address, new.user_agent, new.payload, new.last_activity, new.version, new.mac
+        return self._write(_SAVE, (*what, old.id, old.version)) == 1
 
     def _write(self, sql: str, values: Sequence[object]) -> int:
         return self._db.connection().affecting_statement(sql, values)
@@ -262,6 +269,11 @@ def _followed(look_up: Callable[[str], Move | None], old_id: str) -> Move | None
             max(found.created_at, further.created_at),
         )
     return found
+
+
+def _keys(row: StoredSession) -> tuple[Any, ...]:
+    """What a change of values leaves as it is."""
+    return row.id, row.user_id, row.created_at, row.remember_series, row.remembered_until
 
 
 def _values(row: StoredSession) -> tuple[Any, ...]:
