@@ -10,6 +10,7 @@ import pytest
 
 from so.db.manager import Database
 from so.errors import (
+    DeadlockError,
     InvalidPayloadError,
     QueueError,
     RecordNotFoundError,
@@ -567,6 +568,32 @@ def test_a_transactional_job_and_its_removal_are_one_transaction(
 
     assert db.table("cache").count() == 1
     assert queue.size() == 0
+
+
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_a_transactional_job_that_gives_way_runs_again_as_if_for_the_first_time(
+    queue: Queue, db: Database, worker: Worker, is_wrapped: bool
+) -> None:
+    class Books(Note):
+        transactional = True
+        tries = 1
+
+        def handle(self) -> None:
+            db.table("cache").insert({"key": self.word, "value": "1", "expiration": 0})
+            DIARY.append(self.word)
+            self.word = "changed"
+            if len(DIARY) < 3:
+                conflict = DeadlockError(message="deadlock")
+                if is_wrapped:
+                    raise ValueError("the order is busy") from conflict
+                raise conflict
+
+    queue.push(Books("a"))
+    worker.run_one()
+
+    assert DIARY == ["a", "a", "a"]
+    assert db.table("cache").pluck("value") == ["1"]
+    assert queue.failed_jobs.count() == 0
 
 
 def test_a_transactional_job_that_lost_its_lease_has_no_effect(
