@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from so.errors import DatabaseError
+from so.errors import QueryError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,10 @@ class Replica:
 
 
 def replicas(connection: Connection) -> list[Replica]:
-    """Those of *connection*, by host; none for SQLite and for a server that follows nobody."""
+    """Those of *connection*, by host; none for SQLite and for a server that follows nobody.
+
+    Raises LostConnectionError where the writer cannot be reached, which is asked if it is alone.
+    """
     dialect = connection.dialect
     if dialect.name != "mysql":
         return []
@@ -69,8 +72,12 @@ def replicas(connection: Connection) -> list[Replica]:
 
 def _itself(connection: Connection) -> list[Replica]:
     for question in _questions(connection.dialect):
-        with suppress(DatabaseError):  # words it does not know, or a right that this user has not
+        try:
             return [_replica("this server", row) for row in connection.select(question)]
+        except UnavailableError:
+            raise
+        except QueryError:  # words it does not know, or a right that this user has not
+            continue
     return []
 
 

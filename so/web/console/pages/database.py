@@ -127,7 +127,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
 
 def _replicas(data: dict[str, Any]) -> Markup:
     def state(one: Any) -> Markup:
-        is_late = (one["behind_seconds"] or 0) > BEHIND_SECONDS
+        is_late = one["state"] == "not told" or (one["behind_seconds"] or 0) > BEHIND_SECONDS
         return light("bad" if not one["up"] else "warn" if is_late else "ok", one["state"])
 
     columns: list[Any] = [
