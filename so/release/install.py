@@ -17,6 +17,7 @@ import subprocess
 from pathlib import Path
 
 UNFINISHED = ".installing"  # in the folder until all is there
+CODE = ("so/", "app/", "config/")
 OURS = ("MANIFEST.json", "install.py", "sbom.cdx.json", "wheels")
 
 
@@ -99,14 +100,18 @@ def is_whole(file: Path, about: dict[str, object]) -> bool:
 
 def copy(source: Path, target: Path, names: dict[str, object]) -> None:
     """The application's files into their place, compiled: services may not write there."""
-    for name in names:
-        if name.partition("/")[0] not in OURS:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / name, target / name)
+    from so.console.output import Output
+
+    told, files = Output().progress, [name for name in names if name.partition("/")[0] not in OURS]
+    for done, name in enumerate(files, 1):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / name, target / name)
+        if name.startswith(CODE) and name.endswith(".py"):
+            compileall.compile_file(str(target / name), quiet=2)
+        told(done, len(files), if_long=True)
     (target / "bin" / "sixorbit").chmod(0o755)  # whatever unpacked it
     for folder in ("storage/logs", "storage/app"):
         (target / folder).mkdir(parents=True, exist_ok=True)
-    compileall.compile_dir(str(target / "so"), quiet=2)
 
 
 def make_settings(target: Path) -> None:

@@ -104,6 +104,8 @@ def test_what_was_installed_is_sound_and_serves(installed):
         assert done.returncode == 0, done.stdout + done.stderr
 
     assert (installed / ".env").stat().st_mode & 0o777 == 0o600
+    for folder in ("so", "app", "config"):
+        assert list((installed / folder / "__pycache__").glob("*.pyc")), folder
 
 
 def test_a_file_that_was_changed_on_the_way_is_named(unpacked, tmp_path):
