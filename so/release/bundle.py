@@ -167,9 +167,9 @@ class Upgrade:
         there = {name: os.path.lexists(self.base / name) for name in names}
         plan = {"base": str(self.base), "names": there}
         (self.kept / back.PLAN).write_text(json.dumps(plan), "utf-8")
-        marker = self.kept / back.UNDER_WAY
-        marker.write_text(str(self.kept), "utf-8")
-        marker.replace(self.base / back.UNDER_WAY)
+        part = self.base / f"{back.UNDER_WAY}.part"  # whole or not there; storage/ may be elsewhere
+        part.write_text(str(self.kept), "utf-8")
+        part.replace(self.base / back.UNDER_WAY)
         for name in names:
             if there[name]:
                 back.move(self.base / name, self.kept / name)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -304,6 +305,28 @@ def test_where_there_is_no_room_the_old_version_stays(bundle, tmp_path, monkeypa
     upgrade.back()
 
     assert (base / "so" / "version").read_text() == "old"
+
+
+def test_storage_may_be_on_another_disk(bundle, tmp_path):
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other disk here")
+    base, folder = tmp_path / "srv", tmp_path / "new"
+    for place, version in ((base, "old"), (folder, "new")):
+        for name in ("so", "bin"):
+            (place / name).mkdir(parents=True)
+            (place / name / "version").write_text(version)
+        (place / "bin" / "sixorbit").touch()
+    with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
+        (base / "storage").symlink_to(elsewhere)
+        upgrade = Upgrade(base, Sealed.read(bundle), base / "storage" / "upgrades" / "1")
+
+        upgrade.forward(folder)
+        assert (base / "so" / "version").read_text() == "new"
+        upgrade.back()
+
+    assert (base / "so" / "version").read_text() == "old"
+    assert not list(base.glob(".up*"))
 
 
 def test_an_older_version_has_to_be_asked_for(bundle, installed):
