@@ -100,15 +100,16 @@ def is_whole(file: Path, about: dict[str, object]) -> bool:
 
 def copy(source: Path, target: Path, names: dict[str, object]) -> None:
     """The application's files into their place, compiled: services may not write there."""
-    from so.console.output import Output
-
-    told, files = Output().progress, [name for name in names if name.partition("/")[0] not in OURS]
+    files = [name for name in names if name.partition("/")[0] not in OURS]
     for done, name in enumerate(files, 1):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source / name, target / name)
         if name.startswith(CODE) and name.endswith(".py"):
             compileall.compile_file(str(target / name), quiet=2)
-        told(done, len(files), if_long=True)
+        if sys.stdout.isatty():
+            sys.stdout.write(
+                f"\r{done} of {len(files)} files{'' if done < len(files) else chr(10)}"
+            )
     (target / "bin" / "sixorbit").chmod(0o755)  # whatever unpacked it
     for folder in ("storage/logs", "storage/app"):
         (target / folder).mkdir(parents=True, exist_ok=True)
