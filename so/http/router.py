@@ -277,10 +277,10 @@ class Router(Verbs):
             trees: dict[str, Tree] = {}
             # GET implies HEAD, so that one tree serves both, unless a route is for HEAD alone.
             is_one = all("GET" in r.methods or "HEAD" not in r.methods for r in self._routes)
-            for order, route in enumerate(self._routes):
+            for route in self._routes:
                 for method in route.methods:
                     if method != "HEAD" or not is_one:
-                        trees.setdefault(method, Tree()).add(route, order)
+                        trees.setdefault(method, Tree()).add(route)
             for tree in trees.values():
                 tree.freeze()
             if is_one and "GET" in trees:

@@ -452,6 +452,15 @@ def test_redirects_put_the_values_of_the_path_into_their_target() -> None:
     assert (client.get("/gone").status, client.get("/gone").header("Location")) == (301, "/here")
 
 
+def test_an_optional_parameter_takes_its_segment_before_one_that_may_span_several() -> None:
+    router = Router()
+    router.get("/{o?}/a/{y}", action).where("y", ".*b.*")
+
+    assert router.find("GET", "/a/a/b")[1] == {"o": "a", "y": "b"}
+    assert router.find("GET", "/a/b")[1] == {"y": "b"}
+    assert router.find("GET", "/a/c/b")[1] == {"y": "c/b"}
+
+
 # --- against a list of patterns -------------------------------------------------------------------
 
 segments = st.sampled_from(["a", "b", "{x}", "{y}", "{n}", "{o?}", "{f}.{e}", "a.b"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from so.http.routing.template import (
@@ -77,11 +78,13 @@ class Tree:
     def __init__(self) -> None:
         self.root = TrieNode()
         self.quick: Quick = {}
+        self._order = count()
 
-    def add(self, route: Route, order: int) -> None:
-        """Put *route* in, as number *order* of the registration."""
+    def add(self, route: Route) -> None:
+        """Put *route* in, behind those that are in it."""
+        # A path that a route serves with and without its optional parameter has it.
         for segments in variants(route.segments):
-            _insert(self.root, segments, route, order)
+            _insert(self.root, segments, route, next(self._order))
 
     def freeze(self) -> None:
         """Derive the quick dictionaries; call it after the last `add`."""
