@@ -28,6 +28,7 @@ from tests.crash.queue_jobs import Leaves
 from tests.crash.queue_world import World, worlds
 from tests.support.mariadb import MariaDB, ServerMissing, launch
 from tests.support.needed import lacking
+from tests.support.plans import explained
 from tests.systems.queue.jobs import DIARY, Fails, Note
 
 
@@ -304,9 +305,7 @@ def test_07_under_an_open_snapshot_a_claim_seeks_past_the_dead_whatever_the_stat
             statements.append((sql, values)) or run(sql, values)
         )
 
-        # MySQL 9 draws a tree unless it is told not to; MariaDB knows no such form.
         mariadb = conn.server.returns_rows
-        explain = "explain " if mariadb else "explain format=traditional "
         rounds = 20 if mariadb else 15  # a table of some hundred jobs MySQL walks all the same
         plans = []
         for _ in range(rounds):
@@ -315,7 +314,7 @@ def test_07_under_an_open_snapshot_a_claim_seeks_past_the_dead_whatever_the_stat
             statements.clear()
             worker.store.delete_many(worker.conn, worker._claim(1))
             finds = [each for each in statements if each[0].startswith("select id")]
-            plans += [conn.select(explain + sql, values)[0] for sql, values in finds]
+            plans += [explained(conn, sql, values)[0] for sql, values in finds]
 
         # One look each, by a range over all three columns of the index.
         whole = str((4 * 64 + 2) + 4 + 8)

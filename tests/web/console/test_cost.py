@@ -12,6 +12,7 @@ from so import activity
 from so.web.console import health
 from so.web.console.site import PAGES
 from tests.support.crowd import LARGE, be_honest, pretend, seed
+from tests.support.plans import explained
 from tests.web.console.conftest import KEYS, empty, seal
 
 ROWS = 500  # that are there; how many the planner is told that there are is another matter
@@ -94,8 +95,7 @@ def walking(connection, sql, bindings):
         ]
     if re.search(r"^select [^()]* order by `(sent|created)_at` desc limit \d+$", sql):
         return []  # a server that holds so few reads them all; on SQLite we see the index
-    explain = "explain format=traditional" if connection.server.product == "mysql" else "explain"
-    rows = connection.select(f"{explain} {sql}", bindings)
+    rows = explained(connection, sql, bindings)
 
     def has_end(row):  # by its key from the newest row on, and no further than the limit
         return row["key"] == "PRIMARY" and " limit " in sql and "filesort" not in row["Extra"]
