@@ -140,7 +140,7 @@ class Execution(DriverSessions):
             attempt += 1
             try:
                 if self._dialect.is_busy(error) and time.monotonic() < deadline:
-                    return self._when_free(call, session, deadline)
+                    return self._when_free(call, session)
                 problem = self._digest(call, session, error)
                 if not self._may_run_again(call, problem, session, attempt):
                     raise problem from error
@@ -149,10 +149,10 @@ class Execution(DriverSessions):
             except self._errors as again:
                 error = again
 
-    def _when_free(self, call: Call, session: DriverSession, deadline: float) -> Any:
-        """Run it as soon as nobody else has all of the database locked; the driver's error after
-        *deadline*."""
-        with lines.turn(session.host, deadline):
+    def _when_free(self, call: Call, session: DriverSession) -> Any:
+        """Run it as soon as nobody else has all of the database locked; the driver's error when
+        that lasts for too long."""
+        with lines.turn(session.host, self._dialect.lock_wait_seconds) as deadline:
             attempt = 0
             while True:
                 attempt += 1
@@ -292,13 +292,12 @@ class Execution(DriverSessions):
         call = Call("begin", texts[-1], texts, False, True)
         session = self._direct
         if session is not None:
+            goes_behind = mode not in _READING and lines.is_overdue(session.host)
             try:
-                if lines.is_overdue(session.host) and mode not in _READING:
-                    deadline = time.monotonic() + self._dialect.lock_wait_seconds
-                    self._when_free(call, session, deadline)
-                else:
-                    _begin(session, call)
+                self._when_free(call, session) if goes_behind else _begin(session, call)
             except self._errors as error:
+                if goes_behind and self._dialect.is_busy(error):
+                    raise self._digest(call, session, error) from error
                 self._failed(call, session, error)
         elif self._pretended is None:
             self._check_owner()

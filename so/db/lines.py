@@ -23,6 +23,7 @@ class _Line:
     def __init__(self) -> None:
         self.turn = threading.Lock()
         self.first_since: float | None = None
+        self.moved_at = 0.0  # when somebody had a turn that was of use
 
 
 _lines: dict[str, _Line] = {}
@@ -38,14 +39,25 @@ def is_overdue(path: str) -> bool:
 
 
 @contextmanager
-def turn(path: str, deadline: float) -> Iterator[None]:
-    """Wait for the turn at *path*, which lasts as long as the block; not beyond *deadline*."""
-    line = _lines.setdefault(path, _Line())
-    has_turn = line.turn.acquire(timeout=max(0.0, deadline - time.monotonic()))
+def turn(path: str, wait_seconds: float) -> Iterator[float]:
+    """Wait for the turn at *path*, which lasts as long as the block; yields until when to try.
+
+    That is *wait_seconds* after somebody could last write: however long the line is, nobody gives
+    up while it moves, and all do where it does not.
+    """
+    line, came = _lines.setdefault(path, _Line()), time.monotonic()
+
+    def deadline() -> float:
+        return max(came, line.moved_at) + wait_seconds
+
+    has_turn = False
+    while not has_turn and (left := deadline() - time.monotonic()) > 0:
+        has_turn = line.turn.acquire(timeout=left)
     if has_turn:
         line.first_since = time.monotonic()
     try:
-        yield
+        yield deadline()
+        line.moved_at = time.monotonic()
     finally:
         if has_turn:
             line.first_since = None

@@ -25,10 +25,6 @@ def until(check):
         time.sleep(0.001)
 
 
-def soon():
-    return time.monotonic() + 10
-
-
 def test_who_begins_goes_behind_one_who_has_waited(path):
     done, held = [], Connection({"driver": "sqlite", "database": path})
     held.unprepared("create table t (x int)")
@@ -57,10 +53,27 @@ def test_a_turn_that_does_not_come_in_time_ends_the_waiting(path):
         assert not lines.is_overdue(path), "it has left the line"
 
 
+def test_nobody_gives_up_while_the_line_moves(path):
+    entered = threading.Event()
+
+    def wait_without_patience():
+        with lines.turn(path, 0):
+            entered.set()
+
+    last = threading.Thread(target=wait_without_patience)
+    with lines.turn(path, 10):
+        lines._lines[path].moved_at = time.monotonic() + 10  # as if others had their turns
+        last.start()
+        assert not entered.wait(0.05)
+    last.join()
+
+    assert entered.is_set()
+
+
 def test_who_reads_does_not_stand_in_line(path):
     with Connection({"driver": "sqlite", "database": path}) as held:
         held.unprepared("create table t (x int)")
-        with lines.turn(path, soon()):
+        with lines.turn(path, 10):
             until(lambda: lines.is_overdue(path))
             with held.transaction(mode="read"):
                 assert held.scalar("select count(*) from t") == 0
@@ -68,7 +81,7 @@ def test_who_reads_does_not_stand_in_line(path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_forked_child_stands_in_no_line_of_its_parent(path):
-    with lines.turn(path, soon()):
+    with lines.turn(path, 10):
         until(lambda: lines.is_overdue(path))
         child = os.fork()
         if not child:
