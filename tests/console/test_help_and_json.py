@@ -261,3 +261,12 @@ def test_a_notice_that_makes_no_sense_is_refused_as_bad_usage(ready, words, said
 
     assert (code, said in errors) == (2, True)
     assert not ready.app.make("maintenance").is_down()
+
+
+def test_without_a_model_of_users_their_commands_say_what_writes_one(ready):
+    ready.app.config.set("auth.model", "no_such_app.models.User")
+
+    code, _, errors = called(ready, "user:list")
+
+    assert code == 1
+    assert "`sixorbit make:auth` writes one" in errors
