@@ -19,6 +19,7 @@ from so.systems.notifications.inbox import owner_columns
 
 LONGEST_REASON = 500  # characters, as the column holds
 LEASE = timedelta(minutes=15)  # how long what was taken is left to whoever took it
+_BEING_SENT = "being sent by {}"
 MOST_TAKEN = 200  # for one recipient at a time
 
 
@@ -65,7 +66,7 @@ class Ledger:
         sent, and could not be noted any more, is sent again: twice rather than not at all.
         """
         now = self._clock.now()
-        taken = Outcome(WANTED, f"being sent by {holder}", now + LEASE)
+        taken = Outcome(WANTED, _BEING_SENT.format(holder), now + LEASE)
         if self._rows().insert_or_ignore(self._row(delivery, taken)):
             return True
         free = self._row_for(delivery).where("status", "<>", SENT)
@@ -78,10 +79,10 @@ class Ledger:
         taken = self._row_for(delivery).where_not_in("status", [SENT, HELD])
         return bool(taken.where("due_at", ">", self._clock.now()).exists())
 
-    def give_back(self, delivery: Delivery) -> None:
-        """Let whoever wants have what was taken, and was not made."""
-        mine = self._row_for(delivery).where("status", WANTED)
-        mine.update({"reason": None, "due_at": None})
+    def give_back(self, delivery: Delivery, holder: str) -> None:
+        """Let whoever wants have what *holder* took and did not make."""
+        mine = self._row_for(delivery).where("reason", _BEING_SENT.format(holder))
+        mine.where("status", WANTED).update({"reason": None, "due_at": None})
 
     def begin_anew(self, ids: Sequence[str]) -> None:
         """Forget of *ids* what was decided and not sent: they are asked for again.

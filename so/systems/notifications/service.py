@@ -376,13 +376,14 @@ class Notifications:
         if status is None:
             self._decide_all(delivery)
             status = self._ledger.status(delivery)
-        if status in SETTLED or not self._is_ours(delivery, holder or uuid()):
+        holder = holder or uuid()
+        if status in SETTLED or not self._is_ours(delivery, holder):
             return False
         try:
             return self.attempt(delivery)
         except BaseException:
             with contextlib.suppress(DatabaseError):  # then it is free when its lease is over
-                self._ledger.give_back(delivery)
+                self._ledger.give_back(delivery, holder)
             raise
 
     def is_taken(self, delivery: Delivery) -> bool:

@@ -568,6 +568,22 @@ def test_what_a_killed_job_had_taken_is_free_when_its_lease_is_over(
     assert queueing.deliver(two_jobs[1])
 
 
+def test_a_job_that_was_too_slow_gives_back_nothing_that_another_has_taken(
+    queueing, two_jobs, outbox, clock
+):
+    class Slow:
+        def send(self, *args):
+            clock.travel(LEASE.total_seconds())
+            assert queueing._ledger.claim(two_jobs[1], "job two")
+            raise OSError("too late")
+
+    queueing.extend("mail", Slow)
+    with pytest.raises(OSError, match="too late"):
+        queueing.deliver(two_jobs[0], "job one")
+
+    assert queueing.is_taken(two_jobs[1])
+
+
 def test_a_job_that_fails_leaves_it_to_the_other_at_once(queueing, two_jobs, outbox):
     outbox.fail = True
     with pytest.raises(OSError, match="no server"):
