@@ -26,6 +26,8 @@ def data(app: Any, request: Request) -> dict[str, Any]:
     rows = app.make("db").table("activity_log")
     mine = rows.clone().where("subject_type", kind).where("subject_id", id)
     found, next_ = page(mine, request, trail.entry)
+    if not kind or not id:
+        raise NotFoundException("Say which document: ?type=order&id=7.")
     if not found and not request.query("before"):
         raise NotFoundException(f"The trail holds nothing of {kind}:{id}.")
     lines = _lines(rows, found, kind, id)
