@@ -172,33 +172,29 @@ def install(connection: Connection) -> None:
 
 def _clean(connection: Connection) -> None:
     """Make this session's MySQL database as new: only what a test touched costs time."""
-    kinds = connection.select_tuples(
-        "select table_name, table_type from information_schema.tables"
+    found = connection.select_tuples(
+        "select table_name, table_type, auto_increment > 1 from information_schema.tables"
         " where table_schema = database()"
     )
-    tables = [name for name, _ in kinds]
     framework = list(framework_tables(connection.dialect.name))
-    strange = [name for name in tables if name not in framework]
+    strange = [(name, kind) for name, kind, _ in found if name not in framework]
     if strange:
         connection.statement("set foreign_key_checks = 0")
-        for name, kind in kinds:
-            if name in strange:
-                connection.statement(f"drop {'view' if 'VIEW' in kind else 'table'} `{name}`")
+        for name, kind in strange:
+            connection.statement(f"drop {'view' if 'VIEW' in kind else 'table'} `{name}`")
         connection.statement("set foreign_key_checks = 1")
-    for name in _used(connection, [name for name in framework if name in tables]):
-        connection.statement(f"truncate table `{name}`")
-    if set(framework) - set(tables):
+    numbered = {name: is_numbered for name, _, is_numbered in found}
+    there = [name for name in framework if name in numbered]
+    for name, is_filled in zip(there, _filled(connection, there), strict=True):
+        if is_filled or numbered[name]:
+            connection.statement(f"truncate table `{name}`")
+    if len(there) < len(framework):
         install(connection)
 
 
-def _used(connection: Connection, tables: list[str]) -> list[str]:
-    """The tables that hold a row, or gave out an id."""
-    looks = " union all ".join(
-        f"select '{name}' from (select 1 from `{name}` limit 1) as `t_{name}`" for name in tables
-    )
-    used = {name for (name,) in connection.select_tuples(looks)} if looks else set()
-    numbered = connection.select_tuples(
-        "select table_name from information_schema.tables"
-        " where table_schema = database() and auto_increment > 1"
-    )
-    return [name for name in tables if name in used | {name for (name,) in numbered}]
+def _filled(connection: Connection, tables: list[str]) -> tuple[int, ...]:
+    """Of each of the *tables* whether it holds a row."""
+    if not tables:
+        return ()
+    looks = ", ".join(f"exists(select 1 from `{name}`)" for name in tables)
+    return connection.select_tuples(f"select {looks}")[0]
