@@ -84,6 +84,19 @@ def test_a_failed_that_hangs_after_a_crash_holds_up_nobody_either(sqlite_world: 
     assert world.stop(process) == 0
 
 
+@pytest.mark.parametrize("processes", [0, 2])
+def test_the_process_that_forks_the_workers_has_no_threads(
+    sqlite_world: World, processes: int
+) -> None:
+    world = sqlite_world
+    world.queue.push(Plain("first"))
+    process = world.start(processes=processes)
+    world.until(lambda: world.effects("first"))
+
+    assert len(os.listdir(f"/proc/{process.pid}/task")) == 1
+    assert world.stop(process) == 0
+
+
 @pytest.mark.parametrize("how", ["returns", "raises", "exits"])
 def test_a_process_that_a_job_forks_is_no_second_worker(sqlite_world: World, how: str) -> None:
     world = sqlite_world

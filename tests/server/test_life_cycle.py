@@ -271,6 +271,13 @@ def test_a_worker_without_descriptors_is_replaced_and_does_not_fill_the_log(tmp_
         assert server.log.read_text().count("the loop of the server failed") < 1000
 
 
+def test_the_process_that_forks_the_workers_has_no_threads(tmp_path):
+    with serving(APP, tmp_path / "log", workers=2) as server:
+        assert ask(server, "/pid")
+
+        assert len(os.listdir(f"/proc/{server.process.pid}/task")) == 1
+
+
 def test_a_process_the_application_forks_does_not_serve_on(tmp_path):
     with serving(APP, tmp_path / "log", workers=1) as server, Client(server.address) as client:
         for _ in range(3):
