@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import uniform
 
@@ -21,9 +22,45 @@ _LONGEST_PAUSE, _SHORTEST_PAUSE = 0.01, 0.001  # seconds
 
 class _Line:
     def __init__(self) -> None:
-        self.turn = threading.Lock()
         self.first_since: float | None = None
         self.moved_at = 0.0  # when somebody had a turn that was of use
+        self._guard = threading.Lock()
+        self._is_taken = False
+        self._waiting: deque[threading.Lock] = deque()  # each released when it is its turn
+
+    def take(self, seconds_left: Callable[[], float]) -> bool:
+        """Wait for the turn, in the order of coming; False when no seconds are left."""
+        with self._guard:
+            if not self._is_taken:
+                self._is_taken = True
+                return True
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        try:
+            while (left := seconds_left()) > 0:
+                if mine.acquire(timeout=left):
+                    return True
+        except BaseException:  # Ctrl-C
+            if not self._leave(mine):
+                self.give()
+            raise
+        return not self._leave(mine)
+
+    def _leave(self, mine: threading.Lock) -> bool:
+        """Wait no more; False if the turn was given just now."""
+        with self._guard:
+            was_waiting = mine in self._waiting
+            if was_waiting:
+                self._waiting.remove(mine)
+            return was_waiting
+
+    def give(self) -> None:
+        """Let the next one have it."""
+        with self._guard:
+            self._is_taken = bool(self._waiting)
+            if self._waiting:
+                self._waiting.popleft().release()
 
 
 _lines: dict[str, _Line] = {}
@@ -51,17 +88,16 @@ def turn(path: str, wait_seconds: float) -> Iterator[float]:
         return max(came, line.moved_at) + wait_seconds
 
     has_turn = False
-    while not has_turn and (left := deadline() - time.monotonic()) > 0:
-        has_turn = line.turn.acquire(timeout=left)
-    if has_turn:
-        line.first_since = time.monotonic()
     try:
+        has_turn = line.take(lambda: deadline() - time.monotonic())
+        if has_turn:
+            line.first_since = time.monotonic()
         yield deadline()
         line.moved_at = time.monotonic()
     finally:
         if has_turn:
             line.first_since = None
-            line.turn.release()
+            line.give()
 
 
 def pause(attempt: int) -> None:

@@ -70,6 +70,24 @@ def test_nobody_gives_up_while_the_line_moves(path):
     assert entered.is_set()
 
 
+def test_turns_come_in_the_order_of_coming(path):
+    order, threads = [], []
+
+    def stand(number):
+        with lines.turn(path, 10):
+            order.append(number)
+
+    with lines.turn(path, 10):
+        for number in range(8):
+            threads.append(threading.Thread(target=stand, args=(number,)))
+            threads[-1].start()
+            until(lambda number=number: len(lines._lines[path]._waiting) > number)
+    for thread in threads:
+        thread.join()
+
+    assert order == list(range(8))
+
+
 def test_who_reads_does_not_stand_in_line(path):
     with Connection({"driver": "sqlite", "database": path}) as held:
         held.unprepared("create table t (x int)")
