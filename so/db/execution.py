@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from so.db import lines
 from so.db.dialects import Dialect, DriverSession, Executed
@@ -100,15 +100,28 @@ class Execution(DriverSessions):
 
     def _attempt(self, call: Call) -> Any:
         session = self._session_for(call)
-        if call.op != "begin" and not is_ordinary(call.sql):
+        unusual = call.op != "begin" and not is_ordinary(call.sql)
+        if unusual:
             self._note_traces(session)
         try:
-            return _run(session, call)
+            result = _run(session, call)
         except self._errors as error:
             return self._failed(call, session, error)
         except BaseException:
             self._mistrust(session)
             raise
+        if unusual and self._level > 0 and not session.is_in_transaction():
+            self._ended_by(call.sql)
+        return result
+
+    def _ended_by(self, sql: str) -> NoReturn:
+        """Say that what *sql* called ended the transaction, which its text does not tell."""
+        message = (
+            f"this statement ended the running transaction of connection {self.name!r}: what it "
+            f"calls must neither commit nor change tables: {sql.strip():.200}"
+        )
+        self._note_death(LostConnectionError(connection=self.name, message=message))
+        raise ImplicitCommitError(message)
 
     def _announced(self, sql: str) -> None:
         """Hear from the session, which is used directly, of an unusual statement before it runs."""

@@ -46,7 +46,7 @@ MYSQL_TOKEN: Final = re.compile(
 # `/*! … */` and MariaDB's `/*M! … */` are no comments to a server: what they hold is run.
 # `set statement x = 1 for …` is about the statement behind it alone.
 _SKIPPED: Final = re.compile(
-    r"(?:\s|\(|;|--[^\n]*(?:\n|\Z)|\#[^\n]*(?:\n|\Z)|/\*(?!M?!).*?(?:\*/|\Z)"
+    r"(?:\s|\ufeff|\(|;|--[^\n]*(?:\n|\Z)|\#[^\n]*(?:\n|\Z)|/\*(?!M?!).*?(?:\*/|\Z)"
     r"|/\*M?!\d*|\*/|set\s+statement\s[^;'\"]*?\sfor\b)+",
     re.DOTALL | re.IGNORECASE,
 )
@@ -54,6 +54,8 @@ _WORD: Final = re.compile(r"[A-Za-z_]+")
 _MAIN_VERB: Final = re.compile(r"\b(select|insert|update|delete|replace)\b", re.IGNORECASE)
 _LOCKING: Final = re.compile(r"\bfor\s+(?:update|share)\b|\block\s+in\s+share\s+mode\b", re.I)
 _TEMPORARY: Final = re.compile(r"\s+(?:or\s+replace\s+)?temporary\b", re.IGNORECASE)
+_EXPLAINED_PRAGMA: Final = re.compile(r"explain\s+(?:query\s+plan\s+)?pragma\b", re.IGNORECASE)
+_COMMENT: Final = re.compile(r"--[^\n]*|/\*(?!M?!).*?(?:\*/|\Z)", re.DOTALL)
 _READS: Final = frozenset(
     ("select", "show", "explain", "describe", "desc", "values", "table", "check", "help")
 )
@@ -76,12 +78,14 @@ _ORDINARY: Final = frozenset(
         "explain",
         "show",
     )
-    + ("describe", "desc", "create", "alter", "drop", "truncate", "rename", "reindex", "vacuum", "")
+    + ("describe", "desc", "create", "alter", "drop", "truncate", "rename", "reindex", "vacuum")
 )
-_OF_THE_SESSION: Final = re.compile(r"(?<!@)@(?!@)|\bget_lock\s*\(", re.IGNORECASE)
+_OF_THE_SESSION: Final = re.compile(
+    r"(?<!@)@(?!@)|\bget_lock\s*\(|\blast_insert_id\s*\(\s*[^\s)]", re.IGNORECASE
+)
 _CREATES_TEMPORARY: Final = re.compile(
     r"create\s+(?:or\s+replace\s+)?temp(?:orary)?\b"
-    r"|create\s+\w+\s+(?:if\s+not\s+exists\s+)?[`\"\[]?temp[`\"\]]?\s*\.",
+    r"|create\s+(?:\w+\s+){1,2}?(?:if\s+not\s+exists\s+)?[`\"'\[]?temp[`\"'\]]?\s*\.",
     re.IGNORECASE,
 )
 _ASKING_PRAGMA: Final = re.compile(
@@ -170,8 +174,12 @@ def _is_ordinary(sql: str) -> bool:
     first, behind = _verb(sql)
     if first == "pragma":
         return _ASKING_PRAGMA.match(sql, behind) is not None
-    if first not in _ORDINARY or (first == "create" and _CREATES_TEMPORARY.match(sql, behind)):
+    if first not in _ORDINARY:
         return False
+    if first == "create" and _CREATES_TEMPORARY.match(_COMMENT.sub(" ", sql[behind:])):
+        return False
+    if first == "explain" and _EXPLAINED_PRAGMA.match(_COMMENT.sub(" ", sql[behind:])):
+        return False  # SQLite sets it all the same
     return _OF_THE_SESSION.search(sql) is None or _OF_THE_SESSION.search(_code(sql)) is None
 
 

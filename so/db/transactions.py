@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Self, cast
 
 from so.db.dialects import Dialect
@@ -325,12 +326,13 @@ class Transactions(Execution):
             self._tainting = self._scope  # they end with the transaction that is open around it
             return
         self._tainting = None
-        if self.end_stray_transaction():
-            logging.getLogger("so.db").warning(
-                "a transaction begun in plain SQL was left open at the end of a %s and is rolled "
-                "back: use `with DB.transaction():`",
-                scope.kind,
-            )
+        with suppress(DatabaseError):  # an XA transaction knows no rollback: it ends below
+            if self.end_stray_transaction():
+                logging.getLogger("so.db").warning(
+                    "a transaction begun in plain SQL was left open at the end of a %s and is "
+                    "rolled back: use `with DB.transaction():`",
+                    scope.kind,
+                )
         self._renew()
 
     def _after_fork(self) -> None:

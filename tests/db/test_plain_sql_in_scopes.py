@@ -12,7 +12,7 @@ import pytest
 
 from so.db.connection import Connection
 from so.db.manager import Database
-from so.errors import ImplicitCommitError, QueryError, TransactionError
+from so.errors import ImplicitCommitError, LostConnectionError, QueryError, TransactionError
 from so.support.scope import Scope, entered
 from tests.db.tables import create
 
@@ -34,8 +34,12 @@ def ids(db: Database) -> list[int]:
 
 
 BEGINNINGS = {
-    "sqlite": ["begin", "BEGIN IMMEDIATE", "/* why */ begin", "-- why\nbegin;", "savepoint mine"],
+    "sqlite": [
+        *("begin", "BEGIN IMMEDIATE", "/* why */ begin", "-- why\nbegin;", "savepoint mine"),
+        *("\ufeffbegin", ";begin"),
+    ],
     "mysql": [
+        "xa start 'x'",  # which `rollback` does not end
         *("begin", "START TRANSACTION", "/* why */ begin", "-- why\nbegin", "# why\nbegin"),
         *("set autocommit = 0", "/*!40000 begin */"),
     ],
@@ -161,7 +165,7 @@ ENDING = {
         "  (begin",
         ";commit",
     ],
-    "sqlite": ["begin immediate", "end", "end transaction", "commit transaction"],
+    "sqlite": ["begin immediate", "end", "end transaction", "commit transaction", "\ufeffcommit"],
     "mysql": [
         *("start transaction", "begin work", "commit and chain", "rollback work", "# x\ncommit"),
         *("xa start 'x'", "xa end 'x'", "set autocommit = 1", "SET @@session.autocommit=0"),
@@ -182,6 +186,33 @@ def test_what_begins_or_ends_a_transaction_is_refused_within_one(items, engine, 
 
     assert ids(items) == []
     assert items.transaction_level() == 0
+
+
+@pytest.mark.parametrize("engine", ["mysql"])
+@pytest.mark.parametrize(
+    ("prepared", "text"),
+    [
+        ("prepare ends from 'commit'", "execute ends"),
+        ("create procedure ends() commit", "call ends"),
+    ],
+)
+def test_what_ends_a_transaction_from_within_is_told_and_nothing_follows_it(
+    items, engine, prepared, text
+):
+    items.unprepared("drop procedure if exists ends")
+    with in_scope():
+        items.unprepared(prepared)
+        items.begin_transaction()
+        items.insert("insert into items values (1, 1)")
+        with pytest.raises(ImplicitCommitError, match="ended the running transaction"):
+            items.unprepared(text)
+        with pytest.raises(LostConnectionError, match="over"):
+            items.insert("insert into items values (2, 1)")
+        items.roll_back()
+        items.insert("insert into items values (3, 1)")
+
+    items.unprepared("drop procedure if exists ends")
+    assert ids(items) == [1, 3]
 
 
 def test_savepoints_in_plain_sql_are_the_callers_own(items):
@@ -222,6 +253,7 @@ MYSQL_TRACES = [
     ("select 5 into @x", "select @x"),
     ("select n into @x from items limit 1", "select @x"),
     ("update items set n = (@x := 6)", "select @x"),
+    ("select last_insert_id(77)", "select last_insert_id() = 77"),
     ("select /*! @x := 5, */ 1", "select @x"),
     # Whether this session holds it: the server frees it a moment after the session was ended.
     ("select get_lock('mine', 0)", "select is_used_lock('mine') <=> connection_id()"),
@@ -287,6 +319,11 @@ SQLITE_TRACES = [
     ("create table temp.secret (a int)", TEMPORARY),
     ('create table if not exists "temp".secret (a int)', TEMPORARY),
     ("create temporary view v as select 1", TEMPORARY),
+    ("create/* why */temp table secret (a int)", TEMPORARY),
+    ("create table 'temp'.secret (a int)", TEMPORARY),
+    ("create virtual table temp.secret using fts5(a)", TEMPORARY),
+    ("explain pragma foreign_keys = off", "pragma foreign_keys"),
+    ("\ufeffpragma foreign_keys = off", "pragma foreign_keys"),
 ]
 
 

@@ -135,6 +135,26 @@ def test_json_keeps_moments(zoned):
     assert datetime.fromisoformat(Event.find(event.id).data["at"]) == NIGHT
 
 
+@pytest.mark.parametrize("at", [NIGHT, NIGHT.astimezone(EAST), NAIVE], ids=["utc", "east", "naive"])
+def test_moments_in_json_are_found_by_what_was_written(zoned, at):
+    Event.create(data={"at": NIGHT})
+    table = zoned.table("events")
+    table.insert({"data": {}})
+    table.clone().where("data->at", None).update({"data->at": at})
+
+    for found in (
+        table.clone().where("data->at", at),
+        table.clone().where("data->at", ">=", at),
+        table.clone().where_in("data->at", [at]),
+        table.clone().where_between("data->at", [at, at]),
+        table.clone().where_null_safe_equals("data->at", at),
+        table.clone().where_json_contains("data->at", at),
+        Event.where("data->at", at),
+    ):
+        assert found.count() == 2
+    assert table.where("data->at", ">", at).count() == 0
+
+
 def test_a_token_lives_as_long_as_it_was_given(zoned, clock):
     person = Person.create(n=1)
     tokens = AccessTokens(zoned)

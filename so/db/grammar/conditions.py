@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import date, time
 from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.grammar.names import Bindings, Names, unsupported
 from so.db.sqltext import SQLITE_TOKEN, enclosed
+from so.db.values import json_scalar
 
+_TIMES = (date, time)  # and datetime, which is a date
 _EQUALS = {"=": "=", "!=": "!=", "<>": "!=", "<=>": "<=>", "is": "<=>"}
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2}):(\d\d)")
 
@@ -54,7 +57,7 @@ class Conditions(Names):
     def compare(self, node: c.Compare, bindings: Bindings) -> str:
         """column operator ?"""
         column = self._names.get(node.column) or self.column(node.column, bindings)
-        bindings.append(node.value)
+        bindings.append(placed(node.column, node.value))
         return f"{column} {node.operator} ?"
 
     def compare_columns(self, node: c.CompareColumns, bindings: Bindings) -> str:
@@ -65,8 +68,8 @@ class Conditions(Names):
 
     def null_safe(self, node: c.NullSafe, bindings: Bindings) -> str:
         """column equals value, NULL too."""
-        column = self.column(node.column, bindings)
-        return f"{column} is not distinct from {self.value(node.value, bindings)}"
+        column, value = self.column(node.column, bindings), placed(node.column, node.value)
+        return f"{column} is not distinct from {self.value(value, bindings)}"
 
     def is_null(self, node: c.IsNull, bindings: Bindings) -> str:
         """column is (not) null"""
@@ -81,10 +84,13 @@ class Conditions(Names):
         word = "not in" if node.negated else "in"
         if node.inline:
             return f"{column} {word} ({', '.join(map(str, node.values))})"
+        values = node.values
+        if _is_path(node.column):
+            values = [placed(node.column, value) for value in values]
         if node.plain:
-            bindings += node.values
-            return f"{column} {word} ({', '.join(['?'] * len(node.values))})"
-        return f"{column} {word} ({self.values(node.values, bindings)})"
+            bindings += values
+            return f"{column} {word} ({', '.join(['?'] * len(values))})"
+        return f"{column} {word} ({self.values(values, bindings)})"
 
     def in_query(self, node: c.InQuery, bindings: Bindings) -> str:
         """column (not) in (select …)"""
@@ -97,7 +103,7 @@ class Conditions(Names):
         subject = self.column if node.subject_is_column else self.value
         bound = self.column if node.bounds_are_columns else self.value
         word = "not between" if node.negated else "between"
-        low, high = node.bounds
+        low, high = [placed(node.subject, one) for one in node.bounds]
         return (
             f"{subject(node.subject, bindings)} {word} "
             f"{bound(low, bindings)} and {bound(high, bindings)}"
@@ -201,3 +207,12 @@ class Conditions(Names):
     def json_boolean_selector(self, name: str) -> str:
         """`column->path` as a value to compare with true or false."""
         return self.json_selector(name)
+
+
+def placed(column: Any, value: Any) -> Any:
+    """*value* as it stands at a path inside JSON, if *column* is one and *value* a time."""
+    return json_scalar(value) if isinstance(value, _TIMES) and _is_path(column) else value
+
+
+def _is_path(column: Any) -> bool:
+    return type(column) is str and "->" in column

@@ -14,7 +14,9 @@ from typing import Any, Final
 from so.db import clauses as c
 from so.db.expressions import Expression
 from so.db.grammar.base import Grammar
+from so.db.grammar.conditions import placed
 from so.db.grammar.names import Bindings
+from so.db.sqltext import cut
 
 _WIDEST: Final = 2**63
 EXACT_DIGITS: Final = 15
@@ -75,13 +77,28 @@ class MoneyGrammar(Grammar):
 
     def null_safe(self, node: c.NullSafe, bindings: Bindings) -> str:
         """column is cast(? as numeric)"""
-        return f"{self.column(node.column, bindings)} is {self._number(node.value, bindings)}"
+        value = placed(node.column, node.value)
+        return f"{self.column(node.column, bindings)} is {self._number(value, bindings)}"
 
     def row_values(self, node: c.RowValues, bindings: Bindings) -> str:
         """(a, b) < (cast(? as numeric), ?)"""
         columns = self.columns(node.columns, bindings)
         values = ", ".join([self._number(value, bindings) for value in node.values])
         return f"({columns}) {node.operator} ({values})"
+
+    def raw_condition(self, node: c.RawCondition, bindings: Bindings) -> str:
+        """As the caller wrote it, but `?` as `cast(? as numeric)` where a Decimal is bound."""
+        sql = super().raw_condition(node, bindings)
+        if self.literal or not any(isinstance(one, Decimal) for one in node.bindings):
+            return sql
+        pieces, names = cut(sql, named=False, token=self.token)
+        if len(names) != len(node.bindings):
+            return sql  # SQLite says what is wrong with it
+        marks = [
+            "cast(? as numeric)" if isinstance(one, Decimal) and not _is_long(one) else "?"
+            for one in node.bindings
+        ]
+        return "".join([text for pair in zip(pieces, [*marks, ""], strict=True) for text in pair])
 
     def value(self, value: Any, bindings: Bindings) -> str:
         """A placeholder; a whole number past 64 bits travels as text, which compares as one."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from so.db import clauses as c
 from so.db.expressions import Expression
 from so.db.grammar.base import Grammar, Row
+from so.db.grammar.conditions import placed
 from so.db.grammar.names import Bindings, unsupported
 from so.db.sqltext import MYSQL_TOKEN
 from so.db.values import bindable, json_scalar, json_text
@@ -67,7 +68,8 @@ class MySQLGrammar(Grammar):
 
     def null_safe(self, node: c.NullSafe, bindings: Bindings) -> str:
         """column <=> ?"""
-        return f"{self.column(node.column, bindings)} <=> {self.value(node.value, bindings)}"
+        value = placed(node.column, node.value)
+        return f"{self.column(node.column, bindings)} <=> {self.value(value, bindings)}"
 
     def is_null(self, node: c.IsNull, bindings: Bindings) -> str:
         """A JSON path is null when it is missing and when it holds the JSON null."""

@@ -14,7 +14,7 @@ from so.db import events
 from so.db.model.plan import Plan
 from so.db.model.switches import unguarded, within
 from so.db.naming import plural, snake
-from so.errors import RelationError
+from so.errors import InvalidArgumentError, RelationError
 from so.support.near import nearest
 
 if TYPE_CHECKING:
@@ -52,10 +52,22 @@ class ModelMeta(type):
             _types.setdefault(cls.type_alias, []).append(weakref.ref(cls))
         put("_plan", Plan(cls))
         if parents:
+            cls._refuse_hidden_scopes()
             cls._defined()
 
     def _defined(cls) -> None:
         """Called when a model class is ready; a mixin that refuses one raises here."""
+
+    def _refuse_hidden_scopes(cls) -> None:
+        """InvalidArgumentError for a scope behind a method of queries, which would be called."""
+        for name in cls._plan.scopes:
+            taken = hasattr(cls._query_class, name) or hasattr(ModelMeta, name)
+            if taken or name in events.EVENTS:
+                raise InvalidArgumentError(
+                    f"{cls.__name__}.scope_{name} would never be reached: {cls.__name__}.{name}() "
+                    f"is a method of every model's queries; give the scope another name, such as "
+                    f"scope_{name}_{plural(snake(cls.__name__))}"
+                )
 
     def __setattr__(cls, name: str, value: Any) -> None:
         is_version = name == "lock_version" and value is True
@@ -70,6 +82,7 @@ class ModelMeta(type):
     def _renew(cls) -> None:
         """Work out anew what follows from the class attributes, here and in subclasses."""
         super().__setattr__("_plan", Plan(cls))
+        cls._refuse_hidden_scopes()
         cls._events.forget()
         children: list[Any] = cls.__subclasses__()
         for child in children:

@@ -54,6 +54,9 @@ def values(rows: Any) -> list[D]:
 
 
 WHERES = [
+    (lambda q: q.where_raw("amount + 0 > ? and id < ?", [D("9.5"), 4]), [2, 3]),
+    (lambda q: q.where_raw("'?' <> ? and amount * 2 = ?", [D(1), D("19.00")]), [1]),
+    (lambda q: q.group_by("id").having_raw("sum(amount) > ?", [D(15)]).select("id"), [2, 3, 7]),
     (lambda q: q.where("amount", ">", D(15)), [2, 3, 7]),
     (lambda q: q.where("amount", ">=", D("100.0")), [2, 7]),
     (lambda q: q.where("amount", "<", D(0)), [6]),

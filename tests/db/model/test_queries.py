@@ -12,6 +12,7 @@ from so.db.manager import Database
 from so.db.model import Model, Models, SoftDeletes
 from so.db.rows import Collection
 from so.errors import (
+    InvalidArgumentError,
     ModelNotFoundError,
     MultipleRecordsFoundError,
     RecordNotFoundError,
@@ -190,6 +191,17 @@ def test_a_scope_is_a_method_of_class_and_query(users: Database) -> None:
         User.scope("young")
     with pytest.raises(AttributeError, match="no method or scope 'young'"):
         User.query().young()
+
+
+@pytest.mark.parametrize("name", ["where_raw", "where", "on", "saving"])
+def test_a_scope_behind_a_method_of_queries_is_refused(name: str) -> None:
+    def scope(self: Any, query: Any) -> Any:
+        return query
+
+    with pytest.raises(InvalidArgumentError, match=rf"Hidden.scope_{name} would never be reached"):
+        type(Model)("Hidden", (Model,), {f"scope_{name}": scope})
+    with pytest.raises(InvalidArgumentError, match="give the scope another name"):
+        setattr(type(Model)("Later", (Model,), {}), f"scope_{name}", scope)
 
 
 def test_the_conditions_of_a_scope_stay_together(users: Database) -> None:
