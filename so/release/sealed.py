@@ -185,7 +185,8 @@ class Sealed:
         written: list[Path] = []
         total = len(self.manifest["files"])
         needed = sum(about["bytes"] for about in self.manifest["files"].values()) + ROOM_BYTES
-        free = shutil.disk_usage(folder).free
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        free = shutil.disk_usage(there).free
         if needed > free:
             raise ReleaseError(
                 f"the disk of {folder.parent} has {free:,} bytes left, and {self.path} needs "
