@@ -163,6 +163,13 @@ def test_infinity_is_past_every_number_and_nan_is_like_none(
     assert grouped.having("x", operator, value).count() == hits
 
 
+@pytest.mark.parametrize("part", ["date", "time", "year"])
+def test_no_time_is_that_of_nan(things: Database, part: str) -> None:
+    for operator in ("=", ">=", "<"):
+        query = things.table("things")
+        assert getattr(query, f"where_{part}")("x", operator, float("nan")).count() == 0
+
+
 def test_a_refused_number_is_the_clients_fault() -> None:
     assert InvalidNumberError.status == 400
     assert (numbers.whole(" +5 "), numbers.whole("-07"), numbers.whole(5.5)) == (5, -7, 5)

@@ -187,6 +187,22 @@ def test_cursors_lead_to_the_end_and_back(orders: Database, start: str, shape: A
     assert [row for rows in reversed(back) for row in rows] == wanted, seen
 
 
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+@pytest.mark.parametrize("column", ["n", "customer"])
+def test_no_model_is_lost_between_its_equals(orders: Database, column: str, direction: str) -> None:
+    """Three of the nine have a NULL, four are of one customer."""
+    query = Order.with_trashed().order_by(column, direction)
+    seen, page = [], query.cursor_paginate(2)
+    while len(seen) < 12:
+        seen += plain(page["data"])
+        if not page["has_more"]:
+            break
+        page = query.cursor_paginate(2, page["next_cursor"])
+
+    assert sorted(row["id"] for row in seen) == list(range(1, 10))
+    assert [row[column] for row in seen] == [row[column] for row in plain(query.get())]
+
+
 def test_a_part_of_each_group_has_no_pages(orders: Database) -> None:
     query = orders.table("orders").order_by("id").group_limit(1, "customer")
 

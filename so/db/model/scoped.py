@@ -406,9 +406,27 @@ class ScopedQuery(Query):
         columns: Any = None,
         cursor_name: str = "cursor",
     ) -> CursorPaginator:
-        """One page of models, found by the model before it."""
+        """One page of models, found by the model before it.
+
+        Models that the order does not tell apart follow each other by their keys.
+        """
         size = self.model.per_page if per_page is None else per_page
-        return super().cursor_paginate(size, cursor, columns, cursor_name)
+        query = self if columns else self._told_apart()
+        return super(ScopedQuery, query).cursor_paginate(size, cursor, columns, cursor_name)
+
+    def _told_apart(self) -> Self:
+        """This query, its last order by the key, where the key is at hand.
+
+        A cursor behind the first of several equal rows, or of several NULLs, would lose the others.
+        """
+        tree, key = self.tree, self.model.primary_key
+        named = [one.column for one in tree.orders or () if isinstance(one, c.Order)]
+        is_plain = not (tree.columns or tree.distinct or tree.joins or tree.groups or tree.unions)
+        if not tree.orders or not is_plain or key in [_bare(str(name)) for name in named]:
+            return self
+        return self.clone().order_by(
+            self.qualify(key), getattr(tree.orders[-1], "direction", "asc")
+        )
 
     # --- new models
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from so.db import clauses as c
 from so.db.expressions import Expression
-from so.db.query.core import MISSING, QueryCore, checked_boolean
+from so.db.query.core import MISSING, QueryCore, checked_boolean, finite
 from so.db.query.given import whole
 from so.db.query.twins import twin
 from so.db.values import bindable, in_zone
@@ -70,7 +70,9 @@ class WhereDates(QueryCore):
         if value is None:
             return self._compare_null(column, operator, boolean)
         if not isinstance(value, Expression):
-            value = _date_value(part, value, self._zone())
+            value = finite(_date_value(part, value, self._zone()))
+            if value is None:  # not a number: no time is equal to it, before it or after it
+                return self._add(c.In(boolean, column, [], False))
         return self._add(c.DatePart(boolean, part, column, operator, value))
 
     # --- now and today --------------------------------------------------------------------------
