@@ -58,7 +58,7 @@ def _is_there(app: App) -> bool:
     file = str(connection.config["database"])
     if connection.dialect.name == "sqlite" and not (":" in file or Path(file).is_file()):
         return False  # asking would make an empty one
-    return f"{connection.prefix}activity_log" in table_names(connection)
+    return "activity_log" in table_names(connection)
 
 
 # --- settings

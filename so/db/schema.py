@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from so.db.framework import framework_sql
 from so.db.sqltext import MYSQL_TOKEN, statements
 from so.errors import SchemaError
 
@@ -79,13 +79,6 @@ class SchemaFault:
 
     def __str__(self) -> str:
         return self.text
-
-
-def framework_sql(dialect: str) -> str:
-    """The file that creates the framework's tables, 'sqlite' or 'mysql'."""
-    if dialect not in ("sqlite", "mysql"):
-        raise SchemaError(f"there is no schema for {dialect!r}: ask for sqlite or mysql")
-    return files("so").joinpath("systems", f"framework_tables.{dialect}.sql").read_text("utf-8")
 
 
 @cache

@@ -32,7 +32,9 @@ class SqliteSettings(Settings, topic="database.connections.sqlite"):
     database: str = text(
         "storage/database.sqlite", "DB_DATABASE", "path, relative to the project; or :memory:"
     )
-    prefix: str = text("", "DB_PREFIX", "put before every table name of the query builder")
+    prefix: str = text(
+        "", "DB_PREFIX", "put before the names of the application's tables by the query builder"
+    )
     journal_mode: str = choice(
         "wal",
         "DB_JOURNAL_MODE",
@@ -97,7 +99,9 @@ class MysqlSettings(Settings, topic="database.connections.mysql"):
         "utf8mb4", "DB_CHARSET", "of the connection", of=("utf8mb4", "utf8mb3", "utf8")
     )
     collation: str = text("utf8mb4_unicode_ci", "DB_COLLATION", "as the framework's tables have it")
-    prefix: str = text("", "DB_PREFIX", "put before every table name of the query builder")
+    prefix: str = text(
+        "", "DB_PREFIX", "put before the names of the application's tables by the query builder"
+    )
     timezone: str = text("+00:00", "DB_TIMEZONE", "in which datetimes are stored")
     strict: bool = switch(True, "DB_STRICT", "refuse what does not fit instead of cutting it off")
     modes: Any = anything(None, "DB_MODES", "the whole sql_mode instead of what strict stands for")

@@ -12,6 +12,7 @@ import pytest
 
 from so.db import schema
 from so.db.connection import Connection
+from so.db.framework import framework_sql
 from so.db.manager import Database
 from so.errors import SchemaError
 
@@ -81,7 +82,7 @@ def test_every_text_column_on_mysql_has_a_collation_of_ours():
 
 def test_an_unknown_dialect_is_refused():
     with pytest.raises(SchemaError, match="oracle"):
-        schema.framework_sql("oracle")
+        framework_sql("oracle")
 
 
 # --- installing
@@ -207,7 +208,7 @@ def test_the_files_can_be_sourced_by_hand_any_number_of_times(tmp_path: Path):
 
     for _ in range(2):
         with sqlite3.connect(path) as handle:
-            handle.executescript(schema.framework_sql("sqlite"))
+            handle.executescript(framework_sql("sqlite"))
         handle.close()
 
     with Connection(str(path)) as connection:
@@ -228,7 +229,7 @@ def test_the_mysql_client_can_source_its_file(mariadb, tmp_path: Path):
                     "-uroot",
                     "so_by_hand",
                 ],
-                input=schema.framework_sql("mysql").encode(),
+                input=framework_sql("mysql").encode(),
                 capture_output=True,
                 timeout=60,
             )

@@ -14,6 +14,7 @@ from so.application import homes
 from so.console.command import Command
 from so.db import schema
 from so.db.connection import Connection
+from so.db.framework import framework_sql
 from so.db.manager import Database
 from so.db.model import Model
 from so.db.options import file_of
@@ -49,7 +50,7 @@ class DbSchema(Command):
     def handle(self, database: Database) -> int:
         """Print the file."""
         dialect = self.option("dialect") or database.connection().dialect.name
-        self.line(schema.framework_sql("mysql" if dialect == "mariadb" else str(dialect)))
+        self.line(framework_sql("mysql" if dialect == "mariadb" else str(dialect)))
         return 0
 
 
@@ -143,7 +144,7 @@ def _decimals(database: Database, connection: Connection) -> Iterator[tuple[str,
             continue
         for column, cast in model.casts.items():
             if cast is Decimal or str(cast).strip().lower().partition(":")[0] == "decimal":
-                yield connection.prefix + model.table, column, str(cast)
+                yield connection.grammar.prefixed(model.table), column, str(cast)
 
 
 def _seeder(folder: Path, name: str) -> type[Any]:

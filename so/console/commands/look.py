@@ -115,7 +115,7 @@ class ModelShow(Command):
     def _facts(self, cls: Any) -> dict[str, Any]:
         plan = cls._plan
         connection = cls()._connection()
-        rows = columns(connection, connection.prefix + cls.table)
+        rows = columns(connection, connection.grammar.prefixed(cls.table))
         return {
             "model": f"{cls.__module__}.{cls.__qualname__}",
             "table": cls.table,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.expressions import Expression
+from so.db.framework import framework_names
 from so.errors import InvalidArgumentError, UnsupportedError
 
 AS = re.compile(r"\s+as\s+", re.IGNORECASE)
@@ -76,10 +77,14 @@ class Names:
     def _wrap_table(self, name: str) -> str:
         pieces = AS.split(name, maxsplit=1)
         if len(pieces) == 2:
-            alias = self.wrap_value(self.prefix + pieces[1])
+            alias = self.wrap_value(self.prefixed(pieces[1]))
             return f"{self._wrap_table(pieces[0])} as {alias}"
         *schema, table = name.split(".")
-        return ".".join(map(self.wrap_value, [*schema, self.prefix + table]))
+        return ".".join(map(self.wrap_value, [*schema, self.prefixed(table)]))
+
+    def prefixed(self, table: str) -> str:
+        """*table*, or its alias, by its whole name; the framework's own have no prefix."""
+        return self.prefix + table if self.prefix and table not in framework_names() else table
 
     def alias_of(self, table: str | Expression) -> str:
         """The name by which columns of *table* are qualified."""

@@ -67,7 +67,7 @@ class SQLiteGrammar(MoneyGrammar):
         table, column = tree.table, columns[0]
         if not isinstance(table, str) or not isinstance(column, str) or tree.joins or tree.unions:
             return "null"
-        name = self.prefix + AS.split(table, maxsplit=1)[0]
+        name = self.prefixed(AS.split(table, maxsplit=1)[0])
         return (
             f"(select type from pragma_table_info({_text(name)}) "
             f"where lower(name) = {_text(column.rpartition('.')[2].lower())})"
@@ -327,7 +327,7 @@ class SQLiteGrammar(MoneyGrammar):
         *schema, name = str(table).split(".")
         sequence = ".".join([*map(self.wrap_value, schema), "sqlite_sequence"])
         return [
-            (f"delete from {sequence} where name = ?", [self.prefix + name]),
+            (f"delete from {sequence} where name = ?", [self.prefixed(name)]),
             (f"delete from {self.table(table, [])}", []),
         ]
 

@@ -19,7 +19,7 @@ from so.support.progress import steps
 from so.systems.activity import framing, stored
 from so.systems.activity.keys import ROW, KeyRing
 from so.systems.activity.rows import AUDIT
-from so.systems.activity.stored import Stored, log_table
+from so.systems.activity.stored import Stored
 
 if TYPE_CHECKING:
     from so.systems.activity.integrity import Integrity
@@ -62,7 +62,7 @@ def _all(connection: Connection, ring: KeyRing) -> int:
             "rows are adopted all at once only before the first seal: rows without a signature "
             f"that came later were written past the log. Look at them, then name each: --ids={ids}"
         )
-    total = f"select count(*) from {log_table(connection)} where {where}"  # noqa: S608
+    total = f"select count(*) from activity_log where {where}"  # noqa: S608
     count, step = 0, steps(lambda: int(connection.scalar(total, use_read=False)))
     for found in stored.walk(connection, where):
         count += _sign(connection, ring, found)
@@ -106,7 +106,7 @@ def _sign(connection: Connection, ring: KeyRing, found: Sequence[Stored]) -> int
             )
         mac = ring.mac(framing.row_frame(framed, framing.content_hash(salt, row.content)), ROW)
         connection.update(
-            f"update {log_table(connection)} set uid = ?, salt = ?, key_id = ?, "  # noqa: S608
+            "update activity_log set uid = ?, salt = ?, key_id = ?, "
             "row_mac = ?, seal_no = null where id = ?",
             [uid, salt, ring.key_id, mac, row.id],
         )

@@ -62,7 +62,7 @@ def parsed(line: str) -> tuple[int, str] | None:
 
 def lines_of(second: Connection) -> list[str]:
     """The anchors that `keep` wrote to another database."""
-    sql = f"select seal_no, seal_hash, sealed_at from {_table(second)} order by seal_no"  # noqa: S608
+    sql = "select seal_no, seal_hash, sealed_at from activity_anchors order by seal_no"
     return [" ".join(map(str, row)) for row in second.select_tuples(sql, use_read=False)]
 
 
@@ -72,20 +72,17 @@ def keep(connection: Connection, second: Connection, line: str) -> None:
     Raises IntegrityError, and writes nothing, if what is there contradicts *connection*.
     """
     second.unprepared(
-        f"create table if not exists {_table(second)} (seal_no bigint not null primary key, "
+        "create table if not exists activity_anchors (seal_no bigint not null primary key, "
         "seal_hash char(64) not null, sealed_at char(26) not null)"
     )
     known = lines_of(second)
     _refuse_other(connection, known[-1:], f"connection {second.name}")
     if line not in known:
         no, seal_hash, sealed_at = line.split(" ", 2)
-        second.table("activity_anchors").insert(
-            {"seal_no": int(no), "seal_hash": seal_hash, "sealed_at": sealed_at}
+        second.insert(
+            "insert into activity_anchors (seal_no, seal_hash, sealed_at) values (?, ?, ?)",
+            [int(no), seal_hash, sealed_at],
         )
-
-
-def _table(connection: Connection) -> str:
-    return stored.table(connection, "activity_anchors")
 
 
 def append(connection: Connection, path: Path, line: str | None) -> None:

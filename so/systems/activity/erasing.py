@@ -26,7 +26,7 @@ from so.support.progress import steps
 from so.systems.activity import framing, holding, stored
 from so.systems.activity.keys import ERASURE, KeyRing
 from so.systems.activity.rows import ERASED
-from so.systems.activity.stored import Erasure, Stored, judge, log_table, table
+from so.systems.activity.stored import Erasure, Stored, judge
 
 if TYPE_CHECKING:
     from so.systems.activity.trail import Trail
@@ -164,7 +164,7 @@ class _Run:
     ) -> None:
         columns = ", ".join(f"{name} = ?" for name in framing.CONTENT)
         self._connection.update(
-            f"update {log_table(self._connection)} set {columns}, salt = null where id = ?",  # noqa: S608  # constants
+            f"update activity_log set {columns}, salt = null where id = ?",  # noqa: S608  # constants
             [*content, row.id],
         )
         if row.row_mac is None:
@@ -286,15 +286,15 @@ def _keep(
             f"row {row.id} is not what was written ({fault}) and is evidence: nothing more is "
             "erased; run activity:verify"
         )
-    name = table(connection, "activity_erasures")
     if row.salt is None:
         digest = erased[row.id].content_hash
-        connection.delete(f"delete from {name} where activity_id = ?", [row.id])  # noqa: S608
+        connection.delete("delete from activity_erasures where activity_id = ?", [row.id])
     else:
         digest = framing.content_hash(row.salt, row.content)
     mac = ring.mac(framing.erasure_message(row.uid, digest, certificate, content), ERASURE)
     connection.insert(
-        f"insert into {name} (activity_id, content_hash, cert_uid, mac) values (?, ?, ?, ?)",  # noqa: S608
+        "insert into activity_erasures (activity_id, content_hash, cert_uid, mac) "
+        "values (?, ?, ?, ?)",
         [row.id, digest, certificate, mac],
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 from so.db.connection import Connection
 from so.errors import ActivityError, QueryError
 from so.support.progress import steps
-from so.systems.activity.stored import is_undecodable, log_table
+from so.systems.activity.stored import is_undecodable
 
 COLUMNS = (
     "id", "created_at", "log_name", "event", "description", "subject_type", "subject_id",
@@ -122,9 +122,8 @@ def _written(
     if separator not in SEPARATORS:
         raise ActivityError(f"unknown separator {separator!r}: use one of {', '.join(SEPARATORS)}")
     where, bindings = selection.conditions()
-    name = log_table(connection)
-    last = connection.scalar(f"select max(id) from {name}", use_read=False) or 0  # noqa: S608
-    chosen = f"from {name} where {where} and id <= ?"
+    last = connection.scalar("select max(id) from activity_log", use_read=False) or 0
+    chosen = f"from activity_log where {where} and id <= ?"
     lines = (
         line
         for record in _records(connection, chosen, [*bindings, last])
@@ -310,7 +309,7 @@ def stats(connection: Connection) -> dict[str, Any]:
     for title, column in (("logs", "log_name"), ("events", "event"), ("subjects", "subject_type")):
         found = connection.select_tuples(
             f"select {column}, count(*), sum({size}), min(created_at), max(created_at) "  # noqa: S608
-            f"from {log_table(connection)} group by {column} order by count(*) desc, {column}"
+            f"from activity_log group by {column} order by count(*) desc, {column}"
         )
         groups[title] = [
             {"name": name, "rows": rows, "bytes": int(size_ or 0), "first": first, "last": last}

@@ -26,7 +26,7 @@ from so.systems.activity import framing, holding, stored
 from so.systems.activity.keys import PRUNING, TOMBSTONE, KeyRing
 from so.systems.activity.rows import AUDIT
 from so.systems.activity.sealing import lock
-from so.systems.activity.stored import Stored, Tombstone, judge, table
+from so.systems.activity.stored import Stored, Tombstone, judge
 
 if TYPE_CHECKING:
     from so.systems.activity.trail import Trail
@@ -213,7 +213,7 @@ class _Run:
         for part in parts(graves, 150):
             lists = ", ".join(["(?, ?, ?, ?, ?)"] * len(part))
             self._connection.insert(
-                f"insert into {table(self._connection, 'activity_tombstones')} "  # noqa: S608
+                f"insert into activity_tombstones "  # noqa: S608
                 f"(activity_id, seal_no, leaf_hash, cert_uid, mac) values {lists}",
                 [value for row in part for value in row],
             )
@@ -223,14 +223,10 @@ class _Run:
     def _collapse(self, ring: KeyRing, numbers: Sequence[int], certificate: str) -> None:
         """Let the seals go whose last row went just now; each keeps its root and its place."""
         connection = self._connection
-        seals, graves = (
-            table(connection, "activity_seals"),
-            table(connection, "activity_tombstones"),
-        )
         found = connection.select_tuples(
-            f"select s.seal_no, s.merkle_root from {seals} s "  # noqa: S608  # names and marks
+            "select s.seal_no, s.merkle_root from activity_seals s "  # noqa: S608  # marks
             f"where s.seal_no in ({marks(numbers)}) and s.row_count = "
-            f"(select count(*) from {graves} t where t.seal_no = s.seal_no)",
+            "(select count(*) from activity_tombstones t where t.seal_no = s.seal_no)",
             numbers,
             use_read=False,
         )

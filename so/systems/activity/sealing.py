@@ -31,7 +31,7 @@ from so.support.listed import parts
 from so.support.progress import steps
 from so.systems.activity import framing, resigning, stored
 from so.systems.activity.keys import SEAL, KeyRing
-from so.systems.activity.stored import Seal, Stored, copies, erasures, judge, log_table
+from so.systems.activity.stored import Seal, Stored, copies, erasures, judge
 
 REFUSED = 0  # seal_no of a row that may not be sealed
 
@@ -202,7 +202,7 @@ class Sealer:
         done.refused += len(ids)
         for part in parts(ids):
             connection.update(
-                f"update {log_table(connection)} set seal_no = {REFUSED} "  # noqa: S608  # marks
+                f"update activity_log set seal_no = {REFUSED} "  # noqa: S608  # marks
                 f"where id in ({marks(part)}) and seal_no is null",
                 part,
             )
@@ -217,7 +217,7 @@ class Sealer:
             insert(connection, seal)
             changed = sum(
                 connection.update(
-                    f"update {log_table(connection)} set seal_no = ? "  # noqa: S608  # marks
+                    f"update activity_log set seal_no = ? "  # noqa: S608  # marks
                     f"where id in ({marks(part)}) and (seal_no is null or seal_no = {REFUSED})",
                     [seal["seal_no"], *part],
                 )
@@ -271,14 +271,14 @@ class Sealer:
 
 
 def _count_open(connection: Connection) -> int:
-    sql = f"select count(*) from {log_table(connection)} where seal_no is null"  # noqa: S608
+    sql = "select count(*) from activity_log where seal_no is null"
     return int(connection.scalar(sql, use_read=False))
 
 
 def insert(connection: Connection, seal: dict[str, Any]) -> None:
     """Write a seal; UniqueConstraintError if another sealer was faster."""
     connection.insert(
-        f"insert into {stored.table(connection, 'activity_seals')} "  # noqa: S608  # constants
+        f"insert into activity_seals "  # noqa: S608  # constants
         f"({', '.join(seal)}) values ({marks(list(seal))})",
         list(seal.values()),
     )
@@ -293,7 +293,7 @@ def lock(connection: Connection, what: str) -> Iterator[bool]:
     if connection.dialect.name != "mysql":
         yield True  # there, the one write transaction is the lock
         return
-    database = f"{connection.config['database']}{connection.prefix and '/'}{connection.prefix}"
+    database = str(connection.config["database"])
     name = f"so-{what}-{hashlib.sha256(database.encode()).hexdigest()[:40]}"
     is_ours = connection.scalar("select get_lock(?, 0)", [name], use_read=False) == 1
     try:

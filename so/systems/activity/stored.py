@@ -202,7 +202,7 @@ def copies(connection: Connection, among: Collection[Stored]) -> set[Any]:
     found: set[Any] = set()
     for part in parts([row.uid for row in among if isinstance(row.uid, str)]):
         sql = (
-            f"select uid from {log_table(connection)} where uid in ({marks(part)}) "  # noqa: S608
+            f"select uid from activity_log where uid in ({marks(part)}) "  # noqa: S608
             "group by uid having count(*) > 1"
         )
         found.update(uid for (uid,) in connection.select_tuples(sql, part, use_read=False))
@@ -211,19 +211,9 @@ def copies(connection: Connection, among: Collection[Stored]) -> set[Any]:
 
 def first_signed_with(connection: Connection, key_id: str) -> int | None:
     """The first row that says it was signed with that key; reads the whole table."""
-    sql = f"select min(id) from {log_table(connection)} where key_id = ?"  # noqa: S608  # a name
+    sql = "select min(id) from activity_log where key_id = ?"  # a name
     found: int | None = connection.scalar(sql, [key_id], use_read=False)
     return found
-
-
-def log_table(connection: Connection) -> str:
-    """`activity_log` as this connection calls it."""
-    return table(connection, "activity_log")
-
-
-def table(connection: Connection, name: str) -> str:
-    """A table of the trail, with the connection's prefix."""
-    return f"{connection.prefix}{name}"
 
 
 def _read(
@@ -235,7 +225,7 @@ def _read(
         f"cast({column} as char)" if is_mysql and column in ("created_at", "updated_at") else column
         for column in columns
     ]
-    rest = f"from {table(connection, name)} where {tail}"
+    rest = f"from {name} where {tail}"
     sql = f"select {', '.join(chosen)} {rest}"  # constants and marks
     try:
         return connection.select_tuples(sql, bindings, use_read=False)

@@ -74,7 +74,8 @@ class ModelHistory:
                 "select column_name, data_type from information_schema.columns "
                 "where table_schema = database() and table_name = ?"
             )
-            for name, kind in connection.select_tuples(sql, [connection.prefix + self.model.table]):
+            table = connection.grammar.prefixed(self.model.table)
+            for name, kind in connection.select_tuples(sql, [table]):
                 if found.get(name) is None:
                     found[name] = _SAMPLES.get(str(kind))
         return found

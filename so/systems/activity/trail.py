@@ -39,7 +39,6 @@ from so.systems.activity.rows import (
     settle,
     written,
 )  # fmt: skip
-from so.systems.activity.stored import log_table
 
 if TYPE_CHECKING:
     from so.systems.activity.report import Report
@@ -85,7 +84,7 @@ class Trail:
         self.on_tampering: Callable[[Report], object] = _alarm
         self.integrity: Integrity | None = integrity(integrity_mode, keys)
         self._columns = COLUMNS if self.integrity is None else (*COLUMNS, *PROOF)
-        self._statements: dict[tuple[str, int], str] = {}
+        self._statements: dict[int, str] = {}
         self.sealer: Sealer | None = None
         self.soon: SealSoon | None = None
         if self.integrity is not None and self.integrity.seals:
@@ -153,21 +152,21 @@ class Trail:
 
     def _insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         columns, count = self._columns, len(rows)
-        sql = self._statements.get((connection.prefix, count))
+        sql = self._statements.get(count)
         if sql is None:
             one = f"({marks(columns)})"
             sql = (
-                f"insert into {log_table(connection)} ({', '.join(columns)}) "  # noqa: S608  # names
+                f"insert into activity_log ({', '.join(columns)}) "  # noqa: S608  # names
                 f"values {one}{f', {one}' * (count - 1)}"
             )
             if count == 1:
-                self._statements[(connection.prefix, count)] = sql
+                self._statements[count] = sql
         values = [row[column] for row in rows for column in columns]
         written = connection.affecting_statement(sql, values)
         if written != count and not connection.is_pretending:
             raise ActivityError(
                 f"{count - written} of {count} rows of the trail were not written: look for a "
-                f"trigger on {log_table(connection)} and drop it"
+                f"trigger on activity_log and drop it"
             )
 
     def row(

@@ -81,6 +81,6 @@ def turn_of(connection: Connection) -> SealTurn:
         if file is None:
             return SealTurn(None)
         database = os.path.realpath(file)
-    name = hashlib.sha256("\0".join([*places, database, connection.prefix]).encode()).hexdigest()
+    name = hashlib.sha256("\0".join([*places, database]).encode()).hexdigest()
     user = os.getuid() if hasattr(os, "getuid") else 0
     return SealTurn(os.path.join(tempfile.gettempdir(), f"so-seal-{user}-{name[:32]}"))

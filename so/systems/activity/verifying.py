@@ -22,7 +22,7 @@ from so.systems.activity import anchoring, framing, stored
 from so.systems.activity.certificates import Certificates
 from so.systems.activity.keys import PRUNING, SEAL, TOMBSTONE, KeyRing
 from so.systems.activity.report import ALWAYS, WITHOUT_ANCHOR, WITHOUT_SEALS, Report
-from so.systems.activity.stored import Erasure, Seal, Stored, Tombstone, judge, log_table
+from so.systems.activity.stored import Erasure, Seal, Stored, Tombstone, judge
 
 SEALS_AT_ONCE = 500
 NEWEST_SEALS = 100  # that a look at the newest ones takes in at most
@@ -119,7 +119,7 @@ class Verifier:
         self._put_back()
 
     def _count_of_all(self) -> int:
-        sql = f"select count(*) from {log_table(self._connection)}"  # noqa: S608  # a name
+        sql = "select count(*) from activity_log"
         return int(self._connection.scalar(sql, use_read=False))
 
     def _between(self, first: int, last: int) -> None:
@@ -418,14 +418,13 @@ class Verifier:
 
     def _strays(self, what: str, name: str, id: str, newest: int) -> None:
         """Rows or tombstones that say they belong to a seal which there is not."""
-        source, seals = (stored.table(self._connection, n) for n in (name, "activity_seals"))
         number = "r.seal_no"
         if self._connection.dialect.name == "sqlite":  # a text there may be no UTF-8
             number = (
                 "case typeof(r.seal_no) when 'text' then cast(r.seal_no as blob) else r.seal_no end"
             )
         found = self._connection.select_tuples(
-            f"select {number}, min(r.{id}), count(*) from {source} r left join {seals} s "  # noqa: S608  # names
+            f"select {number}, min(r.{id}), count(*) from {name} r left join activity_seals s "  # noqa: S608  # a name
             "on s.seal_no = r.seal_no and s.seal_no > 0 "
             "where r.seal_no is not null and r.seal_no <> 0 and s.seal_no is null "
             "group by r.seal_no order by r.seal_no",
@@ -506,14 +505,11 @@ class Verifier:
 
     def _counts(self, seen: set[int]) -> None:
         """Seals that hold fewer or more rows and tombstones than they were made of."""
-        log, seals, graves = (
-            stored.table(self._connection, name)
-            for name in ("activity_log", "activity_seals", "activity_tombstones")
-        )
         found = self._connection.select_tuples(
-            "select s.seal_no, s.row_count, (select count(*) from "  # noqa: S608  # names
-            f"{log} r where r.seal_no = s.seal_no), (select count(*) from {graves} t "
-            f"where t.seal_no = s.seal_no) from {seals} s where s.pruned_at is null",
+            "select s.seal_no, s.row_count, "
+            "(select count(*) from activity_log r where r.seal_no = s.seal_no), "
+            "(select count(*) from activity_tombstones t where t.seal_no = s.seal_no) "
+            "from activity_seals s where s.pruned_at is null",
             use_read=False,
         )
         for no, wanted, rows, buried in found:
@@ -524,19 +520,17 @@ class Verifier:
 
     def _put_back(self) -> None:
         """Erased rows whose content is there again, as from a backup; erasures of no row."""
-        erased = stored.table(self._connection, "activity_erasures")
         found = self._connection.select_tuples(
-            f"select min(r.id), count(*) from {erased} e "  # noqa: S608  # names
-            f"join {log_table(self._connection)} r on r.id = e.activity_id "
-            "where r.salt is not null",
+            "select min(r.id), count(*) from activity_erasures e "
+            "join activity_log r on r.id = e.activity_id where r.salt is not null",
             use_read=False,
         )[0]
         if found[1]:
             text = f"{found[1]} erased rows have their values again, the first is row {found[0]}"
             self.report.fault(stored.RESTORED, text, row=found[0])
         found = self._connection.select_tuples(
-            f"select min(e.activity_id), count(*) from {erased} e "  # noqa: S608  # names
-            f"left join {log_table(self._connection)} r on r.id = e.activity_id where r.id is null",
+            "select min(e.activity_id), count(*) from activity_erasures e "
+            "left join activity_log r on r.id = e.activity_id where r.id is null",
             use_read=False,
         )[0]
         if found[1]:

@@ -7,13 +7,11 @@ import logging
 
 import pytest
 
-from so.db.manager import Database
 from so.db.model import Model
 from so.errors import ActivityError, ConfigError, DeadlockError
 from so.support.current import replaced
 from so.systems.activity import Activity, ActivityLog, LogsActivity
-from tests.conftest import install
-from tests.systems.activity.conftest import Person, Tag
+from tests.systems.activity.conftest import Person
 
 
 class Telling(Person):
@@ -280,34 +278,3 @@ def test_settings_add_to_the_one_list_of_secret_names(db, clock):
     assert row.properties == {
         "Shoe-Size": "***", "pwd": "***", "Cookie": "***", "credentials": "***", "ok": 1
     }  # fmt: skip
-
-
-# --- a prefix
-
-
-def test_a_prefix_is_honoured_by_every_statement_of_the_room(db_config, clock):
-    if db_config["driver"] != "sqlite":
-        pytest.skip("the tables of the test server have no prefix")
-    config = {**db_config, "database": ":memory:", "prefix": "erp_"}
-    with Database({"default": config}, clock=clock) as db:
-        plain = db.connection()
-        install(plain)
-        for (name,) in plain.select_tuples(
-            "select name from sqlite_master where type = 'table' and name like 'activity%'"
-        ):
-            plain.unprepared(f"alter table {name} rename to erp_{name}")
-        plain.unprepared("create table erp_tags (id integer primary key, name text)")
-
-        log = ActivityLog(db, clock=clock, keys=["k" * 32], seal_delay_seconds=None)
-        with replaced("activity", log):
-            for n in range(3):
-                log.entry("api").by("user:1").log(f"entry {n}")
-            log.sealer.seal()
-            assert log.verify().is_clean
-            assert log.erase("user", "1") == 3
-            assert len(list(log.export("jsonl"))) >= 3
-            clock.travel(40 * 86_400)
-            assert log.prune(30, log="api") == 3
-            assert log.verify().is_clean
-            assert log.stats()["seals"] >= 1
-            assert Tag is not None

@@ -25,8 +25,7 @@ from so.systems.notifications import (
     route,
 )
 from so.systems.notifications.ledger import LEASE
-from tests.conftest import install
-from tests.systems.notifications.conftest import OrderShipped, Outbox, User
+from tests.systems.notifications.conftest import OrderShipped, User
 
 
 class Queued(OrderShipped):
@@ -409,40 +408,6 @@ def test_the_unread_page_is_read_from_an_index_in_its_order(db, service, ada, bo
     assert "notifications_unread_page_index" in plan
     assert "temp b-tree" not in plan
     assert "filesort" not in plan
-
-
-# --- a prefix
-
-
-def test_a_prefix_is_honoured_by_every_statement_of_the_room(db_config, clock):
-    if db_config["driver"] != "sqlite":
-        pytest.skip("the tables of the test server have no prefix")
-    config = {**db_config, "database": ":memory:", "prefix": "erp_"}
-    with Database({"default": config}, clock=clock) as db:
-        plain = db.connection()
-        install(plain)
-        for name in ("notifications", "notification_deliveries", "notification_mutes"):
-            plain.unprepared(f"alter table {name} rename to erp_{name}")
-        plain.unprepared("create table erp_people (id integer primary key, name text, email text)")
-        put_off, outbox = [], Outbox()
-        channels = {
-            "database": lambda: DatabaseChannel(db, clock),
-            "mail": lambda: MailChannel(outbox, "erp@x.example"),
-        }
-        service = Notifications(db, channels, defer=put_off.extend, clock=clock)
-        with replaced("notifications", service), replaced("db", db):
-            ada = User.create(name="Ada", email="ada@x.example")
-            ada.mute("orders", "mail")
-            ada.notify(OrderShipped(1, ["database", "mail"]))
-            ada.unmute("orders")
-            ada.notify(Queued(2, ["database", "mail"]))
-            assert [service.deliver(delivery) for delivery in put_off] == [True, True]
-            assert ada.unread_count() == 2
-            assert service.why(put_off[0].id)
-            assert ada.mark_all_as_read() == 2
-            clock.travel(timedelta(days=31))
-            assert service.cleanup(30) == 2
-            assert db.table("notification_deliveries").count() == 0
 
 
 # --- webhooks
