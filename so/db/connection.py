@@ -207,9 +207,11 @@ class Connection(Transactions):
     def grammar(self) -> Grammar:
         """What turns a query of this connection into SQL."""
         if self._grammar is None:
+            from so.db.framework import framework_names
             from so.db.grammar import grammar_for
 
-            self._grammar = grammar_for(self._dialect.name, self.prefix)
+            bare = framework_names() if self.prefix else frozenset()
+            self._grammar = grammar_for(self._dialect.name, self.prefix, bare=bare)
         return self._grammar
 
     def query(self) -> Query:

@@ -18,22 +18,25 @@ _GRAMMARS: dict[str, type[Grammar]] = {
 }
 
 
-def grammar_for(dialect: str, prefix: str = "", *, literal: bool = False) -> Grammar:
+def grammar_for(
+    dialect: str, prefix: str = "", *, literal: bool = False, bare: frozenset[str] = frozenset()
+) -> Grammar:
     """The grammar of *dialect*; the same object each time, so that its quoted names are shared.
 
-    A *literal* one writes the text Laravel documents; else the engine takes what is written.
+    A *literal* one writes the text Laravel documents; else the engine takes what is written. No
+    prefix is put before the tables that are named in *bare*.
     """
-    return _grammar(dialect, prefix, literal)
+    return _grammar(dialect, prefix, literal, bare)
 
 
 @lru_cache(maxsize=64)
-def _grammar(dialect: str, prefix: str, literal: bool) -> Grammar:
+def _grammar(dialect: str, prefix: str, literal: bool, bare: frozenset[str]) -> Grammar:
     cls = _GRAMMARS.get(dialect)
     if cls is None:
         raise InvalidArgumentError(
             f"unknown SQL dialect {dialect!r}: use one of {', '.join(sorted(_GRAMMARS))}"
         )
-    return cls(prefix, literal=literal)
+    return cls(prefix, literal=literal, bare=bare)
 
 
 __all__ = ["Grammar", "MariaDBGrammar", "MySQLGrammar", "SQLiteGrammar", "grammar_for"]

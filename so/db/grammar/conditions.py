@@ -22,8 +22,10 @@ class Conditions(Names):
 
     token: ClassVar[re.Pattern[str]] = SQLITE_TOKEN
 
-    def __init__(self, prefix: str = "", *, literal: bool = False) -> None:
-        super().__init__(prefix, literal=literal)
+    def __init__(
+        self, prefix: str = "", *, literal: bool = False, bare: frozenset[str] = frozenset()
+    ) -> None:
+        super().__init__(prefix, literal=literal, bare=bare)
         self._conditions: dict[type[c.Node], Callable[[Any, Bindings], str]] = {
             c.Compare: self.compare,
             c.CompareColumns: self.compare_columns,

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.expressions import Expression
-from so.db.framework import framework_names
 from so.errors import InvalidArgumentError, UnsupportedError
 
 AS = re.compile(r"\s+as\s+", re.IGNORECASE)
@@ -25,8 +24,11 @@ class Names:
 
     quote: ClassVar[str] = '"'
 
-    def __init__(self, prefix: str = "", *, literal: bool = False) -> None:
+    def __init__(
+        self, prefix: str = "", *, literal: bool = False, bare: frozenset[str] = frozenset()
+    ) -> None:
         self.prefix = prefix
+        self.bare = bare
         self.literal = literal
         self._names: dict[Any, str] = {}
         self._tables: dict[Any, str] = {}
@@ -83,8 +85,8 @@ class Names:
         return ".".join(map(self.wrap_value, [*schema, self.prefixed(table)]))
 
     def prefixed(self, table: str) -> str:
-        """*table*, or its alias, by its whole name; the framework's own have no prefix."""
-        return self.prefix + table if self.prefix and table not in framework_names() else table
+        """*table*, or an alias, by its whole name."""
+        return table if table in self.bare else self.prefix + table
 
     def alias_of(self, table: str | Expression) -> str:
         """The name by which columns of *table* are qualified."""
