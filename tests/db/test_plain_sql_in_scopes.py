@@ -215,6 +215,33 @@ def test_what_ends_a_transaction_from_within_is_told_and_nothing_follows_it(
     assert ids(items) == [1, 3]
 
 
+@pytest.mark.parametrize("engine", ["mysql"])
+@pytest.mark.parametrize("body", ["select 1 as a", "begin select 1 as a; select 2 as b; end"])
+def test_a_procedure_that_gives_rows_leaves_its_session_usable(items, engine, body):
+    items.unprepared("drop procedure if exists gives")
+    items.unprepared(f"create procedure gives() {body}")
+    with items.transaction():
+        assert items.select("call gives()") == [{"a": 1}]
+        assert items.scalar("select 5") == 5
+
+    items.unprepared("drop procedure gives")
+
+
+@pytest.mark.parametrize("engine", ["mysql"])
+def test_what_a_procedure_does_behind_its_rows_is_told(items, engine):
+    for name, rest in (("fails", "signal sqlstate '45000'"), ("ends", "commit")):
+        items.unprepared(f"drop procedure if exists {name}")
+        items.unprepared(f"create procedure {name}() begin select 1; {rest}; end")
+    with pytest.raises(QueryError):
+        items.select("call fails()")
+    with pytest.raises(ImplicitCommitError), items.transaction():
+        items.select("call ends()")
+
+    assert items.scalar("select 5") == 5
+    for name in ("fails", "ends"):
+        items.unprepared(f"drop procedure {name}")
+
+
 def test_savepoints_in_plain_sql_are_the_callers_own(items):
     with items.transaction():
         items.statement("savepoint mine")

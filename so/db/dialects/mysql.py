@@ -200,6 +200,9 @@ class MySQLSession:
         if self._cext is not None:
             rows = list(iter(self._cext.fetch_row, None))
             self._cnx.free_result()
+            while self._cext.more_results():  # a procedure's others, and whether it went well
+                self._cext.next_result()
+                self._cext.free_result()
         else:
             rows = self._cnx.get_rows()[0]
         self.in_statement = False
