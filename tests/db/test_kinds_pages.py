@@ -189,9 +189,13 @@ def test_cursors_lead_to_the_end_and_back(orders: Database, start: str, shape: A
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("column", ["n", "customer"])
-def test_no_model_is_lost_between_its_equals(orders: Database, column: str, direction: str) -> None:
+@pytest.mark.parametrize("columns", [[], ["orders.id", "n", "customer"]])
+def test_no_model_is_lost_between_its_equals(
+    orders: Database, columns: list[str], column: str, direction: str
+) -> None:
     """Three of the nine have a NULL, four are of one customer."""
     query = Order.with_trashed().order_by(column, direction)
+    query = query.select(*columns) if columns else query
     seen, page = [], query.cursor_paginate(2)
     while len(seen) < 12:
         seen += plain(page["data"])

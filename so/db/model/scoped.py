@@ -421,7 +421,8 @@ class ScopedQuery(Query):
         """
         tree, key = self.tree, self.model.primary_key
         named = [one.column for one in tree.orders or () if isinstance(one, c.Order)]
-        is_plain = not (tree.columns or tree.distinct or tree.joins or tree.groups or tree.unions)
+        is_given = not tree.columns or key in tree.columns or self.qualify(key) in tree.columns
+        is_plain = is_given and not (tree.distinct or tree.joins or tree.groups or tree.unions)
         if not tree.orders or not is_plain or key in [_bare(str(name)) for name in named]:
             return self
         return self.clone().order_by(
