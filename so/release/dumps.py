@@ -1,7 +1,7 @@
 """Databases into files and back: SQLite by its own online copy, a server by its own tools.
 
-A server's password goes to its tools in a file that only this user can read, never on the command
-line, which every user of the machine could see.
+A server's password goes to its tools in a file without a name, which is gone with the last who has
+it open: never on the command line, which every user of the machine could see.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ CLIENTS = ("mariadb", "mysql")
 _ONE_SNAPSHOT = (
     *("--single-transaction", "--quick", "--routines", "--triggers", "--hex-blob"),
     *("--no-tablespaces", "--default-character-set=utf8mb4"),
+    "--loose-set-gtid-purged=OFF",  # MySQL's: another server has its own
 )
 LOOK_SECONDS = 0.5  # between two looks at how far it is
 _END = b"-- Dump completed"
@@ -111,8 +112,8 @@ def _run(
             "(the client package of MariaDB or MySQL brings it)"
         )
     with _login(config) as file:
-        words = [program, f"--defaults-extra-file={file}", *words]
-        with subprocess.Popen(words, stderr=subprocess.PIPE, **io) as process:  # noqa: S603 - the system's program
+        words = [program, f"--defaults-extra-file=/dev/fd/{file}", *words]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, pass_fds=[file], **io) as process:  # noqa: S603 - the system's program
             said = _ended(process, look).decode("utf-8", "replace").strip()
     if process.returncode:
         raise ReleaseError(f"{Path(program).name} failed: {said or f'exit {process.returncode}'}")
@@ -132,7 +133,8 @@ def _ended(process: subprocess.Popen[bytes], look: Callable[[], None]) -> bytes:
 
 
 @contextmanager
-def _login(config: Mapping[str, Any]) -> Iterator[str]:
+def _login(config: Mapping[str, Any]) -> Iterator[int]:
+    """A descriptor of the options that let a tool in."""
     hosts = config.get("host")
     host = str(hosts[0] if isinstance(hosts, list | tuple) else str(hosts).split(",")[0])
     options = {"user": config.get("username"), "password": config.get("password")}
@@ -143,14 +145,12 @@ def _login(config: Mapping[str, Any]) -> Iterator[str]:
         options |= {"host": name, "port": port or config.get("port"), "protocol": "tcp"}
     for ours, theirs in (("ssl_ca", "ssl-ca"), ("ssl_cert", "ssl-cert"), ("ssl_key", "ssl-key")):
         options[theirs] = config.get(ours)
-    handle, file = tempfile.mkstemp(prefix="so-", suffix=".cnf")  # for this user alone: mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write("[client]\n")
-            out.writelines(f'{k}="{_quoted(v)}"\n' for k, v in options.items() if v)
-        yield file
-    finally:
-        os.unlink(file)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+        file.write("[client]\n")
+        file.writelines(f'{k}="{_quoted(v)}"\n' for k, v in options.items() if v)
+        file.flush()
+        file.seek(0)  # there are systems on which who opens it reads on from here
+        yield file.fileno()
 
 
 def _quoted(value: Any) -> str:

@@ -258,8 +258,13 @@ def test_a_copy_is_of_one_moment_while_others_write(place, elsewhere, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_backup_leaves_no_file_that_could_be_taken_for_one(place):
-    """SIGKILL at random points: there is a whole file or none, and the next run tidies up."""
+def test_a_killed_backup_leaves_no_file_that_could_be_taken_for_one(place, tmp_path):
+    """SIGKILL at random points: there is a whole file or none, and the next run tidies up.
+
+    Nor does it leave the options with the password by which the server's tool was let in.
+    """
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     (place.base / "storage" / "app" / "large.bin").write_bytes(
         random.Random(1).randbytes(3_000_000)
     )
@@ -268,7 +273,7 @@ def test_a_killed_backup_leaves_no_file_that_could_be_taken_for_one(place):
     for _ in range(6):
         process = subprocess.Popen(
             place.command("backup"),
-            env=place.environ(),
+            env=place.environ() | {"TMPDIR": str(temporary)},
             cwd=place.base,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
@@ -276,6 +281,7 @@ def test_a_killed_backup_leaves_no_file_that_could_be_taken_for_one(place):
         time.sleep(dice.uniform(0.15, 0.5))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        assert [file.name for file in temporary.glob("*.cnf")] == []
         for file in folder.glob("*.tar.gz") if folder.is_dir() else ():
             Sealed.read(file)
     time.sleep(1.1)  # names are by the second
