@@ -20,7 +20,7 @@ from typing import Any
 from app.day import a_day
 from app.invoices import approve, invoice_for, reject, submit
 from app.jobs import GenerateMonthlyReport, ImportOrders
-from app.models import Customer, Order, OrderImport, Product, User
+from app.models import Customer, Invoice, Order, OrderImport, Product, User
 from app.orders import place_order, ship
 from app.seed import seed_masters, write_orders
 from so import DB, app, causer, dispatch
@@ -29,6 +29,11 @@ from so.systems.worker import Worker, WorkerOptions
 DAYS = 365
 ORDERS = 150
 FIRST_HOUR, LAST_HOUR = 7, 16  # of a working day, UTC
+LATELY = (
+    timedelta(minutes=12),
+    timedelta(minutes=50),
+    timedelta(minutes=125),
+)  # ago; on a quiet day, too
 READ_AFTER = timedelta(days=9)  # by then somebody has read what the inbox said
 REASONS = (
     "The customer was promised 5 % off; please correct the amount.",
@@ -71,6 +76,9 @@ class Year:
             self._customers = list(Customer.order_by("id").get())
             self._products = list(Product.order_by("id").get())
             days = [self._chance.randrange(1, DAYS) for _ in range(orders)]
+            for ago in LATELY:
+                self._note(self._today - ago, self._an_order)
+                self._note(self._today - ago, self._bill_one)
             for day in sorted([*days, *range(DAYS - 14, DAYS), *[DAYS - 4, DAYS - 3] * 4]):
                 self._note(self._day(day), self._an_order)
             for day in range(6, DAYS - 75, 14):
@@ -101,7 +109,7 @@ class Year:
 
     def _after(self, days: int, deed: Deed) -> None:
         """Do *deed* so many days from the moment that is being lived."""
-        gone = (app("clock").now() - self._today).days + DAYS
+        gone = DAYS - (self._today.date() - app("clock").now().date()).days
         self._note(self._day(gone + days, timedelta(minutes=self._chance.randrange(50))), deed)
 
     def _live(self) -> None:
@@ -132,7 +140,15 @@ class Year:
             ship(order, keeper)
         self._after(self._chance.randrange(1, 4), lambda: self._bill(order))
 
+    def _bill_one(self) -> None:
+        waiting = Order.where("status", "shipped").where_doesnt_have("invoice")
+        order = waiting.order_by_desc("id").first()
+        if order is not None:
+            self._bill(order)
+
     def _bill(self, order: Order) -> None:
+        if Invoice.where("order_id", order.id).exists():
+            return
         clerk = self._staff["clerk"]
         with causer(clerk):
             invoice = invoice_for(order, clerk)

@@ -53,10 +53,14 @@ class ModelMeta(type):
         put("_plan", Plan(cls))
         if parents:
             cls._refuse_hidden_scopes()
-            cls._defined()
+            cls._tell_mixins()
 
-    def _defined(cls) -> None:
-        """Called when a model class is ready; a mixin that refuses one raises here."""
+    def _tell_mixins(cls) -> None:
+        """Call `_defined` of each mixin that has one; one that refuses the class raises there."""
+        for base in cls.__mro__:
+            defined = vars(base).get("_defined")
+            if defined is not None:
+                defined.__get__(None, cls)()
 
     def _refuse_hidden_scopes(cls) -> None:
         """InvalidArgumentError for a scope behind a method of queries, which would be called."""

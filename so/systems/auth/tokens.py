@@ -23,6 +23,7 @@ from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 from so.support.current import current
 from so.support.ids import token as new_secret
+from so.support.naming import ClassNames
 from so.support.scope import current_scope
 from so.systems.auth.abilities import ALL, checked_abilities, grants
 from so.systems.auth.security import end_of, moment
@@ -43,6 +44,11 @@ _COLUMNS = (
 )
 
 logger = logging.getLogger("so.auth")
+_owners = ClassNames(
+    AuthError,
+    "among the classes with access tokens, and who has one's would be let in as the other",
+    lambda cls, other: (cls.table, cls.connection) == (other.table, other.connection),
+)
 
 
 @dataclass(slots=True)
@@ -177,9 +183,10 @@ class AccessTokens:
     def owner(self, token: AccessToken) -> Any:
         """The model that *token* belongs to; None if it, or its class, is no more."""
         try:
-            return Model.for_alias(token.tokenable_type).find(token.tokenable_id)
+            kind = _owners.find(token.tokenable_type) or Model.for_alias(token.tokenable_type)
         except RelationError:
             return None
+        return kind.find(token.tokenable_id)
 
     def for_owner(self, owner_type: str, owner_id: Any) -> list[AccessToken]:
         """The owner's tokens, oldest first."""
@@ -256,6 +263,10 @@ class AccessTokens:
 
 class HasApiTokens:
     """For a user model: `class User(HasApiTokens, Model)`."""
+
+    @classmethod
+    def _defined(cls) -> None:
+        _owners.know(type_of(cls), cls)
 
     def create_token(
         self,

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from so.db.manager import Database
-from so.errors import AuthorizationException, DatabaseError
+from so.db.model import Model
+from so.errors import AuthError, AuthorizationException, DatabaseError
 from so.support.clock import Clock
 from so.support.scope import Scope, entered
-from so.systems.auth import AccessTokens
+from so.systems.auth import AccessTokens, HasApiTokens
 
 
 @pytest.fixture
@@ -194,3 +195,17 @@ def test_tokens_follow_the_connection_of_their_model(ada: Any, people: Database)
     finally:
         kind.connection = None
     assert len(ada.tokens()) == 1
+
+
+def test_a_token_never_opens_the_account_of_another_class_of_its_name(ada: Any):
+    with pytest.raises(AuthError, match="both called 'Person'"):
+        type("Person", (HasApiTokens, Model), {"table": "portal_people", "__module__": "portal"})
+
+
+def test_a_class_of_its_name_without_tokens_is_not_asked(ada: Any, tokens: AccessTokens):
+    other = type("Person", (Model,), {"table": "portal_people", "__module__": "portal"})
+    token = tokens.find(ada.create_token("cli").plain_text)
+
+    assert token is not None
+    assert tokens.owner(token) == ada
+    assert tokens.owner(token).__class__ is not other
