@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -28,9 +29,10 @@ CLIENTS = ("mariadb", "mysql")
 _ONE_SNAPSHOT = (
     *("--single-transaction", "--quick", "--routines", "--triggers", "--hex-blob"),
     *("--no-tablespaces", "--default-character-set=utf8mb4"),
-    "--loose-set-gtid-purged=OFF",  # MySQL's: another server has its own
 )
 LOOK_SECONDS = 0.5  # between two looks at how far it is
+ATTEMPTS = 5
+_CHANGED = "Error 1412"  # a table was made anew since the snapshot, as by a migration
 _END = b"-- Dump completed"
 
 
@@ -46,15 +48,22 @@ def dump(connection: Connection, target: Path) -> None:
         return
     events = ["--events"] if _has_events(connection) else []
     words = [*_ONE_SNAPSHOT, *events, str(connection.config["database"])]
-    with target.open("wb") as out:
-        target.chmod(0o600)
-        size = _bytes_in(connection)
-        step = steps(lambda: size)
+    size = _bytes_in(connection)
+    step = steps(lambda: size)
 
-        def told() -> int:
-            return min(target.stat().st_size, size - 1)  # the dump of it may well be longer
+    def told() -> int:
+        return min(target.stat().st_size, size - 1)  # the dump of it may well be longer
 
-        _run(DUMPERS, connection.config, words, _watch(step, told), stdout=out)
+    for attempt in range(1, ATTEMPTS + 1):
+        with target.open("wb") as out:
+            target.chmod(0o600)
+            try:
+                _run(DUMPERS, connection.config, words, _watch(step, told), stdout=out)
+                break
+            except ReleaseError as error:
+                if _CHANGED not in str(error) or attempt == ATTEMPTS:
+                    raise
+        time.sleep(LOOK_SECONDS)
     with target.open("rb") as dumped:
         dumped.seek(max(target.stat().st_size - 200, 0))
         if _END not in dumped.read():
@@ -112,11 +121,18 @@ def _run(
             "(the client package of MariaDB or MySQL brings it)"
         )
     with _login(config) as file:
-        words = [program, f"--defaults-extra-file=/dev/fd/{file}", *words]
+        first = [f"--defaults-extra-file=/dev/fd/{file}", *_without_numbers(program)]
+        words = [program, *first, *words]
         with subprocess.Popen(words, stderr=subprocess.PIPE, pass_fds=[file], **io) as process:  # noqa: S603 - the system's program
             said = _ended(process, look).decode("utf-8", "replace").strip()
     if process.returncode:
         raise ReleaseError(f"{Path(program).name} failed: {said or f'exit {process.returncode}'}")
+
+
+def _without_numbers(program: str) -> list[str]:
+    """Not to write which transactions a dump was made by: the server that reads it has its own."""
+    is_mysqls = Path(program).resolve().name == "mysqldump"
+    return ["--loose-set-gtid-purged=OFF"] if is_mysqls else []
 
 
 def _ended(process: subprocess.Popen[bytes], look: Callable[[], None]) -> bytes:

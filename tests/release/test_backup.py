@@ -583,3 +583,25 @@ def test_a_dump_and_its_way_back_tell_how_far_they_are(empty_db, tmp_path, monke
     assert (0, (tmp_path / "erp.sql").stat().st_size) in told
     assert all(done <= total for done, total in told)
     assert db.scalar("select sum(length(text)) from items") == 8_000_000
+
+
+def test_a_table_that_is_made_anew_meanwhile_ends_no_dump(empty_db_config, empty_db, tmp_path):
+    db = empty_db.connection()
+    if db.dialect.name == "sqlite":
+        pytest.skip("a writer waits until the copy has read")
+    for number in range(40):
+        db.statement(f"create table items{number:02} (id integer primary key)")
+        db.insert(f"insert into items{number:02} values (1)")
+
+    def migrate():
+        with Connection(empty_db_config) as other:
+            until = time.monotonic() + 0.3
+            while time.monotonic() < until:
+                other.unprepared("truncate table items39")
+
+    meanwhile = threading.Thread(target=migrate)
+    meanwhile.start()
+    dumps.dump(db, tmp_path / "erp.sql")
+    meanwhile.join()
+
+    assert "CREATE TABLE `items39`" in (tmp_path / "erp.sql").read_text("utf-8")
