@@ -51,7 +51,8 @@ class Told(Notification):
 def settings(acceptance_settings):  # noqa: F811
     for connection in acceptance_settings["database"]["connections"].values():
         connection["prefix"] = "erp_"
-    return acceptance_settings
+    signed = {"integrity": "seal", "key": "audit-" + "k" * 32, "seal_delay_seconds": None}
+    return acceptance_settings | {"activity": signed}
 
 
 @pytest.fixture
@@ -80,7 +81,12 @@ def test_a_saved_model_is_in_the_trail(erp, clerk):
 
     assert [entry.event for entry in clerk.activities().get()] == ["updated", "created"]
     assert DB.table("activity_log").count() == DB.scalar("select count(*) from activity_log") == 2
-    assert len(list(erp.make("activity").export("jsonl"))) == 2
+    trail = erp.make("activity")
+    assert len(list(trail.export("jsonl"))) == 2
+    trail.sealer.seal()
+    assert trail.verify().is_clean
+    erp.clock.travel(40 * 86_400)
+    assert trail.prune(30) == 2
 
 
 def test_a_notification_lies_in_the_inbox(clerk):

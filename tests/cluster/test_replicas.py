@@ -20,6 +20,7 @@ from so.testing import Client
 from so.web.console import health
 from so.web.console.history import History
 from tests.support import mariadb
+from tests.support.needed import lacking
 from tests.web.console.conftest import KEYS, build, empty
 
 pytestmark = [
@@ -87,7 +88,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     try:
         found = Pair(tmp_path_factory.mktemp("erp"))
     except mariadb.ServerMissing as missing:
-        pytest.skip(f"NO SERVER: {missing}")
+        lacking(str(missing))
     yield found
     found.stop()
 
