@@ -29,7 +29,7 @@ from app.pages import (
 )
 from app.pages.trail import trail
 from so import Gate, Markup, Request, Response, auth, h, old, redirect, validate
-from so.web.forms import form
+from so.web.forms import Form, form
 
 LINES = 5  # lines of the form
 MOST_CHOICES = 2000  # customers in the list to choose from; others are found by searching
@@ -105,10 +105,14 @@ def _steps(order: Order) -> list[Markup]:
 
 
 def create(request: Request) -> Response:
-    found, said = _customers(request)
+    """One form: searching for the customer sends it as it stands, and it comes back as it was."""
+    searched = _searched(request)
+    found, said = _customers(request, searched)
     customers = [("", "Choose a customer"), *found]  # nobody is chosen by not looking
     products = [("", "–"), *((p["id"], f"{p['name']} ({p['stock']})") for p in catalogue())]
-    f = form("/orders", rules=RULES, values={"customer_id": request.string("customer_id")})
+    chosen = {"customer_id": request.string("customer_id"), "customer": searched}
+    f = form("/orders", rules=RULES, values=chosen)
+    goes_on = bool(searched) and not f.errors  # the keyboard, after a search
     lines = f.rows(
         "items",
         lambda row: [
@@ -117,30 +121,53 @@ def create(request: Request) -> Response:
         ],
         count=LINES,
     )
-    customer = f.select("customer_id", "Customer", customers, hint=said)
-    return page(
-        "New order",
-        card(_finder(), f(customer, lines, send="Place order")),
-        within=("Orders", "/orders"),
-    )
+    customer = f.select("customer_id", "Customer", customers, hint=said, autofocus=goes_on)
+    parts = (_by_enter(f, searched), _finder(f), customer, lines)
+    return page("New order", card(f(*parts, send="Place order")), within=("Orders", "/orders"))
 
 
-def _finder() -> Markup:
+def _by_enter(f: Form, searched: str) -> list[Markup]:
+    """The button that the enter key presses, the first of the form, and for what was searched."""
+    button = h(
+        "button", "Send", name="by", value="enter", class_="unseen", formnovalidate=True,
+        tabindex="-1", aria_hidden="true",
+    )  # fmt: skip
+    return [button, f.hidden("searched", searched)]
+
+
+def _finder(f: Form) -> Markup:
     """Narrows the customers to choose from, where the first letters are not enough."""
-    f = form("/orders/create", "GET")
     search = f.text(
         "customer", "Find a customer by number, name or city", kind="search", maxlength=100
     )
-    send = h("div", h("button", "Find", class_="plain"))
-    return f(h("div", search, class_="wide"), send=send, class_="filters", role="search")
+    find = h("button", "Find", name="by", value="find", class_="plain", formnovalidate=True)
+    return h(
+        "div", h("div", search, class_="wide"), h("div", find), class_="filters", role="search"
+    )
 
 
-def _customers(request: Request) -> tuple[list[tuple[int, str]], str | None]:
+def _searched(request: Request) -> str:
+    typed = old("customer", request.string("customer"))
+    return _name(typed) if isinstance(typed, str) else ""
+
+
+def _name(typed: str) -> str:
+    return typed.strip()[:100]
+
+
+def _is_search(request: Request) -> bool:
+    """True if *Find* was pressed, or enter after another name was typed than the list is of."""
+    by = request.string("by")
+    is_new = _name(request.string("customer")) != request.string("searched")
+    return by == "find" or (by == "enter" and is_new)
+
+
+def _customers(request: Request, text: str) -> tuple[list[tuple[int, str]], str | None]:
     """Whom to choose from, and what to say of those who are left out: none, unless there are many.
 
     Whoever was chosen already is always among them.
     """
-    query, text = Customer.order_by("name").order_by("id"), request.string("customer").strip()[:100]
+    query = Customer.order_by("name").order_by("id")
     if text:
         query = like("number", "name", "city")(query, text)
     total, found = query.count(), list(query.limit(MOST_CHOICES).get())
@@ -155,6 +182,8 @@ def _customers(request: Request) -> tuple[list[tuple[int, str]], str | None]:
 
 
 def store(request: Request) -> Response:
+    if _is_search(request):
+        return redirect("/orders/create").with_input()
     items = _filled_lines(request.input("items"))
     given = validate({**request.all(), "items": items}, RULES, MESSAGES, NAMES)
     customer = Customer.find_or_fail(given["customer_id"])

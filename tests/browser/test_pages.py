@@ -148,14 +148,21 @@ def test_the_keyboard_alone_is_enough(walker, site):
     go_to("New order")
     browser.keys(ENTER)
     assert browser.says("Find a customer")
-    go_to("customer_id")
-    browser.keys(DOWN)
     go_to("items-0-product_id")
     browser.keys(DOWN)
     browser.keys(TAB)
     browser.keys("2")
+    browser.run("document.activeElement.form.customer.focus()")  # back up, as Shift and Tab go
+    browser.keys(*"zenith", ENTER)
+    assert browser.says("16 fit “zenith”.")
+    assert browser.run("return document.activeElement.id") == "customer_id"
+    assert is_in_order(browser) is True
+    browser.keys(DOWN)
+    go_to("items-0-quantity")
+    assert browser.run("return document.activeElement.value") == "2"
     browser.keys(ENTER)
     assert browser.says("The order was placed.")
+    assert browser.says("Zenith")
     go_to("Audit")
     browser.keys(ENTER)
     assert browser.says("Order placed for")

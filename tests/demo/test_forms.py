@@ -65,6 +65,40 @@ def test_an_order_without_lines_says_so_once(person):
     assert '<p class="error" id="items-error"><span>Fill at least one line.</span></p>' in html
 
 
+def test_searching_for_a_customer_keeps_the_whole_order(person):
+    client, count = person("clerk"), Order.count()
+    data = {
+        "customer": "zenith", "customer_id": "3",
+        "items[0][product_id]": "1", "items[0][quantity]": "2",
+        "items[6][product_id]": "", "items[6][quantity]": "many",
+    }  # fmt: skip
+    for pressed in ({"by": "find"}, {"by": "enter"}, {"by": "enter", "searched": "alder"}):
+        html = sent_back(client, "/orders/create", "/orders", data | pressed)
+
+        assert html.count("<form") - html.count('action="/logout"') == 1
+        assert "16 fit “zenith”." in described(html, "customer_id")
+        assert html.count("Zenith") == 16
+        assert 'value="zenith"' in control(html, "customer")
+        assert re.findall(r'<option value="(\d+)" selected', html) == ["3", "1"]
+        assert 'value="2"' in control(html, "items[0][quantity]")
+        assert 'value="many"' in control(html, "items[6][quantity]")
+        assert 'aria-invalid="' not in html
+    assert Order.count() == count
+
+
+def test_an_order_is_placed_after_a_search(person):
+    client, count = person("clerk"), Order.count()
+    data = {
+        "customer": " zenith ", "customer_id": "3",
+        "items[0][product_id]": "2", "items[0][quantity]": "1",
+    }  # fmt: skip
+    for pressed in ({}, {"searched": "alder"}, {"by": "enter", "searched": "zenith"}):
+        answer = client.post("/orders", data=data | pressed)
+
+        assert answer.headers["Location"] == f"/orders/{Order.order_by_desc('id').first().id}"
+    assert Order.count() == count + 3
+
+
 def test_every_other_form_comes_back_with_its_reasons(person, demo):
     client = person("manager")
 
