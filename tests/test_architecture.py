@@ -196,12 +196,10 @@ def test_what_the_queue_is_made_of_does_not_name_the_queue():
 
 # --- the inside of a room -------------------------------------------------------------------------
 
-# Files that name each other, and why they do. Nothing else may, and no more than three of them.
+# Files that name each other, and why they do. Nothing else may, and never three.
 CIRCLES = [
     {"so.systems.queue.job", "so.systems.queue.pending"},  # Job.dispatch() gives what holds a Job
     {"so.http.response", "so.http.files"},  # Response.file() gives a kind of Response
-    # One login at three heights: all of them, one, and one remembered.
-    {"so.systems.auth.authentication", "so.systems.auth.guard", "so.systems.auth.recall"},
 ]
 # Class names that stand twice, and why.
 TWINS = {
@@ -304,7 +302,8 @@ def test_files_name_each_other_only_where_a_reason_is_given():
 
     told = [sorted(circle) for circle in found if circle not in CIRCLES]
     assert not told, f"these files name each other: let one take what it needs: {told}"
-    assert len(CIRCLES) <= 3
+    assert len(CIRCLES) <= 2
+    assert all(len(circle) == 2 for circle in CIRCLES)
 
 
 def test_a_class_name_means_one_thing():

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from so.errors import AuthenticationException, AuthError, AuthorizationException
 from so.support.scope import current_scope
 from so.systems.auth.guards import HEADER, SESSION, TOKEN, Guard
-from so.systems.auth.recall import Recall
 from so.systems.auth.security import Security
 from so.systems.auth.tokens import IMPERSONATOR, SCOPE_KEY
 from so.systems.auth.two_factor import factor_of
+from so.systems.auth.visit import LoginSession, Recall, Visit
 
 if TYPE_CHECKING:
-    from so.systems.auth.authentication import Authentication
+    from so.systems.auth.logins import Logins
 
 OWN = "users"  # whose login is beside another's, of the application's own users
 NEEDS_CODE = "two_factor"  # what attempt() answers while the second factor is missing
@@ -29,52 +28,10 @@ NEEDS_CODE = "two_factor"  # what attempt() answers while the second factor is m
 logger = logging.getLogger("so.auth")
 
 
-class LoginSession(Protocol):
-    """What a login needs of a session."""
-
-    def identity(self) -> dict[str, Any] | None: ...
-    def sign_in(
-        self,
-        identity: Mapping[str, Any],
-        *,
-        series: str | None = None,
-        remembered_until: int = 0,
-        since: int | None = None,
-    ) -> None: ...
-    def update_identity(self, identity: Mapping[str, Any]) -> None: ...
-    def begun(self) -> int | None: ...
-    def sign_out(self) -> None: ...
-    def save(self) -> None: ...
-    def regenerate(self) -> None: ...
-    def flush(self) -> None: ...
-    def has_series(self, user_id: Any, series: str) -> bool: ...
-    def join_series(self, user_id: Any, series: str) -> bool: ...
-    def end_series(self, user_id: Any, series: str) -> None: ...
-    def end_others(self, user_id: Any) -> int: ...
-    def beside(self, whose: str) -> LoginSession: ...
-    def has_beside(self, whose: str) -> bool: ...
-
-
-@dataclass(slots=True)
-class Visit:
-    """One request as its logins see it: what came along, and what is to go back."""
-
-    session: LoginSession | None
-    remember_cookie: str | None = None
-    device_cookie: str | None = None
-    address: str | None = None
-    agent: str | None = None
-    bearer: str | None = None
-    remote_user: Callable[[str], str | None] | None = None
-    new_cookie: str | None = None
-    new_device: str | None = None
-    auths: dict[Any, Auth] = field(default_factory=dict)
-
-
 class Auth:
     """The login of one request, by one guard."""
 
-    def __init__(self, service: Authentication, visit: Visit, guard: Guard) -> None:
+    def __init__(self, service: Logins, visit: Visit, guard: Guard) -> None:
         self._service, self._visit, self._guard = service, visit, guard
         self._user: Any = None
         self._row: Security | None = None
@@ -503,7 +460,9 @@ class Auth:
     def _from_session(self) -> Any:
         identity = self._stored()
         if identity is None or "id" not in identity:
-            return self._recall(self._session).user(self)
+            user = self._recall(self._session).user()
+            self._is_recalled = user is not None
+            return user
         if identity.get("kind") != self._kind():
             return None  # somebody is logged in, by another guard
         user = self._admitted(identity, keep=True)
@@ -521,10 +480,6 @@ class Auth:
     def _kind(self) -> str | None:
         users = self._users()
         return None if users is self._service.users else users.kind()
-
-    def recalled(self) -> None:
-        """Note that the user came back by a remember-me cookie."""
-        self._is_recalled = True
 
     def _admitted(self, identity: Mapping[str, Any], keep: bool = False) -> Any:
         """The user *identity* means, unless locked out or with another password since."""

@@ -1,19 +1,61 @@
-"""Being logged in again by a remember-me cookie, where the session is over."""
+"""One request as its logins see it, and being logged in again by the cookie that it brought."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from so.systems.auth.remember import Presented, RememberTokens, series_of
 from so.systems.auth.users import Users
 
 if TYPE_CHECKING:
-    from so.systems.auth.authentication import Authentication
-    from so.systems.auth.guard import Auth, LoginSession, Visit
+    from so.systems.auth.logins import Logins
 
 logger = logging.getLogger("so.auth")
+
+
+class LoginSession(Protocol):
+    """What a login needs of a session."""
+
+    def identity(self) -> dict[str, Any] | None: ...
+    def sign_in(
+        self,
+        identity: Mapping[str, Any],
+        *,
+        series: str | None = None,
+        remembered_until: int = 0,
+        since: int | None = None,
+    ) -> None: ...
+    def update_identity(self, identity: Mapping[str, Any]) -> None: ...
+    def begun(self) -> int | None: ...
+    def sign_out(self) -> None: ...
+    def save(self) -> None: ...
+    def regenerate(self) -> None: ...
+    def flush(self) -> None: ...
+    def has_series(self, user_id: Any, series: str) -> bool: ...
+    def join_series(self, user_id: Any, series: str) -> bool: ...
+    def end_series(self, user_id: Any, series: str) -> None: ...
+    def end_others(self, user_id: Any) -> int: ...
+    def beside(self, whose: str) -> LoginSession: ...
+    def has_beside(self, whose: str) -> bool: ...
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request as its logins see it: what came along, and what is to go back."""
+
+    session: LoginSession | None
+    remember_cookie: str | None = None
+    device_cookie: str | None = None
+    address: str | None = None
+    agent: str | None = None
+    bearer: str | None = None
+    remote_user: Callable[[str], str | None] | None = None
+    new_cookie: str | None = None
+    new_device: str | None = None
+    auths: dict[Any, Any] = field(default_factory=dict)
 
 
 class Recall:
@@ -21,7 +63,7 @@ class Recall:
 
     def __init__(
         self,
-        service: Authentication,
+        service: Logins,
         visit: Visit,
         session: LoginSession | None,
         users: Users,
@@ -31,8 +73,8 @@ class Recall:
         self._service, self._visit, self._identity = service, visit, identity
         self._session, self._users = session, users
 
-    def user(self, auth: Auth) -> Any:
-        """The user whom the cookie brings back, if he is one of ours; told to *auth*."""
+    def user(self) -> Any:
+        """The user whom the cookie brings back, if he is one of ours."""
         visit, tokens = self._visit, self._service.remember
         if not visit.remember_cookie or visit.new_cookie == "":
             return None
@@ -44,8 +86,6 @@ class Recall:
         user = None if found is None else self._recalled(found, self._session, tokens)
         if user is None:
             visit.new_cookie = ""
-        else:
-            auth.recalled()
         return user
 
     def _is_ours(self, user_id: str) -> bool:
