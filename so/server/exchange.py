@@ -13,13 +13,14 @@ import select
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO, FileIO
+from io import FileIO
 from typing import Any, Protocol
 
 from so.errors import ServerError
 from so.server.answers import date
 from so.server.connection import Application, ClientConnection, ClientGone
 from so.server.deadlines import ASK_SECONDS
+from so.server.environ import environ_of, give_body
 from so.server.held import HeldAnswer
 from so.server.limits import CheckedLimits
 from so.server.wire import RequestHead
@@ -69,26 +70,6 @@ class FileWrapper:
     def __iter__(self) -> Iterator[bytes]:
         while block := self.file.read(self.block_size):
             yield block
-
-
-def environ_of(connection: ClientConnection, head: RequestHead) -> dict[str, Any]:
-    """The WSGI environ of a request, with as much of its body as there is."""
-    environ = connection.base.copy()
-    environ.update(head.fields)
-    environ["REQUEST_METHOD"] = head.method
-    environ["PATH_INFO"] = head.path
-    environ["QUERY_STRING"] = head.query
-    environ["RAW_URI"] = environ["REQUEST_URI"] = head.target
-    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.minor else "HTTP/1.0"
-    environ["so.disconnected"] = connection.is_disconnected
-    body = connection.body
-    if body is None:
-        environ["wsgi.input"] = BytesIO()
-    else:
-        environ["wsgi.input"] = body.open()
-        environ["CONTENT_LENGTH"] = str(body.size)
-        environ.pop("HTTP_TRANSFER_ENCODING", None)
-    return environ
 
 
 class Service(Protocol):
@@ -160,7 +141,11 @@ class Exchange:
     # --- the request -----------------------------------------------------------------------------
 
     def _environ(self) -> dict[str, Any]:
-        environ = environ_of(self._connection, self.head)
+        connection, body = self._connection, self._connection.body
+        environ = environ_of(connection.base, self.head)
+        if body is not None:
+            give_body(environ, body.open(), body.size)
+        environ["so.disconnected"] = connection.is_disconnected
         environ["so.abort"] = self.abort
         environ["so.hold"] = self.hold
         return environ

@@ -38,7 +38,8 @@ from so.server.connection import (
     discard_body,
 )
 from so.server.deadlines import LAST_CALL_SECONDS, Due, due
-from so.server.exchange import Exchange, environ_of
+from so.server.environ import environ_of
+from so.server.exchange import Exchange
 from so.server.held import Keeper
 from so.server.limits import CheckedLimits
 from so.server.links import Link, TlsLink, is_silent
@@ -334,7 +335,7 @@ class Loop:
 
         It then runs without a body, and the connection ends with its answer (RFC 9110, 10.1.1).
         """
-        if not (head.expects_continue and self._refuses_unread(environ_of(connection, head))):
+        if not (head.expects_continue and self._refuses_unread(environ_of(connection.base, head))):
             return False
         connection.closes = True
         return True

@@ -94,6 +94,7 @@ class Serve(Command):
             self._number("port"),
             access_log=self._access_log() is not None,
             on_listening=self._announce,
+            **self._limits(),
         )
 
     def _socket(self) -> str | None:

@@ -1,10 +1,14 @@
 """Every case against a real server process, over real sockets."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
 from tests.server.conformance.cases import CASES
 from tests.server.conformance.runner import Client, check
-from tests.server.processes import serving
+from tests.server.processes import Server, free_port, serving
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +79,32 @@ def test_a_request_that_ends_in_the_middle_is_refused(server, raw):
 
         assert client.read().status == 400
         assert client.has_ended()
+
+
+SIMPLE = """
+from so.server.simple import serve_simple
+from tests.server.conformance.app import application
+serve_simple(application, port=%d)
+"""
+OF_A_LINK_THAT_STAYS = {"connection", "transfer-encoding"}
+
+
+def test_the_simple_server_takes_the_same_for_a_request(tmp_path):
+    """`serve --simple` answers one request of each connection, and that as the other one does."""
+    port = free_port()
+    server = Server([sys.executable, "-c", SIMPLE % port], port, tmp_path / "log")
+    server.wait_ready()
+
+    def fault(case):
+        answers = {k: v for k, v in case.answers.items() if k not in OF_A_LINK_THAT_STAYS}
+        told = case.told if len(case.statuses) == 1 else {}
+        alone = replace(case, statuses=case.statuses[:1], kept=False, answers=answers, told=told)
+        try:
+            check(alone, server.address)
+        except Exception as error:
+            return f"{case.name}: {error}"
+
+    with ThreadPoolExecutor(8) as crowd:
+        assert [found for found in crowd.map(fault, CASES) if found] == []
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text()
