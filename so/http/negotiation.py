@@ -15,21 +15,25 @@ FORMATS = {
     "pdf": ("application/pdf",),
 }
 _MOST = 50
+_UNWANTED = (0.0, 0)
 
 
-def accepted(header: str) -> list[str]:
-    """The media types of an Accept header, most wanted first; what is malformed counts last."""
+Range = tuple[str, float]  # a media range and how much it is wanted: 0 is not at all
+
+
+def accepted(header: str) -> list[Range]:
+    """The media ranges of an Accept header, most wanted first; what is malformed counts last."""
     found = []
-    for at, item in enumerate(header.split(",")[:_MOST]):
+    for item in header.split(",")[:_MOST]:
         kind, *params = (part.strip().lower() for part in item.split(";"))
         quality = 1.0
         for param in params:
             name, _, value = param.partition("=")
             if name.strip() == "q":
                 quality = _quality(value)
-        if kind and quality > 0:
-            found.append((-quality, at, kind))
-    return [kind for _, _, kind in sorted(found)]
+        if kind:
+            found.append((kind, quality))
+    return sorted(found, key=lambda each: -each[1])
 
 
 def _quality(text: str) -> float:
@@ -45,24 +49,45 @@ def is_json_type(kind: str) -> bool:
     return "/json" in kind or "+json" in kind
 
 
-def matches(wanted: str, offered: str) -> bool:
-    """True if the media range *wanted* covers *offered*."""
-    if wanted in ("*/*", "*", offered):
-        return True
+def _fit(wanted: str, offered: str) -> int:
+    """How closely the media range *wanted* fits *offered*: 4 exactly, 0 not at all."""
+    if wanted == offered:
+        return 4
+    if _is_kin(wanted, offered) or _is_kin(offered, wanted):
+        return 3
     kind, _, rest = wanted.partition("/")
-    return rest == "*" and offered.startswith(f"{kind}/")
+    if rest == "*" and offered.startswith(f"{kind}/"):
+        return 2
+    return 1 if wanted in ("*/*", "*") else 0
 
 
-def best(wanted: Sequence[str], offered: Iterable[str]) -> str | None:
+def _is_kin(special: str, plain: str) -> bool:
+    """True for `application/vnd.api+json` beside `application/json`."""
+    kind, _, rest = special.partition("/")
+    return "+" in rest and plain == f"{kind}/{rest.rpartition('+')[2]}"
+
+
+def liking(ranges: Sequence[Range], name: str) -> tuple[float, int]:
+    """How much the media type or format *name* is wanted, and how early it was named.
+
+    The range that fits best counts (RFC 9110, 12.5.1); without any everything is wanted.
+    """
+    return max((_liking(ranges, kind) for kind in types_of(name)), default=_UNWANTED)
+
+
+def _liking(ranges: Sequence[Range], kind: str) -> tuple[float, int]:
+    if not ranges:
+        return 1.0, 0
+    fits = [(_fit(wanted, kind), quality, -at) for at, (wanted, quality) in enumerate(ranges)]
+    closeness, quality, place = max(fits)
+    return (quality, place) if closeness else _UNWANTED
+
+
+def best(ranges: Sequence[Range], offered: Iterable[str]) -> str | None:
     """Which of *offered* (media types or format names) suits best; the first if all do."""
     candidates = list(offered)
-    if not wanted:
-        return candidates[0] if candidates else None
-    for kind in wanted:
-        for candidate in candidates:
-            if any(matches(kind, name) for name in types_of(candidate)):
-                return candidate
-    return None
+    found = max(candidates, key=lambda name: liking(ranges, name), default=None)
+    return found if found is not None and liking(ranges, found)[0] else None
 
 
 def types_of(name: str) -> tuple[str, ...]:

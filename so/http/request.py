@@ -13,7 +13,7 @@ from typing import Any
 
 from so.errors import BadRequestException
 from so.http.flash import OLD_INPUT, without_secrets
-from so.http.negotiation import accepted, best, format_of, is_json_type, matches, types_of
+from so.http.negotiation import Range, accepted, best, format_of, is_json_type, liking
 from so.http.patterns import fits
 from so.http.request_base import Text
 from so.http.request_input import RequestInput
@@ -32,7 +32,7 @@ class Request(RequestInput, RequestUrl):
     _bindings: dict[str, Any] | None = None
     _attributes: dict[str, Any] | None = None
     _terminable: list[Any] | None = None
-    _accepted: list[str] | None = None
+    _accepted: list[Range] | None = None
 
     @classmethod
     def create(
@@ -117,21 +117,22 @@ class Request(RequestInput, RequestUrl):
         """True if a script asks for a part of a page."""
         return str(self.environ.get("HTTP_X_PJAX", "")).lower() == "true"
 
-    def accepted_types(self) -> list[str]:
-        """The media types of Accept, most wanted first."""
+    def _ranges(self) -> list[Range]:
         if self._accepted is None:
             self._accepted = accepted(str(self.environ.get("HTTP_ACCEPT") or ""))
         return self._accepted
 
+    def accepted_types(self) -> list[str]:
+        """The media types of Accept, most wanted first."""
+        return [kind for kind, quality in self._ranges() if quality]
+
     def accepts(self, *types: str) -> bool:
         """True if the client takes one of *types* (`text/html`, or `json`)."""
-        wanted = self.accepted_types()
-        offered = [kind for name in types for kind in types_of(name)]
-        return not wanted or any(matches(w, kind) for w in wanted for kind in offered)
+        return any(liking(self._ranges(), name)[0] for name in types)
 
     def prefers(self, types: list[str]) -> str | None:
         """Which of *types* the client likes best; None if none."""
-        return best(self.accepted_types(), types)
+        return best(self._ranges(), types)
 
     def wants_json(self) -> bool:
         """True if JSON is what the client likes best."""

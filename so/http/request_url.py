@@ -27,7 +27,7 @@ from so.http.request_base import Number, RequestBase, Text
 from so.http.urltext import query_string
 from so.support.scope import current_scope
 
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")
 _PATH_SAFE = "/@:;,=+!*|&$'()~-._"
 _PORTS = {"http": 80, "https": 443}
 
@@ -171,7 +171,7 @@ class RequestUrl(RequestBase):
     def port(self) -> Number:
         """The port of the URL."""
         forwarded = self._forwarded("port")
-        if forwarded is not None and forwarded.isdecimal():
+        if forwarded is not None and forwarded.isdecimal() and len(forwarded) < 6:
             return Number(forwarded)
         match = _HOST.fullmatch(self._host_and_port())
         if match is not None and match.group(1):
@@ -269,7 +269,7 @@ class RequestUrl(RequestBase):
 def _path_of(raw: str) -> str:
     """The path in a request target: origin form, or absolute form as proxies send it."""
     path = raw.partition("?")[0].partition("#")[0]
-    if path.startswith(("http://", "https://")):
+    if path.lower().startswith(("http://", "https://")):
         path = "/" + path.partition("://")[2].partition("/")[2]
     return path
 

@@ -8,8 +8,16 @@ from datetime import UTC, datetime
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_IMF = re.compile(
-    r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+_TIME = r"(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})"
+_MONTH = r"(?P<month>[A-Z][a-z]{2})"
+# Today's form, and two that are read only: of RFC 850, and of C's asctime().
+_FORMS = tuple(
+    re.compile(form)
+    for form in (
+        rf"[A-Z][a-z]{{2}}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT",
+        rf"[A-Z][a-z]+day, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT",
+        rf"[A-Z][a-z]{{2}} {_MONTH} (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
+    )
 )
 # By RFC 9110 and its registry; `http.HTTPStatus` has older words, other ones in each version of
 # Python, and the web server starts with as few modules as it can. 419 is Laravel's.
@@ -95,17 +103,27 @@ def http_date(at: float | datetime) -> str:
 
 
 def parse_http_date(text: str) -> int | None:
-    """Epoch seconds of an HTTP date; None for anything else, the two obsolete forms included."""
-    match = _IMF.fullmatch(text.strip())
-    if match is None or match.group(2) not in MONTHS:
+    """Epoch seconds of an HTTP date in any of its three forms (RFC 9110, 5.6.7), else None.
+
+    A year of two digits is one that is at most fifty years ahead.
+    """
+    match = next((found for form in _FORMS if (found := form.fullmatch(text.strip()))), None)
+    if match is None or match["month"] not in MONTHS:
         return None
-    day, _, year, hour, minute, second = (int(g) if g.isdigit() else 0 for g in match.groups())
-    month = MONTHS.index(match.group(2)) + 1
+    hour, minute, second = (int(part) for part in match["time"].split(":"))
+    month = MONTHS.index(match["month"]) + 1
     try:
-        begun = datetime(year, month, day, hour, minute, tzinfo=UTC)
+        begun = datetime(_year(match["year"]), month, int(match["day"]), hour, minute, tzinfo=UTC)
     except ValueError:
         return None
     return int(begun.timestamp()) + second if second <= 60 else None
+
+
+def _year(digits: str) -> int:
+    if len(digits) == 4:
+        return int(digits)
+    latest = time.gmtime().tm_year + 50
+    return latest - (latest - int(digits)) % 100
 
 
 def phrase(status: int) -> str:

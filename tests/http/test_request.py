@@ -97,6 +97,11 @@ def test_a_host_that_is_none_is_replaced_by_the_servers_name(host: str) -> None:
     assert request.root() == "http://server:81"
 
 
+def test_a_host_may_end_in_a_colon_without_a_port() -> None:
+    """RFC 3986, 3.2.3; the web server lets it in as well."""
+    assert made("/", headers={"Host": "shop.example:"}).url() == "http://shop.example"
+
+
 def test_an_ipv6_host_keeps_its_brackets() -> None:
     request = made("/", environ={"HTTP_HOST": "[::1]:8000"})
 
@@ -322,6 +327,23 @@ def test_what_the_client_accepts_and_likes() -> None:
     assert made().prefers([]) is None
     assert made().format("csv") == "csv"
     assert made("/", headers={"Accept": "text/csv"}).format() == "csv"
+
+
+@pytest.mark.parametrize(
+    ("header", "liked"),
+    [
+        ("application/json;q=0", None),
+        ("application/json;q=0, */*", "text/html"),
+        ("*/*, application/json;q=0.5", "text/html"),
+        ("text/*;q=0.9, text/html;q=0.1, application/json;q=0.5", "text/csv"),
+        ("application/vnd.api+json", "application/json"),
+        ("text/html;q=0.5, application/*;q=0.5", "text/html"),
+    ],
+)
+def test_the_range_that_fits_best_says_how_much_a_type_is_liked(header, liked) -> None:
+    request = made("/", headers={"Accept": header})
+
+    assert request.prefers(["application/json", "text/html", "text/csv"]) == liked
 
 
 # --- what belongs to it ---------------------------------------------------------------------------

@@ -330,8 +330,13 @@ def test_dates_of_http_are_written_and_read() -> None:
     assert http_date(at.astimezone(timezone(timedelta(hours=5)))) == http_date(at)
     assert http_date(at.replace(tzinfo=None)) == http_date(at)
     assert parse_http_date(" Sun, 06 Nov 1994 08:49:37 GMT ") == 784111777
+    assert parse_http_date("Sunday, 06-Nov-94 08:49:37 GMT") == 784111777
+    assert parse_http_date("Sun Nov  6 08:49:37 1994") == 784111777
+    assert parse_http_date("Tuesday, 06-Nov-29 08:49:37 GMT") == 1888649377  # not 1929
     for wrong in (
-        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sunday, 06-Nov-1994 08:49:37 GMT",
+        "Sun Nov 6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37 +0000",
         "Sun, 06 Xxx 1994 08:49:37 GMT",
         "Sun, 32 Nov 1994 08:49:37 GMT",
         "Sun, 06 Nov 1994 25:49:37 GMT",
