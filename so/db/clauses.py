@@ -7,6 +7,7 @@ out of step.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from so.db.expressions import Expression
@@ -71,7 +72,7 @@ class IsNull(Node):
 class In(Node):
     """column (not) in a list of values, or of whole numbers written into the text (`inline`).
 
-    `plain` says that no Expression is among the values.
+    `plain` are the types of the values where the column is no path and none is an Expression.
     """
 
     __slots__ = ("column", "inline", "negated", "plain", "values")
@@ -84,7 +85,7 @@ class In(Node):
         negated: bool,
         *,
         inline: bool = False,
-        plain: bool = False,
+        plain: Collection[type] = (),
     ) -> None:
         self.boolean = boolean
         self.column = column

@@ -87,11 +87,11 @@ class Conditions(Names):
         if node.inline:
             return f"{column} {word} ({', '.join(map(str, node.values))})"
         values = node.values
-        if _is_path(node.column):
-            values = [placed(node.column, value) for value in values]
         if node.plain:
             bindings += values
             return f"{column} {word} ({', '.join(['?'] * len(values))})"
+        if _is_path(node.column):
+            values = [placed(node.column, value) for value in values]
         return f"{column} {word} ({self.values(values, bindings)})"
 
     def in_query(self, node: c.InQuery, bindings: Bindings) -> str:

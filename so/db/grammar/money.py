@@ -19,6 +19,7 @@ from so.db.grammar.names import Bindings
 from so.db.sqltext import cut
 
 _WIDEST: Final = 2**63
+_LEAST: Final = -_WIDEST
 EXACT_DIGITS: Final = 15
 """Significant digits that a number of SQLite keeps."""
 
@@ -30,7 +31,7 @@ class MoneyGrammar(Grammar):
         """column operator cast(? as numeric)"""
         value = node.value
         kind = type(value)
-        if kind is str or (kind is int and -_WIDEST <= value < _WIDEST):
+        if kind is str or (kind is int and _LEAST <= value < _WIDEST):
             # The body of the generic one: this is the hottest line of the grammar.
             column = self._names.get(node.column) or self.column(node.column, bindings)
             bindings.append(value)
@@ -63,10 +64,15 @@ class MoneyGrammar(Grammar):
 
     def in_list(self, node: c.In, bindings: Bindings) -> str:
         """column in (select cast(…) …): a list would take the type of the column."""
-        if not self.literal and not node.inline and _has_wide(node.values):
+        if self.literal or node.inline:
+            return super().in_list(node, bindings)
+        kinds = node.plain
+        if kinds and Decimal not in kinds and (int not in kinds or not _has_wide(node.values)):
+            return super().in_list(node, bindings)
+        if _has_wide(node.values):
             values = [_wide_text(one) if _is_wide(one) else one for one in node.values]
             node = c.In(node.boolean, node.column, values, node.negated)
-        if self.literal or not _are_money(node.values):
+        if not _are_money(node.values):
             return super().in_list(node, bindings)
         column = self.column(node.column, bindings)
         bindings += node.values
@@ -120,12 +126,12 @@ class MoneyGrammar(Grammar):
 
 def _is_wide(value: Any) -> bool:
     """Is *value* a whole number that no column of SQLite holds, and its driver does not bind?"""
-    return type(value) is int and not -_WIDEST <= value < _WIDEST
+    return type(value) is int and not _LEAST <= value < _WIDEST
 
 
 def _has_wide(values: list[Any]) -> bool:
     try:
-        if max(values) < _WIDEST and min(values) >= -_WIDEST:
+        if max(values) < _WIDEST and min(values) >= _LEAST:
             return False
     except (TypeError, ValueError, ArithmeticError):  # not all of them numbers, or none
         pass

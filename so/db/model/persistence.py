@@ -168,7 +168,8 @@ class Persistence(Attributes):
         self._atomically(self._insert_row)
         _put(self, "_in_row", self._attributes.copy())
         _put(self, "_recent", True)
-        self._note_changes({}, {})
+        if self._changes:
+            self._note_changes({}, {})
         self._fire("created")
         return True
 
@@ -196,7 +197,8 @@ class Persistence(Attributes):
         _put(self, "_changes", after)
 
     def _update(self, written: str) -> bool:
-        self._note_changes({}, {})
+        if self._changes:
+            self._note_changes({}, {})
         dirty = self.get_dirty()
         if dirty and type(self)._events.wanted("updating"):
             if not self._fire("updating"):
@@ -205,30 +207,32 @@ class Persistence(Attributes):
         if not dirty:
             return True
         self._stamp_change(dirty)
-        before = self._original if self._in_row is None else self._in_row
-        if not self._atomically(lambda: self._update_row(dirty, written)):
+        before = self._atomically(lambda: self._update_row(dirty, written))
+        if before is None:
             return False
         _put(self, "_in_row", self._attributes.copy())
-        self._note_changes({name: before.get(name) for name in dirty}, dirty)
+        self._note_changes(before, dirty)
         self._fire("updated")
         return True
 
-    def _update_row(self, dirty: dict[str, Any], written: str) -> bool:
+    def _update_row(self, dirty: dict[str, Any], written: str) -> dict[str, Any] | None:
+        """What the row held in the columns of *dirty* before; None if it is gone."""
         lock = self._plan.lock_column
         if lock is not None:
             dirty[lock] = (self._original.get(lock) or 0) + 1
+        # A listener that saves once more must not be told that what it finds was not there.
+        held = self._original if self._in_row is None else self._in_row
+        before = {name: held.get(name) for name in dirty}
         connection = self._connection()
         tree = self._row_tree()
         if not connection.update(*connection.grammar.compile_update(tree, dirty)):
             self._row_is_gone()
-            return False
+            return None
         if lock is not None:
             _put(self, "_attributes", {**self._attributes, lock: dirty[lock]})
             self._confirm_version()
-        # A listener that saves once more must not be told that what it finds was not there.
-        before = self._original if self._in_row is None else self._in_row
-        self._written(written, {name: before.get(name) for name in dirty}, dirty)
-        return True
+        self._written(written, before, dirty)
+        return before
 
     def _confirm_version(self) -> None:
         """Take the version just written as the row's, so that a listener may save once more."""

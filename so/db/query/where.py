@@ -256,8 +256,12 @@ class Where(QueryCore):
         """The column is one of *values*: a list, a query, or a callable that fills one."""
         boolean, column = checked_boolean(boolean), self._column(column)
         path = type(column) is not str or "->" in column
-        if not path and type(values) is list and _FINITE.issuperset(map(type, values)):
-            return self._add(c.In(boolean, column, list(values), not_, plain=True))
+        if (
+            not path
+            and type(values) is list
+            and _FINITE.issuperset(kinds := set(map(type, values)))
+        ):
+            return self._add(c.In(boolean, column, list(values), not_, plain=kinds))
         if path and "->" in name_of(column) and not is_queryable(values):
             values = [only(one) for one in listed(values)]
             if any(isinstance(one, bool) for one in values):

@@ -66,7 +66,7 @@ class Activity(Model):
         not_reserved(self._attributes.get("log_name"))
         super()._insert_row()
 
-    def _update_row(self, dirty: dict[str, Any], written: str) -> bool:
+    def _update_row(self, dirty: dict[str, Any], written: str) -> dict[str, Any] | None:
         not_reserved(dirty.get("log_name"))
         return super()._update_row(dirty, written)
 

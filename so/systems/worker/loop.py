@@ -7,11 +7,10 @@ surviving crashes and killing what hangs is the crew's business.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -286,13 +285,14 @@ class Worker(InHand):
             return rows, gone
 
         self.on_claim(self.sequence)
-        with self._taken_finished() as ended:
-            try:
-                rows, gone = self.retry(self.conn, work, patience=lambda: self._patience(ended))
-            except DatabaseError:
-                if ended or not self.stopping:
-                    raise
-                return []  # nothing is lost by leaving without another job
+        ended = self._take_finished()
+        try:
+            rows, gone = self.retry(self.conn, work, patience=lambda: self._patience(ended))
+        except BaseException as error:
+            self._keep(ended)
+            if ended or not self.stopping or not isinstance(error, DatabaseError):
+                raise
+            return []  # nothing is lost by leaving without another job
         self._heard_at = time.monotonic()
         self._note_lost(ended, gone)
         if not rows:
@@ -318,17 +318,15 @@ class Worker(InHand):
 
     # --- ending jobs ---
 
-    @contextlib.contextmanager
-    def _taken_finished(self) -> Iterator[list[Reserved]]:
-        """What has ended, to be written down in the block; it is kept if that fails."""
+    def _take_finished(self) -> list[Reserved]:
+        """What has ended, to be written down; whoever fails at that has to `_keep()` it."""
         with self.lock:
             ended, self.finished = self.finished, []
-        try:
-            yield ended
-        except BaseException:
-            with self.lock:
-                self.finished = ended + self.finished
-            raise
+        return ended
+
+    def _keep(self, ended: list[Reserved]) -> None:
+        with self.lock:
+            self.finished = ended + self.finished
 
     def _delete(self, ended: list[Reserved]) -> int:
         return sum(
@@ -338,8 +336,12 @@ class Worker(InHand):
 
     def settle_finished(self) -> None:
         """Remove the jobs whose handlers have returned."""
-        with self._taken_finished() as ended:
+        ended = self._take_finished()
+        try:
             gone = self.retry(self.conn, lambda: self._delete(ended)) if ended else 0
+        except BaseException:
+            self._keep(ended)
+            raise
         self._note_lost(ended, gone)
 
     def _note_lost(self, ended: list[Reserved], gone: int) -> None:
