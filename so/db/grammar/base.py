@@ -130,6 +130,10 @@ class Grammar(Conditions):
             return "distinct " + self.columns(tree.distinct, bindings)
         return f"distinct {columns}" if tree.distinct and columns != "*" else columns
 
+    def aggregate_of(self, function: str, column: str) -> str:
+        """An aggregate among the columns of a select: one value, by which rows can be ordered."""
+        return f"{function}({column})"
+
     def aggregate_result(self, function: str, row: Row) -> Any:
         """The aggregate in the row that came back."""
         return row.get("aggregate")

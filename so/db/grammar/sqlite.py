@@ -73,6 +73,14 @@ class SQLiteGrammar(MoneyGrammar):
             f"where lower(name) = {_text(column.rpartition('.')[2].lower())})"
         )
 
+    def aggregate_of(self, function: str, column: str) -> str:
+        """Sums without binary noise, as numbers: exact to the 15 digits that SQLite keeps."""
+        if self.literal or function not in ("sum", "avg"):
+            return super().aggregate_of(function, column)
+        if function == "sum":
+            return f"cast(decimal_sum({column}) as numeric)"
+        return f"cast(decimal_sum({column}) as real) / count({column})"
+
     def aggregate_result(self, function: str, row: Row) -> Any:
         """The exact sum or average: int, Decimal as declared, or float for a REAL column."""
         total = row["aggregate"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from so.db.model import eager
 from so.db.model.attributes import _put
-from so.db.model.collection import Related
+from so.db.model.collection import Models, Related
 from so.db.model.meta import ModelMeta
 from so.db.model.query import ModelQuery
 from so.db.model.serialising import Serialising
@@ -161,14 +161,43 @@ class Model(Serialising, metaclass=ModelMeta):
         return self
 
     def load_count(self, *relations: Any, **constrained: Any) -> Self:
-        """Set `<relation>_count` of these relations."""
-        query = self._row_query().select(self.primary_key).with_count(*relations, **constrained)
-        row = query._raw_row(None) or {}
-        row.pop(self.primary_key, None)
-        dirty = self._attributes is not self._original
-        _put(self, "_original", {**self._original, **row})
-        _put(self, "_attributes", {**self._attributes, **row} if dirty else self._original)
+        """Set `<relation>_count` of these relations; takes what `with_count` takes."""
+        Models([self]).load_count(*relations, **constrained)
         return self
+
+    def load_exists(self, *relations: Any, **constrained: Any) -> Self:
+        """Set `<relation>_exists` of these relations, True or False."""
+        Models([self]).load_exists(*relations, **constrained)
+        return self
+
+    def load_sum(self, relations: Any, column: Any, /, **constrained: Any) -> Self:
+        """Set `<relation>_sum_<column>`; takes what `with_sum` takes."""
+        return self.load_aggregate(relations, column, "sum", **constrained)
+
+    def load_avg(self, relations: Any, column: Any, /, **constrained: Any) -> Self:
+        """Set `<relation>_avg_<column>`."""
+        return self.load_aggregate(relations, column, "avg", **constrained)
+
+    def load_min(self, relations: Any, column: Any, /, **constrained: Any) -> Self:
+        """Set `<relation>_min_<column>`."""
+        return self.load_aggregate(relations, column, "min", **constrained)
+
+    def load_max(self, relations: Any, column: Any, /, **constrained: Any) -> Self:
+        """Set `<relation>_max_<column>`."""
+        return self.load_aggregate(relations, column, "max", **constrained)
+
+    def load_aggregate(
+        self, relations: Any, column: Any, function: str, /, **constrained: Any
+    ) -> Self:
+        """Set `<relation>_<function>_<column>`; takes what `with_aggregate` takes."""
+        Models([self]).load_aggregate(relations, column, function, **constrained)
+        return self
+
+    def _keep_computed(self, values: Mapping[str, Any]) -> None:
+        """Take computed columns for ones that were read with the others."""
+        dirty = self._attributes is not self._original
+        _put(self, "_original", {**self._original, **values})
+        _put(self, "_attributes", {**self._attributes, **values} if dirty else self._original)
 
     def _definition(self, name: str) -> Any:
         found = self._plan.relations.get(name)

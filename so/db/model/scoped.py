@@ -28,6 +28,7 @@ class ScopedQuery(Query):
     _without: frozenset[str] | None = frozenset()  # names of scopes left out; None: all of them
     _added: Mapping[str, Any] = {}  # scopes of this query alone, in place of those of their names
     _as_rows = False
+    _computed: Mapping[str, Callable[[Any], Any]] = {}  # aggregates among the columns, and readers
     _is_whole = False  # the table of this query is another one's rows, with all their columns
 
     def __init__(self, model: Any, source: Any = None) -> None:
@@ -182,6 +183,9 @@ class ScopedQuery(Query):
 
     def _settled(self, models: Models[Any]) -> Models[Any]:
         """Fresh models with their home noted, told to whoever listens for `retrieved`."""
+        if self._computed:
+            for model in models:
+                self._read_computed(model._attributes)
         if self._source is not None:
             for model in models:
                 _put(model, "_source", self._source)
@@ -191,6 +195,21 @@ class ScopedQuery(Query):
             for model in models:
                 model._fire("retrieved")
         return models
+
+    def _read_computed(self, values: dict[str, Any]) -> None:
+        """Make what the engine gave for `with_sum` and the like the same on every engine."""
+        for name, read in self._computed.items():
+            if values.get(name) is not None:
+                values[name] = read(values[name])
+
+    def _computed_rows(self) -> list[dict[str, Any]]:
+        """The rows with what was computed in them, read from the writer; no models are made."""
+        tree = self.use_write()._finished()
+        names, rows = self.runner.fetch(*self.grammar.compile_select(tree), False)
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        for row in found:
+            self._read_computed(row)
+        return found
 
     def _hydrate(self, rows: Any) -> Any:
         if self._as_rows:

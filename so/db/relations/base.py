@@ -20,11 +20,13 @@ from so.errors import RelationError
 
 _put = object.__setattr__
 _TIE = "so_tie"
+_VALUE = "so_value"
 
 
 class Relation(ModelQuery):
     """A query for the models related to `parent`."""
 
+    kind: ClassVar[str] = "relation"
     is_relation: ClassVar[bool] = True
     many: ClassVar[bool] = True
     name: str = ""
@@ -164,13 +166,34 @@ class Relation(ModelQuery):
 
     # --- tied to an outer query
 
-    def correlated(self, outer: Any, fn: Callable[[Any], Any] | None = None) -> Query:
-        """What fn(query) leaves of this relation, tied to the rows of *outer*, for a sub-query."""
-        apart = outer.table_name in self._table_names()
+    def correlated(
+        self, outer: Any, fn: Callable[[Any], Any] | None = None, column: c.Column | None = None
+    ) -> Query:
+        """What fn(query) leaves of this relation, tied to the rows of *outer*, for a sub-query.
+
+        With *column* it gives that one, or `so_value` for it where the rows are asked from outside.
+        """
+        apart = self._is_apart(outer)
         self._tied_to = self._tie_apart() if apart else self._tie_to_outer(outer.table_name)
         if fn is not None:
             fn(self)
-        return self._tied_from_outside(outer) if apart else self
+        return self._tied_from_outside(outer, column) if apart else self
+
+    def aggregated(
+        self, outer: Any, fn: Callable[[Any], Any] | None, column: Any
+    ) -> tuple[Query, Any]:
+        """`correlated()` to be added up, in no order, and the name of *column* in it."""
+        own = self.qualify(column) if isinstance(column, str) and column != "*" else column
+        if self._is_apart(outer):
+            asked = None if column == "*" else own
+            return self.correlated(outer, fn, asked), own if asked is None else _VALUE
+        query = self.correlated(outer, fn).reorder()
+        query.tree.columns = None
+        return query, own
+
+    def _is_apart(self, outer: Any) -> bool:
+        """Does the outer query's table stand in this one, too?"""
+        return outer.table_name in self._table_names()
 
     def _table_names(self) -> set[str]:
         """The names that stand for a table within this query."""
@@ -181,7 +204,7 @@ class Relation(ModelQuery):
         """What holds of the related rows of any parent."""
         return []
 
-    def _tied_from_outside(self, outer: Any) -> Query:
+    def _tied_from_outside(self, outer: Any, value: c.Column | None = None) -> Query:
         """This query as a table of its own, whose rows are tied to those of *outer*.
 
         For a relation to the very table it starts from: every name written in it, in its
@@ -189,7 +212,8 @@ class Relation(ModelQuery):
         """
         inner = self._finished().copy()
         column = self._group_column()
-        inner.columns = [*(inner.columns or ()), f"{column} as {_TIE}"]
+        chosen = (inner.columns or []) if value is None else [self._as_value(value)]
+        inner.columns = [*chosen, f"{column} as {_TIE}"]
         if inner.havings and not inner.groups:
             inner.groups = [column]  # the groups are then each parent's rows, as they were meant
         alias = f"{self.name}_of_{outer.table_name}"
@@ -197,6 +221,10 @@ class Relation(ModelQuery):
         return query.where_column(
             f"{alias}.{_TIE}", "=", f"{outer.table_name}.{self._parent_column()}"
         )
+
+    def _as_value(self, column: c.Column) -> c.Column:
+        bindings: list[Any] = []
+        return c.RawSql(f"{self.grammar.column(column, bindings)} as {_VALUE}", bindings)
 
     # --- writing: what the parent has loaded of this relation is out of date then
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.model import eager
@@ -15,6 +15,7 @@ from so.errors import RelationError
 class BelongsTo(Relation):
     """The child (here the `parent` of the query) holds its owner's key in a column of its own."""
 
+    kind: ClassVar[str] = "belongs_to"
     many = False
 
     def __init__(self, related: Any, child: Any, foreign_key: str | None, owner_key: str) -> None:
@@ -67,6 +68,9 @@ class BelongsTo(Relation):
 class MorphTo(BelongsTo):
     """The child holds its owner's key and, beside it, the name of the owner's type."""
 
+    kind: ClassVar[str] = "morph_to"
+    _is_of_one_type = False
+
     def __init__(
         self, related: Any, child: Any, type_column: str, id_column: str, owner_key: str | None
     ) -> None:
@@ -109,18 +113,24 @@ class MorphTo(BelongsTo):
                     model._keep_relation(self.name, None)
                 continue
             related = type(self.parent).for_alias(alias, type(self.parent).__module__)
-            one = MorphTo(
-                related, self.parent, self.type_column, self.foreign_key, self._chosen_key
-            )
-            one.name = self.name
-            BelongsTo.load_into(one, group, constrain, nested)
+            BelongsTo.load_into(self.of_type(related), group, constrain, nested)
 
-    def correlated(self, outer: Any, fn: Callable[[Any], Any] | None = None) -> Any:
-        """Not possible: the rows asked for are in several tables."""
+    def correlated(
+        self, outer: Any, fn: Callable[[Any], Any] | None = None, column: Any = None
+    ) -> Any:
+        """Of one type only (`of_type`): the rows of all are in several tables."""
+        if self._is_of_one_type:
+            return super().correlated(outer, fn, column)
         raise RelationError(
             f"relation {self.name!r} leads to several tables, which one sub-query cannot ask: "
-            "define a belongs_to for the type you mean"
+            f"where_has_morph({self.name!r}, [Post, Video], fn) asks the types you mean"
         )
+
+    def of_type(self, related: Any) -> MorphTo:
+        """The same relation, to the rows of class *related* alone."""
+        one = MorphTo(related, self.parent, self.type_column, self.foreign_key, self._chosen_key)
+        one.name, one._is_of_one_type = self.name, True
+        return one
 
     def associate(self, owner: Any) -> Any:
         """Make *owner* (a model or None) the child's owner; the child, not saved yet."""

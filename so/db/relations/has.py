@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.query import Query
@@ -19,6 +19,8 @@ Row = Mapping[str, Any]
 
 class HasMany(Relation):
     """Many rows of the related table hold the parent's key in a column of theirs."""
+
+    kind: ClassVar[str] = "has_many"
 
     def __init__(self, related: Any, parent: Any, foreign_key: str, local_key: str) -> None:
         super().__init__(related, parent)
@@ -141,11 +143,14 @@ class HasMany(Relation):
 class HasOne(HasMany):
     """At most one row of the related table holds the parent's key."""
 
+    kind: ClassVar[str] = "has_one"
     many = False
 
 
 class MorphMany(HasMany):
     """Many rows hold the parent's key and, beside it, the name of the parent's type."""
+
+    kind: ClassVar[str] = "morph_many"
 
     def __init__(
         self, related: Any, parent: Any, type_column: str, id_column: str, local_key: str
@@ -184,6 +189,7 @@ class MorphMany(HasMany):
 class MorphOne(MorphMany):
     """At most one row holds the parent's key and type."""
 
+    kind: ClassVar[str] = "morph_one"
     many = False
 
 

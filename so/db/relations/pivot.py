@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from so.db import clauses as c
 from so.db.casts import DatetimeCast
@@ -33,6 +33,8 @@ class Pivot(Row):
 
 class BelongsToMany(Relation):
     """Users have roles, and roles have users."""
+
+    kind: ClassVar[str] = "belongs_to_many"
 
     def __init__(
         self,

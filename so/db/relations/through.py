@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.model.collection import Models
@@ -15,6 +15,8 @@ _KEY = "laravel_through_key"
 
 class HasManyThrough(Relation):
     """A country's posts, through its users."""
+
+    kind: ClassVar[str] = "has_many_through"
 
     def __init__(
         self,
