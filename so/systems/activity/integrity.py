@@ -15,8 +15,7 @@ from so.systems.activity import framing
 from so.systems.activity.keys import ROW, KeyRing
 from so.systems.activity.turns import turn_of
 
-_content = itemgetter(*framing.CONTENT)
-_framed = itemgetter(*framing.FRAMED)
+_signed = itemgetter("salt", *framing.FRAMED, *framing.CONTENT)
 MODES = ("off", "mac", "seal")
 
 
@@ -36,8 +35,7 @@ class Integrity:
     def sign(self, row: dict[str, Any]) -> None:
         """Add key_id and row_mac to *row*, whose values are as the database will hold them."""
         row["key_id"] = self.ring.key_id
-        content = framing.content_hash(row["salt"], _content(row))
-        row["row_mac"] = self._mac(framing.row_frame(_framed(row), content))
+        row["row_mac"] = self._mac(framing.signed(_signed(row)))
 
 
 def integrity(mode: str | None, keys: Sequence[str | None]) -> Integrity | None:

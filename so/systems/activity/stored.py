@@ -274,10 +274,10 @@ def judge(
     id, _, mac, salt, framed, values = row
     fault = None
     if salt is not None:
-        content = framing.content_hash(salt, values)
+        message = framing.signed((salt, *framed, *values))
     else:
         content, fault = _erased(row, ring, erased.get(id), in_force)
-    message = framing.row_frame(framed, content)
+        message = framing.row_frame(framed, content)
     signer = framed[0]
     if mac is None:
         fault = INSERTED
@@ -312,7 +312,7 @@ def leaves(found: Sequence[tuple[Any, ...]], key: str) -> list[bytes] | None:
     if {row[_KEY] for row in found} - {key} or {type(row[1]) for row in found} - {int}:
         return None
     try:
-        return [framing.whole_leaf(*row) for row in found]
+        return list(map(framing.whole_leaf, found))
     except (TypeError, UnicodeEncodeError):
         return None
 

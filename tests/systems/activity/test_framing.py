@@ -23,8 +23,30 @@ def test_a_row_has_the_very_frame_that_its_values_have(seed):
 
         assert framing.content_hash(salt, content) == digest
         assert framing.row_frame(framed, digest) == row
+        assert framing.signed((salt, *framed, *content)) == row
         leaf = hashlib.sha256(b"\0" + framing.frame(("7", salt)) + row).digest()
         assert framing.leaf_hash(7, row, salt) == leaf
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_row_of_text_has_the_leaf_of_its_frame_and_another_has_none(seed):
+    dice = random.Random(seed)
+    for _ in range(200):
+        values = [
+            dice.choice(VALUES) for _ in range(1 + len(framing.FRAMED) + len(framing.CONTENT))
+        ]
+
+        try:
+            leaf = framing.whole_leaf((7, 1, "5:mac", *values))
+        except (TypeError, UnicodeEncodeError):
+            assert {type(value) for value in values} & {
+                int,
+                float,
+                type(None),
+            } or "\ud800" in values
+        else:
+            assert leaf == framing.leaf_hash(7, framing.signed(values), "5:mac")
+            assert not {int, float} & {type(value) for value in values}
 
 
 def test_no_two_rows_have_one_frame():
