@@ -415,11 +415,11 @@ def _run_callbacks_at_first_level(connection: Any) -> None:
     """
     give = type(connection).after_commit
 
-    def after_commit(fn: Callable[[], object]) -> None:
+    def after_commit(fn: Callable[[], object], *, again: bool = True) -> None:
         if connection.transaction_level() <= 1:
             fn()
         else:
-            give(connection, fn)
+            give(connection, fn, again=again)
 
     def run_callbacks() -> None:
         if connection.transaction_level() <= 1:

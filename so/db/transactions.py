@@ -270,12 +270,15 @@ class Transactions(Execution):
 
     # --- callbacks
 
-    def after_commit(self, fn: Callable[[], object]) -> None:
+    def after_commit(self, fn: Callable[[], object], *, again: bool = True) -> None:
         """Call *fn* after the outermost commit; at once outside a transaction; never if the level
-        it was given at is rolled back."""
+        it was given at is rolled back.
+
+        Not *again*: it need not be called a second time for what was given last.
+        """
         if self._level == 0:
             fn()
-        else:
+        elif again or not self._on_commit or self._on_commit[-1][1] is not fn:
             self._on_commit.append((self._level, fn))
 
     def after_roll_back(self, fn: Callable[[], object]) -> None:

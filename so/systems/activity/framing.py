@@ -25,6 +25,8 @@ SEAL = (
 NO_SEAL = "0" * 64  # prev_hash of the first seal
 _sha256 = hashlib.sha256
 _UTF8 = ("utf-8", "surrogatepass")
+_SIZED = tuple(f"{size}:" for size in range(256))  # what begins a text of at most a column's size
+UNUSUAL = (TypeError, IndexError, UnicodeEncodeError)  # what the quick way cannot take
 _HANDED_OVER = "next key "
 
 
@@ -63,7 +65,7 @@ def signed(row: Sequence[Any]) -> bytes:
     """`row_frame` of a row whose content is there: its salt, and the columns FRAMED and CONTENT."""
     try:
         return _quickly(row)
-    except (TypeError, UnicodeEncodeError):
+    except UNUSUAL:
         end = 1 + len(FRAMED)
         return row_frame(row[1:end], content_hash(row[0], row[end:]))
 
@@ -76,10 +78,11 @@ def leaf_hash(id: int, row: bytes, mac: Any) -> bytes:
 def whole_leaf(row: Sequence[Any]) -> bytes:
     """The leaf of a row that is all there: id, seal, MAC, salt, the columns FRAMED and CONTENT.
 
-    TypeError for a number, or an absence where text was signed.
+    One of UNUSUAL for a number, an absence where text was signed, or a text that is too long.
     """
     number, mac = str(row[0]), row[2]
-    return _sha256(_quickly(row[3:], f"\0{len(number)}:{number}{len(mac)}:{mac}")).digest()
+    head = f"\0{_SIZED[len(number)]}{number}{_SIZED[len(mac)]}{mac}"
+    return _sha256(_quickly(row[3:], head)).digest()
 
 
 # What `frame` gives, spelled out: made of every row that is written or verified, in half the time.
@@ -94,15 +97,16 @@ def _quickly(row: Sequence[Any], head: str = "") -> bytes:
     if not content.isascii():
         content = _content(_size, salt, text, properties, label, who, context)
     digest = _sha256(content.encode()).hexdigest()
+    sized = _SIZED
     framed = (
-        f"{head}row1{len(key)}:{key}{len(uid)}:{uid}{len(log)}:{log}"
-        f"{'-' if subject is None else f'{len(subject)}:{subject}'}"
-        f"{'-' if about is None else f'{len(about)}:{about}'}"
-        f"{'-' if causer is None else f'{len(causer)}:{causer}'}"
-        f"{'-' if by is None else f'{len(by)}:{by}'}"
-        f"{'-' if event is None else f'{len(event)}:{event}'}"
-        f"{'-' if batch is None else f'{len(batch)}:{batch}'}"
-        f"{len(created)}:{created}{len(updated)}:{updated}{len(digest)}:{digest}"
+        f"{head}row1{sized[len(key)]}{key}{sized[len(uid)]}{uid}{sized[len(log)]}{log}"
+        f"{'-' if subject is None else f'{sized[len(subject)]}{subject}'}"
+        f"{'-' if about is None else f'{sized[len(about)]}{about}'}"
+        f"{'-' if causer is None else f'{sized[len(causer)]}{causer}'}"
+        f"{'-' if by is None else f'{sized[len(by)]}{by}'}"
+        f"{'-' if event is None else f'{sized[len(event)]}{event}'}"
+        f"{'-' if batch is None else f'{sized[len(batch)]}{batch}'}"
+        f"{sized[len(created)]}{created}{sized[len(updated)]}{updated}{sized[len(digest)]}{digest}"
     )
     if framed.isascii():
         return framed.encode()

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -65,6 +66,7 @@ class SealSoon:
     def __init__(self, seal: Callable[[Connection], object], delay_seconds: float) -> None:
         self._seal = seal
         self._delay = delay_seconds
+        self._last: tuple[Connection | None, Callable[[], None]] = None, lambda: None
         self._forget()
 
     def _forget(self) -> None:
@@ -72,6 +74,14 @@ class SealSoon:
         self._lock = threading.Lock()
         self._waiting: dict[str, Connection] = {}
         self._thread: threading.Thread | None = None
+
+    def after_commit_of(self, connection: Connection) -> None:
+        """Have the database of *connection* sealed once its transaction is committed."""
+        known, wake = self._last
+        if known is not connection:
+            wake = partial(self.wake, connection)
+            self._last = connection, wake
+        connection.after_commit(wake, again=False)
 
     def wake(self, connection: Connection) -> None:
         """Have the database of *connection* sealed soon; costs the caller next to nothing."""

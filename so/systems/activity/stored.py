@@ -313,7 +313,7 @@ def leaves(found: Sequence[tuple[Any, ...]], key: str) -> list[bytes] | None:
         return None
     try:
         return list(map(framing.whole_leaf, found))
-    except (TypeError, UnicodeEncodeError):
+    except framing.UNUSUAL:
         return None
 
 

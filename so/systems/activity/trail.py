@@ -147,8 +147,7 @@ class Trail:
             for part in in_parts(list(rows), ROWS_PER_STATEMENT, most, lambda row: row.values()):
                 self._insert(connection, part)
         if self.soon is not None:
-            soon = self.soon
-            connection.after_commit(lambda: soon.wake(connection))
+            self.soon.after_commit_of(connection)
 
     def _insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         columns, count = self._columns, len(rows)
