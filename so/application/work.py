@@ -13,6 +13,7 @@ from so.settings.activity import ActivitySettings
 from so.settings.mail import MailSettings
 from so.settings.notifications import NotificationSettings
 from so.settings.queue import QueueSettings
+from so.support.clock import Clock
 from so.support.scope import UNSET, current_scope
 
 App = Any
@@ -137,13 +138,8 @@ def make_notifications(app: App) -> Any:
         db,
         {
             "database": lambda: n.DatabaseChannel(db, app.clock, settings.max_bytes),
-            "mail": lambda: n.MailChannel(_transport(mail), mail.sender),
-            "webhook": lambda: n.WebhookChannel(
-                settings.webhook_secret,
-                settings.webhook_timeout,
-                app.clock,
-                private=settings.webhook_private,
-            ),
+            "mail": lambda: _mail_channel(mail),
+            "webhook": lambda: _webhook_channel(settings, app.clock),
             "log": n.LogChannel,
         },
         default=list(settings.default),
@@ -163,18 +159,27 @@ def _zone_of(someone: Any) -> Any:
     return zone_named(local(someone).zone)
 
 
-def _transport(mail: MailSettings) -> Any:
-    from so.systems import notifications as n
+def _mail_channel(mail: MailSettings) -> Any:
+    from so.systems.notifications.mail import LogTransport, MailChannel, SmtpTransport
 
     if mail.driver == "log":
-        return n.LogTransport()
-    return n.SmtpTransport(
+        return MailChannel(LogTransport(), mail.sender)
+    transport = SmtpTransport(
         mail.host,
         mail.port,
         encryption=mail.encryption,
         username=mail.username,
         password=mail.password,
         timeout=mail.timeout,
+    )
+    return MailChannel(transport, mail.sender)
+
+
+def _webhook_channel(settings: NotificationSettings, clock: Clock) -> Any:
+    from so.systems.notifications.webhook import WebhookChannel
+
+    return WebhookChannel(
+        settings.webhook_secret, settings.webhook_timeout, clock, private=settings.webhook_private
     )
 
 

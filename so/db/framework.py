@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
 
 from so.errors import SchemaError
+from so.support.places import shipped
 
 _CREATED = re.compile(r"^create table if not exists (\w+)", re.MULTILINE)
 
@@ -15,7 +15,7 @@ def framework_sql(dialect: str) -> str:
     """The file that creates the framework's tables, 'sqlite' or 'mysql'."""
     if dialect not in ("sqlite", "mysql"):
         raise SchemaError(f"there is no schema for {dialect!r}: ask for sqlite or mysql")
-    return files("so").joinpath("systems", f"framework_tables.{dialect}.sql").read_text("utf-8")
+    return shipped(f"systems/framework_tables.{dialect}.sql").decode()
 
 
 @cache

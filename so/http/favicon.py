@@ -6,13 +6,13 @@ Middleware, so that no list of routes has it. A route of the application at that
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from so.http.request import Request
 from so.http.response import Response
 from so.http.router import Router
+from so.support.places import shipped
 
 PATH = "/favicon.ico"
 
@@ -37,6 +37,6 @@ class Favicon:
         if self._own.is_file():
             response = Response.file(self._own)
         else:
-            response = Response((files("so.http") / "favicon.ico").read_bytes())
+            response = Response(shipped("http/favicon.ico"))
         response.header("Content-Type", "image/x-icon")
         return response.header("Cache-Control", f"public, max-age={self._max_age_seconds}")

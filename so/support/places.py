@@ -1,4 +1,4 @@
-"""Where code stands, in words that a reader finds: the actions, listeners and tasks of lists."""
+"""Where things stand: code, in words that a reader finds, and files that the framework brings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import functools
 import inspect
 from pathlib import Path
 from typing import Any
+
+_HOME = Path(__file__).parent.parent
+
+
+def shipped(name: str) -> bytes:
+    """The file *name* below so/, also from within an archive.
+
+    As importlib.resources gives it, which would load tempfile, shutil and what they need.
+    """
+    found: bytes = __spec__.loader.get_data(str(_HOME / name))  # type: ignore[union-attr]
+    return found
 
 
 def place_of(fn: Any) -> str:

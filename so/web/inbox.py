@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-from importlib.resources import files
 from typing import Any
 
 from so.container import ServiceProvider
@@ -17,6 +16,7 @@ from so.errors import AuthenticationException, NotFoundException, ValidationExce
 from so.http.request import Request
 from so.http.response import JsonResponse, Response
 from so.settings.notifications import NotificationSettings
+from so.support.places import shipped
 from so.support.scope import current_scope
 from so.systems.notifications.inbox import PAGE, DatabaseNotification, owner_columns
 from so.systems.notifications.live import LiveInbox
@@ -94,7 +94,7 @@ class InboxSite:
 
     def bell(self, request: Request) -> Response:
         """The script that shows it in a page."""
-        script = (files("so.web") / "bell.js").read_bytes()
+        script = shipped("web/bell.js")
         response = Response(script, 200, {"Content-Type": "text/javascript; charset=utf-8"})
         response.etag(hashlib.sha256(script).hexdigest()[:32])
         response.header("Cache-Control", "no-cache").not_modified(request)

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from so.settings.auth import PasswordSettings
 from so.support.current import current
+from so.support.places import shipped
 
 # A rule may be kept in a module and used by many threads, so what it sees is not kept in it.
 _data: ContextVar[Any] = ContextVar("so_password_data", default=None)
@@ -194,7 +194,7 @@ def is_common(password: str, list_file: str | None = None) -> bool:
 @lru_cache(maxsize=1)
 def common() -> frozenset[str]:
     """The passwords of the list, in lower case."""
-    packed = files("so").joinpath("systems", "auth", "common_passwords.txt.gz").read_bytes()
+    packed = shipped("systems/auth/common_passwords.txt.gz")
     return _lines(gzip.decompress(packed).decode())
 
 

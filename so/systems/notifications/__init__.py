@@ -5,19 +5,14 @@ tell; `Notifications` sends, each recipient and channel on its own. How jobs are
 which mail server is used is decided in so/application.
 
 Read in this order: message.py (what is said), service.py (sending), channels.py, inbox.py,
-delivery.py and ledger.py (what became of it), mail.py.
+delivery.py and ledger.py (what became of it); mail.py and webhook.py, which are loaded when they
+are needed.
 """
 
-from so.systems.notifications.channels import (
-    DatabaseChannel,
-    LogChannel,
-    MailChannel,
-    WebhookChannel,
-)
+from so.systems.notifications.channels import DatabaseChannel, LogChannel
 from so.systems.notifications.fake import NotificationFake, notification_fake
 from so.systems.notifications.inbox import DatabaseNotification, Notifiable
 from so.systems.notifications.later import Times
-from so.systems.notifications.mail import LogTransport, MailTransport, SmtpTransport
 from so.systems.notifications.message import MailMessage, Notification
 from so.systems.notifications.service import Notifications, OnDemand, route
 
@@ -25,18 +20,13 @@ __all__ = [
     "DatabaseChannel",
     "DatabaseNotification",
     "LogChannel",
-    "LogTransport",
-    "MailChannel",
     "MailMessage",
-    "MailTransport",
     "Notifiable",
     "Notification",
     "NotificationFake",
     "Notifications",
     "OnDemand",
-    "SmtpTransport",
     "Times",
-    "WebhookChannel",
     "notification_fake",
     "route",
 ]

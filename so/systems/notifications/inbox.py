@@ -154,3 +154,10 @@ def each(notifiables: Any) -> Iterable[Any]:
     """One recipient, or each of many."""
     one = not isinstance(notifiables, Iterable) or isinstance(notifiables, (Notifiable, str))
     return [notifiables] if one else list(notifiables)
+
+
+def name_of(notifiable: Any) -> str:
+    """Who *notifiable* is, in a line of the log or an error."""
+    if hasattr(notifiable, "get_key"):
+        return f"{type(notifiable).__name__} {notifiable.get_key()}"
+    return str(notifiable)

@@ -1,4 +1,7 @@
-"""Mail transports: into the log (the default), or through a server by smtplib."""
+"""The channel `mail` and its transports: into the log (the default), or a server by smtplib.
+
+It loads email, smtplib and ssl, which most processes never need.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,9 @@ from urllib.parse import quote
 
 from so.errors import NotificationError
 from so.settings.mail import MailSettings
+from so.systems.notifications.inbox import address_of, name_of
 from so.systems.notifications.mail_headers import addresses, listed, local_part, text
-from so.systems.notifications.message import Attachment, MailMessage
+from so.systems.notifications.message import Attachment, MailMessage, Notification
 
 _log = logging.getLogger("so.mail")
 LONGEST_NAME = 255  # bytes, of an attachment
@@ -37,6 +41,25 @@ class MailTransport(Protocol):
     def send(self, message: EmailMessage) -> None:
         """Send it, or raise."""
         ...
+
+
+class MailChannel:
+    """Composes a mail from `to_mail` and hands it to the transport."""
+
+    def __init__(self, transport: MailTransport, sender: str) -> None:
+        self._transport = transport
+        self._sender = sender
+
+    def send(self, notifiable: Any, notification: Notification, id: str) -> None:
+        """Send to what the recipient says for 'mail'."""
+        to = address_of(notifiable, "mail", notification)
+        if not to:
+            raise NotificationError(
+                f"{name_of(notifiable) or 'nobody'} has no mail address: give the model a column "
+                "email or route_notification_for_mail(), or an address to route()"
+            )
+        mail = MailMessage.of(notification.written_for("mail", notifiable))
+        self._transport.send(compose(mail, to, self._sender, id))
 
 
 class LogTransport:

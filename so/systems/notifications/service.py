@@ -23,13 +23,7 @@ from so.support.codec import Codec
 from so.support.current import current
 from so.support.ids import uuid
 from so.support.signatures import arity
-from so.systems.notifications.channels import (
-    Channel,
-    DatabaseChannel,
-    LogChannel,
-    MailChannel,
-    WebhookChannel,
-)
+from so.systems.notifications.channels import Channel, DatabaseChannel, LogChannel
 from so.systems.notifications.cleaning import Cleaning
 from so.systems.notifications.delivery import (
     FAILED,
@@ -49,7 +43,6 @@ from so.systems.notifications.due import HeldBack
 from so.systems.notifications.inbox import DatabaseNotification, each, owner_columns
 from so.systems.notifications.later import Times
 from so.systems.notifications.ledger import Ledger
-from so.systems.notifications.mail import LogTransport
 from so.systems.notifications.message import Notification
 from so.systems.notifications.preferences import Muted, Preferences
 
@@ -112,8 +105,8 @@ class Notifications:
             channels
             or {
                 "database": lambda: DatabaseChannel(db, self.clock),
-                "mail": lambda: MailChannel(LogTransport(), "erp@localhost"),
-                "webhook": WebhookChannel,
+                "mail": _mail,
+                "webhook": _webhook,
                 "log": LogChannel,
             }
         )
@@ -583,3 +576,15 @@ def route(channel: str, address: Any) -> OnDemand:
     """An address to tell that belongs to no model: `route("mail", "a@b.c").notify(…)`."""
     found: OnDemand = current("notifications").route(channel, address)
     return found
+
+
+def _mail() -> Channel:
+    from so.systems.notifications.mail import LogTransport, MailChannel
+
+    return MailChannel(LogTransport(), "erp@localhost")
+
+
+def _webhook() -> Channel:
+    from so.systems.notifications.webhook import WebhookChannel
+
+    return WebhookChannel()

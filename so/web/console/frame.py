@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from so.support.markup import Markup, h, join
+from so.support.places import shipped
 
 MENU = (
     ("", "Overview"), ("/queue", "Queue"), ("/failed", "Failed"), ("/batches", "Batches"),
@@ -98,7 +98,7 @@ class Frame:
 
 
 def _file(name: str) -> str:
-    return (files("so.web.console") / name).read_text("utf-8")
+    return shipped(f"web/console/{name}").decode()
 
 
 def policy(nonce: str) -> str:

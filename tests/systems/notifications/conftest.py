@@ -9,13 +9,13 @@ from so.support.current import replaced
 from so.systems.notifications import (
     DatabaseChannel,
     LogChannel,
-    MailChannel,
     MailMessage,
     Notifiable,
     Notification,
     Notifications,
-    WebhookChannel,
 )
+from so.systems.notifications.mail import MailChannel
+from so.systems.notifications.webhook import WebhookChannel
 
 
 class User(Notifiable, Model):

@@ -9,9 +9,10 @@ import pytest
 
 from so.errors import NotificationError
 from so.support.current import replaced
-from so.systems.notifications import MailChannel, MailMessage, Notification, Notifications, Times
+from so.systems.notifications import MailMessage, Notification, Notifications, Times
 from so.systems.notifications.delivery import Delivery
 from so.systems.notifications.later import Digest, QuietHours
+from so.systems.notifications.mail import MailChannel
 from tests.systems.notifications.conftest import OrderShipped, User
 from tests.systems.notifications.test_told_truly import codec, outcomes  # noqa: F401
 

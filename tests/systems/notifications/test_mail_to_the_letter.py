@@ -16,8 +16,8 @@ from email.utils import parseaddr
 import pytest
 
 from so.errors import NotificationError, NotificationFailed
-from so.systems.notifications import MailChannel, MailMessage, Notifiable, SmtpTransport
-from so.systems.notifications.mail import compose, receivers, wire_form
+from so.systems.notifications import MailMessage, Notifiable
+from so.systems.notifications.mail import MailChannel, SmtpTransport, compose, receivers, wire_form
 from so.systems.notifications.mail_headers import addresses
 from tests.systems.notifications.conftest import OrderShipped
 

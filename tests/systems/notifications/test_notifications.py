@@ -16,13 +16,11 @@ from so.errors import NotificationError, NotificationFailed, RecordNotFoundError
 from so.systems.notifications import (
     DatabaseChannel,
     DatabaseNotification,
-    LogTransport,
-    MailChannel,
     Notification,
     Notifications,
-    SmtpTransport,
     notification_fake,
 )
+from so.systems.notifications.mail import LogTransport, MailChannel, SmtpTransport
 from tests.systems.notifications.conftest import OrderShipped, Outbox
 
 

@@ -8,13 +8,8 @@ import pytest
 
 from so.errors import NotificationError, NotificationFailed, QueryError, RecordNotFoundError
 from so.support.current import replaced
-from so.systems.notifications import (
-    DatabaseChannel,
-    DatabaseNotification,
-    MailChannel,
-    Notifications,
-    route,
-)
+from so.systems.notifications import DatabaseChannel, DatabaseNotification, Notifications, route
+from so.systems.notifications.mail import MailChannel
 from tests.systems.notifications.conftest import OrderShipped, User
 
 

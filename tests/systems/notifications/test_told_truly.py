@@ -18,13 +18,13 @@ from so.support.current import replaced
 from so.systems.notifications import (
     DatabaseChannel,
     DatabaseNotification,
-    MailChannel,
     Notification,
     Notifications,
-    WebhookChannel,
     route,
 )
 from so.systems.notifications.ledger import LEASE
+from so.systems.notifications.mail import MailChannel
+from so.systems.notifications.webhook import WebhookChannel
 from tests.systems.notifications.conftest import OrderShipped, User
 
 

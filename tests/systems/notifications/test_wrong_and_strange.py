@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 
 from so.errors import NotificationError, NotificationFailed, RecordNotFoundError
-from so.systems.notifications import MailMessage, Notification, WebhookChannel
-from so.systems.notifications.channels import is_public
+from so.systems.notifications import MailMessage, Notification
+from so.systems.notifications.webhook import WebhookChannel, is_public
 from tests.systems.notifications.conftest import OrderShipped, User
 from tests.systems.notifications.test_told_truly import codec  # noqa: F401
 
@@ -330,7 +330,7 @@ def test_a_name_is_resolved_once(service, monkeypatch):
             return real(host, *args, **options)
 
         monkeypatch.setattr(socket, "getaddrinfo", rebinding)
-        monkeypatch.setattr("so.systems.notifications.channels.is_public", lambda text: True)
+        monkeypatch.setattr("so.systems.notifications.webhook.is_public", lambda text: True)
         monkeypatch.setattr(
             socket, "create_connection", lambda place, *_: pytest.fail(f"{place}")
             if place[0] == "127.0.0.1" else (_ for _ in ()).throw(OSError("nobody there"))
