@@ -31,7 +31,12 @@ def header_text(target: str) -> str:
     scheme, host, path, rest = found.groups()
     front = f"{scheme}:" if scheme else ""
     front += f"//{_ascii_host(host)}" if host is not None else ""
-    return quote(_HALF_A_PAIR.sub("\ufffd", front + path + rest), safe=_URL)
+    return percent_encoded(front + path + rest)
+
+
+def percent_encoded(text: str) -> str:
+    """*text* with everything that no URL may hold in its percent form."""
+    return quote(_HALF_A_PAIR.sub("\ufffd", text), safe=_URL)
 
 
 def _ascii_host(host: str) -> str:

@@ -15,7 +15,7 @@ from so.http.conditions import is_unmodified
 from so.http.cookies import cookie_header
 from so.http.flash import ERRORS, current_input, flash, flash_input, kept_errors
 from so.http.headers import Headers, Items
-from so.http.locations import header_text, onsite
+from so.http.locations import header_text, onsite, percent_encoded
 from so.support.codec import dumps
 from so.support.httpwords import http_date
 from so.support.markup import escape
@@ -283,7 +283,7 @@ class RedirectResponse(Response):
     def with_fragment(self, fragment: str) -> Self:
         """Go to the element *fragment* of the page."""
         base = self.target.partition("#")[0]
-        self._set_target(f"{base}#{fragment.removeprefix('#')}")
+        self._set_target(f"{base}#{percent_encoded(fragment.removeprefix('#'))}")
         return self
 
     def _set_target(self, target: str) -> None:

@@ -80,6 +80,7 @@ def test_a_target_cannot_split_the_header(target: str) -> None:
 
 def test_a_fragment_is_added_or_replaced() -> None:
     assert RedirectResponse("/a").with_fragment("b").target == "/a#b"
+    assert RedirectResponse("/a").with_fragment("b\r\nc d").target == "/a#b%0D%0Ac%20d"
     assert RedirectResponse("/a#b").with_fragment("#c").headers["Location"] == "/a#c"
 
 
