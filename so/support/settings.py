@@ -23,6 +23,7 @@ from so.support.near import nearest
 
 ON = ("true", "on", "yes", "1", "enabled")
 OFF = ("false", "off", "no", "0", "disabled")
+_BETWEEN = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")  # not the sign of -1
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 # What nothing, and `null` in the environment, stand for.
@@ -347,7 +348,7 @@ def _folded(value: Any) -> str:
         return str(value).lower()
     if not isinstance(value, str | int):
         return ""
-    return re.sub(r"[\s_-]+", " ", str(value).strip().lower().strip("()")).strip()
+    return _BETWEEN.sub(" ", str(value).strip().lower().strip("()").strip())
 
 
 def _whole(value: Any, least: int | None) -> int:
