@@ -3,31 +3,56 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 
 from so.errors import CommandError
 
 
+def read(module: Path, otherwise: str) -> tuple[str, ast.Module]:
+    """The text of *module*, *otherwise* where there is none, and what Python reads in it.
+
+    CommandError where that is no Python: nobody writes into what he cannot read.
+    """
+    source = module.read_text("utf-8-sig") if module.is_file() else otherwise
+    try:
+        return source, ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        raise CommandError(
+            f"{module} is no Python, so nothing was written: {error}; mend it first"
+        ) from error
+
+
 def append_class(module: Path, name: str, text: str) -> None:
     """Put the class of the template *text* at the end of *module*, with the imports it lacks."""
-    source = module.read_text("utf-8-sig")
-    tree = ast.parse(source)
-    if any(isinstance(node, ast.ClassDef) and node.name == name for node in tree.body):
+    source, tree = read(module, "")
+    if class_in(tree, name) is not None:
         raise CommandError(f"{module} has a class {name} already: choose another name")
     wanted = [node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom)]
     known = {alias.asname or alias.name for node in _imports(tree) for alias in node.names}
-    lines = source.splitlines()
     missing = [
         f"from {node.module} import {alias.name}"
         for node in wanted
         for alias in node.names
         if alias.name not in known
     ]
+    body = text[text.index("\nclass ") :].strip("\n")
+    module.write_text(f"{with_imports(source, tree, missing)}\n\n{body}\n", encoding="utf-8")
+
+
+def class_in(tree: ast.Module, name: str) -> ast.ClassDef | None:
+    """The class *name* of a module, if it has one."""
+    found = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    return next(found, None)
+
+
+def with_imports(source: str, tree: ast.Module, missing: Sequence[str]) -> str:
+    """*source* with the lines *missing* behind its imports, or behind its docstring."""
+    lines = source.rstrip("\n").split("\n")
     place = max((node.end_lineno or 0 for node in _header(tree)), default=0)
     gap = [""] if missing and place and not _imports(tree) else []
     lines[place:place] = [*gap, *missing]
-    body = text[text.index("\nclass ") :].strip("\n")
-    module.write_text("\n".join([*lines, "", "", body, ""]), encoding="utf-8")
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _imports(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:

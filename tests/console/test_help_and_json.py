@@ -32,6 +32,7 @@ NOT_CALLED = {
     *(f"user:{verb}" for verb in ("create", "lock", "password", "reset-link", "role", "unlock")),
 }
 WORDS = {
+    "make:auth": [],
     "activity:anchor": ["anchors.txt"],
     "activity:erase": ["user:1", "--force"],
     "activity:hold": ["user:1", "--reason=audit"],
@@ -52,7 +53,7 @@ WORDS = {
 PROVIDERS = ["so.web.docs.DocsProvider", "so.web.openapi.OpenApiProvider"]
 # Text in a form of its own, or what goes on until it is stopped: there is nothing to report.
 NO_JSON = {
-    *("activity:export", "activity:report", "completion", "db:schema", "make:auth"),
+    *("activity:export", "activity:report", "completion", "db:schema"),
     *("queue:metrics", "schedule:work", "serve", "shell", "test"),
 }
 

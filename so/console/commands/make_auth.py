@@ -8,6 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from so.console.command import Command
+from so.console.source import class_in, read, with_imports
 from so.errors import CommandError
 from so.settings.database import DatabaseSettings
 
@@ -36,88 +37,71 @@ class MakeAuth(Command):
 
     def handle(self) -> int:
         """Write what is missing, and say what is left to do."""
-        base = self.app.base_path()
+        self._base = base = self.app.base_path()
         if (base / PACKAGE).exists():
             raise CommandError(f"{base / PACKAGE} is there already: this is done once")
-        for name in MODULES:
-            self._write(base / PACKAGE / f"{name}.py", f"{name}.py.txt")
-        self._write(base / "tests" / "test_accounts.py", "test_accounts.py.txt")
-        if not (base / "tests" / "__init__.py").exists():
-            (base / "tests" / "__init__.py").write_text('"""Tests of this application."""\n')
-        self._model(base)
-        self._routes(base / "app" / "routes.py")
-        self.line("Run `sixorbit migrate`, then `python3 -m unittest tests.test_accounts`.")
+        # All is read before anything is written: what is no Python stops it in time.
+        texts, left = self._texts()
+        changed = [self._name(file) for file in texts if file.is_file()]
+        for file, text in texts.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+        created = [name for name in map(self._name, texts) if name not in changed]
+        self._tell(created, changed, left)
         return 0
 
-    def _write(self, file: Path, template: str) -> None:
-        if file.exists():
-            self.warn(f"{file.relative_to(self.app.base_path())} is there already and stays")
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(_stub(template).read_text("utf-8"), "utf-8")
-        self.info(f"Written: {file.relative_to(self.app.base_path())}")
+    def _name(self, file: Path) -> str:
+        return str(file.relative_to(self._base))
 
-    def _model(self, base: Path) -> None:
-        """A user model and its table, or what the one that is there lacks."""
-        place = base / "app" / "models.py"
-        if not place.is_file():
-            folder = base / "app" / "models"
-            place = folder / "__init__.py" if folder.is_dir() else place
-        source = place.read_text("utf-8") if place.is_file() else '"""The models."""\n'
-        found = _class(source, "User")
-        if found is not None:
-            lacking = [name for name in MIXINS if name not in _bases(found)]
-            if lacking:
-                self.warn(f"Let class User in {place.name} begin with: {', '.join(lacking)}")
+    def _tell(self, created: list[str], changed: list[str], left: list[str]) -> None:
+        """What was done; what is *left* to somebody."""
+        left = [*left, "Run `sixorbit migrate`, then `python3 -m unittest tests.test_accounts`."]
+        if self.wants_json:
+            self.json({"created": created, "changed": changed, "left": left})
             return
-        imports = ", ".join([*MIXINS, "Model"])
-        place.write_text(_with_import(source, f"from so import {imports}") + _MODEL, "utf-8")
-        self.info(f"Written: class User in {place.relative_to(base)}")
-        self._table(base)
+        for name in (*created, *changed):
+            self.info(f"Written: {name}")
+        for text in left[:-1]:
+            self.warn(text)
+        self.line(left[-1])
 
-    def _table(self, base: Path) -> None:
-        folder = base / self.app.settings(DatabaseSettings).migrations
-        now = self.app.make("clock").now()
-        for engine in ("sqlite", "mysql"):
-            self._write(
-                folder / f"{now:%Y_%m_%d_%H%M%S}_create_users_table.{engine}.sql",
-                f"users.{engine}.sql",
-            )
+    def _texts(self) -> tuple[dict[Path, str], list[str]]:
+        """What is to be written, by file, and what somebody has to do."""
+        tests, models, routes = self._base / "tests", self._models(), self._base / "app/routes.py"
+        stubs = {self._base / PACKAGE / f"{name}.py": f"{name}.py.txt" for name in MODULES}
+        stubs[tests / "test_accounts.py"] = "test_accounts.py.txt"
+        texts, left = {tests / "__init__.py": '"""Tests of this application."""\n'}, []
+        source, tree = read(models, '"""The models."""\n')
+        user = class_in(tree, "User")
+        if user is None:
+            stubs |= self._tables()
+        elif lacking := [name for name in MIXINS if name not in _bases(user)]:
+            left.append(f"Let class User in {models.name} begin with: {', '.join(lacking)}")
+        texts |= {file: _stub(name).read_text("utf-8") for file, name in stubs.items()}
+        left += [f"{self._name(f)} is there already and stays" for f in stubs if f.is_file()]
+        texts = {file: text for file, text in texts.items() if not file.is_file()}
+        if user is None:
+            line = f"from so import {', '.join([*MIXINS, 'Model'])}"
+            texts[models] = with_imports(source, tree, [line]) + _MODEL
+        source, tree = read(routes, '"""The routes."""\n')
+        if "account_routes" not in source:
+            texts[routes] = f"{with_imports(source, tree, [_IMPORT])}\n\naccount_routes()\n"
+        return texts, left
 
-    def _routes(self, file: Path) -> None:
-        """Let app/routes.py register the addresses of accounts."""
-        source = file.read_text("utf-8") if file.is_file() else '"""The routes."""\n'
-        if "account_routes" in source:
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        text = _with_import(source, _IMPORT).rstrip("\n")
-        file.write_text(f"{text}\n\naccount_routes()\n", "utf-8")
-        self.info("Added to app/routes.py: account_routes()")
+    def _models(self) -> Path:
+        """Where the models are, or will be."""
+        module, folder = self._base / "app" / "models.py", self._base / "app" / "models"
+        return folder / "__init__.py" if folder.is_dir() and not module.is_file() else module
+
+    def _tables(self) -> dict[Path, str]:
+        folder = self._base / self.app.settings(DatabaseSettings).migrations
+        name = f"{self.app.make('clock').now():%Y_%m_%d_%H%M%S}_create_users_table"
+        return {folder / f"{name}.{e}.sql": f"users.{e}.sql" for e in ("sqlite", "mysql")}
 
 
 def _stub(name: str) -> Traversable:
     return files("so").joinpath("console", "stubs", "accounts", name)
 
 
-def _class(source: str, name: str) -> ast.ClassDef | None:
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return node
-    return None
-
-
 def _bases(node: ast.ClassDef) -> list[str]:
     return [ast.unparse(base).rpartition(".")[2] for base in node.bases]
-
-
-def _with_import(source: str, line: str) -> str:
-    """*source* with the import *line* behind the imports, or behind the docstring."""
-    body = ast.parse(source).body
-    heads: list[ast.stmt] = [n for n in body if isinstance(n, (ast.Import, ast.ImportFrom))]
-    if not heads and body and ast.get_docstring(ast.parse(source)) is not None:
-        heads = body[:1]
-        line = f"\n{line}"
-    at = max((node.end_lineno or 0 for node in heads), default=0)
-    lines = source.splitlines()
-    lines[at:at] = line.split("\n")
-    return "\n".join(lines).rstrip("\n") + "\n"

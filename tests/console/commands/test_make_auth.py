@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -70,10 +71,23 @@ def test_a_user_model_that_is_there_stays_and_is_told_what_it_lacks(fresh: Path)
     )
     (fresh / "app" / "models.py").write_text(text)
 
-    made = command(fresh, "bin/sixorbit", "make:auth")
+    made = command(fresh, "bin/sixorbit", "make:auth", "--json")
 
     assert (fresh / "app" / "models.py").read_text() == text
-    assert "HasApiTokens, HasRoles, MustVerifyEmail, Notifiable" in made.stdout + made.stderr
+    told = json.loads(made.stdout)
+    assert "HasApiTokens, HasRoles, MustVerifyEmail, Notifiable" in told["left"][0]
+    assert "app/accounts/login.py" in told["created"]
+    assert told["changed"] == ["app/routes.py"]
+
+
+def test_nothing_is_written_beside_a_module_that_is_no_python(fresh: Path):
+    (fresh / "app" / "models.py").write_text("class User(:\n")
+
+    made = command(fresh, "bin/sixorbit", "make:auth")
+
+    assert made.returncode == 1
+    assert "models.py is no Python, so nothing was written" in made.stderr
+    assert not (fresh / "app" / "accounts").exists()
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "pages"])
