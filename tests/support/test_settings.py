@@ -65,7 +65,9 @@ def test_a_switch_is_off_in_every_spelling_of_off(spelling):
     assert (found.open, found.sugar) == (False, False)
 
 
-@pytest.mark.parametrize("given", ["maybe", "2", 2, "-1", -1, "-true", "_on_", 1.0, [], {}, object(), "tru e"])
+@pytest.mark.parametrize(
+    "given", ["maybe", "2", 2, "-1", -1, "-true", "_on_", 1.0, [], {}, object(), "tru e"]
+)
 def test_a_switch_is_never_guessed(given):
     with pytest.raises(
         ConfigError, match=r"KITCHEN_OPEN \(config kitchen\.open\) is .*true or fal"
