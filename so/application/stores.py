@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.application import homes, logins
 from so.application.requests import _note_query
-from so.errors import CodecError
+from so.errors import CodecError, RelationError
 from so.settings.auth import AuthSettings
 from so.settings.cache import CacheSettings
 from so.settings.database import DatabaseSettings
@@ -189,7 +189,15 @@ def _make_folder(base: Path, connection: Any) -> None:
 def _let_models_through(codec: Codec, *, as_reference: bool) -> None:
     """Jobs carry a model's alias and key and fetch it afresh; the cache keeps its attributes."""
     from so.db.model import Model
+    from so.db.model.meta import place_of
     from so.systems.notifications import Notification
+
+    def class_of(alias: str, place: str | None = None) -> Any:
+        """By its alias; of several, the one at *place*, which older texts do not say."""
+        try:
+            return Model.for_alias(alias, place)
+        except RelationError as error:
+            raise CodecError(str(error)) from error
 
     def reference(model: Any) -> list[Any]:
         key = model.get_key()
@@ -198,14 +206,18 @@ def _let_models_through(codec: Codec, *, as_reference: bool) -> None:
                 f"this {type(model).__name__} was never saved: a job carries a model by its key, "
                 "so save it first, or carry its values"
             )
-        return [model.type_alias, key]
+        return [model.type_alias, key, place_of(type(model))]
 
     def fetch(plain: list[Any]) -> Any:
-        return Model.for_alias(plain[0]).find_or_fail(plain[1])
+        alias, key, *place = plain
+        return class_of(alias, *place).find_or_fail(key)
+
+    def row(model: Any) -> list[Any]:
+        return [model.type_alias, model.get_attributes(), place_of(type(model))]
 
     def rebuild(plain: list[Any]) -> Any:
-        cls: Any = Model.for_alias(plain[0])
-        model = cls().set_raw_attributes(plain[1], sync=True)
+        alias, attributes, *place = plain
+        model = class_of(alias, *place)().set_raw_attributes(attributes, sync=True)
         object.__setattr__(model, "_persisted", True)
         return model
 
@@ -219,6 +231,4 @@ def _let_models_through(codec: Codec, *, as_reference: bool) -> None:
             subclasses=True,
         )
     else:
-        codec.register(
-            Model, "row", lambda m: [m.type_alias, m.get_attributes()], rebuild, subclasses=True
-        )
+        codec.register(Model, "row", row, rebuild, subclasses=True)

@@ -89,6 +89,18 @@ class Execution(DriverSessions):
         call = Call(op, sql, bindings, use_read, repeatable)
         return self._watched(call) if self._is_watched() else self._attempt(call)
 
+    def quietly(self, sql: str, bindings: Any = ()) -> Any:
+        """The rows of a question of our own about the tables: nobody who watches hears of it.
+
+        Nothing where it cannot be answered.
+        """
+        if self._pretended is not None or self._dead is not None:
+            return []
+        self._check_owner()
+        with suppress(QueryError):
+            return self._attempt(Call("rows", sql, bindings, True, True))
+        return []
+
     def _refuse_in_transaction(self, sql: str) -> None:
         self._refuse_if_dead()
         if self._dialect.forbids_in_transaction(sql):

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from so.errors import CodecError, InvalidNumberError
+from so.errors import CodecError, InvalidNumberError, QueryUseError
 from so.support import numbers
 from so.support.codec import default_codec
 from so.support.scope import current_scope
@@ -152,9 +152,15 @@ class Cursor:
         self.forward = forward
 
     def encode(self) -> str:
-        """The cursor as text for an address."""
+        """The cursor as text for an address; QueryUseError if none would hold it."""
         text = default_codec.encode([self.parameters, self.forward])
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        encoded = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        if len(encoded) > _LONGEST_CURSOR:
+            raise QueryUseError(
+                f"the values of {', '.join(self.parameters)} make a cursor of {len(encoded)} "
+                f"characters, {_LONGEST_CURSOR} at most: order by shorter columns"
+            )
+        return encoded
 
     @classmethod
     def decode(cls, text: Any) -> Cursor | None:

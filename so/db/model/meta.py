@@ -6,8 +6,9 @@ this one is for: queries, listeners, switches and the registry of types live her
 
 from __future__ import annotations
 
+import gc
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from so.db import events
@@ -189,22 +190,24 @@ class ModelMeta(type):
     def for_alias(cls, alias: str, near: str | None = None) -> type[Any]:
         """The model class whose `type_alias` this is; RelationError if none is known.
 
-        Of several, the one in the module *near* is taken, else the one defined last.
+        Of several, the one that *near* names (by its module, or all of its name) is taken, else
+        the one defined last; RelationError where those are models of different tables.
         """
-        known = [found for ref in _types.get(alias, ()) if (found := ref()) is not None]
+        known = _known(alias)
         for found in reversed(known):
-            if near is not None and found.__module__ == near:
+            if near is not None and near in (found.__module__, place_of(found)):
                 return found
-        if known:
-            return known[-1]
-        raise RelationError(
-            f"unknown model type {alias!r}: no model class of that name (or type_alias) is "
-            "imported; import its module, or set type_alias on the class"
-        )
+        if not known:
+            raise RelationError(
+                f"unknown model type {alias!r}: no model class of that name (or type_alias) is "
+                "imported; import its module, or set type_alias on the class"
+            )
+        _refuse_rivals(alias, known)
+        return known[-1]
 
     def aliases(cls) -> dict[str, type[Any]]:
-        """Every known model class by its type alias."""
-        return {alias: cls.for_alias(alias) for alias, refs in _types.items() if _alive(refs)}
+        """Every known model class by its type alias, of several the one defined last."""
+        return {alias: known[-1] for alias in _types if (known := _known(alias))}
 
 
 class _VersionColumn:
@@ -231,8 +234,27 @@ class _UnknownName(AttributeError):
         )
 
 
-def _alive(refs: Iterable[weakref.ref[ModelMeta]]) -> bool:
-    return any(ref() is not None for ref in refs)
+def place_of(cls: type[Any]) -> str:
+    """All of the name of *cls*: its module and its name there."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _known(alias: str) -> list[ModelMeta]:
+    return [found for ref in _types.get(alias, ()) if (found := ref()) is not None]
+
+
+def _refuse_rivals(alias: str, known: list[ModelMeta]) -> None:
+    """RelationError where a row of one of these classes would be taken for a row of another."""
+    homes = {(found.table, found.connection) for found in known}
+    if len(homes) > 1:
+        gc.collect()  # a class is in a cycle with itself: it outlives the last who held it
+        homes = {(found.table, found.connection) for found in _known(alias)}
+    if len(homes) > 1:
+        names = " and ".join(sorted({place_of(found) for found in _known(alias)}))
+        raise RelationError(
+            f"{names} are both called {alias!r} and have different tables: which one is meant "
+            "cannot be told, so set type_alias on one of them"
+        )
 
 
 def _inherits_table(cls: ModelMeta) -> bool:

@@ -425,28 +425,13 @@ class ScopedQuery(Query):
         columns: Any = None,
         cursor_name: str = "cursor",
     ) -> CursorPaginator:
-        """One page of models, found by the model before it.
-
-        Models that the order does not tell apart follow each other by their keys.
-        """
+        """One page of models, found by the model before it."""
         size = self.model.per_page if per_page is None else per_page
-        query = self if columns else self._told_apart()
-        return super(ScopedQuery, query).cursor_paginate(size, cursor, columns, cursor_name)
+        return super().cursor_paginate(size, cursor, columns, cursor_name)
 
-    def _told_apart(self) -> Self:
-        """This query, its last order by the key, where the key is at hand.
-
-        A cursor behind the first of several equal rows, or of several NULLs, would lose the others.
-        """
-        tree, key = self.tree, self.model.primary_key
-        named = [one.column for one in tree.orders or () if isinstance(one, c.Order)]
-        is_given = not tree.columns or key in tree.columns or self.qualify(key) in tree.columns
-        is_plain = is_given and not (tree.distinct or tree.joins or tree.groups or tree.unions)
-        if not tree.orders or not is_plain or key in [_bare(str(name)) for name in named]:
-            return self
-        return self.clone().order_by(
-            self.qualify(key), getattr(tree.orders[-1], "direction", "asc")
-        )
+    def _key_of(self, table: str) -> list[str]:
+        known, key = super()._key_of(table), self.model.primary_key
+        return [key] if table == self.tree.table and key in known else known
 
     # --- new models
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from so.db import clauses as c
 from so.db.expressions import Expression
 from so.db.grammar.base import SECTIONS, Grammar
+from so.db.grammar.names import AS
 from so.db.rows import Collection, Row
+from so.db.tables import column_types, key_of
 from so.db.values import KEPT, bindable
 from so.errors import InvalidArgumentError
 from so.support.listed import listed
@@ -256,6 +258,7 @@ class QueryCore:
         def limit(self, *args: Any, **kwargs: Any) -> Self: ...
         def offset(self, *args: Any, **kwargs: Any) -> Self: ...
         def _join_clause(self, kind: str, table: Any) -> Any: ...
+        def _with_columns(self, columns: Any) -> Self: ...
         def get(self, *args: Any, **kwargs: Any) -> Any: ...
         def get_count_for_pagination(self, columns: Any = ...) -> int: ...
         def exists(self) -> bool: ...
@@ -373,6 +376,23 @@ class QueryCore:
     def _plain(self) -> Any:
         """The query to use where rows are wanted as rows, whatever `_hydrate` makes of them."""
         return self
+
+    def _all_columns(self) -> list[c.Column]:
+        """What is selected where no column was named."""
+        return ["*"]
+
+    def _key_of(self, table: str) -> list[str]:
+        """The columns that tell the rows of *table* apart; none where nobody knows."""
+        return self._asked(key_of, table)
+
+    def _columns_of(self, table: str) -> list[str]:
+        """All columns of *table*; none where nobody knows."""
+        return self._asked(column_types, table)
+
+    def _asked(self, ask: Callable[[Any, str], Iterable[str]], table: str) -> list[str]:
+        connection: Any = self.runner
+        name = AS.split(table, maxsplit=1)[0]
+        return list(ask(connection, name)) if hasattr(connection, "quietly") else []
 
     # --- sub-queries ----------------------------------------------------------------------------
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from so.db import clauses as c
 from so.db import pagination
 from so.db.grammar.base import Grammar
 from so.db.pagination import Cursor, CursorPaginator, Paginator, SimplePaginator
-from so.db.query.core import Callback, QueryCore
+from so.db.query.core import MISSING, Callback, QueryCore
 from so.db.query.given import row_count
+from so.db.query.telling import (
+    HIDDEN,
+    hidden,
+    is_at_hand,
+    is_one_column,
+    last_direction,
+    orders_of,
+    tie_breakers,
+    without_hidden,
+)
 from so.db.rows import Collection, value_of
 from so.errors import InvalidArgumentError, QueryUseError
 from so.support.signatures import demanded
@@ -108,9 +118,10 @@ class Walking(QueryCore):
         """The query's rows, *count* at a time, by offset; within its own limit and offset."""
         count = row_count(count, "the chunk size")
         skipped, left = self.get_offset() or 0, self.get_limit()
+        query = self._in_one_order()
         while count > 0 and (left is None or left > 0):
             size = count if left is None else min(count, left)
-            rows = self.clone().offset(skipped).limit(size).get()
+            rows = query.clone().offset(skipped).limit(size).get()
             if rows:
                 yield rows
             if len(rows) < size:
@@ -125,13 +136,16 @@ class Walking(QueryCore):
         count = row_count(count, "the chunk size")
         name = alias or column.rpartition(".")[2]
         base, left, column = self._by_id(column, name)
+        base._order(c.Order(column, direction))
+        base._tell_apart()
         last: Any = None
         while count > 0 and (left is None or left > 0):
             size = count if left is None else min(count, left)
-            rows = base._part_by_id(size, last, column, direction).get()
+            rows = base._part_by_id(size, last).get()
             if rows:
-                last = _further(last, _id_of(rows[-1], name), name, len(rows) == size)
-                yield rows
+                found = _id_of(rows[-1], name), *_told_by(rows[-1], base.tree)
+                last = _further(last, found, name, len(rows) == size)
+                yield without_hidden(rows)
             if len(rows) < size:
                 return
             left = None if left is None else left - size
@@ -148,7 +162,11 @@ class Walking(QueryCore):
                 self.get_limit(),
                 column if original == name else original,
             )
-        return self.clone()._become_table(), None, name
+        query = self.clone()
+        for group in () if query.grammar.literal else query.tree.groups or ():
+            if is_one_column(group):
+                query._select_hidden(group)
+        return query._become_table(), None, name
 
     def _become_table(self) -> Self:
         """Go on with the rows this query gives, as a table of their own.
@@ -166,15 +184,14 @@ class Walking(QueryCore):
         """The finished tree, with every column that a row has."""
         return self._finished()
 
-    def _part_by_id(self, size: int, last: Any, column: str, direction: str) -> Self:
+    def _part_by_id(self, size: int, last: tuple[Any, ...] | None) -> Self:
         """The first rows, within the query's own offset, or those after *last*."""
-        part = self.clone()
-        if last is None:
-            return part.order_by(column, direction).limit(size)
-        part.tree.offset = None
-        if direction == "asc":
-            return part.for_page_after_id(size, last, column)
-        return part.for_page_before_id(size, last, column)
+        part = self.clone().limit(size)
+        if last is not None:
+            part.tree.offset = None
+            after = _after(part.tree, orders_of(part.tree), last, part.grammar)
+            part._add(after[0] if len(after) == 1 else c.Nested("and", after))
+        return part
 
     def for_page_after_id(self, per_page: int = 15, last_id: Any = 0, column: str = "id") -> Self:
         """The next rows after *last_id* in the order of *column*."""
@@ -239,7 +256,16 @@ class Walking(QueryCore):
         count = count if limit is None else min(count, limit - start)
         if count <= 0:
             return self._hydrate([])
-        return self.clone().offset((self.get_offset() or 0) + start).limit(count).get(columns)
+        query = self._in_one_order()
+        return query.offset((self.get_offset() or 0) + start).limit(count).get(columns)
+
+    def _in_one_order(self) -> Self:
+        """A copy whose rows come in the same order each time, if they are ordered at all."""
+        query = self.clone()
+        for column in tie_breakers(query):
+            is_named = is_one_column(column)
+            query._order(c.Order(column, last_direction(query.tree)) if is_named else column)
+        return query
 
     def simple_paginate(
         self, per_page: int = 15, page: Any = None, columns: Any = None, page_name: str = "page"
@@ -260,12 +286,14 @@ class Walking(QueryCore):
     ) -> CursorPaginator:
         """One page found by the row before it: as fast on the last page as on the first.
 
-        Needs `order_by` on columns that together are unique. *cursor* is the text
-        that a page gave as `next_cursor` or `prev_cursor`; junk means the first page.
+        Needs `order_by`; rows that it does not tell apart follow each other by their key. *cursor*
+        is the text that a page gave as `next_cursor` or `prev_cursor`; junk means the first page.
         """
         size = pagination.rows_per_page(per_page)
         place = Cursor.decode(pagination.requested(cursor_name) if cursor is None else cursor)
-        query = self._kept()
+        query = self._with_columns(columns)._kept()
+        _cursor_orders(query.tree)
+        query._tell_apart()
         orders = _cursor_orders(query.tree)
         if _limits_before(query.tree):
             orders = [c.Order(_order_name(o).rpartition(".")[2], o.direction) for o in orders]
@@ -276,6 +304,26 @@ class Walking(QueryCore):
             query._continue_from(place, orders)
         rows = query.limit(size + 1).get(columns)
         return self._cursor_page(rows, size, place, orders, cursor_name)
+
+    def _tell_apart(self) -> None:
+        """Order by what tells alike rows apart as well; select what of the order is not at hand."""
+        tree, further = self.tree, filter(is_one_column, tie_breakers(self))
+        if tree.joins and not (tree.groups or tree.unions or tree.distinct or self.grammar.literal):
+            tree.orders = [self._readable(one) for one in tree.orders or []]
+        for column in further:
+            self._order(self._readable(c.Order(column, last_direction(tree))))
+
+    def _readable(self, order: Any) -> Any:
+        """*order* by a column that the rows will have, under a name of ours if need be."""
+        if not isinstance(order, c.Order) or is_at_hand(self.tree, order.column):
+            return order
+        return c.Order(self._select_hidden(order.column), order.direction)
+
+    def _select_hidden(self, column: c.Column) -> str:
+        tree = self.tree
+        selected = tree.columns if tree.columns is not None else self._all_columns()
+        tree.columns = [*selected, hidden(column, len(selected))]
+        return f"{HIDDEN}{len(selected)}"
 
     def _continue_from(self, place: Cursor, orders: list[c.Order]) -> None:
         """Add the conditions that leave out everything up to *place*."""
@@ -293,7 +341,8 @@ class Walking(QueryCore):
             trees += [one.select for one in copies]
         for tree in trees:
             tree.conditions = c.sealed(tree.conditions)
-            tree.conditions.append(c.Nested("and", _after(tree, orders, place, self.grammar)))
+            values = [place.parameters[_order_name(one)] for one in orders]
+            tree.conditions.append(c.Nested("and", _after(tree, orders, values, self.grammar)))
 
     def _cursor_page(
         self, rows: Any, size: int, place: Cursor | None, orders: list[c.Order], name: str
@@ -305,13 +354,9 @@ class Walking(QueryCore):
             rows.reverse()
         has_next = bool(rows) and (more or not forward)
         has_previous = bool(rows) and place is not None and (more or forward)
-        return CursorPaginator(
-            rows,
-            size,
-            _cursor_at(rows[-1], orders, True) if has_next else None,
-            _cursor_at(rows[0], orders, False) if has_previous else None,
-            name,
-        )
+        following = _cursor_at(rows[-1], orders, True) if has_next else None
+        previous = _cursor_at(rows[0], orders, False) if has_previous else None
+        return CursorPaginator(without_hidden(rows), size, following, previous, name)
 
 
 # --- helpers ------------------------------------------------------------------------------------
@@ -346,8 +391,8 @@ def _chunk_size(size: int) -> int:
 
 
 def _id_of(row: Any, name: str) -> Any:
-    value = value_of(row, name)
-    if value is None:
+    value = value_of(row, name, MISSING)
+    if value is MISSING:
         raise QueryUseError(
             f"The chunkById operation was aborted because the [{name}] column is not present "
             "in the query result."
@@ -392,7 +437,7 @@ def _is_place(place: Cursor, orders: list[c.Order]) -> bool:
 
 
 def _cursor_orders(tree: c.Select) -> list[c.Order]:
-    orders = (tree.union_orders if tree.unions else tree.orders) or []
+    orders = orders_of(tree)
     if not orders:
         raise QueryUseError("cursor_paginate() needs order_by() on at least one column")
     for one in orders:
@@ -411,16 +456,24 @@ def _turned(order: c.Order) -> c.Order:
     return c.Order(order.column, "asc" if order.direction == "desc" else "desc")
 
 
-def _after(tree: c.Select, orders: list[c.Order], place: Cursor, grammar: Grammar) -> list[c.Node]:
+def _after(
+    tree: c.Select, orders: list[c.Order], values: Sequence[Any], grammar: Grammar
+) -> list[c.Node]:
     """`a > ? or (a = ? and (b > ? or …))`, in the columns of *tree*."""
     order, *others = orders
-    column = _original_column(tree, _order_name(order))
-    value = place.parameters[_order_name(order)]
-    further = _beyond(column, value, order.direction, grammar)
+    name = order.column
+    column = _original_column(tree, name) if isinstance(name, str) else name
+    further = _beyond(column, values[0], order.direction, grammar)
     if not others:
         return further
-    rest = c.Nested("and", _after(tree, others, place, grammar))
-    return [*further, c.Nested("or", [_same(column, value), rest])]
+    rest = c.Nested("and", _after(tree, others, values[1:], grammar))
+    return [*further, c.Nested("or", [_same(column, values[0]), rest])]
+
+
+def _told_by(row: Any, tree: c.Select) -> Iterator[Any]:
+    """The values of *row* in the orders behind the first."""
+    for order in orders_of(tree)[1:]:
+        yield value_of(row, str(order.column).rpartition(".")[2])
 
 
 def _beyond(column: c.Column, value: Any, direction: str, grammar: Grammar) -> list[c.Node]:
@@ -468,9 +521,8 @@ def _cursor_at(row: Any, orders: list[c.Order], forward: bool) -> str:
 
 
 def _value_in(row: Any, name: str) -> Any:
-    missing = object()
-    value = value_of(row, name, missing)
-    if value is missing:
+    value = value_of(row, name, MISSING)
+    if value is MISSING:
         raise QueryUseError(
             f"cursor_paginate() orders by {name!r}, which the query does not select"
         )

@@ -85,6 +85,9 @@ class Relation(ModelQuery):
         tree.joins = self.tree.joins
         return member
 
+    def _all_columns(self) -> list[c.Column]:
+        return [f"{self.table_name}.*"]
+
     def _parent_key(self) -> Any:
         return self.parent._attributes.get(self._parent_column())
 

@@ -119,7 +119,7 @@ class BelongsToMany(Relation):
 
     def _whole_tree(self) -> c.Select:
         tree = self._finished().copy()
-        columns = tree.columns if tree.columns is not None else [f"{self.table_name}.*"]
+        columns = tree.columns if tree.columns is not None else self._all_columns()
         wanted = dict.fromkeys([self.foreign_key, self.related_pivot_key, *self._pivot_columns])
         pivot = [f"{self._of_pivot(name)} as {_PREFIX}{name}" for name in wanted]
         tree.columns = [*columns, *pivot]

@@ -90,7 +90,7 @@ class HasManyThrough(Relation):
 
     def _whole_tree(self) -> c.Select:
         tree = self._finished().copy()
-        columns = tree.columns if tree.columns is not None else [f"{self.table_name}.*"]
+        columns = tree.columns if tree.columns is not None else self._all_columns()
         tree.columns = [*columns, f"{self._first()} as {_KEY}"]
         return tree
 
