@@ -79,6 +79,8 @@ class ModelMeta(type):
         super().__setattr__(name, _VersionColumn() if is_version else value)
         if not name.startswith("__"):
             cls._renew()
+        if name.startswith("scope_"):  # a subclass that was refused is nobody's any more
+            cls._refuse_hidden_scopes()
 
     def __delattr__(cls, name: str) -> None:
         super().__delattr__(name)
@@ -87,7 +89,6 @@ class ModelMeta(type):
     def _renew(cls) -> None:
         """Work out anew what follows from the class attributes, here and in subclasses."""
         super().__setattr__("_plan", Plan(cls))
-        cls._refuse_hidden_scopes()
         cls._events.forget()
         children: list[Any] = cls.__subclasses__()
         for child in children:
