@@ -187,48 +187,63 @@ def _make_folder(base: Path, connection: Any) -> None:
 
 
 def _let_models_through(codec: Codec, *, as_reference: bool) -> None:
-    """Jobs carry a model's alias and key and fetch it afresh; the cache keeps its attributes."""
+    """Jobs carry a model's alias and key and fetch it afresh; the cache keeps its attributes.
+
+    Either names the place of its class, too, which tells it from another one of its name.
+    """
     from so.db.model import Model
-    from so.db.model.meta import place_of
     from so.systems.notifications import Notification
 
-    def class_of(alias: str, place: str | None = None) -> Any:
-        """By its alias; of several, the one at *place*, which older texts do not say."""
-        try:
-            return Model.for_alias(alias, place)
-        except RelationError as error:
-            raise CodecError(str(error)) from error
+    if not as_reference:
+        codec.register(Model, "row", _row, _from_row, subclasses=True)
+        return
+    codec.register(Model, "model", _reference, _fetched, subclasses=True)
+    codec.register(
+        Notification,
+        "notification",
+        lambda n: n.carried(codec.can_write),
+        Notification.revived,
+        subclasses=True,
+    )
 
-    def reference(model: Any) -> list[Any]:
-        key = model.get_key()
-        if key is None:
-            raise CodecError(
-                f"this {type(model).__name__} was never saved: a job carries a model by its key, "
-                "so save it first, or carry its values"
-            )
-        return [model.type_alias, key, place_of(type(model))]
 
-    def fetch(plain: list[Any]) -> Any:
-        alias, key, *place = plain
-        return class_of(alias, *place).find_or_fail(key)
-
-    def row(model: Any) -> list[Any]:
-        return [model.type_alias, model.get_attributes(), place_of(type(model))]
-
-    def rebuild(plain: list[Any]) -> Any:
-        alias, attributes, *place = plain
-        model = class_of(alias, *place)().set_raw_attributes(attributes, sync=True)
-        object.__setattr__(model, "_persisted", True)
-        return model
-
-    if as_reference:
-        codec.register(Model, "model", reference, fetch, subclasses=True)
-        codec.register(
-            Notification,
-            "notification",
-            lambda n: n.carried(codec.can_write),
-            Notification.revived,
-            subclasses=True,
+def _reference(model: Any) -> list[Any]:
+    key = model.get_key()
+    if key is None:
+        raise CodecError(
+            f"this {type(model).__name__} was never saved: a job carries a model by its key, "
+            "so save it first, or carry its values"
         )
-    else:
-        codec.register(Model, "row", row, rebuild, subclasses=True)
+    return [model.type_alias, key, _place(model)]
+
+
+def _fetched(plain: list[Any]) -> Any:
+    alias, key, *place = plain
+    return _model_class(alias, *place).find_or_fail(key)
+
+
+def _row(model: Any) -> list[Any]:
+    return [model.type_alias, model.get_attributes(), _place(model)]
+
+
+def _from_row(plain: list[Any]) -> Any:
+    alias, attributes, *place = plain
+    model = _model_class(alias, *place)().set_raw_attributes(attributes, sync=True)
+    object.__setattr__(model, "_persisted", True)
+    return model
+
+
+def _place(model: Any) -> str:
+    from so.db.model.meta import place_of
+
+    return place_of(type(model))
+
+
+def _model_class(alias: str, place: str | None = None) -> Any:
+    """By its alias; of several the one at *place*, which older texts do not say."""
+    from so.db.model import Model
+
+    try:
+        return Model.for_alias(alias, place)
+    except RelationError as error:
+        raise CodecError(str(error)) from error

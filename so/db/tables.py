@@ -49,8 +49,6 @@ _FOREIGN_KEYS = (
     " and k.table_name = ? and k.referenced_table_name is not null"
     " group by k.constraint_name, k.referenced_table_name, r.delete_rule"
 )
-_LONG = re.compile(r"(tiny|medium|long)text|blob|json|geometry|point|vector", re.IGNORECASE)
-_IS_TABLE = "select 1 from sqlite_master where type = 'table' and name = ? collate nocase"
 _WITHOUT_ROWID = re.compile(r"without\s+rowid", re.IGNORECASE)
 _CHECKS = {"sqlite": "pragma foreign_keys = {}", "mysql": "set foreign_key_checks = {}"}
 _READ = {"sqlite": "pragma foreign_keys", "mysql": "select @@foreign_key_checks"}
@@ -129,40 +127,6 @@ def columns(connection: Connection, table: str) -> list[dict[str, Any]]:
         {"name": n, "type": kind, "nullable": not needed, "default": given, "key": bool(key)}
         for _, n, kind, needed, given, key, *_ in rows
     ]
-
-
-def key_of(connection: Connection, table: str) -> list[str]:
-    """The columns of the primary key of *table*; of one without, such as a view, all short ones.
-
-    Nobody who watches the connection hears of it. Nothing for a table that is not there.
-    """
-    if connection.dialect.name == "mysql":
-        name = connection.grammar.wrap_table(table)
-        found = connection.quietly(f"show keys from {name} where key_name = 'PRIMARY'")
-        return [str(row[4]) for row in found] or _short(column_types(connection, table))
-    name = connection.grammar.prefixed(table).rpartition(".")[2]
-    found = connection.quietly(
-        "select name from pragma_table_info(?) where pk order by pk", (name,)
-    )
-    if found:
-        return [str(column) for (column,) in found]
-    columns = column_types(connection, table)
-    has_rowid = "rowid" not in columns and connection.quietly(_IS_TABLE, (name,))
-    return ["rowid"] if has_rowid else _short(columns)
-
-
-def column_types(connection: Connection, table: str) -> dict[str, str]:
-    """The columns of *table*, or of a view, and their types; asked as quietly as `key_of`."""
-    if connection.dialect.name == "mysql":
-        found = connection.quietly(f"show columns from {connection.grammar.wrap_table(table)}")
-    else:
-        name = connection.grammar.prefixed(table).rpartition(".")[2]
-        found = connection.quietly("select name, type from pragma_table_info(?)", (name,))
-    return {str(row[0]): str(row[1]) for row in found}
-
-
-def _short(columns: dict[str, str]) -> list[str]:
-    return [name for name, kind in columns.items() if not _LONG.search(kind)]
 
 
 def indexes(connection: Connection, table: str) -> list[dict[str, Any]]:

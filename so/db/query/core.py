@@ -15,8 +15,8 @@ from so.db import clauses as c
 from so.db.expressions import Expression
 from so.db.grammar.base import SECTIONS, Grammar
 from so.db.grammar.names import AS
+from so.db.keys import column_types, key_of
 from so.db.rows import Collection, Row
-from so.db.tables import column_types, key_of
 from so.db.values import KEPT, bindable
 from so.errors import InvalidArgumentError
 from so.support.listed import listed
