@@ -20,9 +20,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from so import __version__
-from so.application import assembly, homes
-from so.application.dangers import refuse_dangers
-from so.application.settings import settings_of
+from so.application import assembly
 from so.config import Env
 from so.container import Container, ServiceProvider
 from so.errors import ConfigError
@@ -60,7 +58,7 @@ class Application(Container):
         if not self._base.is_dir():
             raise ConfigError(f"{self._base} is no folder: create one with `sixorbit new`")
         self.dotenv = Env.read(self._base / ".env") or {}
-        self.config = settings_of(self._base, self.dotenv, config or {})
+        self.config = assembly.settings_of(self._base, self.dotenv, config or {})
         self.clock = Clock()
         self._providers: dict[type[ServiceProvider], ServiceProvider] = {}
         self._booted = False
@@ -103,6 +101,8 @@ class Application(Container):
 
     def install_tables(self, connection: str | None = None) -> None:
         """Create the framework's tables where the systems keep theirs; harmless when they exist."""
+        from so.application import homes
+
         homes.install(self, connection)
 
     # --- settings, paths and facts ---
@@ -218,7 +218,9 @@ class Application(Container):
         for provider in list(self._providers.values()):
             self.call(provider.boot)
         if not anyhow:
-            assembly.refuse_unknown(self)
+            from so.application.dangers import refuse_unknown
+
+            refuse_unknown(self)
 
     def _provider_class(self, name: Any) -> type[ServiceProvider]:
         if isinstance(name, type):
@@ -300,6 +302,8 @@ class Application(Container):
         A server does so before it forks: its workers share all that, and nobody waits for it.
         Raises ConfigError for settings that no production may start with, all of them at once.
         """
+        from so.application.dangers import refuse_dangers
+
         refuse_dangers(self)
         return self._prepared()
 

@@ -7,18 +7,17 @@ Each room is made when it is first asked for: a command that needs no database n
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from so.application import homes, logins, requests, stores, work
+from so.config import Config, env
 from so.errors import ConfigError
+from so.settings import TOPICS, settings_class
 from so.settings.app import AppSettings
-from so.settings.cache import DRIVERS as CACHES
-from so.settings.cache import CacheSettings
-from so.settings.database import DatabaseSettings, SqliteSettings, driver_of
-from so.settings.notifications import CHANNELS, NotificationSettings
 from so.support.scope import current_scope
 
 if TYPE_CHECKING:
@@ -27,6 +26,40 @@ if TYPE_CHECKING:
 
 # Every function takes the Application; to name its class here would close a circle.
 App = Any
+
+
+# --- its settings ---
+
+
+def settings_of(base: Path, dotenv: Mapping[str, str], given: Mapping[str, Any]) -> Config:
+    """What `config/` in *base* says, *given* laid over it, the rest from variables and defaults.
+
+    A setting's variable counts in the environment before `.env`; defaults stand in so/settings.
+    """
+    config = Config(base / "config", dotenv)
+    _make_way(config, given)
+    config.merge(given)
+    config.settle({topic: partial(_whole, topic) for topic in TOPICS})
+    return config
+
+
+def _whole(topic: str, given: Any) -> dict[str, Any]:
+    found: dict[str, Any] = env.settings(settings_class(topic), given)
+    return found
+
+
+def _make_way(config: Config, given: Mapping[str, Any]) -> None:
+    """Forget a connection that is given with another driver: their settings do not mix."""
+    connections = (given.get("database") or {}).get("connections") or {}
+    for name, connection in connections.items():
+        here = config.get(f"database.connections.{name}")
+        if isinstance(here, Mapping) and isinstance(connection, Mapping):
+            drivers = {one.get("driver", here.get("driver")) for one in (here, connection)}
+            if len(drivers) > 1 and drivers != {"mysql", "mariadb"}:
+                config.set(f"database.connections.{name}", None)
+
+
+# --- its rooms ---
 
 
 def make_logger(app: App) -> logging.Logger:
@@ -82,28 +115,16 @@ def _key(app: App) -> str:
     return file.read_text("ascii")
 
 
-def refuse_unknown(app: App) -> None:
-    """ConfigError for a connection, cache or channel that is chosen and that nobody made known.
+def _beside(file: str, rooms: str) -> dict[str, Callable[[App], Any]]:
+    """Room → the function `make_ROOM` of *file*, which is loaded with the first that is made."""
 
-    The names in question are those that a provider may add; others were refused before.
-    """
-    homes.homes(app)
-    homes.queue_home(app)
-    for name, connection in app.settings(DatabaseSettings).connections.items():
-        zone = connection.get("timezone") if isinstance(connection, Mapping) else None
-        if zone and zone != SqliteSettings.timezone:
-            from so.db.options import check_zone
+    def maker(function: str) -> Callable[[App], Any]:
+        def make(app: App) -> Any:
+            return getattr(importlib.import_module(f"so.application.{file}"), function)(app)
 
-            check_zone(driver_of(connection), zone, name)
-    cache = app.settings(CacheSettings).default
-    if cache not in CACHES:
-        app.make("caches").check(cache)
-    for channel in app.settings(NotificationSettings).default:
-        if channel not in CHANNELS and not app.make("notifications").has_channel(channel):
-            raise ConfigError(
-                f"NOTIFICATION_CHANNEL (config notifications.default) is {channel!r}: use one of "
-                f"{', '.join(CHANNELS)}, or add it in a provider, by notifications().extend(…)"
-            )
+        return make
+
+    return {room: maker(f"make_{room}") for room in rooms.split()}
 
 
 ROOMS: dict[str, Callable[[App], Any]] = {
@@ -111,52 +132,28 @@ ROOMS: dict[str, Callable[[App], Any]] = {
     "maintenance": make_maintenance,
     "signer": make_signer,
     "formats": make_formats,
-    "db": stores.make_db,
-    "job_codec": stores.make_job_codec,
-    "cache_codec": stores.make_cache_codec,
-    "presence": stores.make_presence,
-    "router": requests.make_router,
-    "errors": requests.make_errors,
-    "validator": requests.make_validator,
-    "http_settings": requests.make_http_settings,
-    "kernel": requests.make_kernel,
-    "shared_clock": stores.make_shared_clock,
-    "caches": stores.make_caches,
-    "limiter": stores.make_limiter,
-    "sessions": stores.make_sessions,
-    "hasher": stores.make_hasher,
-    "users": logins.make_users,
-    "guards": logins.make_guards,
-    "login_throttle": logins.make_login_throttle,
-    "authentication": logins.make_authentication,
-    "access_tokens": logins.make_access_tokens,
-    "security": logins.make_security,
-    "two_factors": logins.make_two_factors,
-    "accounts": logins.make_accounts,
-    "aside": logins.make_aside,
-    "password_rule": logins.make_password_rule,
-    "current_password": logins.make_current_password,
-    "roles": logins.make_roles,
-    "gate": logins.make_gate,
-    "cookie_settings": requests.make_cookie_settings,
-    "csrf_settings": requests.make_csrf_settings,
-    "doors": logins.make_doors,
-    "context_settings": requests.make_context_settings,
-    "header_settings": requests.make_header_settings,
-    "queue": work.make_queue,
-    "schedule": work.make_schedule,
-    "factories": work.make_factories,
-    "seeding": work.make_seeding,
-    "activity": work.make_activity,
-    "notifications": work.make_notifications,
-    "vitals": work.make_vitals,
+    **_beside(
+        "stores",
+        "db job_codec cache_codec presence shared_clock caches limiter sessions hasher",
+    ),
+    **_beside(
+        "requests",
+        "router errors validator http_settings kernel"
+        " cookie_settings csrf_settings context_settings header_settings",
+    ),
+    **_beside(
+        "logins",
+        "users guards login_throttle authentication access_tokens security two_factors accounts"
+        " aside password_rule current_password roles gate doors",
+    ),
+    **_beside("work", "queue schedule factories seeding activity notifications vitals"),
 }
 # Made anew whenever they are asked for.
 PASSING: dict[str, Callable[[App], Any]] = {
     "request": lambda app: _of_scope("request"),
     "session": lambda app: _of_scope("session"),
     "cache": lambda app: app.make("caches").store(),
-    "auth": requests.auth_here,
+    **_beside("requests", "auth"),
 }
 # Which room a class asks for, by name: looking it up imports nothing.
 CLASSES = {

@@ -1,19 +1,48 @@
-"""What no production may start with: settings that open the application to anybody."""
+"""What no application starts with: names that nobody knows, and in production what opens it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from so.application.homes import homes, queue_home
 from so.errors import ConfigError
 from so.settings.app import AppSettings
 from so.settings.auth import AuthSettings
+from so.settings.cache import DRIVERS as CACHES
+from so.settings.cache import CacheSettings
+from so.settings.database import DatabaseSettings, SqliteSettings, driver_of
+from so.settings.notifications import CHANNELS, NotificationSettings
 from so.settings.server import ServerSettings
 from so.settings.session import SessionSettings
 from so.settings.trustedproxy import ProxySettings
 from so.support.signing import weakness
 
 App = Any
+
+
+def refuse_unknown(app: App) -> None:
+    """ConfigError for a connection, cache or channel that is chosen and that nobody made known.
+
+    The names in question are those that a provider may add; others were refused before.
+    """
+    homes(app)
+    queue_home(app)
+    for name, connection in app.settings(DatabaseSettings).connections.items():
+        zone = connection.get("timezone") if isinstance(connection, Mapping) else None
+        if zone and zone != SqliteSettings.timezone:
+            from so.db.options import check_zone
+
+            check_zone(driver_of(connection), zone, name)
+    cache = app.settings(CacheSettings).default
+    if cache not in CACHES:
+        app.make("caches").check(cache)
+    for channel in app.settings(NotificationSettings).default:
+        if channel not in CHANNELS and not app.make("notifications").has_channel(channel):
+            raise ConfigError(
+                f"NOTIFICATION_CHANNEL (config notifications.default) is {channel!r}: use one of "
+                f"{', '.join(CHANNELS)}, or add it in a provider, by notifications().extend(…)"
+            )
 
 
 def dangers(app: App) -> list[str]:

@@ -163,11 +163,11 @@ def make_kernel(app: App) -> Any:
     return kernel
 
 
-def auth_here(app: App) -> Any:
+def make_auth(app: App) -> Any:
     """The login of the request that is answered here."""
-    from so.edge.session import auth_here as here
+    from so.edge.session import auth_here
 
-    return here(app.make("authentication"))
+    return auth_here(app.make("authentication"))
 
 
 def make_cookie_settings(app: App) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from so.application import homes
-from so.application.requests import auth_here
+from so.application.requests import make_auth
 from so.errors import SixOrbitError
 from so.settings.activity import ActivitySettings
 from so.settings.mail import MailSettings
@@ -123,7 +123,7 @@ def _causer(app: App) -> Any:
     who = current_causer()
     scope = current_scope()
     if who is None and scope is not None and scope.causer is UNSET and scope.request:
-        return auth_here(app).user()
+        return make_auth(app).user()
     return who
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -178,7 +177,7 @@ def write(file: Path, text: str) -> None:
         old = place.stat()
     except FileNotFoundError:
         old = None
-    new = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    new = place.with_name(f".{place.name}.{os.urandom(4).hex()}")
     try:
         _write_new(new, text)
         if old is not None:

@@ -101,7 +101,7 @@ def test_a_request_whose_handler_asks_nobody_carries_who_is_logged_in(app, monke
         def user(self):
             return clerk
 
-    monkeypatch.setattr("so.application.work.auth_here", lambda app: Door())
+    monkeypatch.setattr("so.application.work.make_auth", lambda app: Door())
     scope = Scope("request")
     scope.request = Request()
     with entered(scope):
