@@ -44,7 +44,8 @@ class Command:
 
     `handle` gets what its annotations ask of the container and returns an exit code (None is 0).
     Parameters named like an argument or option, and without a class, get its value.
-    `destructive = True` asks before it runs in production, unless `--force` is given.
+    `destructive = True` asks before it runs in production, unless `--force` is given. Started by
+    root, it runs as the user to whom storage/ belongs, unless `keeps_rights = True`.
     """
 
     signature: str = ""
@@ -53,6 +54,8 @@ class Command:
     hidden: bool = False
     names_faults: bool = False
     """True for a command that runs whatever is wrong with the settings."""
+    keeps_rights: bool = False
+    """True for a command that writes elsewhere than in storage/, and never as root in there."""
 
     def __init__(self) -> None:
         self.app: Application = None  # type: ignore[assignment]  # set by the kernel before handle

@@ -29,6 +29,7 @@ from so.errors import (
 )
 from so.support.listed import listed
 from so.support.near import nearest
+from so.support.ownership import owner_of
 from so.support.scope import (
     UNSET,
     Scope,
@@ -142,6 +143,17 @@ class Kernel:
             return self._list(output, [name], settings.get("json", False))
         return self._execute(self.find(name), words[1:], output, settings.get("json", False))
 
+    def keeps_rights(self, argv: Sequence[str]) -> bool:
+        """Whether root runs *argv* as root, whosever storage/ is."""
+        words, settings = _split_globals(argv)
+        name = words[0] if words else "list"
+        if name in ("list", "help") or settings.keys() & {"help", "version"}:
+            return True
+        try:
+            return self._is_group(name) or self.find(name).keeps_rights
+        except SixOrbitError:
+            return True  # it is not run
+
     def _is_group(self, name: str) -> bool:
         """Whether *name* is no command, but what several begin with: `queue`, `make`."""
         if name in COMMANDS or not name:
@@ -209,6 +221,8 @@ class Kernel:
         if not self._allowed(command):
             output.error("Command cancelled.")
             return FAILURE
+        if command.keeps_rights and owner_of(self.app.storage_path()):
+            self.app.config.set("logging.default", "stderr")  # a log in there is not root's to open
         self.app.boot(anyhow=command.names_faults)
         # As the web kernel does; a command that names what is wrong does so without a log, too.
         with suppress(ConfigError) if command.names_faults else nullcontext():

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import so
+
+if TYPE_CHECKING:
+    from so.application import Application
+    from so.console.kernel import Kernel
 
 
 def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> int:
@@ -31,17 +35,17 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
         sys.path.insert(0, str(root))
     from so.application import Application, set_current
     from so.console.kernel import FAILURE, INTERRUPTED, Kernel
-    from so.errors import ConfigError
-    from so.support.ownership import give_to_owner
+    from so.errors import ConfigError, ReleaseError
 
-    begun = time.time() - 1  # file systems tell the time coarsely
     try:
         app = Application(root)
-    except ConfigError as error:
+        kernel = Kernel(app)
+        if argv is None:
+            _begin_anew_as_owner(app, kernel, words)
+    except (ConfigError, ReleaseError) as error:
         sys.stderr.write(f"{error}\n")
         return FAILURE
     set_current(app)  # not booted: `list` and a typo must work in a broken application, and fast
-    kernel = Kernel(app)
     app.instance(Kernel, kernel)
     app.instance("commands", kernel)  # for those who may not know the class
     try:
@@ -50,8 +54,16 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
         return INTERRUPTED
     finally:
         app.close()
-        give_to_owner(app.storage_path(), begun)
         _let_go_of_output()
+
+
+def _begin_anew_as_owner(app: Application, kernel: Kernel, words: list[str]) -> None:
+    """Where root works in the storage/ of a service's user: with the rights of that user."""
+    from so.support.ownership import begin_anew, owner_of
+
+    owner = owner_of(app.storage_path())
+    if owner is not None and not kernel.keeps_rights(words):
+        begin_anew(owner, app.base_path())
 
 
 def _in_archive(archive: Path, words: list[str]) -> int | None:

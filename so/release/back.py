@@ -1,7 +1,9 @@
-"""Puts the version before an upgrade back: python3 storage/upgrades/TIME/PUT-BACK.py
+"""Puts the version before an upgrade back: python3 .upgrades/TIME/PUT-BACK.py
 
 It needs nothing but Python, and works where an upgrade was killed half way: every entry that was
-moved comes back, every entry that was placed goes into `.replaced` beside this file.
+moved comes back, every entry that was placed goes into `.replaced` beside this file. It stands in
+the installation itself, where whoever may change it may change the installation, and not in
+storage/, which belongs to the user of the services: root runs it.
 """
 
 import sys
@@ -14,7 +16,7 @@ import os
 import shutil
 from pathlib import Path
 
-PLAN, SCRIPT, REPLACED = ".plan.json", "PUT-BACK.py", ".replaced"
+FOLDER, PLAN, SCRIPT, REPLACED = ".upgrades", ".plan.json", "PUT-BACK.py", ".replaced"
 UNDER_WAY = ".upgrading"  # in the installation, while it is neither the old nor the new version
 
 
@@ -23,9 +25,8 @@ def put_back(kept: Path) -> Path:
 
     It may be interrupted, and run any number of times.
     """
-    plan = json.loads((kept / PLAN).read_text("utf-8"))
-    base = Path(plan["base"])
-    for name, was_there in plan["names"].items():
+    base = kept.parent.parent
+    for name, was_there in json.loads((kept / PLAN).read_text("utf-8")).items():
         here, old = base / name, kept / name
         if os.path.lexists(here) and (os.path.lexists(old) or not was_there):
             move(here, kept / REPLACED / name)
@@ -40,21 +41,7 @@ def move(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
-    try:
-        source.rename(target)
-    except OSError:  # another file system: copied beside its place first, so that half is none
-        part = target.with_name(f"{target.name}.part")
-        remove(part)
-        shutil.copytree(source, part, symlinks=True) if source.is_dir() else shutil.copy2(
-            source, part
-        )
-        part.rename(target)
-        remove(source)
-
-
-def remove(place: Path) -> None:
-    """Remove a file or folder, if it is there."""
-    shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+    source.rename(target)
 
 
 if __name__ == "__main__":

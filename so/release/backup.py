@@ -10,9 +10,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,17 @@ from so.db.options import file_of
 from so.errors import ReleaseError
 from so.release import dumps
 from so.release.files import files_below
-from so.release.sealed import UNFINISHED, Sealed, Told, nobody, remove_leftovers, sealed, written
+from so.release.sealed import (
+    UNFINISHED,
+    Sealed,
+    Told,
+    digest_of,
+    nobody,
+    remove_leftovers,
+    sealed,
+    written,
+)
+from so.support.ownership import is_root, is_roots_alone
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
@@ -93,12 +103,13 @@ class Restoration:
     into: Path
     parts: Sequence[str] = PARTS
     force: bool = False
-    moved: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # Of this run alone: what an earlier one has moved aside is never written over.
-        now = datetime.now(UTC)
-        self.aside = self.into / "storage" / f"before-restore-{now:%Y%m%d-%H%M%S-%f}"
+        # Of this run alone: what an earlier one has moved aside is never written over. Settings are
+        # not root's to move into storage/, which belongs to the user of the services.
+        name = f"before-restore-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+        self.aside = self.into / "storage" / name
+        self.settings_aside = self.into / f".{name}"
         unknown = [part for part in self.parts if part not in PARTS]
         if unknown:
             raise ReleaseError(f"there is no part {unknown[0]!r}: {', '.join(PARTS)}")
@@ -119,6 +130,29 @@ class Restoration:
             raise ReleaseError(f"{self.source.path} holds {strange[0]!r}, which no backup does")
 
     @property
+    def moved(self) -> list[Path]:
+        """What this run has moved aside."""
+        places = sorted((*self.aside.rglob("*"), *self.settings_aside.rglob("*")))
+        return [one for one in places if one.is_symlink() or not one.is_dir()]
+
+    def refuse_strangers_settings(self, here: Path) -> None:
+        """ReleaseError where root would run settings that somebody else could have written.
+
+        Those that are in the installation *here* anyway are taken from anywhere.
+        """
+        if "settings" not in self.parts or not is_root() or is_roots_alone(self.source.path):
+            return
+        for name, about in self.source.manifest["files"].items():
+            part, _, place = name.partition("/")
+            if part == "settings" and digest_of(here / place) != about["sha256"]:
+                raise ReleaseError(
+                    f"{self.source.path} could have been written by others than root, and its "
+                    f"{place} is another than that in {here}: settings are code that root would "
+                    "run. Look at it and copy the file to where only root may write, or restore "
+                    "with --only=database --only=uploads"
+                )
+
+    @property
     def databases(self) -> dict[str, Mapping[str, Any]]:
         """The databases in the file, by the name of their connection."""
         found: dict[str, Mapping[str, Any]] = self.source.manifest["databases"]
@@ -135,10 +169,10 @@ class Restoration:
                 self.source.extract(folder, told)
             yield folder
 
-    def place_files(self, folder: Path, targets: Mapping[str, Path]) -> None:
-        """Move uploads, settings and the SQLite files of *targets* from *folder* to their places.
+    def moves(self, folder: Path, targets: Mapping[str, Path]) -> dict[Path, Path]:
+        """Which file of *folder* goes where; the SQLite files to *targets*.
 
-        ReleaseError before anything is moved if one of the places is taken, unless *force*.
+        ReleaseError if one of the places is taken, unless *force*.
         """
         moves = {source: self._true(place) for source, place in self._moves(folder, targets)}
         taken = sorted({str(self._top(place)) for place in moves.values() if is_there(place)})
@@ -147,23 +181,26 @@ class Restoration:
                 f"in the way: {', '.join(taken[:8])}; restore into an empty folder with --into, or "
                 "with --force, which moves them aside and deletes nothing"
             )
-        for place in (*moves.values(), self.aside):
+        return moves
+
+    def require_writable(self, places: Iterable[Path]) -> None:
+        """ReleaseError where this process may not write, before anything is moved."""
+        for place in (*places, self.aside):
             _require_writable(place)
-        self.begin()
+
+    def place_files(self, moves: Mapping[Path, Path], aside: Path | None = None) -> None:
+        """Move files to their places, and what is there below *aside*; default: in storage/."""
         try:
-            self._put(moves)
+            for source, place in moves.items():
+                owner = _owner(place)
+                self._move_aside(place, aside or self.aside)
+                _make_folders(place.parent, owner)
+                shutil.move(source, place)
+                _give(place, owner)
         except OSError as error:
             raise ReleaseError(
                 f"{error}: half of it is restored; mend that and run the same command again"
             ) from error
-
-    def _put(self, moves: Mapping[Path, Path]) -> None:
-        for source, place in moves.items():
-            owner = _owner(place)
-            self._move_aside(place)
-            _make_folders(place.parent, owner)
-            shutil.move(source, place)
-            _give(place, owner)
 
     def begin(self) -> None:
         """Note that this folder is half restored, so that a killed run can be begun again."""
@@ -202,14 +239,13 @@ class Restoration:
     def _top(self, place: Path) -> Path:
         return place.relative_to(self.into) if place.is_relative_to(self.into) else place
 
-    def _move_aside(self, place: Path) -> None:
+    def _move_aside(self, place: Path, folder: Path) -> None:
         # A database's journal belongs to it: left behind, it would be played into the new one.
         for old in (place, *(place.with_name(place.name + tail) for tail in ("-wal", "-shm"))):
             if is_there(old):
-                aside = self.aside / str(self._top(old)).lstrip("/")
-                _make_folders(aside.parent, _owner(self.aside))
+                aside = folder / str(self._top(old)).lstrip("/")
+                _make_folders(aside.parent, _owner(folder))
                 shutil.move(old, aside)
-                self.moved.append(aside)
 
 
 def is_there(place: Path) -> bool:
@@ -245,7 +281,7 @@ def _make_folders(folder: Path, owner: tuple[int, int]) -> None:
 
 def _give(place: Path, owner: tuple[int, int]) -> None:
     """Let *place* belong to *owner*, where root restores what a service's user reads and writes."""
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
+    if is_root():
         os.chown(place, *owner, follow_symlinks=False)
 
 

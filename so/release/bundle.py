@@ -122,14 +122,19 @@ class Upgrade:
 
     base: Path
     source: Sealed
-    kept: Path
-    """Where the old version goes."""
+    moment: str
+    """By which the old version is called that is kept."""
 
     def __post_init__(self) -> None:
         if self.source.manifest.get("format") != FORMAT:
             raise ReleaseError(f"{self.source.path} is no bundle: `sixorbit bundle` writes one")
         if not (self.base / "so").is_dir() or not (self.base / "bin" / "sixorbit").is_file():
             raise ReleaseError(f"{self.base} is no installation: so/ or bin/sixorbit is missing")
+
+    @property
+    def kept(self) -> Path:
+        """Where the old version goes: beside the new one, so that the same may write there."""
+        return self.base / back.FOLDER / self.moment
 
     def changed_settings(self, folder: Path) -> list[str]:
         """Which variables come, go, or have another default, by the two .env.example."""
@@ -162,13 +167,13 @@ class Upgrade:
         """
         ours = (*_KEPT, "install.py", "sbom.cdx.json", "wheels")
         names = sorted(one.name for one in folder.iterdir() if one.name not in ours)
-        self.kept.mkdir(parents=True, exist_ok=True)
+        self.kept.mkdir(parents=True)
+        self.kept.parent.chmod(0o700)  # older settings may hold what is nobody else's
         shutil.copyfile(Path(__file__).with_name("back.py"), self.kept / back.SCRIPT)
         there = {name: os.path.lexists(self.base / name) for name in names}
-        plan = {"base": str(self.base), "names": there}
-        (self.kept / back.PLAN).write_text(json.dumps(plan), "utf-8")
-        part = self.base / f"{back.UNDER_WAY}.part"  # whole or not there; storage/ may be elsewhere
-        part.write_text(str(self.kept), "utf-8")
+        (self.kept / back.PLAN).write_text(json.dumps(there), "utf-8")
+        part = self.base / f"{back.UNDER_WAY}.part"  # whole or not there
+        part.write_text(self.moment, "utf-8")
         part.replace(self.base / back.UNDER_WAY)
         for name in names:
             if there[name]:
@@ -188,7 +193,9 @@ class Upgrade:
 def interrupted(base: Path) -> Path | None:
     """Where the old version of an upgrade is that never came to its end; None if all did."""
     marker = base / back.UNDER_WAY
-    return Path(marker.read_text("utf-8")) if marker.is_file() else None
+    # A name and no path: only what stands in the installation is put back.
+    name = Path(marker.read_text("utf-8")).name if marker.is_file() else None
+    return base / back.FOLDER / name if name else None
 
 
 def _numbers(version: str) -> list[int]:

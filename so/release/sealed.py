@@ -180,10 +180,25 @@ class Sealed:
     def extract(self, folder: Path, told: Told = nobody) -> list[Path]:
         """Write every member below *folder*, with the rights it had; the files written.
 
-        ReleaseError before anything is written where the disk has no room for them.
+        ReleaseError before anything is written where the disk has no room for them, and for a
+        member that is another now than when the file was read.
         """
+        self._require_room(folder)
         written: list[Path] = []
-        total = len(self.manifest["files"])
+        files = self.manifest["files"]
+        with tarfile.open(self.path, "r:gz") as archive:
+            for entry in archive:
+                if entry.name == MANIFEST:
+                    continue
+                stream, about = archive.extractfile(entry), files.get(entry.name)
+                target = folder / entry.name
+                if stream is None or about is None or _laid(stream, target, entry) != about:
+                    raise ReleaseError(f"{self.path} was changed since it was looked through")
+                written.append(target)
+                told(len(written), len(files))
+        return written
+
+    def _require_room(self, folder: Path) -> None:
         needed = sum(about["bytes"] for about in self.manifest["files"].values()) + ROOM_BYTES
         there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         free = shutil.disk_usage(there).free
@@ -192,20 +207,17 @@ class Sealed:
                 f"the disk of {folder.parent} has {free:,} bytes left, and {self.path} needs "
                 f"{needed:,}: make room first; nothing was changed"
             )
-        with tarfile.open(self.path, "r:gz") as archive:
-            for entry in archive:
-                stream = archive.extractfile(entry)
-                if entry.name == MANIFEST or stream is None:
-                    continue
-                target = folder / entry.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, entry.mode & 0o777)
-                with os.fdopen(handle, "wb") as out:
-                    while piece := stream.read(PIECE):
-                        out.write(piece)
-                written.append(target)
-                told(len(written), total)
-        return written
+
+
+def _laid(stream: IO[bytes], target: Path, entry: tarfile.TarInfo) -> dict[str, Any]:
+    """Write *stream* as *target*, which is not there yet; what a manifest says of it."""
+    reader = _Hashing(stream)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, entry.mode & 0o777)
+    with os.fdopen(handle, "wb") as out:
+        while piece := reader.read(PIECE):
+            out.write(piece)
+        return {"sha256": reader.digest, "bytes": out.tell()}
 
 
 def _members(path: Path, told: Told) -> Iterator[tuple[str, IO[bytes], int]]:
@@ -237,6 +249,15 @@ def _digest(stream: IO[bytes]) -> str:
     while piece := stream.read(PIECE):
         found.update(piece)
     return found.hexdigest()
+
+
+def digest_of(file: Path) -> str | None:
+    """The SHA-256 of *file*; None where there is none."""
+    try:
+        with file.open("rb") as stream:
+            return _digest(stream)
+    except OSError:
+        return None
 
 
 def _compare(path: Path, listed: Any, found: dict[str, dict[str, Any]]) -> None:

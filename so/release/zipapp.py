@@ -24,6 +24,7 @@ from so.release.bundle import application_files
 from so.release.files import files_below
 from so.release.sealed import Told, nobody, written
 from so.release.wheels import contents
+from so.support.ownership import owner_of
 
 VARIABLE = "SIXORBIT_ZIPAPP"  # which archive a process came from
 MOMENT = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
@@ -143,12 +144,14 @@ def _flags(archive: Path) -> list[str]:
 def laid_down(archive: Path, home: Path) -> Path:
     """The folder with the files of *archive*, and *home*'s storage/ and .env; made if need be.
 
-    It is in `storage/zipapp/`; where nobody may write there, among this user's temporary files.
+    It is in `storage/zipapp/`; where nobody may write there, or for root somebody else may, among
+    this user's temporary files.
     """
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()[:16]
     place = home / "storage" / "zipapp"
-    if not (place / digest).is_dir() and not _is_writable(place):
-        place = _temporary(home)
+    is_anothers = owner_of(home / "storage") is not None
+    if is_anothers or not ((place / digest).is_dir() or _is_writable(place)):
+        place = _temporary(home, 0o755 if is_anothers else 0o700)  # he runs it, too
     target = place / digest
     if not target.is_dir():
         _lay_down(archive, home, target)
@@ -164,7 +167,7 @@ def _is_writable(place: Path) -> bool:
     return os.access(place, os.W_OK)
 
 
-def _temporary(home: Path) -> Path:
+def _temporary(home: Path, mode: int) -> Path:
     """A folder of this user's alone, for this *home*."""
     mark = hashlib.sha256(str(home).encode()).hexdigest()[:16]
     place = Path(tempfile.gettempdir(), f"sixorbit-{os.getuid()}-{mark}")
@@ -172,6 +175,7 @@ def _temporary(home: Path) -> Path:
     found = place.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise ReleaseError(f"{place} is not this user's own: remove it")
+    place.chmod(mode)
     return place
 
 

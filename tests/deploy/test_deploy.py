@@ -12,6 +12,7 @@ import pytest
 
 from so.console.commands.systemd import TASKS, units
 from tests.support.needed import lacking
+from tests.support.users import python_for_all
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -157,8 +158,8 @@ def installation(tmp_path_factory):
     """A folder as the guide makes it, with a Python that everybody may run."""
     import tempfile
 
-    python = next((p for p in ("/usr/bin/python3", sys.executable) if runs_for_all(p)), None)
-    if os.geteuid() != 0 or python is None:
+    python = python_for_all()
+    if python is None:
         pytest.skip("only root can look as another user, with a Python that user may run")
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
@@ -169,20 +170,6 @@ def installation(tmp_path_factory):
         (base / ".env").write_text(f"APP_ENV=production\nAPP_KEY={os.urandom(20).hex()}\n")
         (base / ".env").chmod(0o640)
         yield base, python
-
-
-def runs_for_all(python: str) -> bool:
-    found = (
-        subprocess.run(
-            [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
-            user="nobody",
-            cwd="/",
-            capture_output=True,
-        )
-        if os.geteuid() == 0 and Path(python).exists()
-        else None
-    )
-    return found is not None and found.returncode == 0
 
 
 def test_check_as_the_service_user_sees_what_that_user_cannot_read(installation):

@@ -5,29 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.support.users import USER, python_for_all
+
 ROOT = Path(__file__).resolve().parents[2]
-USER = "www-data"
-
-
-def runs_for_all(python: str) -> bool:
-    code = "import sys; sys.exit(sys.version_info < (3, 11))"
-    return (
-        Path(python).exists()
-        and subprocess.run([python, "-c", code], user=USER, cwd="/", check=False).returncode == 0
-    )
 
 
 def test_from_a_bundle_to_a_restored_installation_as_the_guides_say():
     """Install, check, serve, schedule, backup, upgrade and restore, as a user without rights."""
     if os.geteuid() != 0 or not shutil.which("runuser"):
         pytest.skip("only root can make an installation for another user")
-    python = next((p for p in ("/usr/bin/python3", sys.executable) if runs_for_all(p)), None)
+    python = python_for_all()
     if python is None:
         pytest.skip("NO PYTHON 3.11 that another user may run, the guides are not followed")
     alone = ["unshare", "--net"]

@@ -47,6 +47,7 @@ class Walk:
         self.services: dict[str, subprocess.Popen[bytes]] = {}
         # What `#!/usr/bin/env python3` finds.
         (folder / "bin").mkdir()
+        (folder / "supervisor").mkdir()  # for /var/log
         (folder / "bin" / "python3").symlink_to(python)
         self.environ = {"PATH": f"{folder / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin"}
 
@@ -112,7 +113,7 @@ class Walk:
             )
 
     def _here(self, text: str) -> str:
-        return text.replace("/srv/sixorbit", str(self.srv))
+        return text.replace("/srv/sixorbit", str(self.srv)).replace("/var/log", str(self.folder))
 
     def cron(self, command: str) -> str:
         """The line of deploy/crontab for *command*, run by the service user."""
@@ -147,7 +148,7 @@ class Walk:
 
     def logs(self) -> str:
         """What the services have written."""
-        return "\n".join(f.read_text("utf-8") for f in (self.srv / "storage/logs").glob("*.log"))
+        return "\n".join(f.read_text("utf-8") for f in (self.folder / "supervisor").glob("*.log"))
 
     def upgrade(self) -> None:
         """docs/air-gap.md: a new version, its reload, its health."""
@@ -159,6 +160,9 @@ class Walk:
         (self.folder / "bin" / "systemctl").chmod(0o755)
         for line in guide("air-gap", "Bringing a new version"):
             self.sh(line.replace("erp-2.bundle", f"{self.folder}/erp-2.bundle"))
+        # What root may be told to run stands where only root writes, and storage/ has none of it.
+        assert [one.stat().st_uid for one in (self.srv / ".upgrades").rglob("PUT-BACK.py")] == [0]
+        assert not [one for one in (self.srv / "storage").rglob("*") if one.lstat().st_uid == 0]
 
     def restore(self) -> None:
         """The backup that cron wrote, into an empty folder and over what is there."""
@@ -169,7 +173,6 @@ class Walk:
         self.get("/", 503)
         self.stop()
         self.sh(f"bin/sixorbit restore {backup} --only=database --force")
-        self.sh(f"chown -R {self.user}: storage")
         self.sh("bin/sixorbit up")
         self.start()
 

@@ -458,7 +458,7 @@ def restoration(tmp_path: Path) -> Restoration:
 
 def restored(run: Restoration) -> None:
     with run.staged() as folder:
-        run.place_files(folder, {})
+        run.place_files(run.moves(folder, {}))
 
 
 def test_settings_and_storage_that_are_links_stay_links(restoration, tmp_path):

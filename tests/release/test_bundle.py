@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -230,7 +229,7 @@ def test_a_new_version_takes_the_place_of_the_old_one_which_is_kept(erp, install
     assert (installed / ".env").read_bytes() == before
     assert (installed / "storage" / "app" / "upload.txt").read_text() == "mine"
     assert (installed / "vendor" / "mine.py").exists()
-    (kept,) = (installed / "storage" / "upgrades").iterdir()
+    (kept,) = (installed / ".upgrades").iterdir()
     assert "def home" in (kept / "app" / "routes.py").read_text()
     assert run(installed / "bin/sixorbit", "db:table", "novelties", cwd=installed).returncode == 0
 
@@ -266,7 +265,7 @@ def test_an_upgrade_that_was_killed_is_undone_by_hand_or_by_the_next_one(
             (place / name / "version").write_text(version)
         (place / "bin" / "sixorbit").touch()
     (folder / "brand-new").write_text("new")
-    upgrade = Upgrade(base, Sealed.read(bundle), base / "storage" / "upgrades" / "1")
+    upgrade = Upgrade(base, Sealed.read(bundle), "1")
     moves = iter(range(steps))
 
     def killed(source: Path, target: Path) -> None:
@@ -297,40 +296,18 @@ def test_where_there_is_no_room_the_old_version_stays(bundle, tmp_path, monkeypa
             (place / name).mkdir(parents=True)
             (place / name / "version").write_text(version)
         (place / "bin" / "sixorbit").touch()
-    (base / "storage").write_text("a file where a folder should be")
-    upgrade = Upgrade(base, Sealed.read(bundle), base / "storage" / "upgrades" / "1")
+    (base / ".upgrades").write_text("a file where a folder should be")
+    upgrade = Upgrade(base, Sealed.read(bundle), "1")
 
-    with pytest.raises(OSError, match="storage"):
+    with pytest.raises(OSError, match="upgrades"):
         upgrade.forward(folder)
     upgrade.back()
 
     assert (base / "so" / "version").read_text() == "old"
 
 
-def test_storage_may_be_on_another_disk(bundle, tmp_path):
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no other disk here")
-    base, folder = tmp_path / "srv", tmp_path / "new"
-    for place, version in ((base, "old"), (folder, "new")):
-        for name in ("so", "bin"):
-            (place / name).mkdir(parents=True)
-            (place / name / "version").write_text(version)
-        (place / "bin" / "sixorbit").touch()
-    with tempfile.TemporaryDirectory(dir=memory) as elsewhere:
-        (base / "storage").symlink_to(elsewhere)
-        upgrade = Upgrade(base, Sealed.read(bundle), base / "storage" / "upgrades" / "1")
-
-        upgrade.forward(folder)
-        assert (base / "so" / "version").read_text() == "new"
-        upgrade.back()
-
-    assert (base / "so" / "version").read_text() == "old"
-    assert not list(base.glob(".up*"))
-
-
 def test_an_older_version_has_to_be_asked_for(bundle, installed):
-    upgrade = Upgrade(installed, Sealed.read(bundle), installed / "storage" / "upgrades" / "1")
+    upgrade = Upgrade(installed, Sealed.read(bundle), "1")
 
     assert upgrade.is_older("2.0.1")
     assert upgrade.is_older("10.0")
@@ -412,7 +389,7 @@ def test_an_upgrade_puts_the_wheels_it_brings_in_the_place_of_those_before(
     assert shell.stdout == "2\n"
     names = {one.name for one in (installed / "vendor").iterdir()} - {"__pycache__"}
     assert names == {"tiny.py", "mine.py", "tiny-2.0.dist-info"}
-    (kept,) = (installed / "storage" / "upgrades").iterdir()
+    (kept,) = (installed / ".upgrades").iterdir()
     run(kept / "PUT-BACK.py")
     assert "answer = 1" in (installed / "vendor" / "tiny.py").read_text()
 
@@ -426,7 +403,7 @@ def test_a_wheel_for_another_machine_is_refused_before_anything_is_changed(
 
     if by == "upgrade":
         done = run(installed / "bin/sixorbit", "upgrade", file, cwd=installed)
-        assert not (installed / "storage" / "upgrades").exists()
+        assert not (installed / ".upgrades").exists()
     else:
         with tarfile.open(file) as archive:
             archive.extractall(tmp_path / "unpacked", filter="data")
@@ -507,7 +484,7 @@ def test_an_installation_beside_another_leaves_it_alone(unpacked, tmp_path):
 
 
 def test_an_upgrade_beside_another_does_not_undo_it(bundle, installed):
-    (installed / ".upgrading").write_text(str(installed / "storage" / "upgrades" / "1"))
+    (installed / ".upgrading").write_text("1")
     with alone(installed, "the other"):
         done = run(installed / "bin/sixorbit", "upgrade", bundle, cwd=installed)
 

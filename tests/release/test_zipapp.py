@@ -179,6 +179,21 @@ def test_where_nobody_may_write_it_runs_from_a_private_folder(packed, tmp_path, 
     )
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_the_services_have_laid_down_is_not_what_root_runs(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    theirs = laid_down(packed, tmp_path)
+    shutil.chown(tmp_path / "storage", 33, 33)
+
+    place = laid_down(packed, tmp_path)
+
+    assert place != theirs
+    assert place.is_relative_to(tmp_path / "tmp")
+    assert place.parent.stat().st_mode & 0o777 == 0o755  # they begin from there what root begins
+    assert (place / "storage").resolve() == tmp_path / "storage"
+
+
 def test_where_no_storage_can_be_it_says_where_to_name_one_and_works_with_that(packed, tmp_path):
     home = tmp_path / "opt"
     home.mkdir()

@@ -22,6 +22,7 @@ from so.application.logins import cipher_of
 from so.application.trail import unverified
 from so.console.command import Command
 from so.errors import CommandError, ConfigError, DatabaseError, SixOrbitError
+from so.release import back
 from so.release.bundle import interrupted
 from so.settings.activity import ActivitySettings
 from so.settings.app import AppSettings
@@ -31,6 +32,7 @@ from so.settings.mail import MailSettings
 from so.settings.notifications import NotificationSettings
 from so.settings.queue import QueueSettings
 from so.settings.session import SessionSettings
+from so.support.ownership import STARTED_BY, Owner, changeable, owner_of
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
@@ -40,6 +42,8 @@ LARGEST_SKEW = 2.0  # seconds between this clock and the database's
 DAYS_LATE = 7  # after which a timer that should have cleaned up has evidently not run
 LATE_REPLICA = 60  # seconds that a replica may be behind
 MANY_FAILED_JOBS = 10_000
+# What root runs or reads of an installation: its commands, and what they import.
+CODE = (".env", "bin", "so", "app", "config", "database/migrations", "vendor", back.FOLDER)
 
 
 class About(Command):
@@ -93,15 +97,16 @@ class Check(Command):
     """Says all that is wrong at once, so that one look is enough before going live."""
 
     signature = "check {--as= : Look as this user would, such as www-data; needs root}"
+    keeps_rights = True
     description = "Name every fault of this installation, exit 1 if there is one"
     names_faults = True
     _incomplete = False  # a table of the framework is missing
 
     def handle(self) -> int:
         """Run every check; exit 1 if one of them found something."""
-        user = self.option("as")
-        if user:
-            return self._as(str(user))
+        owner = owner_of(self.app.storage_path())
+        if user := self.option("as") or (owner and owner.name):
+            return self._as(str(user), owner)
         faults = list(dict.fromkeys(self._faults()))  # one cause may stop several checks
         notes = list(self._notes())
         if self.wants_json:
@@ -116,21 +121,12 @@ class Check(Command):
                 self.success("Everything is in order.")
         return 1 if faults else 0
 
-    def _as(self, user: str) -> int:
+    def _as(self, user: str, owner: Owner | None) -> int:
         """The same in a process of *user*, with nothing of this one's rights or environment.
 
         Another process, since this one has read the settings already, with other eyes.
         """
-        try:
-            import pwd
-        except ImportError as error:
-            raise CommandError(
-                f"check --as is for Unix; {sys.platform} has no such users"
-            ) from error
-        try:
-            entry = pwd.getpwnam(user)
-        except KeyError as error:
-            raise CommandError(f"there is no user {user!r}: `useradd --system {user}`") from error
+        entry = owner if owner is not None and owner.name == user else _user_called(user)
         words = [sys.executable, "-m", "so", "check", *(["--json"] if self.wants_json else [])]
         environ = {
             "PATH": os.defpath,
@@ -138,13 +134,14 @@ class Check(Command):
             "SIXORBIT_BASE": str(self.app.base_path()),
             "PYTHONDONTWRITEBYTECODE": "1",
             "APP_ENV": "production",
+            STARTED_BY: "root",
         }
         try:
             return subprocess.run(  # noqa: S603 - this program itself
                 words,
-                user=entry.pw_uid,
-                group=entry.pw_gid,
-                extra_groups=os.getgrouplist(user, entry.pw_gid),
+                user=entry.uid,
+                group=entry.gid,
+                extra_groups=entry.groups,
                 env=environ,
                 cwd="/",
                 check=False,
@@ -155,6 +152,19 @@ class Check(Command):
             raise CommandError(
                 f"{user} may not run {sys.executable}: use a Python outside of private folders"
             ) from error
+
+    def _code(self) -> Iterator[str]:
+        """What root runs and this user could change, where root has asked."""
+        if os.environ.get(STARTED_BY) != "root" or not self.app.is_production():
+            return
+        base = self.app.base_path()
+        me = Owner.of_this_process()
+        found = changeable(me, [*(base / name for name in CODE), Path(so.__file__).parent])
+        if found is not None:
+            yield (
+                f"{found} may be changed by {me.name}, and root runs what is in there: "
+                f"`chown -R root {found}` and `chmod -R go-w {found}`"
+            )
 
     def _upgrade(self) -> Iterator[str]:
         kept = interrupted(self.app.base_path())
@@ -171,6 +181,7 @@ class Check(Command):
             self._mail,
             self._keys,
             self._permissions,
+            self._code,
             self._database,
             self._replicas,
             self._migrations,
@@ -300,3 +311,15 @@ class Check(Command):
         failed = self.app.make("db").table("failed_jobs").select("id").limit(MANY_FAILED_JOBS + 1)
         if len(failed.get()) > MANY_FAILED_JOBS:
             yield f"more than {MANY_FAILED_JOBS} jobs have failed: look at `queue:failed`"
+
+
+def _user_called(name: str) -> Owner:
+    try:
+        import pwd
+    except ImportError as error:
+        raise CommandError(f"check --as is for Unix; {sys.platform} has no such users") from error
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError as error:
+        raise CommandError(f"there is no user {name!r}: `useradd --system {name}`") from error
+    return Owner(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)

@@ -21,6 +21,7 @@ from so.release.zipapp import home_of
 from so.settings.app import AppSettings
 from so.settings.backup import ENDING, BackupSettings
 from so.settings.database import DatabaseSettings
+from so.support.ownership import Owner, done_as, hand_over, owner_of
 
 if TYPE_CHECKING:
     from so.application import Application
@@ -98,6 +99,7 @@ class Restore(Command):
         "{--only=* : database, uploads or settings; default: all of them} "
         "{--force : Move what is in the way aside instead of refusing}"
     )
+    keeps_rights = True
     description = "Bring back what a backup holds, and check it"
 
     def handle(self) -> int:
@@ -109,17 +111,19 @@ class Restore(Command):
             self.option("only") or PARTS,
             force=bool(self.option("force")),
         )
+        run.refuse_strangers_settings(self.app.base_path())
         if run.was_interrupted() and not self.wants_json:
             self.comment("An earlier run was interrupted: what it has put in place is moved aside.")
         into.mkdir(parents=True, exist_ok=True)
+        owner = owner_of(into / "storage")
         with alone(into, "not restored"), self.hearing(), run.staged(self.going) as folder:
-            self._place(run, folder)
+            if code := self._place(run, folder, owner):
+                return code
             run.end()
-        for place in () if self.wants_json else run.moved:
-            self.line(f"Moved aside: {place}")
-        return self._proved(run)
+        return done_as(owner, lambda: self._proved(run))
 
-    def _place(self, run: Restoration, folder: Path) -> None:
+    def _place(self, run: Restoration, folder: Path, owner: Owner | None) -> int:
+        """Data with the rights of *owner*, then the settings; an exit code."""
         settled = folder / "settings" if "settings" in run.parts else run.into
         with _looked_at(settled) as app:
             chosen = {name: _connection(app, name, one) for name, one in run.databases.items()}
@@ -128,12 +132,23 @@ class Restore(Command):
                 for name, connection in chosen.items()
                 if connection.dialect.name == "sqlite"
             }
+            moves = run.moves(folder, files)
+            settings = {s: to for s, to in moves.items() if s.is_relative_to(folder / "settings")}
+            data = {source: to for source, to in moves.items() if source not in settings}
             servers = {name: one for name, one in chosen.items() if name not in files}
-            for name, connection in servers.items():
-                _make_room(run, name, connection)
-            run.place_files(folder, files)
-            for name, connection in servers.items():
-                dumps.load(connection.config, folder / run.databases[name]["file"])
+            if owner is not None:
+                for part in ("database", "uploads"):  # and no settings
+                    hand_over(folder / part, owner)
+                folder.chmod(0o711)
+            code = done_as(owner, lambda: _refuse(run, data, servers))
+            run.require_writable(settings.values())
+            if code:
+                return code
+            run.begin()
+            if code := done_as(owner, lambda: _place_data(run, folder, data, servers)):
+                return code
+            run.place_files(settings, run.settings_aside)
+        return 0
 
     def _proved(self, run: Restoration) -> int:
         """Look at the databases as `db:check` and `activity:verify` do; 1 for a fault."""
@@ -149,11 +164,13 @@ class Restore(Command):
         return self._told(run, checks, sound)
 
     def _told(self, run: Restoration, checks: dict[str, str], sound: bool) -> int:
+        moved = [str(place) for place in run.moved]
         if self.wants_json:
-            moved = [str(place) for place in run.moved]
             facts = {"into": str(run.into), "sound": sound, "checks": checks, "moved": moved}
             self.json(facts)
             return 0 if sound else 1
+        for place in moved:
+            self.line(f"Moved aside: {place}")
         for name, verdict in checks.items():
             self.line(f"{name}: {verdict}")
         if sound:
@@ -220,22 +237,36 @@ def _in_place(connection: Connection, settled: Path, into: Path) -> Path:
     return into / path.relative_to(settled) if path.is_relative_to(settled) else into / path
 
 
+def _refuse(run: Restoration, data: Mapping[Path, Path], servers: Mapping[str, Connection]) -> int:
+    """ReleaseError for what cannot be written, or has something in it that nobody let go."""
+    run.require_writable(data.values())
+    for connection in () if run.force or run.was_interrupted() else servers.values():
+        if tables := table_names(connection):
+            raise ReleaseError(
+                f"database {connection.config['database']!r} has {len(tables)} tables: name an "
+                "empty one in DB_DATABASE, or use --force, which dumps them into storage/ first"
+            )
+    return 0
+
+
+def _place_data(
+    run: Restoration, folder: Path, data: Mapping[Path, Path], servers: Mapping[str, Connection]
+) -> int:
+    for name, connection in servers.items():
+        _make_room(run, name, connection)
+    run.place_files(data)
+    for name, connection in servers.items():
+        dumps.load(connection.config, folder / run.databases[name]["file"])
+    return 0
+
+
 def _make_room(run: Restoration, name: str, connection: Connection) -> None:
-    """Refuse a server's database that has tables, or keep what it holds and empty it."""
-    tables = table_names(connection)
-    if not tables:
-        return
-    if not (run.force or run.was_interrupted()):
-        raise ReleaseError(
-            f"database {connection.config['database']!r} has {len(tables)} tables: name an empty "
-            "one in DB_DATABASE, or use --force, which dumps them into storage/ first"
-        )
-    kept = run.aside / f"{name}.sql"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    dumps.dump(connection, kept)
-    run.moved.append(kept)
-    run.begin()
-    drop_all(connection)
+    """Keep what a server's database holds, and empty it."""
+    if table_names(connection):
+        kept = run.aside / f"{name}.sql"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        dumps.dump(connection, kept)
+        drop_all(connection)
 
 
 def _integrity(connection: Connection) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import json
 import os
 import subprocess
 import sys
@@ -14,8 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from so.console.command import Command
-from so.db.migrations import Migrator
-from so.errors import CommandError, DatabaseError
+from so.errors import CommandError
 from so.release.alone import alone
 from so.release.back import put_back
 from so.release.bundle import Upgrade, interrupted, write_bundle
@@ -35,6 +35,7 @@ class Bundle(Command):
         "bundle {file? : Default: NAME-TIME.bundle.tar.gz in this folder} "
         "{--wheel=* : A wheel to take along, such as that of the MySQL driver}"
     )
+    keeps_rights = True
     description = "Write the application into one file for a machine without a network"
 
     def handle(self) -> int:
@@ -64,6 +65,7 @@ class Zipapp(Command):
         "zipapp {file? : Default: NAME.pyz in this folder} "
         "{--wheel=* : A wheel to take along, such as that of the MySQL driver}"
     )
+    keeps_rights = True
     description = "Write the application as one file that Python runs"
 
     def handle(self) -> int:
@@ -99,6 +101,7 @@ class UpgradeCommand(Command):
         "{--pretend : Show what changes, change nothing} "
         "{--older : Take a version that is older than this one}"
     )
+    keeps_rights = True
     description = "Bring a new version of the application here, or go back if it does not work"
 
     def handle(self) -> int:
@@ -115,7 +118,7 @@ class UpgradeCommand(Command):
     def _upgraded(self, base: Path) -> int:
         moment = self.app.clock.now().strftime("%Y%m%d-%H%M%S-%f")
         source = Sealed.read(Path(str(self.argument("file"))), self.going)
-        upgrade = Upgrade(base, source, self.app.storage_path(f"upgrades/{moment}"))
+        upgrade = Upgrade(base, source, moment)
         self._refuse(upgrade)
         with written(base):
             remove_leftovers(base)
@@ -143,18 +146,18 @@ class UpgradeCommand(Command):
             raise CommandError(f"{error}; the old version is as it was") from error
 
     def _proved(self, upgrade: Upgrade, changes: list[str]) -> int:
-        before = self._applied()
+        before = self._applied(upgrade.base)
         try:
             self._prove(upgrade.base)
         except CommandError as error:
             upgrade.back()
             self.error(f"{error}")
             self.error("The old version is back in its place.")
-            if migrated := self._applied() - before:
+            if migrated := self._applied(upgrade.base) - before:
                 self.error(f"Migrations that ran stay: {', '.join(sorted(migrated))}")
             self._reload()
             return 1
-        migrated = self._applied() - before
+        migrated = self._applied(upgrade.base) - before
         upgrade.end()
         kept = str(upgrade.kept)
         facts = {"settings": changes, "upgraded": True, "migrated": sorted(migrated), "kept": kept}
@@ -177,18 +180,19 @@ class UpgradeCommand(Command):
                 "Run `upgrade` again"
             )
 
-    def _applied(self) -> set[str]:
+    def _applied(self, base: Path) -> set[str]:
         """The migrations that have run; none where the database cannot be asked."""
-        with suppress(DatabaseError):
-            return set(Migrator(self.app.make("db").connection(), Path()).applied())
+        with suppress(CommandError, ValueError):
+            found = json.loads(self._run(["migrate:status", "--json"], base))
+            return {one["name"] for one in found if one["batch"] is not None}
         return set()
 
     def _prove(self, base: Path) -> None:
         """CommandError where the new version does not work."""
-        sixorbit = [sys.executable, str(base / "bin" / "sixorbit")]
-        self._run([*sixorbit, "db:install"], base)
-        self._run([*sixorbit, "migrate", "--force"], base)
-        self._run([*sixorbit, "route:list", "--json"], base)
+        for words in (["db:install"], ["migrate", "--force"], ["route:list", "--json"]):
+            if not self.wants_json:
+                self.comment(f"{' '.join(words)} …")
+            self._run(words, base)
         self._reload()
         url = self.option("health")
         for look in range(HEALTH_LOOKS) if url else ():
@@ -196,15 +200,17 @@ class UpgradeCommand(Command):
             time.sleep(1 if look else 0)
             _require_200(str(url))
 
-    def _run(self, words: list[str], base: Path) -> None:
-        if not self.wants_json:
-            self.comment(f"{' '.join(words[2:])} …")
-        done = subprocess.run(  # noqa: S603 - this Python and our own commands
-            words, cwd=base, capture_output=True, text=True, check=False
-        )
+    def _run(self, words: list[str], base: Path) -> str:
+        """What a command of the version in place prints, which is a process of its own.
+
+        Started by root it works as the user to whom storage/ belongs.
+        """
+        command = [sys.executable, str(base / "bin" / "sixorbit"), *words]
+        done = subprocess.run(command, cwd=base, capture_output=True, text=True, check=False)  # noqa: S603 - this Python and our own commands
         if done.returncode:
             said = (done.stderr or done.stdout).strip()
-            raise CommandError(f"{' '.join(words[1:])} failed with the new version: {said}")
+            raise CommandError(f"{' '.join(words)} failed with the new version: {said}")
+        return done.stdout
 
     def _reload(self) -> None:
         line = self.option("reload")
@@ -230,12 +236,3 @@ def _require_200(url: str) -> None:
                 raise CommandError(f"{url} answered {answer.status}")
     except (urllib.error.URLError, OSError) as error:
         raise CommandError(f"{url} does not answer: {error}") from error
-
-
-def _replace(upgrade: Upgrade, folder: Path) -> None:
-    """What is in *folder* in place of what is here; all of it or, with CommandError, nothing."""
-    try:
-        upgrade.forward(folder)
-    except OSError as error:
-        upgrade.back()
-        raise CommandError(f"{error}; the old version is as it was") from error

@@ -11,6 +11,7 @@ from so.console.command import Command
 from so.errors import CommandError
 from so.settings.app import AppSettings
 from so.support import dotenv
+from so.support.ownership import own_text
 
 KEY, PREVIOUS = "APP_KEY", "APP_PREVIOUS_KEYS"
 
@@ -23,6 +24,7 @@ class KeyGenerate(Command):
         "{--force : Replace the key that is there; what it signed becomes worthless} "
         "{--rotate : Replace it, and go on accepting what the old one signed}"
     )
+    keeps_rights = True
     description = "Write a new APP_KEY into .env"
     names_faults = True  # it mends one
 
@@ -62,5 +64,4 @@ class KeyGenerate(Command):
 
     def _signing(self, key: str | None) -> str | None:
         """The key that signs today: *key*, or the one that was made where there was none."""
-        made: Path = self.app.storage_path("app.key")
-        return key or (made.read_text("ascii") if made.is_file() else None)
+        return key or own_text(self.app.storage_path("app.key"))

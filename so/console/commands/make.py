@@ -22,6 +22,7 @@ class _Make(Command):
     folder of the same name would hide that module.
     """
 
+    keeps_rights = True
     folder = ""
     template = ""
     suffix = ""

@@ -33,6 +33,7 @@ class MakeAuth(Command):
     """Writes nothing over what is there, and what it has written is the application's own."""
 
     signature = "make:auth"
+    keeps_rights = True
     description = "Write routes, controllers, pages and tests of accounts"
 
     def handle(self) -> int:

@@ -272,6 +272,7 @@ class MakeMigration(Command):
         "make:migration {name : Such as create_products_table} "
         "{--python : One file with up(db) and down(db) instead of SQL for each engine}"
     )
+    keeps_rights = True
     description = "Create a migration"
 
     def handle(self) -> int:

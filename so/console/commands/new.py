@@ -22,6 +22,7 @@ class New(Command):
     """Writes the skeleton; refuses a folder that has something in it."""
 
     signature = "new {directory : Where to create it}"
+    keeps_rights = True
     description = "Create a new application in a directory"
 
     def handle(self) -> int:

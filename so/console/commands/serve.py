@@ -52,6 +52,7 @@ class Serve(Command):
         " {--reload : Restart when the code changes; for development}"
         " {--simple : Use the server of the standard library}"
     )
+    keeps_rights = True
     description = "Serve the application over HTTP"
 
     def handle(self) -> int:

@@ -197,6 +197,7 @@ class SystemdUnits(Command):
         " {--python= : Command that runs bin/sixorbit, when it is not this Python}"
         " {--queue=* : Queues that get workers; default: queue.queue}"
     )
+    keeps_rights = True
     description = "Print or write systemd units with the paths of this installation"
 
     def handle(self) -> int:

@@ -168,9 +168,10 @@ def test_about_tells_the_version_of_the_server_and_of_the_driver(make_app, db_co
 
 
 def test_check_names_an_upgrade_that_never_ended(make_kernel, tmp_path):
-    (tmp_path / ".upgrading").write_text("/srv/erp/storage/upgrades/1")
+    (tmp_path / ".upgrading").write_text("/elsewhere/20260101")  # a name, and never a path
 
     code, said = run(make_kernel(), "check")[:2]
 
     assert code == 1
-    assert "an upgrade was interrupted: `python3 /srv/erp/storage/upgrades/1/PUT-BACK.py`" in said
+    kept = tmp_path / ".upgrades" / "20260101"
+    assert f"an upgrade was interrupted: `python3 {kept}/PUT-BACK.py`" in said
