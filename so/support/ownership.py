@@ -28,7 +28,7 @@ class Owner:
     uid: int
     gid: int
     name: str
-    home: str = "/"
+    home: str
 
     @classmethod
     def of(cls, about: os.stat_result) -> Owner:
@@ -47,7 +47,7 @@ class Owner:
         try:
             entry = pwd.getpwuid(uid)
         except KeyError:  # in a container: nobody gave that number a name
-            return cls(uid, gid, str(uid))
+            return cls(uid, gid, str(uid), "/")
         return cls(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
 
     @property

@@ -17,7 +17,7 @@ from so.support.ownership import (
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 USER = 33
-SERVICE = Owner(USER, USER, "www-data")
+SERVICE = Owner(USER, USER, "www-data", "/")
 
 
 @pytest.fixture
