@@ -6,6 +6,7 @@ A scope is what a request, a job or a command runs in; each test is two of them 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -215,31 +216,43 @@ def test_what_ends_a_transaction_from_within_is_told_and_nothing_follows_it(
     assert ids(items) == [1, 3]
 
 
+@pytest.fixture(params=["C driver", "pure driver"])
+def session(items: Database, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A connection by each form of the driver: some interpreters have no build in C."""
+    config = items.connection().config
+    with Connection({**config, "use_pure": request.param == "pure driver" or None}) as opened:
+        yield opened
+
+
 @pytest.mark.parametrize("engine", ["mysql"])
 @pytest.mark.parametrize("body", ["select 1 as a", "begin select 1 as a; select 2 as b; end"])
-def test_a_procedure_that_gives_rows_leaves_its_session_usable(items, engine, body):
-    items.unprepared("drop procedure if exists gives")
-    items.unprepared(f"create procedure gives() {body}")
-    with items.transaction():
-        assert items.select("call gives()") == [{"a": 1}]
-        assert items.scalar("select 5") == 5
+def test_a_procedure_that_gives_rows_leaves_its_session_usable(session, engine, body):
+    session.unprepared("drop procedure if exists gives")
+    session.unprepared(f"create procedure gives() {body}")
+    with session.transaction():
+        assert session.select("call gives()") == [{"a": 1}]
+        assert session.scalar("select 5") == 5
+        assert list(session.cursor("call gives()")) == [{"a": 1}]
+        assert session.scalar("select 6") == 6
 
-    items.unprepared("drop procedure gives")
+    session.unprepared("drop procedure gives")
 
 
 @pytest.mark.parametrize("engine", ["mysql"])
-def test_what_a_procedure_does_behind_its_rows_is_told(items, engine):
+@pytest.mark.parametrize("way", ["select", "cursor"])
+def test_what_a_procedure_does_behind_its_rows_is_told(session, engine, way):
     for name, rest in (("fails", "signal sqlstate '45000'"), ("ends", "commit")):
-        items.unprepared(f"drop procedure if exists {name}")
-        items.unprepared(f"create procedure {name}() begin select 1; {rest}; end")
+        session.unprepared(f"drop procedure if exists {name}")
+        session.unprepared(f"create procedure {name}() begin select 1; {rest}; end")
+    ask = getattr(session, way)
     with pytest.raises(QueryError):
-        items.select("call fails()")
-    with pytest.raises(ImplicitCommitError), items.transaction():
-        items.select("call ends()")
+        list(ask("call fails()"))
+    with pytest.raises(ImplicitCommitError), session.transaction():
+        list(ask("call ends()"))
 
-    assert items.scalar("select 5") == 5
+    assert session.scalar("select 5") == 5
     for name in ("fails", "ends"):
-        items.unprepared(f"drop procedure {name}")
+        session.unprepared(f"drop procedure {name}")
 
 
 def test_savepoints_in_plain_sql_are_the_callers_own(items):

@@ -90,6 +90,7 @@ class MySQLSession:
     __slots__ = (
         "_cext",
         "_cnx",
+        "_results",
         "_texts",
         "_zone",
         "host",
@@ -103,6 +104,7 @@ class MySQLSession:
     def __init__(self, cnx: Any, host: str, texts: dict[Any, Any], zone: tzinfo) -> None:
         self._cnx = cnx
         self._cext = getattr(cnx, "_cmysql", None)
+        self._results: Iterator[Any] = iter(())
         self._texts = texts
         self._zone = zone
         self.host = host
@@ -189,7 +191,11 @@ class MySQLSession:
     def _query(self, text: bytes) -> Any:
         self.used_at = time.monotonic()
         self.in_statement = True
-        result = self._cnx.cmd_query(text)
+        if self._cext is not None:
+            result = self._cnx.cmd_query(text)
+        else:
+            self._results = self._cnx.cmd_query_iter(text)
+            result = next(self._results)
         if "columns" not in result:
             self.in_statement = False
         return result
@@ -200,12 +206,9 @@ class MySQLSession:
         if self._cext is not None:
             rows = list(iter(self._cext.fetch_row, None))
             self._cnx.free_result()
-            while self._cext.more_results():  # a procedure's others, and whether it went well
-                self._cext.next_result()
-                self._cext.free_result()
         else:
             rows = self._cnx.get_rows()[0]
-        self.in_statement = False
+        self._read_on()
         return self._in_zone(result["columns"], rows)
 
     def _pages(self, result: Any, size: int) -> Iterator[tuple[Any, ...]]:
@@ -214,6 +217,19 @@ class MySQLSession:
         while end is None:
             rows, end = self._cnx.get_rows(count=size, columns=columns)
             yield from self._in_zone(columns, rows)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Past what else a procedure gives, and until it is known whether it went well."""
+        if self._cext is not None:
+            while self._cext.more_results():
+                self._cext.next_result()
+                self._cext.free_result()
+        else:
+            for result in self._results:
+                if "columns" in result:
+                    self._cnx.get_rows()
+        self.in_statement = False
 
     def _in_zone(self, columns: Sequence[Any], rows: Tuples) -> Tuples:
         """*rows* with their datetimes made aware: the driver hands them out without a zone."""

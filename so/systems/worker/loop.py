@@ -33,6 +33,7 @@ LOOK_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 60.0
 SKEW_SECONDS = 1.0
 METRICS_SECONDS = 5.0
+GIVING_BACK_SECONDS = 0.01
 HOLD_BACK_SECONDS = 3.0
 """After an outage as long as a lease: what others could not write down meanwhile comes first."""
 _OUTCOMES = {
@@ -85,6 +86,7 @@ class Worker(InHand):
         self._generation: int | None = None
         self._metrics_at = self._kept_at = self._heard_at = self._orphans_at = self._started
         self._held_back_until = 0.0
+        self._is_giving_back = False
         # A database in memory has one connection and no second process to wait for.
         self.is_alone = self.conn is queue.source.connection()
         self.leftovers = None if self.is_alone else Leftovers(self, keeps_leases)
@@ -141,7 +143,7 @@ class Worker(InHand):
 
     def _ends_when_empty(self) -> bool:
         options = self.options
-        if self._holds_back():
+        if self._holds_back() or self._is_giving_back:
             return False
         return options.once or (options.stop_when_empty and not self.is_paused())
 
@@ -186,6 +188,9 @@ class Worker(InHand):
             self.settle_finished()
             return False
         self.queue.loop()
+        with self.lock:
+            # Before the claim, which cannot see it: an empty queue may be about to have it again.
+            self._is_giving_back = bool(self.leaving)
         rows = self._claim(self._wanted())
         with self.lock:
             self.waiting.extend(rows)
@@ -232,7 +237,9 @@ class Worker(InHand):
         self.settle_finished()
         self._tidy()
         self.lines.flush()
-        if not self.stopping:
+        if self._is_giving_back:
+            time.sleep(GIVING_BACK_SECONDS)
+        elif not self.stopping:
             self.wait()
 
     def _rest(self) -> None:

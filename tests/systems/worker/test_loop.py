@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -75,8 +77,6 @@ def test_35_taken_in_turn_no_queue_waits_for_another_to_be_empty(queue: Queue) -
 
 
 def test_34_what_waits_behind_a_long_job_is_given_back(queue: Queue, db: Database) -> None:
-    import time
-
     class Long(Note):
         def handle(self) -> None:
             deadline = time.monotonic() + 20
@@ -93,11 +93,32 @@ def test_34_what_waits_behind_a_long_job_is_given_back(queue: Queue, db: Databas
     assert [row["attempts"] for row in db.table("jobs").get()] == [0, 0]
 
 
+def test_a_worker_does_not_end_while_its_own_jobs_are_being_given_back(queue: Queue) -> None:
+    given_back = threading.Event()
+    looks = iter([lambda: None, lambda: None, given_back.set])
+
+    class Long(Note):
+        def handle(self) -> None:
+            deadline = time.monotonic() + 20
+            while worker.waiting and time.monotonic() < deadline:
+                time.sleep(0.001)
+
+    def out(_: str) -> None:
+        if threading.current_thread().name == "leftovers":
+            given_back.wait(5)  # it has them in hand, and the queue is empty
+
+    queue.looping(lambda: next(looks, given_back.set)())
+    queue.bulk([Long("a"), Note("b"), Note("c")])
+    worker = Worker(queue, WorkerOptions(stop_when_empty=True), out=out)
+    worker._wanted = lambda: 3  # type: ignore[method-assign]
+    worker.run()
+
+    assert (DIARY, queue.size()) == (["b", "c"], 0)
+
+
 def test_a_single_worker_renews_its_own_leases(
     queue: Queue, db: Database, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    import time
-
     class Long(Note):
         def handle(self) -> None:
             end = int(db.table("jobs").value("available_at"))
