@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
+from so.db.events import muted
 from so.db.model.attributes import _put
 from so.db.model.persistence import Persistence
 
@@ -69,6 +70,8 @@ class SoftDeletes(Persistence):
             return False
         self._fire("deleted")
         self._fire("force_deleted")
+        if self.touches:
+            self.touch_owners()
         return True
 
     def restore(self) -> bool:
@@ -82,6 +85,11 @@ class SoftDeletes(Persistence):
             return False
         self._fire("restored")
         return True
+
+    def restore_quietly(self) -> bool:
+        """As `restore()`, with no listener hearing of it."""
+        with muted():
+            return self.restore()
 
     def scope_with_trashed(self, query: Any) -> Any:
         """Deleted rows too."""

@@ -16,12 +16,12 @@ from so.db.model.collection import Models, Related
 from so.db.model.meta import ModelMeta
 from so.db.model.query import ModelQuery
 from so.db.model.serialising import Serialising
-from so.db.naming import snake
+from so.db.naming import plural, snake
 from so.db.relations.base import Relation
 from so.db.relations.belongs_to import BelongsTo, MorphTo
 from so.db.relations.has import HasMany, HasOne, MorphMany, MorphOne
-from so.db.relations.pivot import BelongsToMany
-from so.db.relations.through import HasManyThrough
+from so.db.relations.pivot import BelongsToMany, MorphToMany
+from so.db.relations.through import HasManyThrough, HasOneThrough
 from so.errors import LazyLoadingViolation, RelationError
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Model(Serialising, metaclass=ModelMeta):
     """How dates are stored (strftime), where that is not the database's own form."""
     attributes: dict[str, Any] = {}
     """What a new model starts with."""
+    touches: list[str] = []
+    """Relations to owners whose time of change is set when this model is written."""
     observers: list[Any] = []
     lock_version: bool | str = False
     """True, or a column's name: saving a row that changed meanwhile is a StaleModelError."""
@@ -297,6 +299,61 @@ class Model(Serialising, metaclass=ModelMeta):
             first_key or _foreign_key(self.__class__),
             second_key or _foreign_key(through),
             (local_key or self.primary_key, second_local_key or through.primary_key),
+        )
+
+    def has_one_through(
+        self,
+        related: type[Model],
+        through: type[Model],
+        first_key: str | None = None,
+        second_key: str | None = None,
+        local_key: str | None = None,
+        second_local_key: str | None = None,
+    ) -> HasOneThrough:
+        """One row of *related* that holds the key of a *through* row that holds this model's."""
+        return HasOneThrough(
+            related,
+            self,
+            through,
+            first_key or _foreign_key(self.__class__),
+            second_key or _foreign_key(through),
+            (local_key or self.primary_key, second_local_key or through.primary_key),
+        )
+
+    def morph_to_many(
+        self,
+        related: type[Model],
+        name: str,
+        pivot: str | None = None,
+        foreign_key: str | None = None,
+        related_key: str | None = None,
+    ) -> MorphToMany:
+        """Pairs with *related*, in `taggables` with `taggable_type`, `taggable_id`, `tag_id`."""
+        return MorphToMany(
+            related,
+            self,
+            pivot or plural(name),
+            (foreign_key or f"{name}_id", related_key or _foreign_key(related)),
+            (self.primary_key, related.primary_key),
+            (f"{name}_type", self.type_alias),
+        )
+
+    def morphed_by_many(
+        self,
+        related: type[Model],
+        name: str,
+        pivot: str | None = None,
+        foreign_key: str | None = None,
+        related_key: str | None = None,
+    ) -> MorphToMany:
+        """The other side of `morph_to_many`: a tag's posts."""
+        return MorphToMany(
+            related,
+            self,
+            pivot or plural(name),
+            (foreign_key or _foreign_key(self.__class__), related_key or f"{name}_id"),
+            (self.primary_key, related.primary_key),
+            (f"{name}_type", related.type_alias),
         )
 
     def morph_one(

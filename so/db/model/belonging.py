@@ -36,7 +36,7 @@ class Belonging(Aggregates):
         """The models that are paired with this one, or with one of these, by belongs_to_many."""
         found = _models(related, "where_attached_to")
         name = relation or plural(snake(type(found[0]).__name__))
-        self._named_relation(name, "belongs_to_many")
+        self._named_relation(name, "belongs_to_many", "morph_to_many")
         keys = [model.get_key() for model in found]
         return self.has(name, ">=", 1, boolean, lambda query: query.where_key(keys))
 
@@ -63,12 +63,12 @@ class Belonging(Aggregates):
     where_not_morphed_to = twin(where_morphed_to, not_=True)
     or_where_not_morphed_to = twin(where_morphed_to, boolean="or", not_=True)
 
-    def _named_relation(self, name: str, kind: str) -> Any:
-        """The relation *name* of these models, if it is of that kind."""
+    def _named_relation(self, name: str, *kinds: str) -> Any:
+        """The relation *name* of these models, if it is of one of these kinds."""
         found = self._template()._relation_template(name)
-        if found.kind != kind:
+        if found.kind not in kinds:
             raise RelationError(
-                f"relation {name!r} of {self.model.__name__} is a {found.kind}, not a {kind}"
+                f"relation {name!r} of {self.model.__name__} is a {found.kind}, not a {kinds[0]}"
             )
         return found
 

@@ -12,6 +12,7 @@ from typing import Any
 from so.db import clauses as c
 from so.db.expressions import Expression
 from so.db.model.scoped import ScopedQuery
+from so.db.model.switches import is_timeless
 from so.db.query import Query
 from so.db.query.given import column_names
 from so.db.values import in_parts
@@ -145,7 +146,7 @@ class BulkQuery(ScopedQuery):
         given = [values] if isinstance(values, Mapping) else values or []
         rows = [self._with_guaranteed(row) for row in given]
         plan = self.model._plan
-        if plan.created_at is None and plan.updated_at is None:
+        if is_timeless() or (plan.created_at is None and plan.updated_at is None):
             changes = update
         else:
             changes = self._stamped(rows, update)
@@ -218,9 +219,8 @@ class BulkQuery(ScopedQuery):
     def _with_bookkeeping(self, values: Row) -> dict[str, Any]:
         plan = self.model._plan
         changes = dict(values)
-        if plan.updated_at is not None and not {plan.updated_at, self._own(plan.updated_at)} & set(
-            changes
-        ):
+        is_stamped = plan.updated_at is not None and not is_timeless()
+        if is_stamped and not {plan.updated_at, self._own(plan.updated_at)} & set(changes):
             changes[self._own(plan.updated_at)] = self._now()
         if plan.lock_column is not None and plan.lock_column not in changes:
             column = self._own(plan.lock_column)

@@ -37,6 +37,19 @@ class MakingQuery(ScopedQuery):
         self._filled(model, model.force_fill, attributes, columns)
         return self._saved(model)
 
+    def force_create_quietly(self, attributes: Values | None = None, /, **columns: Any) -> Any:
+        """As `force_create()`, with no listener hearing of it."""
+        return self.model.without_events(lambda: self.force_create(attributes, **columns))
+
+    def create_many_quietly(self, rows: Iterable[Values]) -> Models[Any]:
+        """As `create_many()`, with no listener hearing of it."""
+        made: Models[Any] = self.model.without_events(lambda: self.create_many(rows))
+        return made
+
+    def make_many(self, rows: Iterable[Values]) -> Models[Any]:
+        """A new model for each of *rows*, not saved."""
+        return Models(self.new_model(row) for row in rows)
+
     def _saved(self, model: Any) -> Any:
         """*model*, after it was saved."""
         model.save()
@@ -80,11 +93,28 @@ class MakingQuery(ScopedQuery):
             model.save()
         return model
 
+    def increment_or_create(
+        self,
+        attributes: Values,
+        column: str = "count",
+        default: Any = 1,
+        step: Any = 1,
+        extra: Values | None = None,
+    ) -> Any:
+        """The first model with *attributes*, *column* raised by *step*; or a new one: *default*."""
+        model = self.first_or_create(attributes, {column: default})
+        if not model.was_recently_created:
+            model.increment(column, step, extra)
+        return model
+
+    def force_destroy(self, *ids: Any) -> int:
+        """As `destroy`, soft deletes or not: the rows go; how many went."""
+        query = self if self.model._plan.deleted_at is None else self.scope("with_trashed")
+        return sum(bool(model.force_delete()) for model in query.find_many(_keys(ids)))
+
     def destroy(self, *ids: Any) -> int:
         """Delete the models with these keys, one by one, so that listeners hear; how many went."""
-        keys = [key for one in ids for key in (one if _is_many(one) else [one])]
-        keys = [key.get_key() if hasattr(key, "get_key") else key for key in keys]
-        return sum(bool(model.delete()) for model in self.find_many(keys)) if keys else 0
+        return sum(bool(model.delete()) for model in self.find_many(_keys(ids)))
 
     def _first_with(self, attributes: Values) -> Any:
         return self._with_values(attributes).first()
@@ -113,5 +143,8 @@ class MakingQuery(ScopedQuery):
         return query.first()
 
 
-def _is_many(value: Any) -> bool:
-    return isinstance(value, (list, tuple, set, frozenset))
+def _keys(ids: Iterable[Any]) -> list[Any]:
+    """The keys that are meant by keys, models and lists of them."""
+    several = (list, tuple, set, frozenset)
+    keys = [key for one in ids for key in (one if isinstance(one, several) else [one])]
+    return [key.get_key() if hasattr(key, "get_key") else key for key in keys]

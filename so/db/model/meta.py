@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.db import events
 from so.db.model.plan import Plan
-from so.db.model.switches import unguarded, within
+from so.db.model.switches import timeless, unguarded, within
 from so.db.naming import plural, snake
 from so.errors import InvalidArgumentError, RelationError
 from so.support.near import nearest
@@ -135,6 +135,10 @@ class ModelMeta(type):
     def unguarded(cls, fn: Callable[[], Any] | None = None) -> Any:
         """Run *fn* with mass assignment open to every column; without it, for a `with` block."""
         return within(unguarded(), fn)
+
+    def without_timestamps(cls, fn: Callable[[], Any] | None = None) -> Any:
+        """Run *fn* with timestamps left as they are; without it, for a `with` block."""
+        return within(timeless(), fn)
 
     def without_events(cls, fn: Callable[[], Any] | None = None) -> Any:
         """Run *fn* with no listener hearing of any model; without it, for a `with` block."""

@@ -15,6 +15,7 @@ from so.db import clauses, events
 from so.db.expressions import Expression
 from so.db.manager import current_database
 from so.db.model.attributes import Attributes, _put
+from so.db.model.switches import is_timeless
 from so.db.values import bindable
 from so.errors import DatabaseError, ModelNotFoundError, StaleModelError
 
@@ -44,6 +45,9 @@ class Persistence(Attributes):
         incrementing: bool
         connection: Any
         timestamps: bool
+        touches: list[str]
+
+        def related(self, name: str) -> Any: ...
 
     _source: Any = None
     _writes_in_transaction = False
@@ -139,6 +143,24 @@ class Persistence(Attributes):
             if isinstance(model, Persistence)
         )
 
+    def push_quietly(self) -> bool:
+        """As `push()`, with no listener hearing of it."""
+        with events.muted():
+            return self.push()
+
+    def touch_owners(self) -> None:
+        """Set the time of change of what the relations in `touches` lead to, and of theirs."""
+        for name in self.touches:
+            self.related(name).touch()
+            loaded = (self._loaded or {}).get(name)
+            if isinstance(loaded, Persistence) and loaded.touches:
+                loaded.touch_owners()
+
+    def touch_quietly(self, column: str | None = None) -> bool:
+        """As `touch()`, with no listener hearing of it."""
+        with events.muted():
+            return self.touch(column)
+
     def touch(self, column: str | None = None) -> bool:
         """Set the time of the last change (or *column*) to now, and save."""
         name = column or self._plan.updated_at
@@ -150,9 +172,12 @@ class Persistence(Attributes):
     def _save(self, written: str) -> bool:
         if not self._fire("saving"):
             return False
-        if not (self._update(written) if self._persisted else self._insert()):
+        is_new = not self._persisted
+        if not (self._insert() if is_new else self._update(written)):
             return False
         self._fire("saved")
+        if self.touches and (is_new or self._changes):
+            self.touch_owners()
         self.sync_original()
         return True
 
@@ -265,7 +290,7 @@ class Persistence(Attributes):
         """Set the timestamps of a new row, but those that were set by hand."""
         stamps = (self._plan.created_at, self._plan.updated_at)
         missing = [s for s in stamps if s is not None and s not in self._attributes]
-        if missing and self.timestamps:
+        if missing and self.timestamps and not is_timeless():
             now = self.fresh_timestamp()
             for column in missing:
                 self.set_attribute(column, now)
@@ -273,7 +298,9 @@ class Persistence(Attributes):
     def _stamp_change(self, dirty: dict[str, Any]) -> None:
         """Set the time of the last change, unless it is among what was changed by hand."""
         column = self._plan.updated_at
-        if column is not None and self.timestamps and column not in dirty:
+        if column is None or column in dirty or is_timeless():
+            return
+        if self.timestamps:
             self.set_attribute(column, self.fresh_timestamp())
             dirty[column] = self._attributes[column]
 
@@ -299,7 +326,27 @@ class Persistence(Attributes):
         if not self._atomically(self._remove):
             return False
         self._fire("deleted")
+        if self.touches:
+            self.touch_owners()
         return True
+
+    def delete_quietly(self) -> bool:
+        """As `delete()`, with no listener hearing of it."""
+        with events.muted():
+            return self.delete()
+
+    def delete_or_fail(self) -> bool:
+        """As `delete()`, with DatabaseError instead of False."""
+        if not self.delete():
+            raise DatabaseError(
+                f"{self!r} was not deleted: a listener cancelled it, or its row is gone"
+            )
+        return True
+
+    def force_delete_quietly(self) -> bool:
+        """As `force_delete()`, with no listener hearing of it."""
+        with events.muted():
+            return self.force_delete()
 
     def force_delete(self) -> bool:
         """Delete the row, soft deletes or not."""
@@ -334,6 +381,20 @@ class Persistence(Attributes):
     ) -> int:
         """Subtract *amount* in the database; see `increment()`."""
         return self._step("-", column, amount, extra or {})
+
+    def increment_quietly(
+        self, column: str, amount: Any = 1, extra: Mapping[str, Any] | None = None
+    ) -> int:
+        """As `increment()`, with no listener hearing of it."""
+        with events.muted():
+            return self.increment(column, amount, extra)
+
+    def decrement_quietly(
+        self, column: str, amount: Any = 1, extra: Mapping[str, Any] | None = None
+    ) -> int:
+        """As `decrement()`, with no listener hearing of it."""
+        with events.muted():
+            return self.decrement(column, amount, extra)
 
     def _step(self, sign: str, column: str, amount: Any, extra: Mapping[str, Any]) -> int:
         if not self._persisted:

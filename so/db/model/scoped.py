@@ -252,6 +252,17 @@ class ScopedQuery(Query):
         self._eager = {**self._eager, **eager.wanted(relations, constrained)}
         return self
 
+    def with_only(self, *relations: Any, **constrained: Any) -> Self:
+        """Load these relations along and no others, whatever the model's `eager` says."""
+        self._eager = eager.wanted(relations, constrained)
+        return self
+
+    def to_base(self) -> Query:
+        """The same question as a query of rows, scopes included: no models are made."""
+        query = Query(self.runner, self.grammar)
+        query.tree, query._use_write = self.clone()._finished().copy(), self._use_write
+        return query
+
     def without(self, *relations: str) -> Self:
         """Do not load these relations, though the model's `eager` or a `with_` said so."""
         self._eager = {

@@ -8,11 +8,27 @@ from contextvars import ContextVar
 from typing import Any
 
 _unguarded: ContextVar[bool] = ContextVar("so_model_unguarded", default=False)
+_timeless: ContextVar[bool] = ContextVar("so_model_timeless", default=False)
 
 
 def is_unguarded() -> bool:
     """Is mass assignment open to every column in this context?"""
     return _unguarded.get()
+
+
+def is_timeless() -> bool:
+    """Are timestamps left alone in this context?"""
+    return _timeless.get()
+
+
+@contextmanager
+def timeless() -> Iterator[None]:
+    """Leave `created_at` and `updated_at` alone for a block."""
+    token = _timeless.set(True)
+    try:
+        yield
+    finally:
+        _timeless.reset(token)
 
 
 @contextmanager

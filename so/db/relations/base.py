@@ -7,7 +7,7 @@ was asked for in parentheses, so that an `or_where` cannot reach another parent'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from so.db import clauses as c
@@ -17,6 +17,7 @@ from so.db.model.query import ModelQuery
 from so.db.query import Query
 from so.db.values import bindable, in_parts
 from so.errors import RelationError
+from so.support.signatures import call_with
 
 _put = object.__setattr__
 _TIE = "so_tie"
@@ -32,6 +33,8 @@ class Relation(ModelQuery):
     name: str = ""
     _tied_to: list[c.Node] | None = None
     _defined: Sequence[c.Node] = ()
+    _is_correlated = False
+    _default: Any = None
 
     def __init__(self, related: Any, parent: Any) -> None:
         super().__init__(related, _source_for(related, parent))
@@ -106,10 +109,42 @@ class Relation(ModelQuery):
         """What is related: a collection, or for a to-one relation a model or None."""
         if self._parent_key() is None:
             return self._none()
-        return self._as_loaded(self.get()) if self.many else self.first()
+        if self.many:
+            return self._as_loaded(self.get())
+        found = self.first()
+        return self._none() if found is None else found
 
     def _none(self) -> Any:
-        return Related((), self.parent, self.name) if self.many else None
+        if self.many:
+            return Related((), self.parent, self.name)
+        return None if self._default is None else self._stand_in(self.parent)
+
+    def with_default(self, default: Any = True, /, **columns: Any) -> Self:
+        """Where nothing is related, a new model that is not saved, instead of None.
+
+        With these attributes, or as fn(model, parent) fills it or makes it. For to-one relations.
+        """
+        if self.many:
+            raise RelationError(f"with_default() is for one related model, not for {self.kind}")
+        self._default = {**(default if isinstance(default, Mapping) else {}), **columns}
+        if callable(default):
+            self._default = default
+        return self
+
+    def _stand_in(self, parent: Any) -> Any:
+        model = self.model()
+        if self._source is not None:
+            _put(model, "_source", self._source)
+        self._tie_new(model, parent)
+        if not callable(self._default):
+            return model.force_fill(self._default)
+        made = call_with(self._default, model, parent)
+        if isinstance(made, Mapping):
+            return model.force_fill(made)
+        return model if made is None else made
+
+    def _tie_new(self, model: Any, parent: Any) -> None:
+        """Let a new related *model* hold what it holds of its parent."""
 
     def _as_loaded(self, models: Iterable[Any]) -> Related[Any]:
         return Related(models, self.parent, self.name)
@@ -155,8 +190,15 @@ class Relation(ModelQuery):
         for model in models:
             key = model._attributes.get(column)
             mine = groups.get(same_key(key), ()) if key is not None else ()
-            value = Related(mine, model, self.name) if self.many else (mine[0] if mine else None)
-            model._keep_relation(self.name, value)
+            model._keep_relation(self.name, self._among(mine, model))
+
+    def _among(self, mine: Sequence[Any], parent: Any) -> Any:
+        """What *parent* has loaded, of the models found for it."""
+        if self.many:
+            return Related(mine, parent, self.name)
+        if mine:
+            return mine[0]
+        return None if self._default is None else self._stand_in(parent)
 
     def _answer(self, model: Any, column: str) -> Any:
         try:
@@ -177,6 +219,7 @@ class Relation(ModelQuery):
         With *column* it gives that one, or `so_value` for it where the rows are asked from outside.
         """
         apart = self._is_apart(outer)
+        self._is_correlated = True
         self._tied_to = self._tie_apart() if apart else self._tie_to_outer(outer.table_name)
         if fn is not None:
             fn(self)
@@ -247,6 +290,10 @@ class Relation(ModelQuery):
     def _through(self, kind: str, values: Any, perform: Callable[[Any], Any]) -> Any:
         self.parent.unset_relation(self.name)
         return super()._through(kind, values, perform)
+
+    def save_quietly(self, model: Any) -> Any:
+        """As `save()`, with no listener hearing of it."""
+        return self.model.without_events(lambda: self.save(model))
 
     def save_many(self, models: Iterable[Any]) -> list[Any]:
         """Tie each of *models* to the parent and save it."""

@@ -10,6 +10,7 @@ from so.db import clauses as c
 from so.db.query import Query
 from so.db.query.read_back import unique_keys
 from so.db.relations.base import Relation
+from so.db.relations.one import OneOfMany
 from so.errors import RelationError, UniqueConstraintError
 from so.support.listed import parts
 from so.support.signatures import call_with
@@ -43,6 +44,9 @@ class HasMany(Relation):
     def _tie_to_outer(self, outer: str) -> list[c.Node]:
         mine = self.qualify(self.foreign_key)
         return [c.CompareColumns("and", f"{outer}.{self.local_key}", "=", mine)]
+
+    def _tie_new(self, model: Any, parent: Any) -> None:
+        model.set_attribute(self.foreign_key, parent._attributes.get(self.local_key))
 
     # --- writing: what ties a row to the parent is never the caller's to say
 
@@ -140,11 +144,10 @@ class HasMany(Relation):
         return error
 
 
-class HasOne(HasMany):
+class HasOne(OneOfMany, HasMany):
     """At most one row of the related table holds the parent's key."""
 
     kind: ClassVar[str] = "has_one"
-    many = False
 
 
 class MorphMany(HasMany):
@@ -179,6 +182,10 @@ class MorphMany(HasMany):
     def _tie_to_outer(self, outer: str) -> list[c.Node]:
         return [*super()._tie_to_outer(outer), self._of_type()]
 
+    def _tie_new(self, model: Any, parent: Any) -> None:
+        super()._tie_new(model, parent)
+        model.set_attribute(self.type_column, type(parent).type_alias)
+
     def _guaranteed(self) -> dict[str, Any]:
         return {**super()._guaranteed(), self.type_column: type(self.parent).type_alias}
 
@@ -186,11 +193,10 @@ class MorphMany(HasMany):
         return (self.foreign_key, self.type_column)
 
 
-class MorphOne(MorphMany):
+class MorphOne(OneOfMany, MorphMany):
     """At most one row holds the parent's key and type."""
 
     kind: ClassVar[str] = "morph_one"
-    many = False
 
 
 def _any_of(wanted: Sequence[Row], query: Query) -> None:

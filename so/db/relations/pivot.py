@@ -15,7 +15,7 @@ from so.db.casts import DatetimeCast
 from so.db.model.collection import Models
 from so.db.model.scoped import key_of
 from so.db.query import Query
-from so.db.relations.base import Relation
+from so.db.relations.base import Relation, _put
 from so.db.rows import Row
 from so.db.values import bindable, plain
 from so.errors import RelationError
@@ -52,6 +52,8 @@ class BelongsToMany(Relation):
         self._pivot_columns: tuple[str, ...] = ()
         self._pivot_stamps: tuple[str, str] | None = None
         self._pivot_conditions: list[tuple[str, tuple[Any, ...]]] = []
+        self._pivot_class: Any = Pivot
+        self._accessor = "pivot"
         own = self.qualify(self.related_key)
         self.join(self.pivot, own, "=", self._of_pivot(self.related_pivot_key))
 
@@ -73,17 +75,78 @@ class BelongsToMany(Relation):
         self._pivot_stamps = (created_at, updated_at)
         return self.with_pivot(created_at, updated_at)
 
+    def with_pivot_value(self, column: str, value: Any) -> Self:
+        """Only pairs with this value in a pivot column; what is attached gets it."""
+        return self.where_pivot(column, value).with_pivot(column)
+
+    def as_(self, accessor: str) -> Self:
+        """Call the pair `row.<accessor>` instead of `row.pivot`."""
+        self._accessor = accessor
+        return self
+
+    def using(self, pivot_class: Any) -> Self:
+        """Make the pairs objects of *pivot_class*: a Model of the pivot table, or a kind of Pivot.
+
+        A Model's casts hold for what is read and attached. No listener of it hears of the pairs.
+        """
+        self._pivot_class = pivot_class
+        return self
+
     def where_pivot(self, column: str, *condition: Any) -> Self:
         """Only pairs whose pivot column is so; holds for attached() and detach() as well."""
         return self._pivot_where("where", column, condition)
+
+    def or_where_pivot(self, column: str, *condition: Any) -> Self:
+        """`or`, and otherwise as `where_pivot`: among the parent's pairs."""
+        return self._pivot_where("or_where", column, condition)
 
     def where_pivot_in(self, column: str, values: Iterable[Any]) -> Self:
         """Only pairs whose pivot column is one of *values*."""
         return self._pivot_where("where_in", column, (list(values),))
 
+    def or_where_pivot_in(self, column: str, values: Iterable[Any]) -> Self:
+        """`or`, and otherwise as `where_pivot_in`."""
+        return self._pivot_where("or_where_in", column, (list(values),))
+
+    def where_pivot_not_in(self, column: str, values: Iterable[Any]) -> Self:
+        """Only pairs whose pivot column is none of *values*."""
+        return self._pivot_where("where_not_in", column, (list(values),))
+
+    def or_where_pivot_not_in(self, column: str, values: Iterable[Any]) -> Self:
+        """`or`, and otherwise as `where_pivot_not_in`."""
+        return self._pivot_where("or_where_not_in", column, (list(values),))
+
+    def where_pivot_between(self, column: str, *bounds: Any) -> Self:
+        """Only pairs whose pivot column lies between two values."""
+        return self._pivot_where("where_between", column, bounds)
+
+    def or_where_pivot_between(self, column: str, *bounds: Any) -> Self:
+        """`or`, and otherwise as `where_pivot_between`."""
+        return self._pivot_where("or_where_between", column, bounds)
+
+    def where_pivot_not_between(self, column: str, *bounds: Any) -> Self:
+        """Only pairs whose pivot column does not lie between two values."""
+        return self._pivot_where("where_not_between", column, bounds)
+
+    def or_where_pivot_not_between(self, column: str, *bounds: Any) -> Self:
+        """`or`, and otherwise as `where_pivot_not_between`."""
+        return self._pivot_where("or_where_not_between", column, bounds)
+
     def where_pivot_null(self, column: str) -> Self:
         """Only pairs whose pivot column is null."""
         return self._pivot_where("where_null", column, ())
+
+    def or_where_pivot_null(self, column: str) -> Self:
+        """`or`, and otherwise as `where_pivot_null`."""
+        return self._pivot_where("or_where_null", column, ())
+
+    def where_pivot_not_null(self, column: str) -> Self:
+        """Only pairs whose pivot column is not null."""
+        return self._pivot_where("where_not_null", column, ())
+
+    def or_where_pivot_not_null(self, column: str) -> Self:
+        """`or`, and otherwise as `where_pivot_not_null`."""
+        return self._pivot_where("or_where_not_null", column, ())
 
     def _pivot_where(self, method: str, column: str, condition: tuple[Any, ...]) -> Self:
         self._pivot_conditions = [*self._pivot_conditions, (method, (column, *condition))]
@@ -93,6 +156,10 @@ class BelongsToMany(Relation):
     def order_by_pivot(self, column: str, direction: str = "asc") -> Self:
         """Order by a column of the pivot."""
         return self.order_by(self._of_pivot(column), direction)
+
+    def order_by_pivot_desc(self, column: str) -> Self:
+        """Order by a column of the pivot, the greatest first."""
+        return self.order_by_pivot(column, "desc")
 
     # --- ties
 
@@ -129,17 +196,22 @@ class BelongsToMany(Relation):
         for model in models:
             values = model._attributes
             names = [name for name in values if name.startswith(_PREFIX)]
-            pivot = Pivot((name.removeprefix(_PREFIX), values.pop(name)) for name in names)
-            model._keep_relation("pivot", self._with_moments(pivot))
+            pair = {name.removeprefix(_PREFIX): values.pop(name) for name in names}
+            model._keep_relation(self._accessor, self._pair_object(pair))
         return super()._settled(models)
 
-    def _with_moments(self, pivot: Pivot) -> Pivot:
+    def _pair_object(self, pair: dict[str, Any]) -> Any:
+        if hasattr(self._pivot_class, "_plan"):
+            made = self._pivot_class().set_raw_attributes(pair, sync=True)
+            _put(made, "_persisted", True)
+            return made
+        pivot = self._pivot_class(pair)
         for name in self._pivot_stamps or ():
             pivot[name] = DatetimeCast().get(None, name, pivot.get(name), pivot)
         return pivot
 
     def _answer(self, model: Any, column: str) -> Any:
-        return model._loaded["pivot"][column]
+        return model._loaded[self._accessor][column]
 
     # --- writing pairs
 
@@ -159,14 +231,23 @@ class BelongsToMany(Relation):
         wanted = self._pairs(ids)
         return self._changing(lambda before: self._sync(wanted, detaching, before))
 
+    def sync_with_pivot_values(
+        self, ids: Any, values: Mapping[str, Any], detaching: bool = True
+    ) -> dict[str, list[Any]]:
+        """`sync()`, with the same further columns for every pair."""
+        return self.sync(
+            {key: {**values, **own} for key, own in self._pairs(ids).items()}, detaching
+        )
+
     def sync_without_detaching(self, ids: Any) -> dict[str, list[Any]]:
         """Add the pairs that are missing, change those given with values, and remove none."""
         return self.sync(ids, detaching=False)
 
     def toggle(self, ids: Any) -> dict[str, list[Any]]:
-        """Add the pairs that are missing, remove those that are there."""
+        """Add the pairs that are missing, remove those that are there: attached, detached."""
         wanted = self._pairs(ids)
-        return self._changing(lambda before: self._toggle(wanted, before))
+        changed = self._changing(lambda before: self._toggle(wanted, before))
+        return {kind: keys for kind, keys in changed.items() if kind != "updated"}
 
     def update_existing_pivot(self, id: Any, attributes: Mapping[str, Any]) -> int:
         """Change the pivot columns of one pair; how many rows matched."""
@@ -223,11 +304,13 @@ class BelongsToMany(Relation):
 
     def pivot_query(self) -> Query:
         """A query on the pivot's rows of this parent, `where_pivot` included."""
-        key = bindable(self._need_parent_key("change"))
+        key = self._bound_key(self._need_parent_key("change"))
         query = Query(self.runner, self.grammar, self.pivot).where(self.foreign_key, "=", key)
+        return query.where(self._as_defined) if self._pivot_conditions else query
+
+    def _as_defined(self, query: Query) -> None:
         for method, arguments in self._pivot_conditions:
             getattr(query, method)(*arguments)
-        return query
 
     def _changing(self, work: Callable[[dict[Any, Row]], Any]) -> dict[str, list[Any]]:
         """Run *work* in a transaction and tell the parent what it attached, detached, updated.
@@ -245,7 +328,7 @@ class BelongsToMany(Relation):
         return changed
 
     def _attach(self, pairs: Mapping[Any, Extra]) -> dict[str, list[Any]]:
-        parent = bindable(self._need_parent_key("attach to"))
+        parent = self._bound_key(self._need_parent_key("attach to"))
         rows = [
             {
                 self.foreign_key: parent,
@@ -315,12 +398,18 @@ class BelongsToMany(Relation):
 
     def _extra(self, extra: Extra) -> Extra:
         """The pivot's further columns: never its two keys, whose values the relation knows."""
-        keys = (self.foreign_key.lower(), self.related_pivot_key.lower())
-        return {
-            name: value
-            for name, value in extra.items()
-            if name.rpartition(".")[2].lower() not in keys
-        }
+        keys = {name.lower() for name in self._pair_columns()}
+        own = {n: v for n, v in extra.items() if n.rpartition(".")[2].lower() not in keys}
+        return own if not hasattr(self._pivot_class, "_plan") else self._cast(own)
+
+    def _cast(self, extra: Extra) -> Extra:
+        """The values as the pivot's Model stores them."""
+        probe = self._pivot_class().force_fill(extra)
+        return {name: probe._attributes.get(name) for name in extra}
+
+    def _pair_columns(self) -> tuple[str, ...]:
+        """The pivot's columns that say what is paired."""
+        return (self.foreign_key, self.related_pivot_key)
 
     def _equal_conditions(self) -> Extra:
         """`where_pivot("role", "owner")` also says what to write when attaching."""
@@ -352,6 +441,33 @@ class BelongsToMany(Relation):
         if key is None:
             raise ValueError(f"{one!r} is not a key of {self.model.__name__}")
         return key
+
+
+class MorphToMany(BelongsToMany):
+    """Pairs whose one side is of any class: posts and videos have tags in one table."""
+
+    kind: ClassVar[str] = "morph_to_many"
+
+    def __init__(
+        self,
+        related: Any,
+        parent: Any,
+        pivot: str,
+        pivot_keys: tuple[str, str],
+        keys: tuple[str, str],
+        of_type: tuple[str, str],
+    ) -> None:
+        """*of_type*: the pivot's column for the type, and the type of these pairs."""
+        super().__init__(related, parent, pivot, pivot_keys, keys)
+        self._type_column = of_type[0]
+        self.with_pivot_value(*of_type)
+
+    def _bound_key(self, key: Any) -> Any:
+        # As in MorphMany: such columns may be text, and a column of numbers takes text as well.
+        return str(key) if isinstance(key, int) else super()._bound_key(key)
+
+    def _pair_columns(self) -> tuple[str, ...]:
+        return (*super()._pair_columns(), self._type_column)
 
 
 def _differs(row: Mapping[str, Any], extra: Mapping[str, Any]) -> bool:

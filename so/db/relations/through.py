@@ -1,4 +1,4 @@
-"""has_many_through: the related rows belong to rows that belong to the parent."""
+"""has_many_through, has_one_through: the related rows belong to rows that belong to the parent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from so.db import clauses as c
 from so.db.model.collection import Models
 from so.db.relations.base import Relation, _put
+from so.db.relations.one import OneOfMany
 from so.errors import RelationError
 
 _KEY = "laravel_through_key"
@@ -102,3 +103,9 @@ class HasManyThrough(Relation):
 
     def _answer(self, model: Any, column: str) -> Any:
         return model._through_key
+
+
+class HasOneThrough(OneOfMany, HasManyThrough):
+    """A mechanic's car's owner."""
+
+    kind: ClassVar[str] = "has_one_through"

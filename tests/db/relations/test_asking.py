@@ -7,21 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from so.db.connection import Connection
 from so.db.expressions import Expression
 from so.db.manager import Database
 from so.db.model import Model
 from so.db.relations.definition import relation
 from so.errors import InvalidArgumentError, ModelNotFoundError, RelationError
-from so.support.current import provide
 from tests.conftest import ENGINES
-from tests.db.model_tables import count_of, make_table
+from tests.db.model_tables import count_of, make_table, module_database
 
 
 class Person(Model):
@@ -73,36 +69,19 @@ def asked(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
     """Ada leads Bob and Cyd; Ada wrote two articles, Bob one."""
-    config, drop = _settings(request, tmp_path_factory.mktemp("asked"))
-    database = Database({"default": config})
-    provide("db", lambda: database)
-    make_table(database, "askers", "name varchar(9)", "boss_id bigint", "wage decimal(12,2)")
-    make_table(
-        database, "articles", "person_id bigint", "title varchar(9)", "votes int",
-        "price decimal(12,2)",
-    )  # fmt: skip
-    make_table(database, "groups", "name varchar(9)", "level int")
-    make_table(database, "group_person", "group_id bigint", "person_id bigint", key="")
-    make_table(database, "remarks", "about_type varchar(9)", "about_id varchar(36)", "body text")
-    _fill()
-    yield database
-    provide("db", None)
-    database.close()
-    drop()
-
-
-def _settings(request: pytest.FixtureRequest, folder: Path) -> tuple[dict[str, Any], Any]:
-    if request.param == "sqlite":
-        return {"driver": "sqlite", "database": str(folder / "asked.sqlite")}, lambda: None
-    server = request.getfixturevalue("mariadb")
-    name = f"so_asked_{uuid4().hex[:8]}"
-
-    def run(sql: str) -> None:
-        with Connection(server.config()) as connection:
-            connection.statement(sql)
-
-    run(f"create database {name} collate utf8mb4_unicode_ci")
-    return server.config(name), lambda: run(f"drop database {name}")
+    with module_database(request, tmp_path_factory) as database:
+        make_table(database, "askers", "name varchar(9)", "boss_id bigint", "wage decimal(12,2)")
+        make_table(
+            database, "articles", "person_id bigint", "title varchar(9)", "votes int",
+            "price decimal(12,2)",
+        )  # fmt: skip
+        make_table(database, "groups", "name varchar(9)", "level int")
+        make_table(database, "group_person", "group_id bigint", "person_id bigint", key="")
+        make_table(
+            database, "remarks", "about_type varchar(9)", "about_id varchar(36)", "body text"
+        )
+        _fill()
+        yield database
 
 
 def _fill() -> None:
