@@ -175,8 +175,8 @@ def install(connection: Connection) -> list[str]:
     """Create what is missing of the framework's tables and say what that was.
 
     Nothing that exists is changed, except that a table from an older version gets the columns and
-    indexes it lacks, and the collations that tell its keys apart, and loses the indexes that refuse
-    what is right today. Two servers may do this at once.
+    indexes it lacks, and the collations that tell its keys apart, and loses the indexes that are
+    in the way today. Two servers may do this at once.
     """
     with only_one(connection, "install"):
         before = {(fault.kind, fault.table, fault.name) for fault in check(connection)}
@@ -291,7 +291,7 @@ def _old_indexes(dialect: str, live: set[tuple[str, str]]) -> Iterator[SchemaFau
     for name, table in _DROPPED.findall(framework_sql(dialect)):
         if (table, name) in live:
             drop = "drop index" if dialect == "sqlite" else f"alter table {table} drop index"
-            text = f"index {name} on {table} is of an older version, and refuses what is right"
+            text = f"index {name} on {table} is of an older version, and in the way"
             yield SchemaFault("dropped index", table, name, text, f"{drop} {name}")
 
 

@@ -31,9 +31,9 @@ def swept(
     """Delete the rows of *table* for which *ended* holds, *batch* listed at a time; how many.
 
     *ended* is a condition of ours, *values* are for its marks; *by* are the columns of the index
-    that leads to many rows, the moment they ended last. By the primary *key* and in its order:
-    two cleanups, and requests, then lock rows the same way round. Conditional again: a row that
-    was renewed since it was listed stays.
+    that leads to many rows, the moment they ended last, or *key* where no index does. By the
+    primary *key* and in its order: two cleanups, and requests, then lock rows the same way round.
+    Conditional again: a row that was renewed since it was listed stays.
     """
     total = f"select count(*) from {table} where {ended}"  # noqa: S608  # our own words
     step = steps(lambda: int(connection.scalar(total, values, use_read=False)))
@@ -60,13 +60,16 @@ def _listed(
     """The keys of the rows, each *batch* of them sorted.
 
     On InnoDB each goes on behind the last one: until no transaction can see them any more, deleted
-    rows have their entries in the index, and who begins anew reads all of them again.
+    rows have their entries in the index, and who begins anew reads all of them again. Without an
+    index they are the rows that stay.
     """
-    goes_on = bool(by) and connection.dialect.name == "mysql"
+    goes_on = bool(by) and (by == key or connection.dialect.name == "mysql")
     moment = by.rpartition(", ")[2] if goes_on else key
     listed = f"select {key}, {moment} from {table} where {ended}"  # noqa: S608  # our own words
     behind = f" and (({moment} = ? and {key} > ?) or {moment} > ?)"
     order = f" order by {by}, {key}" if goes_on else ""
+    if by == key:
+        behind, order = f" and {key} > ?", f" order by {key}"
     place: tuple[Any, ...] = ()
     while True:
         sql = f"{listed}{behind if place else ''}{order} limit ?"
@@ -75,7 +78,7 @@ def _listed(
             return
         yield sorted(row[0] for row in rows)
         last, at = rows[-1]
-        place = (at, last, at) if goes_on else ()
+        place = ((last,) if by == key else (at, last, at)) if goes_on else ()
 
 
 def _paced(items: Iterable[T]) -> Iterator[T]:

@@ -44,16 +44,8 @@ def _compact_writer() -> Callable[[Any], str]:
 
 
 _dump_compact = _compact_writer()
+# Without what `json.loads` does around it: half the cost of a small value.
 _scan: Callable[[str, int], tuple[Any, int]] = json.scanner.make_scanner(json.JSONDecoder())  # type: ignore[attr-defined]
-
-
-def _load(text: str) -> Any:
-    """`json.loads`, without what it does around the C scanner: half the cost of a small value."""
-    try:
-        value, end = _scan(text, 0)
-    except StopIteration:
-        return json.loads(text)
-    return value if end == len(text) else json.loads(text)
 
 
 # Half of a surrogate pair: what other programs send now and then, and no database takes as it is.
@@ -81,8 +73,11 @@ def _is_plain(value: Any, depth: int) -> bool:
         return True
     if depth >= MAX_DEPTH:
         return False
-    for item in value:  # noqa: SIM110  # a generator costs as much again
-        if not _is_plain(item, depth + 1):
+    for item in value:
+        kind = type(item)
+        if kind in _AS_IS or (kind is float and math.isfinite(item)):
+            continue  # without a call for each
+        if (kind is not dict and kind is not list) or not _is_plain(item, depth + 1):
             return False
     return True
 
@@ -147,7 +142,12 @@ class Codec:
         try:
             if type(text) is not str:
                 return self._value(json.loads(text))
-            plain = _load(text)
+            try:
+                plain, end = _scan(text, 0)
+            except StopIteration:
+                end = -1
+            if end != len(text):
+                plain = json.loads(text)
             # Nothing without this key has anything to turn back.
             return plain if _TAG_TEXT not in text else self._value(plain)
         except CodecError:

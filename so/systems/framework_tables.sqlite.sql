@@ -284,7 +284,8 @@ create table if not exists cache (
     data blob null default null,                   -- bytes instead of value: their first says what they are
     tags text not null default ''                  -- versions of its tags when it was made
 ) without rowid;
-create index if not exists cache_expiration on cache (expiration);
+-- An index of what has ended would cost as much as the rest of a write: `cache:gc` reads the table.
+-- dropped: cache_expiration on cache
 create index if not exists cache_created_at on cache (created_at, bytes) where created_at > 0;
 
 create table if not exists cache_locks (

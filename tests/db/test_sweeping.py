@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from so.db import schema
 from so.db.connection import Connection
 from so.db.manager import Database
 from so.db.sweeping import swept
 from so.db.watching import QueryExecuted
+from so.support.clock import Clock
 from so.systems.cache import DatabaseStore
 from so.systems.sessions import Sessions
 from tests.support.plans import explained
@@ -20,14 +22,16 @@ def key(db: Database) -> str:
     return "`key`" if db.connection().dialect.name == "mysql" else '"key"'
 
 
-def put(db: Database, key: str, *rows: tuple[str, int]) -> None:
+def put(db: Database | Connection, key: str, *rows: tuple[str, int]) -> None:
     for name, moment in rows:
         sql = f"insert into cache ({key}, value, expiration) values (?, '1', ?)"
         db.insert(sql, [name, moment])
 
 
-def sweep(db: Database, key: str, ended: str, values: Any, batch: int) -> int:
-    return swept(db.connection(), "cache", key, ended, values, batch, by="expiration")
+def sweep(
+    db: Database, key: str, ended: str, values: Any, batch: int, by: str = "expiration"
+) -> int:
+    return swept(db.connection(), "cache", key, ended, values, batch, by=by)
 
 
 def left(db: Database, key: str) -> list[str]:
@@ -35,13 +39,28 @@ def left(db: Database, key: str) -> list[str]:
     return [name if isinstance(name, str) else bytes(name).decode() for (name,) in names]
 
 
+@pytest.mark.parametrize("by", ["expiration", "key"])
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
-def test_all_that_is_over_goes_and_nothing_else(db: Database, key: str, batch: int):
-    put(db, key, *((f"a{n}", 5) for n in range(4)), ("b", 6), ("c", 7), ("d", 7), ("later", 8))
+def test_all_that_is_over_goes_and_nothing_else(db: Database, key: str, batch: int, by: str):
+    put(db, key, *((f"a{n}", 5) for n in range(4)), ("b", 6), ("b2", 8), ("c", 7), ("d", 7))
+    put(db, key, ("later", 8), ("over", 1))
 
-    assert sweep(db, key, "expiration <= ?", [7], batch) == 7
+    assert sweep(db, key, "expiration <= ?", [7], batch, key if by == "key" else by) == 8
 
-    assert left(db, key) == ["later"]
+    assert left(db, key) == ["b2", "later"]
+
+
+def test_without_an_index_no_row_that_stays_is_read_twice():
+    seen: list[QueryExecuted] = []
+    with Connection(":memory:") as connection:
+        schema.install(connection)
+        put(connection, '"key"', *((f"k{n:02}", 5 if n % 3 else 9) for n in range(30)))
+        connection.listen(seen.append)
+
+        assert DatabaseStore(connection, Clock(7)).gc(batch=5) == 20
+
+    listed = [event.bindings for event in seen if event.sql.startswith("select")]
+    assert [bindings[1] for bindings in listed[1:]] == ["k07", "k14", "k22", "k29"]
 
 
 def test_a_row_that_was_renewed_since_it_was_listed_stays(db: Database, key: str):

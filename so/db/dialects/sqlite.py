@@ -78,6 +78,7 @@ class SQLiteSession:
         "_handle",
         "_identity",
         "_looked_at",
+        "_noted",
         "_path",
         "_patience_ms",
         "_streaming",
@@ -108,6 +109,7 @@ class SQLiteSession:
         self._looked_at = 0.0 if self._identity else math.inf
         self._patience_ms = patience_ms
         self._streaming: sqlite3.Cursor | None = None
+        self._noted = _noting(handle)
         self._texts = texts
         self._zone = zone
         self.host = host
@@ -184,9 +186,12 @@ class SQLiteSession:
     def run(self, sql: str, bindings: Any) -> Executed:
         """Everything about one statement."""
         self._look_before_a_write()
+        noted = self._noted
+        noted.clear()
         cursor = self._execute(sql, bindings)
         if cursor.description is None:
-            return Executed(max(cursor.rowcount, 0), cursor.lastrowid or 0, [])
+            last_id = noted[-1] if noted else cursor.lastrowid
+            return Executed(max(cursor.rowcount, 0), last_id or 0, [])
         rows = _all(cursor)
         return Executed(max(cursor.rowcount, 0), cursor.lastrowid or 0, rows, _names(cursor))
 
@@ -493,6 +498,21 @@ def _regexp(pattern: str | None, value: Any) -> bool | None:
     if pattern is None or value is None:
         return None
     return re.search(pattern, str(value), re.IGNORECASE) is not None
+
+
+def _noting(handle: sqlite3.Connection) -> list[int]:
+    """Where `noted(number)` writes down the number that it gives on: `run()` has it as `last_id`.
+
+    What last_insert_id(number) is on MySQL, as `returning` costs a quarter of a small write.
+    """
+    noted: list[int] = []
+
+    def note(number: int) -> int:
+        noted.append(number)
+        return number
+
+    handle.create_function("noted", 1, note)
+    return noted
 
 
 def _all(cursor: sqlite3.Cursor) -> Tuples:

@@ -112,16 +112,26 @@ class Cache:
     def get(self, key: str, default: Any = None) -> Any:
         """The value under *key*; *default* (called if callable) if there is none."""
         found = self._asked(None, self.backend.read, self.stored(key))
-        value = MISSING if found is None else self._unpacked(*found)
-        return value if self._is_hit(value) else _made(default)
+        if found is not None:
+            text, data = found
+            value = self._unpacked(text, data)
+            if value is not MISSING:
+                reads = self._reads
+                reads.hits = hits = reads.hits + 1
+                if not hits % LOOKED_EVERY:
+                    self._note_later(reads)
+                return value
+        self._count(0, 1)
+        return _made(default)
 
     def many(self, keys: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
         """Several values in one statement; a dict of key → default, or None for what is missing."""
         defaults = keys if isinstance(keys, Mapping) else dict.fromkeys(_several(keys))
         names = [self.stored(key) for key in defaults]
         found = self._asked({}, self.backend.read_many, names)
+        unpack = self._unpacked
         values = {
-            key: self._unpacked(*found[name]) if name in found else MISSING
+            key: unpack(*found[name]) if name in found else MISSING
             for key, name in zip(defaults, names, strict=True)
         }
         gone = [key for key, value in values.items() if value is MISSING]

@@ -90,26 +90,24 @@ class DatabaseStore:
 
     def many(self, keys: Iterable[str]) -> dict[str, Entry]:
         """The live entries among *keys*; one statement for 500 keys."""
-        return {key: Entry._make(row) for key, *row in self._found(_COLUMNS, keys)}
+        found = self._found(_COLUMNS, keys)
+        return {key: Entry._make(row) for key, row in found if row[0] is not None}
 
     def read_many(self, keys: Iterable[str]) -> dict[str, Packed]:
         """What is stored in the live ones among *keys*."""
-        return {key: (text, data) for key, text, data in self._found("value, data", keys)}
+        found = self._found("value, data", keys)
+        return {key: row for key, row in found if row[0] is not None}
 
-    def _found(self, columns: str, keys: Iterable[str]) -> Iterator[tuple[Any, ...]]:
-        """The key and those *columns* of each that is there."""
+    def _found(self, columns: str, keys: Iterable[str]) -> Iterator[tuple[str, Any]]:
+        """Keys with those *columns*; on SQLite with NULLs for what is not there."""
         connection, now = self.db.connection(), int(self.clock.time())
         for part in _chunks(keys):
-            rows = connection.select_tuples(
-                f"select {self._key}, {columns} from cache"  # noqa: S608  # marks
-                f" where {self._key} in ({marks(part)}) and expiration > ?",
-                (*part, now),
-                False,
-            )
+            sql = self._sql.found(columns, len(part))
+            rows = connection.select_tuples(sql, (*part, now), False)
             if self._is_mysql:  # where a binary key comes back as bytes
-                yield from ((bytes(key).decode(), *row) for key, *row in rows)
+                yield from ((bytes(key).decode(), row) for key, *row in rows)
             else:
-                yield from rows
+                yield from zip(part, rows, strict=True)
 
     # --- writing ---
 
@@ -143,8 +141,9 @@ class DatabaseStore:
         self, key: str, entry: Entry, seen: tuple[str, ...], pinned: bool = False
     ) -> tuple[Any, ...]:
         """The bindings of a row. Only what may go has a time, so that no index holds the rest."""
-        written = int(self.clock.time()) if self.max_bytes and not pinned else 0
-        return (key, *entry[:4], *seen, written, _row_size(key, entry))
+        if pinned or not self.max_bytes:
+            return (key, *entry[:4], *seen, 0, 0)
+        return (key, *entry[:4], *seen, int(self.clock.time()), _row_size(key, entry))
 
     def add(self, key: str, entry: Entry, tags: Tags = NONE) -> bool:
         """Store *entry* unless a live one is there."""
@@ -213,20 +212,19 @@ class DatabaseStore:
 
     def increment(self, key: str, by: int, tags: Tags = NONE) -> int | None:
         """Add *by* to the integer under *key*; None if it is no integer, or the sum too large."""
-        now, text = int(self.clock.time()), str(by)
+        now = int(self.clock.time())
         versions, seen = self._tags(tags)
-        written = now if self.max_bytes else 0
-        ending = NEVER, *seen, written, ROW_OVERHEAD + 3 * len(key) + len(text)
+        written, size = (now, ROW_OVERHEAD + 3 * len(key) + 20) if self.max_bytes else (0, 0)
+        row = (key, by, NEVER, *seen, written, size)
         sql = self._increment if versions == "?" else self._sql.increment(versions)
-        if isinstance(self._sql, MysqlStatements):
-            number = self._run(sql, (key, by, *ending, now, by, by, by, now, now, now)).last_id
+        if self._is_mysql:
+            number = self._run(sql, (*row, now, by, by, by, now, now, now)).last_id
             return None if number == REFUSED else number - 2 * (number & REFUSED)
-        row = (key, text, *ending)
-        rows = self.db.connection().select_tuples(sql, (*row, now), False)
-        if not rows:
-            sql = self._sql.begin_again(versions)
-            rows = self._run(sql, (*row, now, by, now, now, now, by, by)).rows
-        return int(rows[0][0]) if rows else None
+        done = self._run(sql, (*row, now))
+        if not done.rowcount:
+            sql = SqliteStatements().begin_again(versions)
+            done = self._run(sql, (*row, now, by, now, now, now, by, by))
+        return done.last_id if done.rowcount else None
 
     # --- housekeeping ---
 
@@ -237,7 +235,8 @@ class DatabaseStore:
 
     def gc(self, batch: int = 1000) -> int:
         """Remove every expired entry, *batch* at a time, so that writers get in between."""
-        return removed_ended(self.db, "cache", int(self.clock.time()), batch)
+        by = "expiration" if self._is_mysql else self._key
+        return removed_ended(self.db, "cache", int(self.clock.time()), batch, by=by)
 
     def size(self, prefix: str) -> tuple[int, int]:
         """(entries, bytes of their values) stored now under keys that begin with *prefix*."""

@@ -45,14 +45,15 @@ class DatabaseLocks:
         now, token = int(self.clock.time()), int(self.clock.time() * 1_000_000)
         connection = self.db.connection()
         if connection.dialect.name == "sqlite":
-            rows = connection.run(
-                'insert into cache_locks ("key", owner, expiration, token) values (?, ?, ?, ?)'
-                ' on conflict ("key") do update set owner = excluded.owner,'
-                " expiration = excluded.expiration, token = max(token + 1, excluded.token)"
-                " where cache_locks.expiration <= ? returning token",
+            done = connection.run(
+                'insert into cache_locks ("key", owner, expiration, token)'
+                ' values (?, ?, ?, noted(?)) on conflict ("key") do update set'
+                " owner = excluded.owner, expiration = excluded.expiration,"
+                " token = noted(max(token + 1, excluded.token))"
+                " where cache_locks.expiration <= ?",
                 (key, owner, expiration, token, now),
-            ).rows
-            return int(rows[0][0]) if rows else None
+            )
+            return done.last_id if done.rowcount else None
         answer = connection.run(
             "insert into cache_locks (`key`, owner, expiration, token)"
             " values (?, ?, ?, last_insert_id(?)) on duplicate key update"

@@ -47,11 +47,13 @@ def key_of(connection: Connection) -> str:
     return quoted(connection.dialect.name, "key")
 
 
-def removed_ended(db: ConnectionSource, table: str, until: int, batch: int) -> int:
+def removed_ended(
+    db: ConnectionSource, table: str, until: int, batch: int, *, by: str = "expiration"
+) -> int:
     """Delete the rows of *table* that ended by *until*, *batch* at a time; how many."""
     connection = db.connection()
     ended = table, key_of(connection), "expiration <= ?"
-    return swept(connection, *ended, (until,), batch, by="expiration")
+    return swept(connection, *ended, (until,), batch, by=by)
 
 
 def is_away(error: Exception) -> bool:

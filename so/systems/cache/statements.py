@@ -30,23 +30,35 @@ class SqliteStatements:
             " bytes = excluded.bytes"
         )
 
+    def found(self, columns: str, count: int) -> str:
+        """Those *columns* of *count* keys, a row for each in their order; of NULL for what is not.
+
+        A third cheaper than a list, which is sorted first, and no key has to come back.
+        """
+        return (
+            f"with wanted(k) as (values {', '.join(['(?)'] * count)})"  # noqa: S608  # marks
+            f' select {columns} from wanted left join cache on "key" = k and expiration > ?'
+        )
+
     def add(self, tags: str) -> str:
         """Store one unless a live one is there; as many rows as were stored."""
         return f"{self.put(tags)} where cache.expiration <= ? or cache.tags <> excluded.tags"
 
     def increment(self, tags: str) -> str:
-        """Add to a live integer, or begin one; no row for what is none, and none for what ended.
+        """Add to a live integer, or begin one; what it is then is noted.
 
-        It leaves the end alone, and with it an index: that is a third of the cost.
+        No row for what is no integer, and none for what ended: to leave the end alone, and with it
+        an index, is a third of the cost.
         """
         sum_ = "cast(value as integer) + cast(excluded.value as integer)"
         return (
             'insert into cache ("key", value, expiration, tags, created_at, bytes)'  # noqa: S608
-            f' values (?, ?, ?, {tags}, ?, ?) on conflict ("key") do update set'
-            f" value = cast({sum_} as text) where {self._is_live} and data is null"
+            f" values (?, cast(noted(?) as text), ?, {tags}, ?, ?)"
+            f' on conflict ("key") do update set value = cast(noted({sum_}) as text)'
+            f" where {self._is_live} and data is null"
             " and cast(cast(value as integer) as text) = value and"
             f" {sum_} between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
-            f" and typeof({sum_}) = 'integer' returning value"
+            f" and typeof({sum_}) = 'integer'"
         )
 
     def begin_again(self, tags: str) -> str:
@@ -54,13 +66,14 @@ class SqliteStatements:
         live, number = self._is_live, "cast(value as integer)"
         return (
             'insert into cache ("key", value, expiration, tags, created_at, bytes)'  # noqa: S608
-            f' values (?, ?, ?, {tags}, ?, ?) on conflict ("key") do update set'
-            f" value = iif({live}, cast({number} + ? as text), excluded.value),"
+            f" values (?, cast(noted(?) as text), ?, {tags}, ?, ?)"
+            ' on conflict ("key") do update set value ='
+            f" iif({live}, cast(noted({number} + ?) as text), excluded.value),"
             f" fresh_until = iif({live}, fresh_until, null), data = null,"
             f" expiration = iif({live}, expiration, excluded.expiration), tags = excluded.tags"
             f" where not {live} or (data is null and cast({number} as text) = value"
             f" and {number} + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
-            f" and typeof({number} + ?) = 'integer') returning value"
+            f" and typeof({number} + ?) = 'integer')"
         )
 
     def tags(self, keys: tuple[str, ...]) -> str:
@@ -85,6 +98,13 @@ class MysqlStatements:
             " expiration = values(expiration), fresh_until = values(fresh_until),"
             " data = values(data), tags = values(tags), created_at = values(created_at),"
             " bytes = values(bytes)"
+        )
+
+    def found(self, columns: str, count: int) -> str:
+        """The key and those *columns* of each of *count* keys that is there, in any order."""
+        return (
+            f"select `key`, {columns} from cache"  # noqa: S608  # marks
+            f" where `key` in ({', '.join('?' * count)}) and expiration > ?"
         )
 
     def add(self, tags: str) -> str:
