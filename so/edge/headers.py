@@ -23,6 +23,7 @@ DEFAULTS = {
     # Not no-referrer: redirect().back() needs it within the site.
     "Referrer-Policy": "same-origin",
 }
+_FIELDS = {name.lower(): (name, value) for name, value in DEFAULTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,7 @@ class SafeHeaders:
     def handle(self, request: Request, next: Callable[[Request], Response]) -> Response:
         """Run the rest, complete its response."""
         response = next(request)
-        for name, value in DEFAULTS.items():
-            response.headers.setdefault(name, value)
+        response.headers.complete_with(_FIELDS)
         if self._hsts_seconds and request.is_secure():
             keep = f"max-age={self._hsts_seconds}"
             response.headers.setdefault("Strict-Transport-Security", keep)

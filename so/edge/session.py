@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEVICE_MINUTES = 365 * 24 * 60
+_PRIVATE = {"cache-control": ("Cache-Control", "no-store, private"), "vary": ("Vary", "Cookie")}
 AUTH = "auth"  # under this name the request's Auth is in scope.data
 
 
@@ -35,18 +36,18 @@ class StartSession:
         scope = current_scope()
         if scope is None or scope.session is not None:
             return next(request)
-        address = request.ip()
+        address, known = request.ip(), known_of(request)
         session = self._sessions.open(
             self._cookies.read(self._cookies.name, request),
             ip_address=address,
-            user_agent=request.user_agent(),
+            user_agent=known["agent"],
         )
         auth = self._authentication.open(
             session,
             remember_cookie=self._cookies.read(self._cookies.remember_name, request),
             device_cookie=self._cookies.read(self._cookies.device_name, request),
             address=address,
-            **known_of(request),
+            **known,
         )
         scope.session, scope.data[AUTH] = session, auth
         response = next(request)
@@ -113,11 +114,9 @@ def is_page(request: Request, response: Response) -> bool:
 
 def keep_private(response: Response) -> None:
     """No cache may keep what one person was shown, nor hand it to another."""
-    response.headers.setdefault("Cache-Control", "no-store, private")
+    response.headers.complete_with(_PRIVATE)
     vary = response.headers.get("Vary")
-    if vary is None:
-        response.header("Vary", "Cookie")
-    elif "cookie" not in vary.lower() and vary.strip() != "*":
+    if "cookie" not in vary.lower() and vary.strip() != "*":
         response.header("Vary", f"{vary}, Cookie")
 
 

@@ -50,6 +50,11 @@ class Headers:
         """Set *field* (name and value) under its lower-case *key*, known to be sound."""
         self._fields[key] = field
 
+    def complete_with(self, fields: Mapping[str, tuple[str, str]]) -> None:
+        """Set those of *fields* that are not there: lower-case key → name and value, all sound."""
+        for key, field in fields.items():
+            self._fields.setdefault(key, field)
+
     def complete(self, length: int, kind: str) -> None:
         """Note the *length* of a body, and that it is of *kind* if nobody has said."""
         self._fields["content-length"] = ("Content-Length", str(length))

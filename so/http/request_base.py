@@ -71,8 +71,8 @@ class RequestBase:
 
     def user_agent(self) -> str | None:
         """The User-Agent header."""
-        agent: str | None = self.header("User-Agent")
-        return agent
+        agent = self.environ.get("HTTP_USER_AGENT")
+        return None if agent is None else readable(str(agent))
 
     def bearer_token(self) -> str | None:
         """The token of `Authorization: Bearer …`; None without one."""

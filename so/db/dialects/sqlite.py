@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import tzinfo
-from decimal import Context, Decimal, Inexact, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from random import uniform
 from threading import get_ident
 from typing import Any, Final
 
-from so.db import errortext, jsontext
+from so.db import calculating, errortext
 from so.db.dialects import DriverSession, Executed, Server, Tuples, keep_for_ever
 from so.db.options import file_of, zone_of
 from so.db.sqltext import backtick_names, ends_transaction, is_ordinary
@@ -51,7 +51,6 @@ _MODES: Final = {"read": "deferred", "read only": "deferred", "write": "immediat
 _ASKS_FOR_PATIENCE: Final = re.compile(r"\s*pragma\s+(?:main\.)?busy_timeout\s*;?\s*", re.I)
 _KNOWN_MODES: Final = ("deferred", "immediate", "exclusive")
 FILE_MODE: Final = 0o640  # of a new file, before the umask
-EXACT: Final = Context(prec=200, traps=[InvalidOperation, Inexact])
 
 
 LOOKED_AFTER: Final = 0.05  # seconds between two looks whether the file is still there, for reads
@@ -109,7 +108,7 @@ class SQLiteSession:
         self._looked_at = 0.0 if self._identity else math.inf
         self._patience_ms = patience_ms
         self._streaming: sqlite3.Cursor | None = None
-        self._noted = _noting(handle)
+        self._noted = calculating.noting(handle)
         self._texts = texts
         self._zone = zone
         self.host = host
@@ -371,12 +370,7 @@ class SQLiteDialect:
         if sys.version_info >= (3, 12):
             handle.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, False)
             handle.setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DDL, False)
-        handle.create_aggregate("decimal_sum", 1, DecimalSum)  # type: ignore[arg-type]
-        handle.create_function("decimal_add", 2, _decimal_add, deterministic=True)
-        handle.create_function("decimal_compare", 2, _decimal_compare, deterministic=True)
-        for name, (count, fn) in jsontext.FUNCTIONS.items():
-            handle.create_function(name, count, fn, deterministic=True)
-        handle.create_function("regexp", 2, _regexp, deterministic=True)
+        calculating.teach(handle)
 
     def _pragmas(self) -> dict[str, Any]:
         config = self.config
@@ -449,70 +443,6 @@ class SQLiteDialect:
     def forbids_in_transaction(self, sql: str) -> bool:
         """Whether *sql* begins, commits or rolls back; DDL is transactional here."""
         return ends_transaction(sql)
-
-
-class DecimalSum:
-    """`decimal_sum(column)`: the exact sum of numbers kept as text, as text; NULL of nothing."""
-
-    def __init__(self) -> None:
-        self._whole: int | None = None
-        self._total: Decimal | None = None
-
-    def step(self, value: Any) -> None:
-        """Add one value; NULL counts as nothing."""
-        if type(value) is int:
-            self._whole = value if self._whole is None else self._whole + value
-        elif value is not None:
-            number = Decimal(repr(value) if isinstance(value, float) else value)
-            self._total = EXACT.add(self._total or Decimal(), number)
-
-    def finalize(self) -> str | None:
-        """The sum."""
-        if self._total is None:
-            return None if self._whole is None else str(self._whole)
-        return decimal_text(EXACT.add(self._total, Decimal(self._whole or 0)))
-
-
-def _decimal_add(left: Any, right: Any) -> Any:
-    """`decimal_add(a, b)`: the exact sum of two numbers, as text unless both are whole."""
-    if left is None or right is None:
-        return None
-    if type(left) is int and type(right) is int:
-        return left + right
-    numbers = [Decimal(repr(one) if isinstance(one, float) else one) for one in (left, right)]
-    return decimal_text(EXACT.add(*numbers))
-
-
-def _decimal_compare(left: Any, right: Any) -> int | None:
-    """`decimal_compare(a, b)`: -1, 0 or 1; exact between texts, else as the number that one is."""
-    if left is None or right is None:
-        return None
-    if isinstance(left, float) or isinstance(right, float):
-        one, other = float(left), float(right)
-        return (one > other) - (one < other)
-    return int(Decimal(left).compare(Decimal(right)))
-
-
-def _regexp(pattern: str | None, value: Any) -> bool | None:
-    """`value regexp pattern`, as MySQL has it: anywhere in the text, ignoring case."""
-    if pattern is None or value is None:
-        return None
-    return re.search(pattern, str(value), re.IGNORECASE) is not None
-
-
-def _noting(handle: sqlite3.Connection) -> list[int]:
-    """Where `noted(number)` writes down the number that it gives on: `run()` has it as `last_id`.
-
-    What last_insert_id(number) is on MySQL, as `returning` costs a quarter of a small write.
-    """
-    noted: list[int] = []
-
-    def note(number: int) -> int:
-        noted.append(number)
-        return number
-
-    handle.create_function("noted", 1, note)
-    return noted
 
 
 def _all(cursor: sqlite3.Cursor) -> Tuples:
