@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from so.http.response import Response
 
 HOST_PREFIX = "__Host-"
+_STRANGE = re.compile(r"[^A-Za-z0-9_-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class CookieSettings:
         """*name* with the prefix that browsers enforce, where it can be used."""
         guarded = self.path == "/" and not self.domain and self.is_secure(request)
         return HOST_PREFIX + name if guarded else name
+
+    def remember_name_of(self, kind: str | None) -> str:
+        """The cookie by which users of that *kind* are remembered: a browser may hold several."""
+        own = self.remember_name
+        return own if kind is None else f"{own}_{_STRANGE.sub('_', kind)}"
 
     def read(self, name: str, request: Request) -> str | None:
         """The cookie *name*; None if there is none, and '' if there are two that differ.

@@ -47,6 +47,9 @@ class StartSession:
             remember_cookie=self._cookies.read(self._cookies.remember_name, request),
             device_cookie=self._cookies.read(self._cookies.device_name, request),
             address=address,
+            remembered=lambda kind: self._cookies.read(
+                self._cookies.remember_name_of(kind), request
+            ),
             **known,
         )
         scope.session, scope.data[AUTH] = session, auth
@@ -78,13 +81,13 @@ class StartSession:
         return change is not None
 
     def _send_remember(self, request: Request, response: Response, auth: Auth) -> bool:
-        cookies, change, device = self._cookies, auth.cookie_change(), auth.device_change()
-        if change is not None:
-            minutes = auth.remember_seconds / 60
-            cookies.write(response, request, cookies.remember_name, change, minutes=minutes)
+        cookies, changes, device = self._cookies, auth.cookie_changes(), auth.device_change()
+        for kind, change in changes.items():
+            name, minutes = cookies.remember_name_of(kind), auth.remember_seconds / 60
+            cookies.write(response, request, name, change, minutes=minutes)
         if device is not None:
             cookies.write(response, request, cookies.device_name, device, minutes=DEVICE_MINUTES)
-        return change is not None or device is not None
+        return bool(changes) or device is not None
 
     def _send_xsrf(
         self, request: Request, response: Response, session: Session, is_due: bool

@@ -104,3 +104,21 @@ def test_where_deleted_entries_linger_none_is_read_twice(mysql_config: dict[str,
         ("sessions_remembered_until_index", "range"),
     }
     assert all(int(plan["key_len"]) > 64 for plan in plans)
+
+
+def test_what_was_listed_goes_by_its_primary_key(db: Database):
+    connection = db.connection()
+    old = [{"id": f"{n:064}", "payload": "", "last_activity": 5} for n in range(400)]
+    connection.table("sessions").insert(old)
+    seen: list[QueryExecuted] = []
+    connection.listen(seen.append)
+
+    assert Sessions(db).cleanup() == 400
+
+    deleted = next(event for event in seen if event.sql.startswith("delete from sessions"))
+    connection.table("sessions").insert(old)
+    if connection.dialect.name == "sqlite":
+        plan = connection.select(f"explain query plan {deleted.sql}", deleted.bindings)
+    else:
+        plan = explained(connection, deleted.sql, deleted.bindings)
+    assert "remembered_until" not in str([dict(row) for row in plan])

@@ -22,13 +22,15 @@ class Authentication(Logins):
         agent: str | None = None,
         bearer: str | None = None,
         remote_user: Callable[[str], str | None] | None = None,
+        remembered: Callable[[str], str | None] | None = None,
     ) -> Auth:
         """The `Auth` of one request; without a session nothing outlasts the request.
 
         *bearer* is the access token that came along; *remote_user(header)* gives the user whom a
-        trusted proxy names in that header.
+        trusted proxy names in that header; *remembered(kind)* the remember-me cookie of another
+        kind of users than the application's own.
         """
         visit = Visit(
-            session, remember_cookie, device_cookie, address, agent, bearer, remote_user
-        )  # fmt: skip
+            session, remember_cookie, device_cookie, address, agent, bearer, remote_user, remembered
+        )
         return Auth(self, visit, self.guards.default)

@@ -165,12 +165,11 @@ class Auth:
         if not service.knows(user):
             raise AuthError(f"{user!r:.60} cannot be logged in: it is no user of any guard")
         session = self._needed_session(service.kind_of(user))
-        self._forget_device(whose_ever=remember)
+        self._recall(session, service.users_of(user)).forget(session.identity())
         identity = {**self._identity(user, "password"), **passed}
         if remember and service.remember is not None:
-            row, self._visit.new_cookie = service.remember.begin(
-                service.key_of(user), identity["mark"]
-            )
+            row, cookie = service.remember.begin(service.key_of(user), identity["mark"])
+            self._visit.new_cookies[service.kind_of(user)] = cookie
             identity["series"] = row.series
             session.sign_in(identity, series=row.series, remembered_until=row.expires_at)
         else:
@@ -367,9 +366,14 @@ class Auth:
             if auth._user is not None and not auth._is_only_once:
                 auth._keep_up()
 
-    def cookie_change(self) -> str | None:
-        """What to do about the remember-me cookie: a text to set, '' to take it back, or None."""
-        return self._visit.new_cookie
+    def cookie_change(self, kind: str | None = None) -> str | None:
+        """What to do about the remember-me cookie of that *kind* of users: a text to set, '' to
+        take it back, or None."""
+        return self._visit.new_cookies.get(kind)
+
+    def cookie_changes(self) -> Mapping[str | None, str]:
+        """The same of every kind of which there is something to do."""
+        return self._visit.new_cookies
 
     def device_change(self) -> str | None:
         """A text to keep in a cookie of this browser for long, or None."""
@@ -522,15 +526,12 @@ class Auth:
         self._is_only_once = True
         return user
 
-    def _forget_device(self, whose_ever: bool = False) -> None:
-        """End the series this request came with, and take its cookie back.
+    def _forget_device(self) -> None:
+        """End the series this request came with, and take its cookie back."""
+        self._recall(self._session).forget(self._stored())
 
-        That of another kind of users as well where a new cookie takes its place.
-        """
-        self._recall(self._session).forget(self._stored(), whose_ever)
-
-    def _recall(self, session: LoginSession | None) -> Recall:
-        return Recall(self._service, self._visit, session, self._users(), self._identity)
+    def _recall(self, session: LoginSession | None, users: Any = None) -> Recall:
+        return Recall(self._service, self._visit, session, users or self._users(), self._identity)
 
     def _keep_up(self) -> dict[str, Any] | None:
         """Bind this session, under a new id, and this device to the password as it is now."""

@@ -121,11 +121,6 @@ class RememberTokens:
         )
         return Series(*rows[0]) if rows else None
 
-    def owner(self, series: str) -> str | None:
-        """Whose device *series* is; None for one that is over."""
-        row = self._read(series)
-        return None if row is None else row.user_id
-
     def change(self, row: Series) -> str | None:
         """Give *row* a new validator → the cookie; None if another request was first."""
         validator, now = token(), int(self._clock.time())

@@ -53,9 +53,16 @@ class Visit:
     agent: str | None = None
     bearer: str | None = None
     remote_user: Callable[[str], str | None] | None = None
-    new_cookie: str | None = None
+    remembered: Callable[[str], str | None] | None = None
+    new_cookies: dict[str | None, str] = field(default_factory=dict)
     new_device: str | None = None
     auths: dict[Any, Any] = field(default_factory=dict)
+
+    def came(self, kind: str | None) -> str | None:
+        """The remember-me cookie of that *kind* of users, each of which has one of its own."""
+        if kind is None:
+            return self.remember_cookie
+        return None if self.remembered is None else self.remembered(kind)
 
 
 class Recall:
@@ -72,20 +79,22 @@ class Recall:
         """*session* is where *users* are logged in."""
         self._service, self._visit, self._identity = service, visit, identity
         self._session, self._users = session, users
+        self._kind = None if users is service.users else users.kind()
 
     def user(self) -> Any:
         """The user whom the cookie brings back, if he is one of ours."""
         visit, tokens = self._visit, self._service.remember
-        if not visit.remember_cookie or visit.new_cookie == "":
+        if self._session is None or tokens is None or visit.new_cookies.get(self._kind) == "":
             return None
-        if self._session is None or tokens is None:
+        came = visit.came(self._kind)
+        if not came:
             return None
-        found = tokens.find(visit.remember_cookie)
+        found = tokens.find(came)
         if found is not None and not self._is_ours(found.row.user_id):
-            return None  # the cookie of another guard
+            return None  # the cookie of another guard, under a name that is not its own
         user = None if found is None else self._recalled(found, self._session, tokens)
         if user is None:
-            visit.new_cookie = ""
+            visit.new_cookies[self._kind] = ""
         return user
 
     def _is_ours(self, user_id: str) -> bool:
@@ -93,8 +102,7 @@ class Recall:
             one.kind() for one in self._service.guards.users() if one is not self._service.users
         }
         head, colon, _ = user_id.partition(":")
-        kind = head if colon and head in kinds else None
-        return kind == (None if self._users is self._service.users else self._users.kind())
+        return self._kind == (head if colon and head in kinds else None)
 
     def _recalled(self, found: Presented, session: LoginSession, tokens: RememberTokens) -> Any:
         row = found.row
@@ -126,7 +134,7 @@ class Recall:
             identity, series=row.series, remembered_until=row.expires_at, since=row.created_at
         )
         session.save()
-        self._visit.new_cookie = cookie
+        self._visit.new_cookies[self._kind] = cookie
         return user
 
     def _admitted(self, user_id: str, mark: str | None) -> Any:
@@ -140,21 +148,14 @@ class Recall:
         limit = int(self._service.terms.absolute_lifetime_minutes * 60)
         return 0 < limit <= self._service.clock.time() - created_at
 
-    def forget(self, identity: dict[str, Any] | None, whose_ever: bool = False) -> None:
-        """End the series this request came with, and take its cookie back.
-
-        That of another guard's users goes on, unless it is to end *whose_ever* it is.
-        """
+    def forget(self, identity: dict[str, Any] | None) -> None:
+        """End the series this request came with, and take its cookie back."""
         tokens, visit = self._service.remember, self._visit
         if tokens is None:
             return
-        series, came = (identity or {}).get("series"), series_of(visit.remember_cookie)
-        if series is not None:
-            tokens.forget(series)
-        if came is not None and came != series:
-            owner = None if whose_ever else tokens.owner(came)
-            if owner is not None and not self._is_ours(owner):
-                return
-            tokens.forget(came)
-        if visit.remember_cookie or visit.new_cookie:
-            visit.new_cookie = ""
+        cookie = visit.came(self._kind)
+        for series in {(identity or {}).get("series"), series_of(cookie)}:
+            if series is not None:
+                tokens.forget(series)
+        if cookie or visit.new_cookies.get(self._kind):
+            visit.new_cookies[self._kind] = ""

@@ -250,3 +250,50 @@ def test_both_are_in_the_activity_log(client: Client):
     assert [(row.event, row.subject_type or row.causer_type) for row in rows] == [
         ("login", "worker"), ("login", "client"), ("logout", "client"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["staff", "portal"])
+def test_one_browser_remembers_both_and_forgets_only_who_leaves(
+    house: Application, people: Any, first: str
+):
+    client = browser(house)
+    for guard in (first, {"staff": "portal", "portal": "staff"}[first]):
+        log_in(client, remember="1") if guard == "staff" else portal_in(client, remember="1")
+    DB.table("sessions").update({"last_activity": 1})
+
+    assert seen(client) == (True, True)
+
+    client.post("/portal/logout")
+    DB.table("sessions").update({"last_activity": 1})
+    assert seen(client) == (True, False)
+    assert DB.table("remember_tokens").count() == 1
+    assert set(client.cookies) >= {"so_remember"}
+    assert "so_remember_client" not in client.cookies
+
+
+def test_the_cookie_of_the_one_brings_nobody_back_as_the_other(house: Application, people: Any):
+    client = browser(house)
+    portal_in(client, remember="1")
+    cookie = client.cookies["so_remember_client"]
+
+    for name, guard in (("so_remember", "staff"), ("so_remember_client", "staff")):
+        stranger = Client(house, headers={**JSON, "Cookie": f"{name}={cookie}"})
+        assert stranger.get(f"/{guard}").status == 401
+    stranger = Client(house, headers={**JSON, "Cookie": f"so_remember={cookie}"})
+    assert stranger.get("/portal").status == 401
+
+
+def test_a_force_logout_of_one_who_is_remembered_leaves_the_other_so(
+    house: Application, people: Any
+):
+    client = browser(house)
+    log_in(client, remember="1")
+    portal_in(client, remember="1")
+
+    sessions().logout_everywhere(people[1])
+    DB.table("sessions").update({"last_activity": 1})
+    assert seen(client) == (True, False)
+
+    portal_in(client, remember="1")
+    sessions().logout_everywhere(people[0])
+    assert seen(client)[0] is False
