@@ -12,7 +12,8 @@ from so.http.errors import ErrorHandler
 from so.http.kernel import Kernel
 from so.http.router import Router
 from so.testing import Client
-from so.web.docs import DocsProvider, DocsSite
+from so.web.docs import DocsProvider
+from so.web.docs_site import DocsSite
 from so.web.guides import MOST_HITS, Guides
 
 QUEUE = """# Queue system

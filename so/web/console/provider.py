@@ -26,8 +26,6 @@ class ConsoleProvider(ServiceProvider):
         settings = self.app.settings(ConsoleSettings)
         if not settings.enabled:
             return
-        import so.web.console.jobs  # noqa: F401 - a worker knows a job by its class being there
-
         for name, join in (
             ("db", self._hear_statements),
             ("router", self._add_routes),
@@ -67,6 +65,7 @@ class ConsoleProvider(ServiceProvider):
         errors.reportable(Exception, note_exception)
 
     def _keep_history(self, queue: Any) -> None:
+        import so.web.console.jobs  # noqa: F401 - a worker knows a job by its class being there
         from so.web.console.history import History
 
         queue.looping(History(self.app, self.app.settings(ConsoleSettings)).note)
