@@ -6,7 +6,7 @@ from app.accounts.pages import card, link, page
 from so import Password, Request, Response, ValidationException, accounts, auth, h, redirect
 from so.web.forms import form
 
-ADDRESS = {"email": "required|string"}
+ADDRESS = {"email": "required|email"}
 # The rest of what a password must be, such as not used before, is for accounts() to say.
 NEW = {"token": "required|string", "password": ["required", "confirmed", Password.min(1)]}
 
