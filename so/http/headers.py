@@ -160,6 +160,8 @@ def _key(name: str) -> str:
 
 
 def _wire(name: str, value: object) -> str:
+    if value is None:
+        raise ValueError(f"the header {name!r} is None: give it a text, or leave it out")
     text = value if type(value) is str else str(value)
     if text.isascii() and text.isprintable():
         return text

@@ -28,6 +28,7 @@ HTML = "text/html; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 BYTES = "application/octet-stream"
+_REDIRECTS = (201, 301, 302, 303, 307, 308)  # 201: here is what was made
 _JSON_FIELD = ("Content-Type", JSON)
 
 Chunks = Iterable[bytes | str]
@@ -246,9 +247,11 @@ class RedirectResponse(Response):
     def __init__(self, target: str, status: int = 302, headers: Items | None = None) -> None:
         """*target* is the programmer's: it is not judged, and gets no prefix, unlike in `redirect`.
 
-        ValueError if it is empty or holds CR, LF or NUL.
+        ValueError if it is empty or holds CR, LF or NUL, or if *status* sends nobody anywhere.
         """
         super().__init__("", status, headers)
+        if self.status not in _REDIRECTS:
+            raise ValueError(f"{status!r} is no redirect: use 301, 302, 303, 307 or 308")
         self._set_target(target)
 
     def with_(self, key: str | Mapping[str, Any], value: Any = None) -> Self:

@@ -323,6 +323,11 @@ def test_a_304_goes_out_without_body_and_type() -> None:
     assert answer.header("ETag") == '"v1"'
 
 
+def test_a_header_without_a_value_is_refused_rather_than_named_none() -> None:
+    with pytest.raises(ValueError, match="'X-Next' is None"):
+        Response("", headers={"X-Next": None})
+
+
 def test_dates_of_http_are_written_and_read() -> None:
     at = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 

@@ -320,3 +320,9 @@ def test_the_request_under_way_is_at_hand(scope: Scope) -> None:
 def test_outside_a_request_there_is_none() -> None:
     with pytest.raises(RuntimeError, match="there is no request here"):
         helpers.request()
+
+
+@pytest.mark.parametrize("status", [200, 204, 300, 304, 305, 404])
+def test_a_status_that_sends_nobody_anywhere_is_refused(status) -> None:
+    with pytest.raises(ValueError, match="is no redirect"):
+        RedirectResponse("/a", status)
