@@ -36,8 +36,8 @@ class SqliteStatements:
         A third cheaper than a list, which is sorted first, and no key has to come back.
         """
         return (
-            f"with wanted(k) as (values {', '.join(['(?)'] * count)})"  # noqa: S608  # marks
-            f' select {columns} from wanted left join cache on "key" = k and expiration > ?'
+            f"select {columns} from (values {', '.join(['(?)'] * count)})"  # noqa: S608  # marks
+            ' left join cache on "key" = column1 and expiration > ?'
         )
 
     def add(self, tags: str) -> str:

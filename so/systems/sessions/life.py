@@ -165,7 +165,7 @@ class Life:
         """*row_id* names a row that no cookie leads to."""
         self.store, self.limits, self.clock = store, limits, clock
         self._on_ended = on_ended
-        self._visitor, self._seal = visitor, seal
+        self._visitor, self.seal = visitor, seal
         # The cookie as it came, if it can be one of ours at all.
         self._presented = secret if secret and SECRET.fullmatch(secret) else None
         self._had_cookie = secret is not None
@@ -184,7 +184,7 @@ class Life:
     def beside(self, row_id: str | None) -> Life:
         """The life of another row in the same request; a new row's without *row_id*."""
         return Life(
-            *(self.store, None, self.limits, self.clock, self._visitor, self._seal),
+            *(self.store, None, self.limits, self.clock, self._visitor, self.seal),
             self._on_ended,
             row_id=row_id,
         )
@@ -223,7 +223,7 @@ class Life:
 
     def take(self, row: StoredSession | None) -> bool:
         """Make *row* this session, unless it is over or not what we wrote."""
-        bag = None if row is None or self._is_over(row) else self._seal.opened(row)
+        bag = None if row is None or self._is_over(row) else self.seal.opened(row)
         if bag is None:
             return False
         self.row, self.bag, self.standing = row, bag, Fate.OURS
@@ -252,7 +252,7 @@ class Life:
 
     def begin_anew(self, standing: Fate | None = None) -> None:
         """Have an empty session without a row."""
-        self.row, self.bag = None, Bag("{}", self._seal.codec)
+        self.row, self.bag = None, Bag("{}", self.seal.codec)
         self._secret, self._grace, self._login = None, None, None
         self.standing = standing or self.standing
 
@@ -348,7 +348,7 @@ class Life:
             if found is None:
                 self._begin_apart(bag, row, login)
                 return
-            row, newer = found, self._seal.plain(found)
+            row, newer = found, self.seal.plain(found)
             text, data = self._merged(bag, newer)
         if not self._replaced_locked(bag, row.id):
             self._begin_apart(bag, row, login)
@@ -362,7 +362,7 @@ class Life:
         if login is None:
             return
         was_ended = self.standing is Fate.ENDED or row.user_id is not None
-        text = "{}" if was_ended else self._seal.plain(row)
+        text = "{}" if was_ended else self.seal.plain(row)
         self.begin_anew(Fate.OURS)
         self.bag, self._login = bag, login
         self._insert(bag, text)
@@ -373,7 +373,7 @@ class Life:
 
         def make(found: StoredSession) -> StoredSession:
             nonlocal newer
-            newer = self._seal.plain(found)
+            newer = self.seal.plain(found)
             return self._made_from(found, *self._merged(bag, newer))
 
         made = self.store.replace_locked(id, make, self._move(id))
@@ -392,7 +392,7 @@ class Life:
         elif move is not None:
             self.standing = Fate.ELSEWHERE
             return None
-        if found is None or not self._seal.is_authentic(found):
+        if found is None or not self.seal.is_authentic(found):
             self.begin_anew(Fate.ENDED)
             return None
         return found
@@ -405,7 +405,7 @@ class Life:
             row.user_id if data is None else _user_id(data),
             self._visitor.ip_address,
             self._visitor.user_agent,
-            self._seal.closed(text),
+            self.seal.closed(text),
             int(self.clock.time()),
             row.version + 1,
             row.created_at if login is None else login.begun,
@@ -413,7 +413,7 @@ class Life:
             row.remember_series if login is None else login.series,
             row.remembered_until if login is None else login.remembered_until,
         )
-        return self._seal.put_on(made)
+        return self.seal.put_on(made)
 
     def _stored(self, made: StoredSession, bag: Bag, newer: str | None) -> None:
         series = None if self._login is None else self._login.series
@@ -422,7 +422,7 @@ class Life:
             self.store.delete_for_user(str(made.user_id), series=series, keep=[made.id])
         if self._login is not None and made.user_id is not None:
             self._end_oldest(made.user_id, made.id)
-        bag.saved(self._seal.plain(made), newer)
+        bag.saved(self.seal.plain(made), newer)
         before = 0 if self.row is None else self.row.last_activity
         # A cookie with an end of its own is renewed as often as activity would be noted.
         self._was_noted |= made.last_activity - before >= self.limits.touch_seconds

@@ -18,6 +18,7 @@ from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
 from so.support.scope import current_scope
 from so.support.signing import Signer
+from so.systems.sessions.ending import end_row, end_user
 from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Life, Limits, OnEnded, RowSeal, Visitor
 from so.systems.sessions.session import Session
 from so.systems.sessions.stores import SessionTable, StoredSession, owner_key
@@ -233,15 +234,10 @@ class Sessions:
             owned = owner_key(self._key(owner))
             rows = [row for row in rows if row.user_id == owned]
         for row in rows:
-            self._end(row)
+            end_row(self._store, self._seal, row.id)
             if row.user_id is not None:
                 self._on_ended(row.user_id, 1, "")
         return bool(rows)
-
-    def _end(self, row: StoredSession) -> None:
-        self._store.delete(row.id)
-        if row.remember_series is not None and row.user_id is not None:
-            self._store.delete_for_user(row.user_id, series=row.remember_series)
 
     def logout_everywhere(self, user: Any) -> int:
         """End every session of *user*, remembered devices included → how many there were."""
@@ -253,7 +249,7 @@ class Sessions:
         return self._ended(self._key(user), keep)
 
     def _ended(self, user_id: str, keep: Sequence[str]) -> int:
-        count = self._store.delete_for_user(user_id, keep=keep)
+        count = end_user(self._store, self._seal, user_id, keep)
         if count:
             self._on_ended(user_id, count, "")
         return count

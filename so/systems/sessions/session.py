@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from so.systems.sessions.bag import BESIDE, LOGIN, PREVIOUS, TOKEN, Bag, text_of_key
+from so.systems.sessions.ending import end_user
 from so.systems.sessions.life import Fate, Life, Marks
 from so.systems.sessions.masks import fits, mask
 
@@ -322,7 +323,8 @@ class Session:
     def end_others(self, user_id: Any) -> int:
         """End every other session of that user."""
         row = self._life.row
-        return self._store.delete_for_user(str(user_id), keep=[] if row is None else [row.id])
+        keep = [] if row is None else [row.id]
+        return end_user(self._store, self._life.seal, str(user_id), keep)
 
     # --- the end of the request, for so/edge ---
 

@@ -195,6 +195,12 @@ class SessionTable:
         """The user's rows, last active first, with empty payloads."""
         return self._list("user_id = ? order by last_activity desc, id", owner_key(user_id))
 
+    def whole_for_user(self, user_id: str) -> list[StoredSession]:
+        """The user's rows with their payloads."""
+        sql = f"select {_ALL} from sessions where user_id = ?"  # noqa: S608  # constant
+        rows = self._db.connection().select_tuples(sql, (owner_key(user_id),), use_read=False)
+        return [StoredSession(*row) for row in rows]
+
     def active_since(self, moment: int, limit: int | None = None) -> list[StoredSession]:
         """Rows active after *moment*, last active first, up to *limit*, with empty payloads."""
         if limit is None:

@@ -297,3 +297,22 @@ def test_a_force_logout_of_one_who_is_remembered_leaves_the_other_so(
     portal_in(client, remember="1")
     sessions().logout_everywhere(people[0])
     assert seen(client)[0] is False
+
+
+@pytest.mark.parametrize("how", ["everywhere", "revoked", "others"])
+def test_with_the_session_that_held_both_no_row_is_left_that_nobody_comes_back_to(
+    client: Client, people: Any, how: str
+):
+    ada, bob = people
+    if how == "everywhere":
+        assert sessions().logout_everywhere(ada) == 1
+    elif how == "revoked":
+        (device,) = sessions().for_user(ada)
+        assert sessions().revoke(device.handle, ada)
+    else:
+        assert sessions().logout_others(ada) == 1
+
+    assert sessions().for_user(bob).count() == 0
+    assert seen(client) == (False, False)
+    assert portal_in(client)
+    assert seen(client) == (False, True)
