@@ -53,14 +53,17 @@ _UNIQUE: Final = (1062, 1169, 1586)
 _FOREIGN: Final = (1216, 1217, 1451, 1452)
 _NOT_NULL: Final = (1048, 1364, 1263)
 # 1020 is MariaDB's "record has changed", 3101 Group Replication's and 1213 everybody's "try again".
-_DEADLOCK: Final = (1213, 1020, 3101, 1614)
+# 1412: the table was changed since this transaction's snapshot, which cannot read it any more.
+_DEADLOCK: Final = (1213, 1020, 3101, 1614, 1412)
 _LOCK_WAIT: Final = (1205, 3572)
-_LOST: Final = (2000, 2002, 2003, 2005, 2006, 2013, 2014, 2055, 4031, 1053, 1927, 1184)
+_LOST: Final = (2000, 2002, 2003, 2005, 2006, 2013, 2014, 2055, 4031, 1053, 1927, 1184, 3169)
 _LOST_NETWORK: Final = (1158, 1159, 1160, 1161)
 _NOT_READY: Final = (1040, 1047, 1129, 1130, 1203)
 _READ_ONLY: Final = (1223, 1792, 1836)
+_READ_ONLY_SERVER: Final = (1836,)  # the others are this session's own transaction or lock
 _TIMED_OUT: Final = (1317, 1969, 3024)
-_FULL: Final = (1021, 1114)
+# Of the disk, the table, memory, transactions, and what one user may have.
+_FULL: Final = (1021, 1114, 1037, 1038, 1041, 1637, 1226)
 _WRITTEN_TABLE: Final = re.compile(
     r"\s*(?:insert|replace|update)\s+(?:ignore\s+)?(?:into\s+)?(?:`?\w+`?\.)?`?(\w+)`?", re.I
 )
@@ -529,9 +532,10 @@ def _text_of(error: BaseException) -> str:
 
 
 def is_read_only(error: BaseException | None) -> bool:
-    """1836 and its like; 1290 is every option that forbids something, so its text decides."""
+    """True for a server without writes; 1290 is every option that forbids something, so its text
+    decides."""
     number = getattr(error, "errno", None)
-    return number in _READ_ONLY or (number == 1290 and "read-only" in str(error).lower())
+    return number in _READ_ONLY_SERVER or (number == 1290 and "read-only" in str(error).lower())
 
 
 _CLASSES: Final[tuple[tuple[tuple[int, ...], type[QueryError]], ...]] = (

@@ -477,11 +477,13 @@ _CLASSES: Final[tuple[tuple[str, type[QueryError]], ...]] = (
     ("SQLITE_BUSY_SNAPSHOT", DeadlockError),
     ("SQLITE_BUSY", LockTimeoutError),
     ("SQLITE_LOCKED", LockTimeoutError),
+    ("SQLITE_PROTOCOL", LockTimeoutError),  # too many began to read the WAL at once
     ("SQLITE_READONLY", ReadOnlyError),
     ("SQLITE_INTERRUPT", StatementTimeoutError),
     ("SQLITE_CANTOPEN", LostConnectionError),
     ("SQLITE_FULL", UnavailableError),
     ("SQLITE_IOERR", UnavailableError),
+    ("SQLITE_NOMEM", UnavailableError),
 )
 
 

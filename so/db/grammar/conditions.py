@@ -8,13 +8,17 @@ from datetime import date, time
 from typing import Any, ClassVar
 
 from so.db import clauses as c
+from so.db.expressions import Expression
 from so.db.grammar.names import Bindings, Names, unsupported
 from so.db.sqltext import SQLITE_TOKEN, enclosed
 from so.db.values import json_scalar
 
 _TIMES = (date, time)  # and datetime, which is a date
 _EQUALS = {"=": "=", "!=": "!=", "<>": "!=", "<=>": "<=>", "is": "<=>"}
-_HOURS_AND_MINUTES = re.compile(r"(\d{1,2}):(\d\d)")
+_WRITTEN = {
+    "time": (re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?", re.ASCII), "{:02}:{:02}:{:02}"),
+    "date": (re.compile(r"(\d{4})-?(\d{1,2})-?(\d{1,2})", re.ASCII), "{:04}-{:02}-{:02}"),
+}
 
 
 class Conditions(Names):
@@ -137,15 +141,20 @@ class Conditions(Names):
     def date_part(self, node: c.DatePart, bindings: Bindings) -> str:
         """date(column) = ?"""
         column = self.column(node.column, bindings)
-        return f"{node.part}({column}) {node.operator} {self.value(node.value, bindings)}"
+        return (
+            f"{node.part}({column}) {node.operator} {self.value(self.part_value(node), bindings)}"
+        )
 
-    def whole_time(self, node: c.DatePart) -> Any:
-        """The value to compare a part of a date with; a time of day to the second."""
+    def part_value(self, node: c.DatePart) -> Any:
+        """The value to compare a part of a date with: a day or a time of day as it is written."""
         value = node.value
-        if self.literal or node.part != "time" or not isinstance(value, str):
+        if self.literal or node.part not in _WRITTEN or isinstance(value, Expression):
             return value
-        found = _HOURS_AND_MINUTES.fullmatch(value)
-        return f"{found.group(1).zfill(2)}:{found.group(2)}:00" if found else value
+        pattern, form = _WRITTEN[node.part]
+        found = pattern.fullmatch(str(value).strip())
+        if found is None:
+            return str(value)
+        return form.format(*(int(one or 0) for one in found.groups()))
 
     def like(self, node: c.Like, bindings: Bindings) -> str:
         """column (not) like ?"""

@@ -15,6 +15,7 @@ from so.db.grammar.names import Bindings, unsupported
 from so.db.sqltext import MYSQL_TOKEN
 from so.db.values import bindable, json_scalar, json_text
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _FIRST_SELECT = re.compile(r"^(\(*)select\b")
 
 
@@ -83,12 +84,18 @@ class MySQLGrammar(Grammar):
         return f"({value} is null OR json_type({value}) = 'NULL')"
 
     def date_part(self, node: c.DatePart, bindings: Bindings) -> str:
-        """date(column) = ?; a time of day is compared to the second, as on SQLite."""
-        if self.literal or node.part != "time":
+        """date(column) = ?; a time of day is compared to the second, as on SQLite.
+
+        What is no day is compared as text, as there: it would be NULL or a guess.
+        """
+        value = self.part_value(node)
+        is_day = not isinstance(value, str) or _DAY.fullmatch(value)
+        if self.literal or node.part not in ("date", "time") or (node.part == "date" and is_day):
             return super().date_part(node, bindings)
         column = self.column(node.column, bindings)
-        value = self.value(self.whole_time(node), bindings)
-        return f"time_format({column}, '%H:%i:%s') {node.operator} {value}"
+        form = "%H:%i:%s" if node.part == "time" else "%Y-%m-%d"
+        function = "time_format" if node.part == "time" else "date_format"
+        return f"{function}({column}, '{form}') {node.operator} {self.value(value, bindings)}"
 
     def like(self, node: c.Like, bindings: Bindings) -> str:
         """like, or like binary to mind the case"""

@@ -103,7 +103,7 @@ class SQLiteGrammar(MoneyGrammar):
     def date_part(self, node: c.DatePart, bindings: Bindings) -> str:
         """strftime('%d', column) = cast(? as text)"""
         column = self.column(node.column, bindings)
-        value = self.value(self.whole_time(node), bindings)
+        value = self.value(self.part_value(node), bindings)
         return f"strftime('{_PARTS[node.part]}', {column}) {node.operator} cast({value} as text)"
 
     def like(self, node: c.Like, bindings: Bindings) -> str:

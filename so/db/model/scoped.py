@@ -7,9 +7,11 @@ into models, named scopes as methods, and keys cast before they are compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any, Self
 
 from so.db import clauses as c
+from so.db.casts import DatetimeCast
 from so.db.model import eager
 from so.db.model.collection import Models
 from so.db.model.persistence import connection_of
@@ -84,6 +86,31 @@ class ScopedQuery(Query):
         if isinstance(table, c.Aliased):
             return table.alias
         return self.grammar.alias_of(table)
+
+    def _add(self, node: c.Node) -> Self:
+        if self.model.date_format is not None:
+            self._write_moments(node)
+        return super()._add(node)
+
+    def _write_moments(self, node: Any) -> None:
+        """Put the moments that a condition compares with in the form in which they are stored."""
+        if isinstance(node, (c.Compare, c.NullSafe)):
+            node.value = self._as_stored(node.column, node.value)
+        elif isinstance(node, c.In):
+            node.values = [self._as_stored(node.column, value) for value in node.values]
+        elif isinstance(node, c.Between) and not node.bounds_are_columns:
+            low, high = node.bounds
+            node.bounds = self._as_stored(node.subject, low), self._as_stored(node.subject, high)
+        elif isinstance(node, c.RowValues):
+            pairs = zip(node.columns, node.values, strict=False)
+            node.values = [self._as_stored(column, value) for column, value in pairs]
+
+    def _as_stored(self, column: Any, value: Any) -> Any:
+        if not (isinstance(value, date) and isinstance(column, str)):
+            return value
+        name = _bare(column)
+        cast = self.model._plan.casts.get(name)
+        return cast.set(None, name, value, {}) if isinstance(cast, DatetimeCast) else value
 
     # --- scopes
 

@@ -14,6 +14,7 @@ from so.db.values import bindable, in_zone
 from so.support.clock import Clock
 
 _REAL_TIME = Clock()
+_LARGEST = {"day": 99, "month": 99, "year": 99_999}  # beyond all there are, also as texts
 _FORMATS = {"date": "%Y-%m-%d", "time": "%H:%M:%S", "day": "%d", "month": "%m", "year": "%Y"}
 
 
@@ -70,7 +71,7 @@ class WhereDates(QueryCore):
         if value is None:
             return self._compare_null(column, operator, boolean)
         if not isinstance(value, Expression):
-            value = finite(_date_value(part, value, self._zone()))
+            value = finite(_date_value(part, value, self._zone(), self.grammar.literal))
             if value is None:  # not a number: no time is equal to it, before it or after it
                 return self._add(c.In(boolean, column, [], False))
         return self._add(c.DatePart(boolean, part, column, operator, value))
@@ -153,7 +154,7 @@ class WhereDates(QueryCore):
         return self
 
 
-def _date_value(part: str, value: Any, zone: tzinfo) -> Any:
+def _date_value(part: str, value: Any, zone: tzinfo, literal: bool) -> Any:
     """*value* in the form in which the engines give that part of a date."""
     if isinstance(value, (list, tuple)) and value:
         value = value[0]
@@ -163,5 +164,7 @@ def _date_value(part: str, value: Any, zone: tzinfo) -> Any:
         return value.strftime(_FORMATS[part])
     value = bindable(value)
     if part in ("day", "month"):
-        return f"{whole(value, f'a {part}'):02d}"
+        return f"{min(whole(value, f'a {part}'), _LARGEST[part]):02d}"
+    if part == "year" and not literal and not isinstance(value, float):
+        return f"{min(whole(value, 'a year'), _LARGEST[part]):04d}"
     return value
