@@ -333,9 +333,9 @@ class BelongsToMany(Relation):
             {
                 self.foreign_key: parent,
                 self.related_pivot_key: bindable(key),
-                **self._equal_conditions(),
                 **self._extra(extra),
                 **self._stamps(extra, True),
+                **self._equal_conditions(),
             }
             for key, extra in pairs.items()
         ]

@@ -148,6 +148,15 @@ def test_update_existing_pivot(access: Database, clock: Any) -> None:
     assert by_name["admin"].created_at == NOON
 
 
+def test_what_where_pivot_demands_is_set_after_whatever_was_sent(access: Database) -> None:
+    ada = User.find(1)
+    ada.related("active_roles").detach()
+
+    ada.related("active_roles").attach(1, {"active": 0})
+
+    assert [role.pivot.active for role in User.find(1).active_roles] == [1]
+
+
 def test_where_pivot_chooses_and_is_written_along(access: Database) -> None:
     ada = User.find(1)
     ada.roles().attach({1: {"active": 1}, 2: {"active": 0}, 3: {}})
