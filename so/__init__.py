@@ -70,7 +70,7 @@ _from(
     "so.systems.auth",
     "Hash HasApiTokens HasRoles Role TwoFactor MustVerifyEmail Password Decision AuthEvent",
 )
-_from("so.application.account_mail", "NewDevice ResetPassword VerifyEmail EmailChanged")
+_from("so.application.mails", "NewDevice ResetPassword VerifyEmail EmailChanged")
 _from("so.server", "serve")
 _from("so.console.command", "Command command")
 _from(

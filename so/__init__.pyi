@@ -3,10 +3,10 @@
 # ruff: noqa: I001
 
 from so.application import Application as Application
-from so.application.account_mail import EmailChanged as EmailChanged
-from so.application.account_mail import NewDevice as NewDevice
-from so.application.account_mail import ResetPassword as ResetPassword
-from so.application.account_mail import VerifyEmail as VerifyEmail
+from so.application.mails import EmailChanged as EmailChanged
+from so.application.mails import NewDevice as NewDevice
+from so.application.mails import ResetPassword as ResetPassword
+from so.application.mails import VerifyEmail as VerifyEmail
 from so.config import Config as Config
 from so.config import Env as Env
 from so.config import env as env

@@ -334,7 +334,7 @@ class AccountPost:
 
     def reset(self, user: Any, token: str) -> None:
         """The link by which *user* sets a new password."""
-        from so.application.account_mail import ResetPassword
+        from so.application.mails import ResetPassword
 
         minutes = self._app.settings(AuthSettings).reset_minutes
         notification = ResetPassword(reset_url(self._app, token), int(minutes))
@@ -344,7 +344,7 @@ class AccountPost:
 
     def verify(self, user: Any, address: str, token: str) -> None:
         """To *address*: the link that confirms it."""
-        from so.application.account_mail import VerifyEmail
+        from so.application.mails import VerifyEmail
 
         notification = VerifyEmail(verify_url(self._app, token))
         is_own = address == getattr(user, self._app.settings(AuthSettings).email, None)
@@ -353,7 +353,7 @@ class AccountPost:
 
     def changed(self, user: Any, old: str, new: str) -> None:
         """To the address *old*: that it is no longer that of *user*."""
-        from so.application.account_mail import EmailChanged
+        from so.application.mails import EmailChanged
 
         current("notifications").route("mail", old).notify(EmailChanged(new))
 
@@ -417,7 +417,7 @@ def _plain(value: Any) -> Any:
 
 
 def _tell_of_device(app: App, event: Any) -> None:
-    from so.application.account_mail import NewDevice
+    from so.application.mails import NewDevice
 
     if event.details.get("new_device") is True:
         at = app.clock.now().astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

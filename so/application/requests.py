@@ -121,8 +121,7 @@ def make_http_settings(app: App) -> Any:
 
 def _static_files(app: App) -> list[Any]:
     """The middleware for the icon, and for `public/` where there is such a folder."""
-    from so.http.favicon import Favicon
-    from so.http.static import StaticFiles
+    from so.http.static import Favicon, StaticFiles
 
     settings = app.settings(StaticSettings)
     root = app.base_path(settings.root)

@@ -21,8 +21,8 @@ App = Any
 
 def make_queue(app: App) -> Any:
     """The queue, with the application's container for what its jobs ask for."""
+    from so.support.scope import captured
     from so.systems.queue import Queue
-    from so.systems.queue.carrying import captured
 
     settings = app.settings(QueueSettings)
     queue = Queue(
@@ -106,7 +106,7 @@ def make_activity(app: App) -> Any:
 
 def _tell_of_tampering(app: App, addresses: Iterable[str], report: Any) -> None:
     """A mail to each of *addresses*; that one could not be sent does not undo the verification."""
-    from so.application.alarms import TrailTampered
+    from so.application.mails import TrailTampered
 
     for address in addresses:
         try:

@@ -1,6 +1,6 @@
 """Responses: status, headers, cookies and a body, which is bytes or a stream of them.
 
-Files with ranges are in files.py, the ways to say where to redirect in redirects.py. The kernel
+Files with ranges are in files.py, the ways to say where to redirect in helpers.py. The kernel
 calls `prepare(request)` once, before the first byte goes out.
 """
 

@@ -3,6 +3,7 @@
 Middleware that answers GET and HEAD below its prefix when the file is there, and lets every other
 request pass. A path is taken segment by segment after decoding; nothing in it can lead out of the
 folder, not even a symbolic link. Ranges, ETag and 304 are those of `Response.file`.
+`/favicon.ico`, which every browser asks for, is the application's own or ours.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any
 
 from so.http.request import Request
 from so.http.response import Response
+from so.http.router import Router
 from so.settings.static import StaticSettings
+from so.support.places import shipped
 
 FINGERPRINTED = re.compile(r"[.-][0-9a-f]{8,64}\.[^/]+\Z")
 """A name that holds the hash of its content (`app.3f9ac1d2.css`) never changes its content."""
@@ -90,3 +93,31 @@ class StaticFiles:
 
 def _is_plain(segment: str) -> bool:
     return bool(segment) and segment[0] != "." and not _FORBIDDEN & set(segment)
+
+
+ICON = "/favicon.ico"
+
+
+class Favicon:
+    """Answers for the icon where no route does, so that no list of routes has it."""
+
+    def __init__(self, router: Router, own: Path, max_age_seconds: int) -> None:
+        """*own* is the application's icon; it need not be there."""
+        self._router, self._own, self._max_age_seconds = router, own, max_age_seconds
+
+    def handle(self, request: Request, next: Callable[[Request], Any]) -> Any:
+        """The icon, or what *next* answers."""
+        if request.decoded_path != ICON.strip("/") or request.real_method not in ("GET", "HEAD"):
+            return next(request)
+        if self._router.find("GET", ICON) is not None:
+            return next(request)
+        return self._icon()
+
+    def _icon(self) -> Response:
+        response: Response
+        if self._own.is_file():
+            response = Response.file(self._own)
+        else:
+            response = Response(shipped("http/favicon.ico"))
+        response.header("Content-Type", "image/x-icon")
+        return response.header("Cache-Control", f"public, max-age={self._max_age_seconds}")

@@ -10,8 +10,7 @@ import re
 from dataclasses import dataclass
 
 from so.errors import WireError
-from so.server.authority import is_authority
-from so.server.fields import PLAIN_BYTES, add_field, known_names
+from so.server.fields import PLAIN_BYTES, add_field, is_authority, known_names
 from so.server.limits import CheckedLimits
 
 _TOKEN_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")

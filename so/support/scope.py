@@ -8,7 +8,7 @@ a thread-local. Streaming bodies run inside the scope of their request.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -165,3 +165,28 @@ def entered(scope: Scope) -> Iterator[Scope]:
             scope.close()
         finally:
             _current.reset(token)
+
+
+def captured(user: Callable[[], Any] | None = None) -> Mapping[str, Any]:
+    """Request id, activity batch and causer of the code that dispatches.
+
+    *user* finds who is logged in where nobody said who acts; without it, whom the scope knows.
+    """
+    scope, batch, causer = current_scope(), batch_said(), causer_said()
+    found: dict[str, Any] = {} if scope is None else {"request_id": scope.request_id}
+    if batch is not None:
+        found["batch"] = batch
+    if causer is not UNSET:
+        found["causer"] = causer
+    else:
+        who = user() if user is not None else scope and scope.user
+        if who is not None:
+            found["causer"] = who
+    return found
+
+
+def restored(scope: Scope, context: Mapping[str, Any]) -> None:
+    """Give a job's scope the activity batch and the causer of its dispatcher."""
+    scope.batch = context.get("batch")
+    if "causer" in context:
+        scope.causer = context["causer"]

@@ -9,7 +9,7 @@ import pytest
 
 from so.db.manager import Database
 from so.db.model import Model
-from so.db.soft_deletes import SoftDeletes
+from so.db.model.mixins import SoftDeletes
 from so.errors import QueryUseError
 from tests.db.model_tables import make_table
 

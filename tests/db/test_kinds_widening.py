@@ -14,8 +14,8 @@ import pytest
 
 from so.db.manager import Database
 from so.db.model import Model
+from so.db.model.mixins import SoftDeletes
 from so.db.relations.definition import relation
-from so.db.soft_deletes import SoftDeletes
 from so.errors import InvalidArgumentError
 from tests.db.model_tables import make_table
 

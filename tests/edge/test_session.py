@@ -11,8 +11,7 @@ import pytest
 from so.db.manager import Database
 from so.edge.cookies import CookieSettings
 from so.errors import ConfigError
-from so.http.helpers import request
-from so.http.redirects import redirect
+from so.http.helpers import redirect, request
 from so.http.response import Response
 from so.support.clock import Clock
 from so.support.scope import Scope, entered

@@ -12,7 +12,7 @@ import pytest
 
 from so import Application, Response, back, redirect
 from so.errors import AuthenticationException, ValidationException
-from so.http.redirects import INTENDED
+from so.http.helpers import INTENDED
 from so.http.request import Request
 from so.http.response import RedirectResponse
 from so.http.router import Router

@@ -2,7 +2,7 @@
 
 import pytest
 
-from so.server.authority import is_authority
+from so.server.fields import is_authority
 
 GOOD = (
     "a a.b a:80 a: localhost:8000 127.0.0.1:1 [::1] [::1]:80 [2001:db8::1] [::ffff:1.2.3.4] [::] "

@@ -53,7 +53,7 @@ class ActivityAnchor(Command):
 
             syslog.syslog(syslog.LOG_AUTH | syslog.LOG_NOTICE, f"sixorbit activity anchor {line}")
         if self.option("mail"):
-            from so.application.alarms import TrailAnchored
+            from so.application.mails import TrailAnchored
 
             told = self.app.make("notifications").route("mail", self.option("mail"))
             told.notify_now(TrailAnchored(line))

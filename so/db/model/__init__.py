@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from so.db.model.base import Model
 from so.db.model.collection import Models, Related
+from so.db.model.mixins import HasUuids, SoftDeletes, SoftDeletingScope
 from so.db.model.query import ModelQuery
 from so.db.relations.definition import relation
-from so.db.soft_deletes import SoftDeletes, SoftDeletingScope
-from so.db.uuids import HasUuids
 
 __all__ = [
     "HasUuids",

@@ -19,9 +19,8 @@ from so.errors import DatabaseError, QueueError
 from so.settings.queue import QueueSettings
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
-from so.support.scope import Scope
+from so.support.scope import Scope, captured, restored
 from so.systems.queue.batches import Batch
-from so.systems.queue.carrying import captured, restored
 from so.systems.queue.delays import due_at, plain_seconds
 from so.systems.queue.hooks import JobEvent, JobHooks
 from so.systems.queue.job import JOBS, Job, blueprint_of, checked

@@ -4,7 +4,7 @@
 keeps several such processes alive, renews their leases and kills what hangs. They stand on
 so.systems.queue.
 
-Read in this order: loop.py (one worker), in_hand.py and leftovers.py (what it holds), crew.py and
+Read in this order: loop.py (one worker), in_hand.py (what it holds), crew.py and
 child.py (several), board.py (what they see of each other), single.py and guard.py (one alone).
 """
 

@@ -24,8 +24,7 @@ from so.systems.queue.run.runner import JobRunner, scope_of
 from so.systems.queue.run.workshop import HOPELESS
 from so.systems.queue.tables.jobs import Reserved
 from so.systems.queue.tables.sql import PATIENCE, Retry
-from so.systems.worker.in_hand import InHand
-from so.systems.worker.leftovers import Leftovers
+from so.systems.worker.in_hand import InHand, Leftovers
 from so.systems.worker.options import WorkerOptions
 
 log = logging.getLogger("so.queue")

@@ -9,9 +9,9 @@ import pytest
 
 from so.db.manager import Database
 from so.db.model import Model
+from so.db.model.mixins import SoftDeletes
 from so.db.query import Query
 from so.db.relations.definition import relation
-from so.db.soft_deletes import SoftDeletes
 from so.errors import RelationError, UniqueConstraintError, UnsupportedError
 from tests.db.model_tables import make_table
 

@@ -1,4 +1,6 @@
-"""`SoftDeletes`: a deleted row stays, marked with the time it was deleted, and is not found.
+"""Mixins of models: `HasUuids`, whose keys are random UUIDs, and `SoftDeletes`.
+
+With that a deleted row stays, marked with the time it was deleted, and is not found.
 
 Every query of such a model leaves marked rows out; `with_trashed()` and `only_trashed()` say
 otherwise. `restore()` takes the mark away, `force_delete()` takes the row.
@@ -12,6 +14,7 @@ from typing import Any, ClassVar
 from so.db.events import muted
 from so.db.model.attributes import _put
 from so.db.model.persistence import Persistence
+from so.support.ids import uuid
 
 
 class SoftDeletingScope:
@@ -110,3 +113,19 @@ class SoftDeletes(Persistence):
         values = {self._mark(): None}
         count: int = query._through("restore", values, lambda found: found._update_rows(values))
         return count
+
+
+class HasUuids(Persistence):
+    """A mixin for models: `class Document(HasUuids, Model)`; the key is a char(36) column."""
+
+    key_type: type = str
+    incrementing = False
+
+    def new_unique_id(self) -> str:
+        """The key of a new row."""
+        return uuid()
+
+    def _before_insert(self) -> None:
+        super()._before_insert()
+        if self.get_key() is None:
+            self.set_attribute(self.primary_key, self.new_unique_id())
