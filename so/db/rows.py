@@ -6,12 +6,15 @@ Nothing here touches the database. Models have collections of their own, built o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, ValuesView
 from decimal import Decimal
 from typing import Any, Self, TypeVar, overload
 
+from so.db.items import Known, test_of, value_of
+from so.db.picking import Picking
 from so.support.codec import to_jsonable
-from so.support.paths import MISSING, step
+from so.support.listed import flat
+from so.support.paths import MISSING
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,45 +44,11 @@ class Row(dict[str, Any]):
         return dict(self)
 
 
-def value_of(item: Any, key: Any, default: Any = None) -> Any:
-    """The value at *key* of a row, mapping or object; dots go deeper; a callable is called.
-
-    Without a key it is *item* itself.
-    """
-    if key is None:
-        return item
-    if callable(key):
-        return key(item)
-    if isinstance(item, Mapping) and key in item:
-        return item[key]
-    for part in str(key).split("."):
-        inside = isinstance(item, (Mapping, list, tuple))
-        item = step(item, part) if inside else getattr(item, part, MISSING)
-        if item is MISSING:
-            return default
-    return item
-
-
-def _equal(left: Any, right: Any) -> bool:
-    return bool(left == right)
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": _equal,
-    "==": _equal,
-    "!=": lambda a, b: not _equal(a, b),
-    "<>": lambda a, b: not _equal(a, b),
-    "<": lambda a, b: a is not None and b is not None and a < b,
-    "<=": lambda a, b: a is not None and b is not None and a <= b,
-    ">": lambda a, b: a is not None and b is not None and a > b,
-    ">=": lambda a, b: a is not None and b is not None and a >= b,
-}
-
-
-class Collection(list[T]):
+class Collection(Picking[T]):
     """A list that can filter, group, pluck and add itself up; every method leaves it as it is.
 
-    Keys may be column names, dotted paths, or functions of the item.
+    Keys may be column names, dotted paths, or functions of the item. What changes a collection in
+    place is Python's: `append`, `insert`, `pop`, `sort`, `reverse`.
     """
 
     __slots__ = ()
@@ -97,6 +66,8 @@ class Collection(list[T]):
     def to_dict(self) -> list[Any]:
         """Alias of to_list(), as a collection serialises to a JSON array."""
         return self.to_list()
+
+    to_array = to_list
 
     def to_json(self, indent: int | None = None) -> str:
         """The items as JSON text: unicode as it is, datetimes ISO-8601, Decimals as strings."""
@@ -129,7 +100,7 @@ class Collection(list[T]):
 
     def where(self, key: Any, operator: Any = MISSING, value: Any = MISSING) -> Self:
         """`where(key, value)`, `where(key, operator, value)`, or `where(key)` for a true value."""
-        test = _test(key, operator, value)
+        test = test_of(key, operator, value)
         return type(self)(i for i in self if test(i))
 
     def where_in(self, key: Any, values: Iterable[Any]) -> Self:
@@ -144,7 +115,7 @@ class Collection(list[T]):
 
     def first_where(self, key: Any, operator: Any = MISSING, value: Any = MISSING) -> T | None:
         """The first item that `where()` would keep, or None."""
-        test = _test(key, operator, value)
+        test = test_of(key, operator, value)
         return next((i for i in self if test(i)), None)
 
     def first(self, fn: Callable[[T], Any] | None = None, default: Any = None) -> Any:
@@ -165,12 +136,11 @@ class Collection(list[T]):
 
     def unique(self, key: Any = None) -> Self:
         """One item for each value (of *key*), the first wins."""
-        seen: list[Any] = []
-        hashed: set[Any] = set()
-        kept = self._empty()
+        known, kept = Known(), self._empty()
         for item in self:
             mark = item if key is None else value_of(item, key)
-            if not _seen_before(mark, hashed, seen):
+            if mark not in known:
+                known.add(mark)
                 kept.append(item)
         return kept
 
@@ -185,6 +155,31 @@ class Collection(list[T]):
     def map(self, fn: Callable[[T], R]) -> Collection[R]:
         """What *fn* makes of each item."""
         return Collection(fn(i) for i in self)
+
+    def flat_map(self, fn: Callable[[T], Iterable[R]]) -> Collection[R]:
+        """The items of what *fn* makes of each item."""
+        return Collection(one for item in self for one in fn(item))
+
+    def flatten(self, depth: int = -1) -> Collection[Any]:
+        """The items of lists in lists, or of so many levels of them; of dicts their values."""
+        return Collection(_flat(self, depth))
+
+    def collapse(self) -> Collection[Any]:
+        """The items of the lists that this is a list of."""
+        return self.flatten(1)
+
+    def map_into(self, kind: Callable[[T], R]) -> Collection[R]:
+        """An object of class *kind* for each item."""
+        return self.map(kind)
+
+    def map_spread(self, fn: Callable[..., R]) -> Collection[R]:
+        """What fn(*item) gives for each item, a list or tuple."""
+        return Collection(fn(*item) for item in self)  # type: ignore[misc]
+
+    def select(self, *keys: Any) -> Collection[dict[str, Any]]:
+        """Of each item these keys alone, as a dict."""
+        names = flat(keys)
+        return Collection({name: value_of(item, name) for name in names} for item in self)
 
     def each(self, fn: Callable[[T], Any]) -> Self:
         """Call *fn* with each item, stopping when it returns False; gives the collection back."""
@@ -221,13 +216,25 @@ class Collection(list[T]):
         return groups
 
     def sort_by(self, key: Any = None, descending: bool = False) -> Self:
-        """The items in the order of *key* (of themselves without one); None comes first."""
+        """The items in the order of *key* (of themselves without one); None comes first.
+
+        Several keys in turn: `sort_by(["name", ("age", "desc")])`.
+        """
+        if isinstance(key, list):
+            return self._sort_in_turn(key, descending)
 
         def rank(item: T) -> tuple[bool, Any]:
             value = value_of(item, key)
             return (value is not None, value)
 
         return type(self)(sorted(self, key=rank, reverse=descending))
+
+    def _sort_in_turn(self, keys: list[Any], descending: bool) -> Self:
+        found = self
+        for one in reversed(keys):
+            key, direction = one if isinstance(one, tuple) else (one, "asc")
+            found = found.sort_by(key, (str(direction).lower() == "desc") is not descending)
+        return found
 
     def sort_by_desc(self, key: Any = None) -> Self:
         """The items in the reverse order of *key*; None comes last."""
@@ -244,10 +251,10 @@ class Collection(list[T]):
         return type(self)([*self, *other])
 
     def implode(self, key: Any, glue: str | None = None) -> str:
-        """`implode(", ")` joins the items, `implode("name", ", ")` joins their *key*."""
+        """`implode(", ")` joins the items, `implode("name", ", ")` their *key*; None is nothing."""
         if glue is None:
-            return str(key).join(str(i) for i in self)
-        return glue.join(str(value_of(i, key)) for i in self)
+            return str(key).join(_written(i) for i in self)
+        return glue.join(_written(value_of(i, key)) for i in self)
 
     # --- adding up
 
@@ -266,6 +273,8 @@ class Collection(list[T]):
         total = sum(values)
         return total / Decimal(len(values)) if isinstance(total, Decimal) else total / len(values)
 
+    average = avg
+
     def min(self, key: Any = None) -> Any:
         """The smallest value (of *key*) that is not None; None when there is nothing."""
         return min(self._numbers(key), default=None)
@@ -282,25 +291,17 @@ class Collection(list[T]):
         return [v for v in values if v is not None]
 
 
-def _test(key: Any, operator: Any, value: Any) -> Callable[[Any], bool]:
-    """The predicate behind where(), first_where() and contains()."""
-    if operator is MISSING:
-        return lambda item: bool(value_of(item, key))
-    if value is MISSING:
-        operator, value = "=", operator
-    compare = _COMPARISONS.get(operator)
-    if compare is None:
-        known = ", ".join(_COMPARISONS)
-        raise ValueError(f"unknown operator {operator!r} for a collection: use one of {known}")
-    return lambda item: compare(value_of(item, key), value)
+def _flat(items: Iterable[Any], depth: int) -> Iterable[Any]:
+    for item in items:
+        inner = item.values() if isinstance(item, dict) and type(item) is not Row else item
+        if depth and not isinstance(item, Row) and isinstance(inner, (list, tuple, ValuesView)):
+            yield from _flat(inner, depth - 1)
+        else:
+            yield item
 
 
-def _seen_before(mark: Any, hashed: set[Any], seen: list[Any]) -> bool:
-    """Whether *mark* came before; remembers it. Unhashable values are compared one by one."""
-    try:
-        known = mark in hashed
-        hashed.add(mark)
-    except TypeError:
-        known = mark in seen
-        seen.append(mark)
-    return known
+def _written(item: Any) -> str:
+    return "" if item is None else str(item)
+
+
+__all__ = ["Collection", "Row", "value_of"]

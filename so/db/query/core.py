@@ -467,7 +467,7 @@ def as_query(value: Any) -> QueryCore | None:
     """The query behind *value*: itself, or what its `to_query()` gives (relations); else None."""
     if isinstance(value, QueryCore):
         return value
-    if type(value) in KEPT:
+    if type(value) in KEPT or isinstance(value, list):
         return None
     unwrap = getattr(value, "to_query", None)
     if callable(unwrap) and not isinstance(value, type):
