@@ -11,6 +11,7 @@ text to checks), registry.py and the modules of rules, messages.py.
 from so.errors import InvalidRuleError, ValidationException
 from so.http.validation import (
     compare_rules,
+    conditional_rules,
     date_rules,
     file_rules,
     number_rules,
@@ -34,6 +35,7 @@ __all__ = [
     "Validator",
     "PresenceCondition",
     "compare_rules",
+    "conditional_rules",
     "date_rules",
     "file_rules",
     "number_rules",

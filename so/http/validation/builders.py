@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
 
-from so.http.validation.fields import ForEach, RuleCheck
+from so.http.validation.fields import At, ForEach, Params, RuleCheck
 from so.http.validation.presence import DatabaseRule
 from so.http.validation.presence_rules import required_when
-from so.http.validation.registry import RULES
+from so.http.validation.registry import RULES, Test
 from so.http.validation.spec import Conditional, built_in
 
 
@@ -94,6 +94,36 @@ class Rule:
         return RuleCheck("required", (condition,), required_when, implicit=True)
 
     @staticmethod
+    def prohibited_if(condition: bool | str | Callable[[], bool], *values: Any) -> RuleCheck:
+        """Not given if *condition*; takes what `required_if` takes."""
+        if isinstance(condition, str):
+            return built_in("prohibited_if", condition, *values)
+        return RuleCheck("prohibited", (condition,), _only_if(RULES["prohibited"].test))
+
+    @staticmethod
+    def exclude_if(condition: bool | str | Callable[[], bool], *values: Any) -> RuleCheck:
+        """Not part of the validated data if *condition*; takes what `required_if` takes."""
+        if isinstance(condition, str):
+            return built_in("exclude_if", condition, *values)
+        return RuleCheck("exclude", (condition,), _only_if(RULES["exclude"].test), implicit=True)
+
+    @staticmethod
+    def any_of(*choices: Any) -> RuleCheck:
+        """What satisfies one of several sets of rules, given one by one or in a list."""
+        several = len(choices) == 1 and isinstance(choices[0], (list, tuple))
+        return RuleCheck("any_of", tuple(choices[0]) if several else choices, _fits_one)
+
+    @staticmethod
+    def contains(*values: Any) -> RuleCheck:
+        """A list that holds all of *values*."""
+        return _listing("contains", values)
+
+    @staticmethod
+    def doesnt_contain(*values: Any) -> RuleCheck:
+        """A list that holds none of *values*."""
+        return _listing("doesnt_contain", values)
+
+    @staticmethod
     def when(condition: Any, rules: Any, otherwise: Any = ()) -> Conditional:
         """*rules* if *condition* (a bool, or called with the data), else *otherwise*."""
         return Conditional(condition, rules, otherwise)
@@ -112,6 +142,26 @@ class Rule:
     def for_each(make: Callable[..., Any]) -> ForEach:
         """For a wildcard field: *make(value, attribute)* gives the rules of each item."""
         return ForEach(make)
+
+
+def _only_if(test: Test) -> Test:
+    """*test* where the condition held that is the first parameter."""
+
+    def conditional(value: Any, params: Params, at: At) -> bool:
+        condition = params[0]
+        holds = condition() if callable(condition) else condition
+        return not holds or test(value, (), at)
+
+    return conditional
+
+
+def _fits_one(value: Any, params: Params, at: At) -> bool:
+    validator: Any = type(at.run)
+    name = at.field.segments[-1]
+    return any(
+        validator({name: value}, {name: rules}, presence=at.run.presence).passes()
+        for rules in params
+    )
 
 
 def _listing(name: str, values: Iterable[Any]) -> RuleCheck:

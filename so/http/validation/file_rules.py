@@ -57,6 +57,14 @@ def mimes(value: Any, params: Params, at: At) -> bool:
     return claimed in wanted & PLAIN_TEXT and str(value.mime_type).startswith("text/")
 
 
+@rule("extensions", least=1)
+def extensions(value: Any, params: Params, at: At) -> bool:
+    """A file whose name ends so; say `mimes` beside it, for a name proves nothing."""
+    wanted = {param.strip().lower().removeprefix(".") for param in params}
+    claimed = str(getattr(value, "client_extension", "") or "").lower()
+    return _is_good(value) and claimed.removeprefix(".") in wanted
+
+
 def _extension(value: Any) -> str:
     return str(getattr(value, "extension", "") or "").lower().removeprefix(".")
 

@@ -33,6 +33,7 @@ def _compared(words: str, array: str) -> dict[str, str]:
 
 _WORDS: Final[dict[str, str]] = {
     "accepted": "must be accepted",
+    "accepted_if": "must be accepted when :other is :value",
     "after": "must be a date after :date",
     "after_or_equal": "must be a date after or equal to :date",
     "alpha": "must only contain letters",
@@ -40,25 +41,35 @@ _WORDS: Final[dict[str, str]] = {
     "alpha_num": "must only contain letters and numbers",
     "array": "must be an array",
     "array_keys": "must only contain the following keys: :values",
+    "ascii": "must only contain single-byte alphanumeric characters and symbols",
     "before": "must be a date before :date",
     "before_or_equal": "must be a date before or equal to :date",
     "boolean": "must be true or false",
     "confirmed": "confirmation does not match",
+    "contains": "is missing a required value",
     "date": "must be a valid date",
     "date_equals": "must be a date equal to :date",
     "date_format": "must match the format :format",
     "decimal": "must have :decimal decimal places",
+    "declined": "must be declined",
+    "declined_if": "must be declined when :other is :value",
     "different": "and :other must be different",
     "digits": "must be :digits digits",
     "digits_between": "must be between :min and :max digits",
     "dimensions": "has invalid image dimensions",
     "distinct": "has a duplicate value",
+    "doesnt_contain": "must not contain any of the following: :values",
+    "doesnt_end_with": "must not end with one of the following: :values",
+    "doesnt_start_with": "must not start with one of the following: :values",
     "email": "must be a valid email address",
     "ends_with": "must end with one of the following: :values",
+    "extensions": "must have one of the following extensions: :values",
     "file": "must be a file",
     "filled": "must have a value",
+    "hex_color": "must be a valid hexadecimal color",
     "image": "must be an image",
     "in_array": "must exist in :other",
+    "in_array_keys": "must contain at least one of the following keys: :values",
     "integer": "must be an integer",
     "ip": "must be a valid IP address",
     "ipv4": "must be a valid IPv4 address",
@@ -66,19 +77,36 @@ _WORDS: Final[dict[str, str]] = {
     "json": "must be a valid JSON string",
     "list": "must be a list",
     "lowercase": "must be lowercase",
+    "mac_address": "must be a valid MAC address",
+    "max_digits": "must not have more than :max digits",
     "mimes": "must be a file of type: :values",
     "mimetypes": "must be a file of type: :values",
+    "min_digits": "must have at least :min digits",
     "missing": "must be missing",
+    "missing_if": "must be missing when :other is :value",
+    "missing_unless": "must be missing unless :other is :value",
+    "missing_with": "must be missing when :values is present",
+    "missing_with_all": "must be missing when :values are present",
     "multiple_of": "must be a multiple of :value",
     "not_regex": "format is invalid",
     "numeric": "must be a number",
     "present": "must be present",
+    "present_if": "must be present when :other is :value",
+    "present_unless": "must be present unless :other is :value",
+    "present_with": "must be present when :values is present",
+    "present_with_all": "must be present when :values are present",
     "prohibited": "is prohibited",
     "prohibited_if": "is prohibited when :other is :value",
+    "prohibited_if_accepted": "is prohibited when :other is accepted",
+    "prohibited_if_declined": "is prohibited when :other is declined",
+    "prohibited_unless": "is prohibited unless :other is in :values",
+    "prohibits": "prohibits :other from being present",
     "regex": "format is invalid",
     "required": "is required",
     "required_array_keys": "must contain entries for: :values",
     "required_if": "is required when :other is :value",
+    "required_if_accepted": "is required when :other is accepted",
+    "required_if_declined": "is required when :other is declined",
     "required_unless": "is required unless :other is in :values",
     "required_with": "is required when :values is present",
     "required_with_all": "is required when :values are present",
@@ -244,6 +272,14 @@ def _other(at: At, params: tuple[Any, ...]) -> dict[str, str]:
     return {"other": _other_name(at, params[0])}
 
 
+def _others(at: At, params: tuple[Any, ...]) -> dict[str, str]:
+    return {"other": _fields(at, params)["values"]}
+
+
+def _other_and_wanted(at: At, params: tuple[Any, ...]) -> dict[str, str]:
+    return {**_other(at, params), "value": _shown(params[1])}
+
+
 def _other_and_value(at: At, params: tuple[Any, ...]) -> dict[str, str]:
     return {**_other(at, params), "value": _shown(at.other(params[0]))}
 
@@ -279,6 +315,16 @@ def _extension(at: At, params: tuple[Any, ...]) -> dict[str, str]:
     return {"other": _other_name(at, params[0]) if paths.STAR not in params[0] else params[0]}
 
 
+def _named(outcomes: str, conditions: str) -> list[str]:
+    """`required_with`, `missing_with`, …"""
+    return [f"{one}_{name}" for one in outcomes.split() for name in conditions.split()]
+
+
+_LISTING = (
+    "in not_in mimes mimetypes extensions starts_with ends_with doesnt_start_with doesnt_end_with "
+    "array_keys required_array_keys in_array_keys doesnt_contain"
+)
+
 _BLANKS: Final[dict[str, Blanks]] = {
     "min": _numbers("min"),
     "max": _numbers("max"),
@@ -292,16 +338,18 @@ _BLANKS: Final[dict[str, Blanks]] = {
     "same": _other,
     "different": _other,
     "in_array": _extension,
-    "required_if": _other_and_value,
-    "prohibited_if": _other_and_value,
-    "required_unless": _other_and_values,
+    "min_digits": _numbers("min"),
+    "max_digits": _numbers("max"),
     **dict.fromkeys(
-        ("required_with", "required_with_all", "required_without", "required_without_all"), _fields
+        _named("required prohibited missing present accepted declined", "if"), _other_and_value
     ),
-    **dict.fromkeys(
-        ("in", "not_in", "mimes", "mimetypes", "starts_with", "ends_with", "array_keys"), _listed
-    ),
-    "required_array_keys": _listed,
+    **dict.fromkeys(_named("missing present", "unless"), _other_and_wanted),
+    **dict.fromkeys(_named("required prohibited", "unless"), _other_and_values),
+    **dict.fromkeys(_named("required prohibited", "if_accepted if_declined"), _other),
+    **dict.fromkeys(_named("required missing present", "with with_all"), _fields),
+    **dict.fromkeys(_named("required", "without without_all"), _fields),
+    "prohibits": _others,
+    **dict.fromkeys(_LISTING.split(), _listed),
     **dict.fromkeys(("gt", "gte", "lt", "lte"), _compared_size),
     **dict.fromkeys(("after", "after_or_equal", "before", "before_or_equal", "date_equals"), _date),
 }

@@ -118,6 +118,29 @@ def _other_keys(value: Any, params: Params) -> set[str]:
     return _keys(value) - {str(param) for param in params}
 
 
+@rule("in_array_keys", least=1)
+def in_array_keys(value: Any, params: Params, at: At) -> bool:
+    """A mapping that has at least one of the keys."""
+    return is_array(value) and not _keys(value).isdisjoint(map(str, params))
+
+
+@rule("contains", least=1)
+def contains(value: Any, params: Params, at: At) -> bool:
+    """A list that holds every one of the parameters."""
+    return is_array(value) and set(map(text, params)) <= _items(value)
+
+
+@rule("doesnt_contain", least=1)
+def doesnt_contain(value: Any, params: Params, at: At) -> bool:
+    """A list that holds none of the parameters."""
+    return is_array(value) and _items(value).isdisjoint(map(text, params))
+
+
+def _items(value: Any) -> set[str]:
+    items = value.values() if isinstance(value, Mapping) else value
+    return {text(item) for item in items if not is_array(item)}
+
+
 @rule("list")
 def list_(value: Any, params: Params, at: At) -> bool:
     """A list."""
@@ -146,6 +169,20 @@ def digits_between(value: Any, params: Params, at: At) -> bool:
     """Between so many digits and so many."""
     found = _digits(value)
     return found is not None and bound(params[0]) <= found <= bound(params[1])
+
+
+@rule("min_digits", least=1, check=_are_numbers)
+def min_digits(value: Any, params: Params, at: At) -> bool:
+    """At least so many digits and nothing else."""
+    count = _digits(value)
+    return count is not None and count >= bound(params[0])
+
+
+@rule("max_digits", least=1, check=_are_numbers)
+def max_digits(value: Any, params: Params, at: At) -> bool:
+    """At most so many digits and nothing else."""
+    count = _digits(value)
+    return count is not None and count <= bound(params[0])
 
 
 @rule("multiple_of", least=1, check=_are_numbers)

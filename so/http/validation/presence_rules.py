@@ -108,6 +108,14 @@ def _is_yes(value: Any) -> bool:
     return isinstance(value, str) and value in ("yes", "on", "1", "true")
 
 
+@rule("declined", implicit=True)
+def declined(value: Any, params: Params, at: At) -> bool:
+    """No: `no`, `off`, `0`, `false`, 0 or False."""
+    if isinstance(value, str):
+        return value in ("no", "off", "0", "false")
+    return value is False or (type(value) is int and value == 0)
+
+
 @rule("exclude", implicit=True)
 def exclude(value: Any, params: Params, at: At) -> bool:
     """Never part of the validated data."""

@@ -33,7 +33,9 @@ class Definition:
 
 RULES: Final[dict[str, Definition]] = {}
 
-EXCLUDING: Final = frozenset({"exclude", "exclude_if", "exclude_unless"})
+EXCLUDING: Final = frozenset(
+    {"exclude", "exclude_if", "exclude_unless", "exclude_with", "exclude_without"}
+)
 """Rules whose failing removes the field instead of giving a message."""
 
 RAW_PARAMETER: Final = frozenset({"regex", "not_regex"})

@@ -18,6 +18,10 @@ from so.http.validation.values import is_number, text
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}")
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+HEX_COLOR = re.compile(r"#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
+MAC_ADDRESS = re.compile(
+    r"[0-9a-fA-F]{2}([:-])(?:[0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}|(?:[0-9a-fA-F]{4}\.){2}[0-9a-fA-F]{4}"
+)
 
 LINK_SCHEMES = frozenset("http https ftp ftps sftp ssh git ws wss ldap ldaps imap smtp".split())
 """What `url` accepts without naming schemes; `javascript:` and `data:` are never among them."""
@@ -106,6 +110,24 @@ def starts_with(value: Any, params: Params, at: At) -> bool:
 def ends_with(value: Any, params: Params, at: At) -> bool:
     """Ends with one of the parameters."""
     return _is_plain(value) and text(value).endswith(tuple(p for p in params if p != ""))
+
+
+@rule("doesnt_start_with", least=1)
+def doesnt_start_with(value: Any, params: Params, at: At) -> bool:
+    """Begins with none of the parameters."""
+    return _is_plain(value) and not starts_with(value, params, at)
+
+
+@rule("doesnt_end_with", least=1)
+def doesnt_end_with(value: Any, params: Params, at: At) -> bool:
+    """Ends with none of the parameters."""
+    return _is_plain(value) and not ends_with(value, params, at)
+
+
+@rule("ascii")
+def ascii_(value: Any, params: Params, at: At) -> bool:
+    """No character beyond ASCII."""
+    return _is_plain(value) and text(value).isascii()
 
 
 def _is_plain(value: Any) -> bool:
@@ -264,6 +286,18 @@ def uuid(value: Any, params: Params, at: At) -> bool:
 def ulid(value: Any, params: Params, at: At) -> bool:
     """A ULID: 26 characters of Crockford's base 32."""
     return isinstance(value, str) and ULID.fullmatch(value) is not None
+
+
+@rule("hex_color")
+def hex_color(value: Any, params: Params, at: At) -> bool:
+    """A colour as CSS writes it: #abc, #abcd, #aabbcc or #aabbccdd."""
+    return isinstance(value, str) and HEX_COLOR.fullmatch(value) is not None
+
+
+@rule("mac_address")
+def mac_address(value: Any, params: Params, at: At) -> bool:
+    """A hardware address: 00:1a:2b:3c:4d:5e, with dashes, or 001a.2b3c.4d5e."""
+    return isinstance(value, str) and MAC_ADDRESS.fullmatch(value) is not None
 
 
 @rule("json")
