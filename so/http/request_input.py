@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Self, TypeVar
 
-from so.errors import BadRequestException
+from so.errors import BadRequestException, HttpException
 from so.http import dots
 from so.http.body import BodyStream, content_length, parse_json
 from so.http.forms import (
@@ -80,11 +80,24 @@ class RequestInput(RequestBase):
     def json(self, key: str | None = None, default: Any = None) -> Any:
         """The body as JSON, or what stands in it at *key*; {} for an empty body.
 
-        BadRequestException (400) if it is malformed or nests too deep, 413 if it is too large.
+        BadRequestException (400) if it is malformed or nests too deep, 413 if it is too large,
+        415 if it came packed.
         """
         if self._json is MISSING:
+            self._demand_plain()
             self._json = parse_json(self._read_body("max_json_bytes"), self.settings)
         return self._json if key is None else dots.get(self._json, key, default)
+
+    def _coding(self) -> str:
+        """How the body is packed: Content-Encoding, "" for not at all."""
+        coding = str(self.environ.get("HTTP_CONTENT_ENCODING") or "").strip().lower()
+        return "" if coding == "identity" or content_length(self.environ) == 0 else coding
+
+    def _demand_plain(self) -> None:
+        """Nothing here unpacks; the bytes would pass for a form with odd names."""
+        if coding := self._coding():
+            told = f"The body is packed ({coding}): send it without a Content-Encoding."
+            raise HttpException(told, 415, {"Accept-Encoding": "identity"})
 
     def _is_form(self) -> bool:
         return self.content_type() in (URLENCODED, MULTIPART)
@@ -93,7 +106,7 @@ class RequestInput(RequestBase):
         """True for a form without files that may be read whole, and then again as a stream."""
         length = content_length(self.environ)
         is_short = length is not None and length <= self.settings.max_form_bytes
-        return is_short and self.content_type() == URLENCODED
+        return is_short and self.content_type() == URLENCODED and not self._coding()
 
     def _form_pairs(self) -> tuple[Pairs, Pairs]:
         """Fields and files of the form in the body; the same error again after a first one."""
@@ -109,6 +122,8 @@ class RequestInput(RequestBase):
 
     def _parse_form(self) -> tuple[Pairs, Pairs]:
         kind = self.content_type()
+        if kind in (URLENCODED, MULTIPART):
+            self._demand_plain()
         header = str(self.environ.get("CONTENT_TYPE") or "")
         if kind == URLENCODED:
             charset = parse_header(header)[1].get("charset", "utf-8")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from so.errors import BadRequestException, PayloadTooLargeException
+from so.errors import BadRequestException, HttpException, PayloadTooLargeException
 from so.http.body import nests_deeper
 from so.http.request import Request
 from so.http.settings import HttpSettings
@@ -410,3 +410,22 @@ def test_a_request_made_by_hand_sends_what_a_client_would() -> None:
     pairs = Request.create("/", "POST", data=[("a", "1"), ("a", "2")])
     assert pairs.input_list("a") == ["1", "2"]
     assert Request.create("//x").environ["PATH_INFO"] == "//x"
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
+def test_a_packed_body_is_refused_with_what_is_taken(kind: str) -> None:
+    """RFC 9110, 15.5.16; as a stream it is the action's own."""
+    packed = {
+        "CONTENT_TYPE": kind,
+        "HTTP_CONTENT_ENCODING": "gzip",
+        "CONTENT_LENGTH": "3",
+        "wsgi.input": io.BytesIO(b"\x1f\x8b\x08"),
+    }
+    request = Request.create("/", "POST", environ=packed)
+
+    with pytest.raises(HttpException, match=r"is packed \(gzip\)") as refused:
+        request.input()
+    assert (refused.value.status, refused.value.headers) == (415, {"Accept-Encoding": "identity"})
+    assert request.stream().read() == b"\x1f\x8b\x08"
