@@ -3,7 +3,8 @@
 A cell is one run of pytest, warnings being errors: in it and in every process that it starts. Each
 interpreter runs both halves, SQLite and the MariaDB that the suite starts itself; each server that
 is named runs with the interpreter that runs this. What was run is written into docs/versions.md
-between its two marks, in place of older rows of the same cell; what is missing is named there.
+between its two marks, in place of older rows of the same cell or of parts of it; what is missing
+is named there.
 
     MATRIX_PART=tests/db     only these paths, separated by spaces (else the whole suite)
     MATRIX_PYTHONS=/opt/python3.14/bin/python3.14   further interpreters, separated by spaces
@@ -190,10 +191,11 @@ def missing(rows: Iterable[str]) -> list[str]:
 
 
 def written(page: str, new: dict[tuple[str, ...], str]) -> str:
-    """*page* with the *new* rows in its table, in place of those of the same cells."""
+    """*page* with the *new* rows in its table, in place of those of the same cells or parts."""
     before, _, rest = page.partition(MARKS[0])
     table, _, after = rest.partition(MARKS[1])
-    rows = {key_of(line): line for line in table.splitlines() if re.match(r"\| \d", line)}
+    lines = [line for line in table.splitlines() if re.match(r"\| \d", line)]
+    rows = {key: line for line in lines if not _is_within(key := key_of(line), new)}
     rows.update(new)
     absent = missing(rows.values())
     told = f"No row yet: {', '.join(absent)}." if absent else "None is missing."
@@ -206,6 +208,16 @@ def written(page: str, new: dict[tuple[str, ...], str]) -> str:
 def key_of(row: str) -> tuple[str, ...]:
     """Python, SQLite, server and part of a row."""
     return tuple(cell.strip() for cell in row.strip("|").split("|")[:4])
+
+
+def _is_within(part: tuple[str, ...], wholes: Iterable[tuple[str, ...]]) -> bool:
+    """Whether one of *wholes*, a run of the whole suite or of a server's half, has *part* in it."""
+    for python, _, server, what in wholes:
+        if what == "tests" and part[0] == python and part[2] in (server, "none"):
+            return True
+        if what == "tests, its half" and part[2] == server and part[3].endswith(", its half"):
+            return True
+    return False
 
 
 def _numbers(key: tuple[str, ...]) -> tuple[list[int], str]:

@@ -35,6 +35,19 @@ def test_a_row_takes_the_place_of_the_older_one_of_its_cell() -> None:
     assert page.endswith("after\n")
 
 
+def test_a_run_of_the_whole_takes_the_place_of_its_parts() -> None:
+    page = PAGE
+    parts = [("none", "tests/db"), ("MariaDB 10.11.19", "tests/db, its half")]
+    others = [("MySQL 9.7.4", "tests/web, its half"), ("MySQL 8.4.8", "tests/db, its half")]
+    wholes = [("MariaDB 10.11.19", "tests"), ("MySQL 9.7.4", "tests, its half")]
+    for server, part in parts + others + wholes:
+        row = f"| 3.13.0 | 3.40.1 | {server} | {part} | 1 | 0 | 0 | 2026-11-30 |"
+        page = written(page, {key_of(row): row})
+
+    rows = [key_of(line)[2:] for line in page.splitlines() if line.startswith("| 3.")]
+    assert sorted(rows) == sorted([others[1], *wholes])
+
+
 def test_what_was_not_run_is_named() -> None:
     rows = [cell(f"3.{minor}.0", "MariaDB 10.11.6") for minor in (11, 12, 14)]
 

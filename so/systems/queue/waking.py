@@ -211,3 +211,7 @@ class Watch:
         pause = min(self._pause, self._longest)
         self._pause = min(self._pause * 1.5, MYSQL_LONGEST_PAUSE)
         return pause
+
+    def close(self) -> None:
+        """Close its connection."""
+        self._conn.close()

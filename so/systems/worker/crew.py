@@ -150,8 +150,9 @@ class Crew:
             self.queue.metrics.flush(self._connection())
             self.queue.control.leave(self._connection(), self.name)
         self._lines.flush()
-        if self._conn is not None:
-            self._conn.close()
+        for opened in (self._conn, self._watch):
+            if opened is not None:
+                opened.close()
         if self.ear is not None:
             self.ear.close()
         for file in self.stacks:

@@ -101,6 +101,7 @@ class Single:
             if self._beat_at:
                 self.queue.control.leave(self.worker.conn, self.worker.name)
         if not self.worker.is_alone:
+            self._watch.close()
             self.worker.conn.close()
         if self._ear is not None:
             self._ear.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import warnings
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from so.db.connection import Connection
 from so.db.manager import Database
 from so.errors import (
     DeadlockError,
@@ -366,6 +368,25 @@ def test_a_worker_in_this_process_forks_once_and_starts_no_thread_beside_which_t
 
     assert [before] * 5 == DIARY
     assert forks == [before]
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_a_worker_that_has_ended_leaves_no_connection_open(
+    db_config: dict[str, Any], processes: int
+) -> None:
+    def opened() -> set[int]:
+        found = [one for one in gc.get_objects() if isinstance(one, Connection)]
+        return {id(one) for one in found if one._session is not None}
+
+    with Database({"default": db_config}) as db:
+        queue = Queue(db)
+        before = opened()
+        queue.push(Looks())
+        options = WorkerOptions(processes=processes, max_seconds=0.3, sleep_seconds=0.2, quiet=True)
+        assert work(queue, options) == 0
+        db.close()
+
+        assert opened() <= before
 
 
 def test_a_fork_beside_threads_of_the_application_is_no_error() -> None:
