@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import subprocess
 import sys
@@ -28,12 +29,13 @@ from so import (
     request,
     set_current,
 )
-from so.application.assembly import CLASSES
+from so.application.assembly import CLASSES, PASSING, ROOMS
 from so.errors import ConfigError, RouteDefinitionError
 from so.support.scope import Scope, entered
 from tests.systems.queue.jobs import Note
 
 ROOT = Path(__file__).resolve().parent.parent
+MAKERS = ("assembly", "stores", "requests", "logins", "work")
 QUIET = {"logging": {"default": "null"}}
 
 
@@ -469,3 +471,11 @@ def test_a_room_is_also_the_function_of_its_name(here):
     assert so.config("app.env") == "testing"
     assert so.db() is here.db
     assert so.config.Config is Config
+
+
+def test_every_room_has_the_function_that_makes_it_and_none_is_left_over():
+    """The table names them as text, so that their files are loaded with the first that is made."""
+    files = [importlib.import_module(f"so.application.{name}") for name in MAKERS]
+    made = {n.removeprefix("make_") for file in files for n in vars(file) if n.startswith("make_")}
+
+    assert made == {*ROOMS, *PASSING} - {"request", "session", "cache"}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from typing import Any
 
 from so.db.connection import Connection
@@ -83,4 +82,6 @@ def turn_of(connection: Connection) -> SealTurn:
         database = os.path.realpath(file)
     name = hashlib.sha256("\0".join([*places, database]).encode()).hexdigest()
     user = os.getuid() if hasattr(os, "getuid") else 0
+    import tempfile  # with shutil and more: only who seals needs it
+
     return SealTurn(os.path.join(tempfile.gettempdir(), f"so-seal-{user}-{name[:32]}"))

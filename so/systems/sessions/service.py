@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,14 +17,13 @@ from so.support.signing import Signer
 from so.systems.sessions.ending import end_row, end_user
 from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Life, Limits, OnEnded, RowSeal, Visitor
 from so.systems.sessions.session import Session
-from so.systems.sessions.stores import SessionTable, StoredSession, owner_key
+from so.systems.sessions.stores import SessionTable, StoredSession, owner_key, table_of_this_process
 
 if TYPE_CHECKING:
     from so.db.manager import ConnectionSource
 
 HANDLE_DIGITS = 24
 _HANDLE = re.compile(rf"[0-9a-f]{{{HANDLE_DIGITS}}}")
-_OWN_TABLES = re.compile(r"\b(?:exists|on) (?:sessions|session_moves)\b")
 _NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -163,7 +158,7 @@ class Sessions:
         lifetimes = lifetime_minutes, guest_lifetime_minutes, absolute_lifetime_minutes
         self.limits = Limits.of(*lifetimes, touch_seconds, grace_seconds, max_bytes, max_per_user)
         self.clock = clock or Clock()
-        self._store = store or (_of_this_process() if db is None else SessionTable(db))
+        self._store = store or (table_of_this_process() if db is None else SessionTable(db))
         self._seal = RowSeal(codec, signer, cipher if encrypt else None)
         self._key, self._on_ended = key_of or _key, on_ended
 
@@ -277,28 +272,6 @@ class Sessions:
             removed += store.delete_idle(guests, batch, guests_since=idle_since)
         store.forget_moves(now - MOVE_NOTICE_SECONDS, batch)
         return removed
-
-
-def _of_this_process() -> SessionTable:
-    """Rows in an SQLite file that goes with this process."""
-    from so.db.manager import Database
-    from so.db.schema import framework_statements
-
-    folder, pid = tempfile.mkdtemp(prefix="so-sessions-"), os.getpid()
-    path = os.path.join(folder, "sessions.sqlite")
-    db = Database({"default": {"driver": "sqlite", "database": path, "synchronous": "off"}})
-    for statement in framework_statements("sqlite"):
-        if _OWN_TABLES.search(statement):
-            db.connection().unprepared(statement)
-
-    def remove() -> None:
-        if os.getpid() == pid:
-            db.close()
-            shutil.rmtree(folder, ignore_errors=True)
-
-    store = SessionTable(db)
-    weakref.finalize(store, remove)
-    return store
 
 
 def clean_user_agent(given: str | bytes | None) -> str | None:

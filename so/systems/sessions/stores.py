@@ -8,6 +8,9 @@ found it. Deciding what to do when it did not is the session's business.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from so.db.connection import Connection
     from so.db.manager import ConnectionSource
 
+_OWN_TABLES = re.compile(r"\b(?:exists|on) (?:sessions|session_moves)\b")
 MOVE_HOPS = 5
 WRITE_ATTEMPTS = 5
 NEVER = 1 << 62  # a moment that never comes
@@ -296,3 +300,29 @@ def _values(row: StoredSession) -> tuple[Any, ...]:
         row.remember_series,
         row.remembered_until,
     )
+
+
+def table_of_this_process() -> SessionTable:
+    """Rows in an SQLite file that goes with this process."""
+    # Of tests alone, so nobody else loads what it takes.
+    import shutil
+    import tempfile
+
+    from so.db.manager import Database
+    from so.db.schema import framework_statements
+
+    folder, pid = tempfile.mkdtemp(prefix="so-sessions-"), os.getpid()
+    path = os.path.join(folder, "sessions.sqlite")
+    db = Database({"default": {"driver": "sqlite", "database": path, "synchronous": "off"}})
+    for statement in framework_statements("sqlite"):
+        if _OWN_TABLES.search(statement):
+            db.connection().unprepared(statement)
+
+    def remove() -> None:
+        if os.getpid() == pid:
+            db.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    store = SessionTable(db)
+    weakref.finalize(store, remove)
+    return store
