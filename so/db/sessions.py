@@ -120,10 +120,12 @@ class DriverSessions:
                 return self._dialect.open(role, host)
             except self._errors as error:
                 failure = self._host_failed(host, error)
+        assert failure is not None
+        told = self._dialect.explain(failure)
         raise LostConnectionError(
             cause=failure,
             connection=self.name,
-            message=f"cannot connect {self.name!r} to {', '.join(hosts)}: {failure}",
+            message=f"cannot connect {self.name!r} to {', '.join(hosts)}: {told}",
         ) from failure
 
     def _host_failed(self, host: str, error: BaseException) -> BaseException:
@@ -132,7 +134,7 @@ class DriverSessions:
         if isinstance(problem, LostConnectionError) or self._dialect.never_ran(error):
             self._dialect.shun(host)
             return error
-        message = f"cannot connect {self.name!r} to {host}: {error}"
+        message = f"cannot connect {self.name!r} to {host}: {self._dialect.explain(error)}"
         raise type(problem)("", (), self.name, error, message) from error
 
     def _give_back(self, role: str, session: DriverSession) -> None:

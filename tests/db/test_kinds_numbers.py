@@ -126,6 +126,8 @@ def test_what_python_alone_takes_for_a_number_is_none(things: Database, value: s
         with pytest.raises(InvalidNumberError):
             way()
     assert table().paginate(2, page=value)["current_page"] == 1
+    assert things.table("things").find(value) is None
+    assert things.table("things").delete(value) == 0
     assert Thing.find(value) is None
     assert Thing.resolve_route_binding(value) is None
     request = Request.create("/", "POST", {"v": value})

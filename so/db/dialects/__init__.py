@@ -136,6 +136,9 @@ class Dialect(Protocol):
     def is_busy(self, error: BaseException) -> bool:
         """Whether *error* says that another holds the whole database, and waiting may help."""
 
+    def explain(self, error: BaseException) -> str:
+        """The text of *error*, and what helps where that is known."""
+
     def never_ran(self, error: BaseException | None) -> bool:
         """Whether the server told that it did not begin the statement that failed with *error*."""
 

@@ -446,6 +446,10 @@ class MySQLDialect:
             self._keys[key] = [str(name) for (name,) in rows]
         problem.columns = list(self._keys[key])
 
+    def explain(self, error: BaseException) -> str:
+        """The text of *error*: the server's own."""
+        return str(error)
+
     def never_ran(self, error: BaseException | None) -> bool:
         """True when the server told that it did not begin the statement that failed."""
         return getattr(error, "errno", None) in _NEVER_RAN or is_read_only(error)

@@ -204,7 +204,8 @@ class SQLiteSession:
         """Run a fixed text without bindings or rows."""
         if get_ident() != self._thread:
             raise _owned_by_another(self.host)
-        self._look_before_a_write()
+        if self._identity and (sql == "commit" or not self._handle.in_transaction):
+            self._look()
         self._handle.execute(sql)
 
     def stream(
@@ -342,7 +343,7 @@ class SQLiteDialect:
                 handle.close()
                 code = getattr(error, "sqlite_errorname", "")
                 if code.startswith("SQLITE_CANTOPEN"):
-                    raise FileClosed(self._explained(error, code)) from error
+                    raise FileClosed(self.explain(error)) from error
                 # Two that switch a new file to WAL at once: SQLite waits for neither.
                 if not _is_busy(error) or time.monotonic() > deadline:
                     raise
@@ -391,7 +392,7 @@ class SQLiteDialect:
     ) -> QueryError:
         """The driver's *error* as one of ours."""
         code = getattr(error, "sqlite_errorname", None) or ""
-        text = self._explained(error, code)
+        text = self.explain(error)
         is_lost = isinstance(error, FileGone | FileClosed)
         kind = LostConnectionError if is_lost else _class_of(code)
         problem = kind(
@@ -405,11 +406,16 @@ class SQLiteDialect:
             _name_columns(problem, str(error))
         return problem
 
-    def _explained(self, error: BaseException, code: str) -> str:
-        """The text of *error*, and what helps where a file is there but its folder is closed."""
+    def explain(self, error: BaseException) -> str:
+        """The text of *error*, and what helps where a file or its folder is closed to us."""
+        code = getattr(error, "sqlite_errorname", None) or ""
         path = file_of(str(self.config["database"])) or ""
-        if not code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) or not Path(path).exists():
+        if not path or not code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
             return str(error)
+        if os.path.isdir(path):
+            return f"{error}: {path!r} is a folder, name a file in it"
+        if not os.path.exists(path):
+            return f"{error}: let this user write to the folder of {path!r}"
         return (
             f"{error}: SQLite keeps -wal and -shm files beside {path!r}; let this user write to it "
             f"and to its folder, or read a copy that nobody changes as 'file:{path}?immutable=1'"

@@ -19,6 +19,7 @@ from so.db.keys import column_types, key_of
 from so.db.rows import Collection, Row
 from so.db.values import KEPT, bindable
 from so.errors import InvalidArgumentError
+from so.support import numbers
 from so.support.listed import listed
 from so.support.signatures import call_with
 
@@ -290,6 +291,19 @@ class QueryCore:
     def _kept(self) -> Self:
         """A copy for conditions of our own: none that is there already can widen them."""
         return self.clone().keep_together()
+
+    def _where_id(self, column: str, id: Any) -> Self:
+        """The row with this id: a text that is no number is none of a column of numbers.
+
+        MySQL would read the digits at its start: `'5abc'`, `'2_0'`.
+        """
+        self.where(column, "=", id)
+        if not isinstance(id, str) or self.grammar.name != "mysql" or self.grammar.literal:
+            return self
+        if numbers.whole(id) is not None:
+            return self
+        text = Expression(f"cast({self.grammar.wrap(column)} as char)")
+        return self.where(text, "not regexp", "^-?[0-9]+$")
 
     def for_nested_where(self) -> Self:
         """An empty query on the same table, for conditions in parentheses."""

@@ -75,7 +75,7 @@ class Reading(QueryCore):
 
     def find(self, id: Any, columns: Any = None) -> Any:
         """The row with this id, None if there is none."""
-        return self._kept().where("id", "=", id).first(columns)
+        return self._kept()._where_id("id", id).first(columns)
 
     def find_or(
         self,

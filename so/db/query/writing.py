@@ -186,10 +186,16 @@ class Writing(QueryCore):
         *values* may be a callable that is told whether the row exists.
         """
         found = self._kept().where(dict(attributes))
-        exists = found.exists()
-        changes = call_with(values, exists) if callable(values) else values or {}
-        if not exists:
-            return self.insert({**attributes, **changes})
+        found._use_write = True
+        if not found.exists():
+            try:
+                return self.insert({**attributes, **_told(values, False)})
+            except UniqueConstraintError:  # somebody was faster, or another key forbids it
+                found.tree.lock = True  # to see it, whatever snapshot this transaction has
+                if not found.exists():
+                    raise
+                found.tree.lock = None
+        changes = _told(values, True)
         return bool(found.limit(1).update(changes)) if changes else True
 
     def _batches(self, values: Any) -> Iterable[list[Row]]:
@@ -272,10 +278,9 @@ class Writing(QueryCore):
         """Delete the rows that match, or the one with this id; how many went."""
         query = self
         if id is not None:
-            query = self._kept()
-            table = query._target()
+            table = self._target()
             column = f"{self.grammar.alias_of(table)}.id" if isinstance(table, str) else "id"
-            query.where(column, "=", id)
+            query = self._kept()._where_id(column, id)
         sql, bindings = self.grammar.compile_delete(query._writable())
         return _count(self.runner.delete(sql, bindings))
 
@@ -338,3 +343,8 @@ def _changes(update: Any) -> dict[str, Any]:
 
 def _count(result: Any) -> int:
     return int(result or 0)
+
+
+def _told(values: Any, exists: bool) -> Row:
+    """What an `update_or_insert` was given, or what it gives when told whether the row *exists*."""
+    return (call_with(values, exists) if callable(values) else values) or {}

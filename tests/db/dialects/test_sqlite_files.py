@@ -196,6 +196,22 @@ def test_a_wal_shrinks_again_after_a_long_read(database, path):
     assert wal.stat().st_size <= 8_388_608
 
 
+def test_a_commit_into_a_file_that_went_meanwhile_is_refused(database, path):
+    def work() -> None:
+        database.table("items").insert({"id": 2})
+        delete(path)
+
+    with pytest.raises(LostConnectionError, match="deleted or replaced"):
+        database.transaction(work)
+
+    assert database.connection().transaction_level() == 0
+
+
+def test_a_folder_in_place_of_a_file_says_so(tmp_path):
+    with pytest.raises(LostConnectionError, match="is a folder, name a file in it"):
+        Connection(str(tmp_path)).scalar("select 1")
+
+
 def test_a_folder_that_cannot_be_written_says_its_mend(database, path):
     database.connection().close()
     for ending in ("-wal", "-shm"):

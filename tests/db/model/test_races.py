@@ -102,6 +102,17 @@ def test_twenty_processes_get_one_row(tags: Database, db_config: dict[str, Any])
     assert found == {Tag.sole().id}
 
 
+def test_update_or_insert_updates_the_row_of_who_was_faster(tags: Database) -> None:
+    def faster(exists: bool) -> dict[str, Any]:
+        if not exists:
+            tags.table("tags").insert({"name": "new", "uses": 1})
+        return {"uses": 5}
+
+    assert tags.table("tags").update_or_insert({"name": "new"}, faster)
+
+    assert tags.table("tags").pluck("uses") == [5]
+
+
 def test_in_a_transaction_with_an_older_snapshot_the_winners_row_is_found(tags: Database) -> None:
     if tags.connection().dialect.name == "sqlite":
         pytest.skip("a writing transaction of SQLite is alone")
