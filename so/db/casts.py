@@ -16,6 +16,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
+from so.db.rows import Collection
 from so.errors import CastError, InvalidArgumentError
 from so.support import numbers
 from so.support.codec import dumps, to_jsonable
@@ -200,16 +201,54 @@ class JsonCast(Cast):
             return False
 
 
+class CollectionCast(JsonCast):
+    """A JSON list as a Collection."""
+
+    def get(self, model: Any, key: str, value: Any, attributes: Attributes) -> Any:
+        """The decoded JSON, a list of it as a Collection."""
+        found = super().get(model, key, value, attributes)
+        return Collection(found) if isinstance(found, list) else found
+
+
 def _canonical(value: Any) -> str:
     decoded = value if isinstance(value, (dict, list)) else json.loads(value)
     return json.dumps(decoded, sort_keys=True)
+
+
+# PHP's letters for the parts of a moment in UTC, as strftime has them.
+_LETTERS = dict(
+    d="%d", j="%-d", D="%a", l="%A", m="%m", n="%-m", M="%b", F="%B", Y="%Y", y="%y", H="%H",
+    G="%-H", h="%I", g="%-I", i="%M", s="%S", u="%f", A="%p", O="%z", P="+00:00", e="UTC",
+)  # fmt: skip
+
+
+def _strftime(written: str) -> str:
+    """*written* as strftime takes it: with a `%` as it is, else PHP's `Y-m-d`.
+
+    Raises InvalidArgumentError for a letter that is none of PHP's for a date.
+    """
+    if "%" in written:
+        return written
+    found, escaped = [], False
+    for letter in written:
+        if letter == "\\" and not escaped:
+            escaped = True
+            continue
+        if not escaped and letter.isalpha() and letter not in _LETTERS:
+            raise InvalidArgumentError(
+                f"unknown letter {letter!r} in the date format {written!r}: write Y-m-d H:i, "
+                "or %Y-%m-%d %H:%M"
+            )
+        found.append(letter if escaped else _LETTERS.get(letter, letter))
+        escaped = False
+    return "".join(found)
 
 
 class DateCast(Cast):
     """Days."""
 
     def __init__(self, shown: str | None = None, stored: str | None = None) -> None:
-        self._shown, self._stored = shown, stored
+        self._shown, self._stored = shown and _strftime(shown), stored
 
     def convert(self, value: Any) -> date:
         """*value* as date; of a date with a time, its day."""
@@ -228,7 +267,7 @@ class DatetimeCast(Cast):
     """Moments, aware in UTC; a value without a zone counts as UTC."""
 
     def __init__(self, shown: str | None = None, stored: str | None = None) -> None:
-        self._shown, self._stored = shown, stored
+        self._shown, self._stored = shown and _strftime(shown), stored
 
     def convert(self, value: Any) -> datetime:
         """*value* as an aware UTC datetime."""
@@ -349,14 +388,17 @@ _SIMPLE: dict[Any, Callable[[], Cast]] = {
     "dict": JsonCast,
     "list": JsonCast,
     "object": JsonCast,
+    "collection": CollectionCast,
     dict: JsonCast,
     list: JsonCast,
     "timestamp": TimestampCast,
 }
 _DATED: dict[Any, type[DateCast] | type[DatetimeCast]] = {
     "date": DateCast,
+    "immutable_date": DateCast,
     date: DateCast,
     "datetime": DatetimeCast,
+    "immutable_datetime": DatetimeCast,
     datetime: DatetimeCast,
 }
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
+from so.db.rows import Collection
 from so.errors import CodecError, InvalidNumberError, QueryUseError
 from so.support import numbers
 from so.support.codec import default_codec
@@ -63,6 +64,47 @@ class Page(dict[str, Any]):
         """Has the page no rows?"""
         return not self["data"]
 
+    def count(self) -> int:
+        """How many rows the page has."""
+        return len(self["data"])
+
+    def through(self, fn: Callable[[Any], Any]) -> Self:
+        """Put fn(row) in the place of each row; gives the page."""
+        self["data"] = Collection(map(fn, self["data"]))
+        return self
+
+    def links(self, path: str = "", query: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The addresses of the pages beside this one."""
+        raise NotImplementedError
+
+    def has_more_pages(self) -> bool:
+        """Is there a page after this one?"""
+        return bool(self["has_more"])
+
+    def on_last_page(self) -> bool:
+        """Is there none?"""
+        return not self["has_more"]
+
+    def on_first_page(self) -> bool:
+        """Is there no page before this one?"""
+        return self.links()["prev"] is None
+
+    def has_pages(self) -> bool:
+        """Is there another page than this one?"""
+        return self.has_more_pages() or not self.on_first_page()
+
+    def next_page_url(self, path: str = "", query: Mapping[str, Any] | None = None) -> str | None:
+        """The address of the next page; None where there is none."""
+        found: str | None = self.links(path, query)["next"]
+        return found
+
+    def previous_page_url(
+        self, path: str = "", query: Mapping[str, Any] | None = None
+    ) -> str | None:
+        """The address of the page before; None where there is none."""
+        found: str | None = self.links(path, query)["prev"]
+        return found
+
 
 class Paginator(Page):
     """A page that knows the total, and so the number of pages."""
@@ -93,6 +135,20 @@ class Paginator(Page):
             "prev": _url(path, query, name, min(page - 1, last)) if page > 1 else None,
             "next": _url(path, query, name, page + 1) if page < last else None,
         }
+
+    def first_item(self) -> int | None:
+        """The number of the page's first row among all; None for an empty page."""
+        found: int | None = self["from"]
+        return found
+
+    def last_item(self) -> int | None:
+        """The number of the page's last row among all; None for an empty page."""
+        found: int | None = self["to"]
+        return found
+
+    def url(self, page: int, path: str = "", query: Mapping[str, Any] | None = None) -> str:
+        """The address of a page; the first is 1."""
+        return _url(path, query, self.__dict__["page_name"], max(1, page))
 
 
 class SimplePaginator(Page):

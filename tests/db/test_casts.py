@@ -316,3 +316,40 @@ def test_every_kind_of_value_survives_a_round_trip_through_the_model(db: Any) ->
         assert type(getattr(found, name)) is type(value), name
     assert found.is_clean()
     assert found.fill(VALUES).is_clean()
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("Y-m-d", "2026-01-05"),
+        ("d.m.Y H:i", "05.01.2026 09:07"),
+        (r"j. F Y \u\m G:i", "5. January 2026 um 9:07"),
+        (r"Y-m-d\TH:i:sP", "2026-01-05T09:07:00+00:00"),
+        ("%d/%m/%y", "05/01/26"),
+    ],
+)
+def test_a_moment_is_shown_in_phps_letters_or_in_strftimes(written, shown):
+    moment = datetime(2026, 1, 5, 9, 7, tzinfo=UTC)
+
+    assert cast_for(f"datetime:{written}").plain(moment) == shown
+    assert cast_for("immutable_date:Y").plain(moment.date()) == "2026"
+
+
+def test_a_letter_that_is_none_of_a_date_is_refused():
+    with pytest.raises(InvalidArgumentError, match="unknown letter 'x' in the date format 'Y-x'"):
+        cast_for("datetime:Y-x")
+
+
+def test_a_collection_in_a_column_may_be_changed_in_place(empty_db):
+    make_table(empty_db, "bags", "things text")
+
+    class Bag(Model):
+        timestamps = False
+        casts = {"things": "collection"}
+
+    bag = Bag.create(things=[{"n": 1}])
+    bag.things.append({"n": 2})
+
+    assert bag.is_dirty("things")
+    assert bag.save()
+    assert Bag.find(bag.id).things.sum("n") == 3

@@ -366,3 +366,26 @@ def test_cursors_need_an_order_by_named_selected_columns():
         q.clone().order_by(raw("lower(a)")).cursor_paginate(1, place(a=1))
     with pytest.raises(ValueError, match="'name', which the query does not select"):
         q.clone().order_by("name").cursor_paginate(1)
+
+
+def test_a_page_answers_as_laravels_do():
+    query_, _ = paging(total(5), rows(3, 4))
+    page = query_.order_by("id").paginate(2, 2)
+
+    assert (page.has_pages(), page.has_more_pages()) == (True, True)
+    assert (page.on_first_page(), page.on_last_page()) == (False, False)
+    assert (page.first_item(), page.last_item(), page.count()) == (3, 4, 2)
+    assert (page.next_page_url("/x"), page.previous_page_url("/x")) == ("/x?page=3", "/x?page=1")
+    assert page.url(9, "/x", {"q": "a"}) == "/x?q=a&page=9"
+    assert page.through(lambda row: row["id"] * 10) is page
+    assert page["data"] == [30, 40]
+
+
+@pytest.mark.parametrize("method", ["paginate", "simple_paginate", "cursor_paginate"])
+def test_the_only_page_is_the_first_and_the_last(method):
+    answers = [total(1), rows(1)] if method == "paginate" else [rows(1)]
+    query_, _ = paging(*answers)
+    page = getattr(query_.order_by("id"), method)(2)
+
+    assert (page.has_pages(), page.on_first_page(), page.on_last_page()) == (False, True, True)
+    assert page.next_page_url() is page.previous_page_url() is None
