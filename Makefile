@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # four, each with a server of its own, unless JOBS= says so.
 JOBS ?= $(shell $(PYTHON) -c "import os; print(min(4, 2 * (os.cpu_count() or 1)))")
 
-.PHONY: help screenshots run import test check setup format bench fuzz chaos cluster matrix conformance clean
+.PHONY: help written screenshots run import test check setup format bench fuzz chaos cluster matrix conformance clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,10 @@ check: setup ## format, lint, types, tests under coverage, smoke with no package
 format: setup ## lay the code out
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+written: setup ## the pages that are written from the source: docs/reference.md, so/__init__.pyi
+	$(BIN)/python -m tests.support.reference > .written && mv .written docs/reference.md
+	$(BIN)/python -m tests.support.stub > .written && mv .written so/__init__.pyi
 
 screenshots: setup ## the pictures of docs/pictures, of the seeded demo (needs Chromium)
 	$(BIN)/python -m tests.support.pictures

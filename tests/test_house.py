@@ -120,11 +120,12 @@ def defaults(name: str) -> list[str]:
 
 
 def test_the_types_of_the_short_names_are_current():
-    """`python -m tests.support.stub > so/__init__.pyi` writes them."""
+    """`make written` writes them."""
     assert (ROOT / "so" / "__init__.pyi").read_text("utf-8") == stub()
 
 
 def test_the_reference_is_current():
+    """`make written` writes it, and the types of the short names."""
     assert (ROOT / "docs" / "reference.md").read_text("utf-8") == reference()
 
 
