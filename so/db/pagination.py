@@ -1,6 +1,7 @@
 """Pages of rows: with a total, without one, and by cursor. All are dicts, ready for JSON.
 
-Which page is asked for when the caller names none is what the scope's request says in its query.
+Which page is asked for when the caller names none is what the scope's request says in its query,
+and it knows below which prefix the links stay.
 """
 
 from __future__ import annotations
@@ -237,4 +238,7 @@ class Cursor:
 
 def _url(path: str, query: Mapping[str, Any] | None, name: str, value: Any) -> str:
     pairs = urlencode({**(query or {}), name: value}, doseq=True, quote_via=quote)
+    scope = current_scope()
+    if path.startswith("/") and scope is not None and scope.request is not None:
+        path = scope.request.mounted(path)
     return f"{path}{'&' if '?' in path else '?'}{pairs}"

@@ -63,8 +63,11 @@ class RequestUrl(RequestBase):
             return None
         path = _path_of(raw)
         mount = str(self.environ.get("SCRIPT_NAME") or "")
-        full = mount + str(self.environ.get("PATH_INFO") or "/")
-        if unquote_to_bytes(path) != full.encode("latin-1"):
+        rest = str(self.environ.get("PATH_INFO") or "/")
+        told = unquote_to_bytes(path).decode("latin-1")
+        if told == rest:
+            mount = ""  # a proxy may cut the prefix off before the server sees it
+        elif told != mount + rest:
             return None  # something in between rewrote the path
         segments = [unquote_to_bytes(part).decode("utf-8") for part in path.split("/")]
         return [segments[0], *segments[1 + mount.rstrip("/").count("/") :]]
@@ -144,6 +147,11 @@ class RequestUrl(RequestBase):
         if prefix is not None and re.fullmatch(r"(?:/[\w.~-]+)+/?", prefix):
             mount = joined_mounts(prefix, mount)
         return quote(mount.rstrip("/"), safe=_PATH_SAFE, encoding="latin-1", errors="replace")
+
+    def mounted(self, path: str) -> str:
+        """*path* below the mount point, where the client finds it; once, if it lies there."""
+        mount = self.script_name()
+        return below(mount, path) if mount else path
 
     # --- host and scheme ------------------------------------------------------------------------
 

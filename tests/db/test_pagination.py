@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from so.db.pagination import Cursor
+from so.http.request import Request
 from so.support.scope import Scope, entered
 from tests.db.queries import Recorder, query, raw
 
@@ -134,6 +135,10 @@ def test_the_links_of_a_page():
         "next": "/users?q=a%20b&p=3",
     }
     assert page.links("/users?q=a")["next"] == "/users?q=a&p=3"
+    with entered(Scope()) as scope:
+        scope.request = Request.create("/", environ={"SCRIPT_NAME": "/erp"})
+        assert page.links("/users")["next"] == page.links("/erp/users")["next"] == "/erp/users?p=3"
+        assert page.links()["next"] == "?p=3"
     first, _ = paging(total(1), rows(1))
     assert first.paginate().links("/u") == {
         "first": "/u?page=1",

@@ -97,6 +97,14 @@ def test_a_host_that_is_none_is_replaced_by_the_servers_name(host: str) -> None:
     assert request.root() == "http://server:81"
 
 
+@pytest.mark.parametrize("raw", ["/erp/a/b%2Fc", "/a/b%2Fc", "HTTP://shop.example/erp/a/b%2Fc"])
+def test_an_encoded_slash_stays_in_its_segment_below_a_prefix_too(raw: str) -> None:
+    """The server may see the prefix, or a proxy may have cut it off."""
+    mounted = {"SCRIPT_NAME": "/erp", "PATH_INFO": "/a/b/c", "REQUEST_URI": raw}
+
+    assert made("/", environ=mounted).segments() == ["a", "b/c"]
+
+
 def test_a_host_may_end_in_a_colon_without_a_port() -> None:
     """RFC 3986, 3.2.3; the web server lets it in as well."""
     assert made("/", headers={"Host": "shop.example:"}).url() == "http://shop.example"
