@@ -111,7 +111,13 @@ class Cache:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value under *key*; *default* (called if callable) if there is none."""
-        found = self._asked(None, self.backend.read, self.stored(key))
+        outage, found = self._outage, None
+        if not outage.is_known or not outage.is_on():
+            try:  # as `_asked` does it: nothing is called more often
+                found = self.backend.read(self.stored(key))
+                outage.is_known = False
+            except (QueryError, OSError) as error:
+                outage.noted(error)
         if found is not None:
             text, data = found
             value = self._unpacked(text, data)

@@ -23,6 +23,7 @@ from so.systems.cache.statements import REFUSED, MysqlStatements, SqliteStatemen
 CHUNK = 500  # keys to a statement
 CHUNK_BYTES = 4_000_000  # of values to a statement; servers limit what they take at once
 EVICTED_AT_ONCE = 100  # rows
+LONGEST_NUMBER = 20  # bytes of an integer
 ROW_OVERHEAD = 64  # bytes of a row beside its value and its key, which three indexes hold
 _COLUMNS = "value, expiration, fresh_until, data, tags"
 
@@ -214,8 +215,9 @@ class DatabaseStore:
         """Add *by* to the integer under *key*; None if it is no integer, or the sum too large."""
         now = int(self.clock.time())
         versions, seen = self._tags(tags)
-        written, size = (now, ROW_OVERHEAD + 3 * len(key) + 20) if self.max_bytes else (0, 0)
-        row = (key, by, NEVER, *seen, written, size)
+        size = ROW_OVERHEAD + 3 * len(key) + LONGEST_NUMBER if self.max_bytes else 0
+        row = (key, by, NEVER, *seen, now if size else 0, size)
+        self._keep_within_bounds(size)  # before it: what is begun here goes last
         sql = self._increment if versions == "?" else self._sql.increment(versions)
         if self._is_mysql:
             number = self._run(sql, (*row, now, by, by, by, now, now, now)).last_id

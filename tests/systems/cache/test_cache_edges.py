@@ -706,6 +706,17 @@ def test_a_bounded_cache_stays_bounded_with_little_work_per_write(db, clock):
     assert db.table("cache").sum("bytes") <= 55_000
 
 
+def test_counters_make_room_as_all_that_is_written_does(db, clock):
+    cache = Cache(DatabaseStore(db, clock, max_bytes=20_000))
+
+    for number in range(400):
+        cache.increment(f"seen:{number}")
+        clock.travel(1)
+
+    assert cache.stats()["entries"] <= 200
+    assert cache.get("seen:399") == 1
+
+
 def test_the_queries_of_the_housekeeping_use_an_index(db, clock):
     from so.systems.cache.sharing import key_of
 
