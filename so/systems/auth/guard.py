@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from so.systems.auth.logins import Logins
 
 OWN = "users"  # whose login is beside another's, of the application's own users
+ACTING = "(acting)"  # whose login is beside that of the user he acts as
 NEEDS_CODE = "two_factor"  # what attempt() answers while the second factor is missing
 
 logger = logging.getLogger("so.auth")
@@ -325,7 +326,10 @@ class Auth:
         self._forget_device()
         session.flush()
         # By no other password: the absolute lifetime goes on.
-        session.sign_in({**self._identity(user, "impersonation"), "by": by}, since=session.begun())
+        begun = session.begun()
+        session.sign_in({**self._identity(user, "impersonation"), "by": by}, since=begun)
+        # A row of his own, by which his login is listed and ended wherever he acts as another.
+        session.beside(ACTING).sign_in(by, since=begun)
         self._settle(user)
         self._keep_impersonator(own)
         self._fire("impersonated", user, by=own)
@@ -454,6 +458,8 @@ class Auth:
         session, own = self._visit.session, self._session_of(user)
         if session is None or own is None:
             return
+        if "by" in (own.identity() or {}):
+            own.beside(ACTING).sign_out()
         own.sign_out()
         if own is not session and session.identity() is None:
             session.sign_out()
@@ -472,7 +478,7 @@ class Auth:
         user = self._admitted(identity, keep=True)
         by = identity.get("by")
         if user is not None and by is not None:
-            own = self._admitted(by)
+            own = self._acting(by)
             user = None if own is None else user
             self._keep_impersonator(own)
         if user is None and self._session is not None:
@@ -480,6 +486,12 @@ class Auth:
             self._sign_out(None)
         self._is_recalled = user is not None and identity.get("via") == "remember"
         return user
+
+    def _acting(self, by: Mapping[str, Any]) -> Any:
+        """Who acts as the user, while his own login goes on."""
+        session = self._session
+        goes_on = session is not None and session.beside(ACTING).identity() is not None
+        return self._admitted(by) if goes_on else None
 
     def _kind(self) -> str | None:
         users = self._users()

@@ -135,9 +135,8 @@ class Cache:
         defaults = keys if isinstance(keys, Mapping) else dict.fromkeys(_several(keys))
         names = [self.stored(key) for key in defaults]
         found = self._asked({}, self.backend.read_many, names)
-        unpack = self._unpacked
         values = {
-            key: unpack(*found[name]) if name in found else MISSING
+            key: self._unpacked(*found[name]) if name in found else MISSING
             for key, name in zip(defaults, names, strict=True)
         }
         gone = [key for key, value in values.items() if value is MISSING]
@@ -479,11 +478,9 @@ class Cache:
 
     def _is_hit(self, value: Any) -> bool:
         """Count a read that found *value*; False for MISSING."""
-        if value is MISSING:
-            self._count(0, 1)
-            return False
-        self._count(1, 0)
-        return True
+        is_hit = value is not MISSING
+        self._count(is_hit, not is_hit)
+        return is_hit
 
     def _count(self, hits: int, misses: int) -> None:
         """Count reads. The store is told after a response, never within a caller's call."""

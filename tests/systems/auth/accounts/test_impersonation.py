@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from so import Activity, Gate, Role, Router, accounts, activity, auth, request, session
+from so import (
+    DB,
+    Activity,
+    Gate,
+    Role,
+    Router,
+    accounts,
+    activity,
+    auth,
+    request,
+    session,
+    sessions,
+)
 from tests.systems.auth.accounts.conftest import JSON, PASSWORD, Worker, browser, log_in, worker
 
 
@@ -160,3 +172,36 @@ def test_who_acts_as_another_makes_no_tokens(client, bob):
     assert bob.tokens() == []
     client.post("/stop")
     assert client.post("/token", headers=JSON).status == 200
+
+
+@pytest.mark.parametrize("how", ["everywhere", "by SQL", "revoked", "others", "locked"])
+def test_a_force_logout_of_the_one_who_acts_ends_it(client, ada, bob, how: str):
+    act_as(client, bob)
+    (device,) = sessions().for_user(ada)
+
+    if how == "everywhere":
+        assert sessions().logout_everywhere(ada) == 1
+    elif how == "by SQL":
+        assert DB.delete("delete from sessions where user_id = ?", [str(ada.id)]) == 1
+    elif how == "revoked":
+        assert sessions().revoke(device.handle, ada)
+    elif how == "others":
+        assert sessions().logout_others(ada) == 1
+    else:
+        accounts().lock(ada)
+
+    assert client.get("/who", headers=JSON).status == 401
+    assert client.post("/stop").json() == {"user": None}
+    assert DB.table("sessions").where_not_null("user_id").count() == 0
+
+
+@pytest.mark.parametrize("end", ["/stop", "/logout"])
+def test_when_he_stops_or_leaves_no_second_row_is_left(client, ada, bob, end: str):
+    act_as(client, bob)
+    assert (sessions().for_user(ada).count(), sessions().for_user(bob).count()) == (1, 1)
+
+    client.post(end)
+
+    left = 1 if end == "/stop" else 0
+    assert sessions().for_user(ada).count() == left
+    assert DB.table("sessions").where_not_null("user_id").count() == left
