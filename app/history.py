@@ -24,6 +24,7 @@ from app.models import Customer, Invoice, Order, OrderImport, Product, User
 from app.orders import place_order, ship
 from app.seed import seed_masters, write_orders
 from so import DB, app, causer, dispatch
+from so.support.progress import heard, steps
 from so.systems.worker import Worker, WorkerOptions
 
 DAYS = 365
@@ -69,7 +70,8 @@ class Year:
 
     def play(self, orders: int) -> None:
         """All of it, in the order in which it happened."""
-        with _clock_kept(), DB.transaction():
+        self._step = steps(lambda: DAYS)
+        with heard(None), _clock_kept(), DB.transaction():
             app("clock").freeze(self._day(0))
             seed_masters(self._chance)
             self._staff = {user.role: user for user in User.get()}
@@ -113,10 +115,14 @@ class Year:
         self._note(self._day(gone + days, timedelta(minutes=self._chance.randrange(50))), deed)
 
     def _live(self) -> None:
+        lived = 0
         while self._diary:
             at, _, deed = heapq.heappop(self._diary)
             app("clock").freeze(max(at, app("clock").now()))
             deed()
+            day = DAYS - (self._today - at).days
+            self._step(day - lived)
+            lived = day
 
     # --- what people do ---------------------------------------------------------------------------
 

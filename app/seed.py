@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from app.importing import COLUMNS
 from app.models import Customer, Order, OrderLine, Product, User
 from so import DB, Hash, app, without_activity
+from so.support.progress import heard, steps
 
 DEMO_PASSWORD = "demo-password"  # noqa: S105  # printed by `make run`; the demo's own
 USERS = (  # name, address, role, how they read numbers, and by which clock
@@ -62,11 +63,14 @@ def seed(orders: int = 150, seed: int = 1) -> None:
     """Fill empty tables: users, products, customers and *orders* orders with lines."""
     chance = random.Random(seed)  # noqa: S311  # believable, not secret
     with without_activity(), DB.transaction():
-        seed_masters(chance)
+        with heard(None):
+            seed_masters(chance)
         products, customers = (list(m.order_by("id").get()) for m in (Product, Customer))
         clerk = User.first_where("role", "clerk")
+        step = steps(lambda: orders)
         for number in range(1, orders + 1):
             _order(chance, number, chance.choice(customers), clerk, products)
+            step(1)
 
 
 def seed_masters(chance: random.Random) -> None:

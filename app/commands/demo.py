@@ -34,17 +34,19 @@ class DemoSeed(Command):
         from app.seed import seed
 
         self.app.install_tables()
-        if self.call("migrate", {"--force": True}) != 0:
+        migrate = self.call_silently if self.wants_json else self.call
+        if migrate("migrate", {"--force": True}) != 0:
             return 1
         if User.exists():
-            self.comment("The demo data is there already.")
+            self.report_done({"created": False}, "The demo data is there already.")
             return 0
         number = _whole(self.option("seed"), "seed")
-        if self.option("orders"):
-            seed(_whole(self.option("orders"), "orders"), number)
-        else:
-            a_year(seed=number)
-        self.info("The demo data was created.")
+        with self.hearing():
+            if self.option("orders"):
+                seed(_whole(self.option("orders"), "orders"), number)
+            else:
+                a_year(seed=number)
+        self.report_done({"created": True}, "The demo data was created.")
         return 0
 
 

@@ -120,6 +120,7 @@ class Output:
         self.ansi = _is_terminal(self.stream) if ansi is None else ansi
         self.interactive = _is_terminal(sys.stdin) if interactive is None else interactive
         self._way = _Way()
+        self._drawn_on = self
 
     def line(self, text: object = "", style: str | None = None, level: int = NORMAL) -> None:
         """Print one line, unless the output is quieter than *level*."""
@@ -136,6 +137,12 @@ class Output:
             ansi=False,
             interactive=False,
         )
+
+    def beside(self, stream: TextIO) -> Output:
+        """One whose text goes to *stream*, while how far it is is still told here."""
+        output = Output(stream, ansi=False, interactive=False)
+        output._drawn_on = self
+        return output
 
     def heard(self, tail: Tail) -> Output:
         """The same, whose text *tail* hears of."""
@@ -185,6 +192,9 @@ class Output:
         Elsewhere it is a line at each tenth of the way, or each ten seconds; with *if_long* none
         of work that takes a moment only.
         """
+        if self._drawn_on is not self:
+            self._drawn_on.progress(done, total, if_long=if_long)
+            return
         if self.verbosity < NORMAL:
             return
         self._way.go_on(done, total)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from so.db.framework import framework_sql
 from so.db.sqltext import MYSQL_TOKEN, statements
+from so.db.tables import integrity
 from so.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -412,7 +413,7 @@ def _copy(connection: Connection, path: Path) -> None:
     source: Any = connection._writer()
     source.backup(path)
     with Connection({"database": str(path), "journal_mode": "delete"}) as copy:
-        verdict = copy.scalar("pragma integrity_check")
+        verdict = integrity(copy)
     if verdict != "ok":
         raise SchemaError(f"the copy is damaged: {verdict}")
 

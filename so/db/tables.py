@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from so.support.listed import parts
+from so.support.progress import steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,6 +96,26 @@ def sizes(connection: Connection) -> list[Size]:
     keyed = [str(name) for name, sql in listed if not _WITHOUT_ROWID.search(sql or "")]
     spans = {name: rows for part in parts(keyed) for name, rows in _spans(connection, part)}
     return [Size(str(name), spans.get(str(name)), None) for name, _ in listed]
+
+
+def integrity(connection: Connection) -> str:
+    """ok, or the first thing that is wrong with a database of SQLite; it tells how far it is.
+
+    As `pragma integrity_check`, which says nothing before its end, and so in parts: whether each
+    page belongs to one table, then table by table each row and its place in every index.
+    """
+    found = sizes(connection)
+    step = steps(lambda: 2 * sum(one.rows or 1 for one in found))
+    verdict = str(connection.scalar("pragma quick_check(1)"))
+    step(sum(one.rows or 1 for one in found))
+    for one in found:
+        if verdict != "ok":
+            break
+        verdict = str(
+            connection.scalar(f"pragma integrity_check({connection.grammar.wrap_value(one.name)})")
+        )
+        step(one.rows or 1)
+    return verdict
 
 
 def _spans(connection: Connection, names: Sequence[str]) -> Iterator[tuple[str, int]]:

@@ -53,7 +53,7 @@ WORDS = {
 PROVIDERS = ["so.web.docs.DocsProvider", "so.web.openapi.OpenApiProvider"]
 # Text in a form of its own, or what goes on until it is stopped: there is nothing to report.
 NO_JSON = {
-    *("activity:export", "activity:report", "completion", "db:schema"),
+    *("completion", "db:schema"),
     *("queue:metrics", "schedule:work", "serve", "shell", "test"),
 }
 

@@ -120,20 +120,20 @@ class ActivityExport(Command):
 
     def handle(self) -> int:
         """Stream it."""
-        output = self.option("output")
+        output, form = self.option("output"), str(self.option("format"))
         if not output:
-            self.output.stream.writelines(self._pieces())
+            self.output.stream.writelines(self._pieces("json" if self.wants_json else form))
             return 0
         # Opened first: what cannot be written is not noted as exported.
         with Path(output).open("w", encoding="utf-8", newline="") as file, self.hearing():
-            file.writelines(self._pieces())
-        self.info(f"Wrote {output}.")
+            file.writelines(self._pieces(form))
+        self.report_done({"file": str(output), "format": form}, f"Wrote {output}.")
         return 0
 
-    def _pieces(self) -> Any:
+    def _pieces(self, form: str) -> Any:
         names = ("log", "subject", "type", "causer", "person", "event", "field")
         return getattr(self.app.make("activity"), self._makes)(
-            self.option("format"),
+            form,
             separator=self.option("separator"),
             bom=bool(self.option("bom")),
             since=self.option("from"),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from so.console.command import Command
+from so.console.output import Output
 from so.db.connection import Connection
 from so.db.manager import Database
 from so.db.options import file_of
-from so.db.tables import drop_all, table_names
+from so.db.tables import drop_all, integrity, table_names
 from so.errors import ReleaseError, UsageError
 from so.release import dumps
 from so.release.alone import alone
@@ -154,7 +156,7 @@ class Restore(Command):
         """Look at the databases as `db:check` and `activity:verify` do; 1 for a fault."""
         checks: dict[str, str] = {}
         sound = True
-        with _looked_at(run.into) as app:
+        with _looked_at(run.into) as app, self.hearing():
             for name in run.databases:
                 checks[name] = _integrity(app.make("db").connection(name))
                 sound = sound and checks[name] == "ok"
@@ -183,11 +185,12 @@ class Restore(Command):
         """What *command* has to say of the restored application, and whether that is good."""
         from so.console.kernel import Kernel
 
-        kernel = Kernel(app)
-        code = kernel.call(command)
+        text = io.StringIO()
+        output = Output(text) if self.wants_json else self.output.beside(text)
+        code = Kernel(app).run_command(command, {}, output)
         # 2: nothing to check it with; 3: rows wait for their seal, as in any running system
         good = code == 0 or (command == "activity:verify" and code in (2, 3))
-        return kernel.output().strip(), good
+        return text.getvalue().strip(), good
 
 
 def used_connections(app: Application) -> list[str]:
@@ -271,5 +274,5 @@ def _make_room(run: Restoration, name: str, connection: Connection) -> None:
 
 def _integrity(connection: Connection) -> str:
     if connection.dialect.name == "sqlite":
-        return str(connection.scalar("pragma integrity_check"))
+        return integrity(connection)
     return "ok" if table_names(connection) else "no table"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from so import DB, Application
-from so.console import Kernel
+from so.console import Command, Kernel
+from so.console.commands import COMMANDS
 from so.console.output import Output
 
+ROOT = Path(__file__).resolve().parents[3]
 OLD = "2001-01-01 00:00:00.000000"
 ROWS = {
     "cache:gc": ("cache_locks", {"key": "k{}", "owner": "o", "expiration": 1}),
@@ -160,3 +164,79 @@ def test_migrations_and_seeders_draw_it_as_well(app):
         assert Kernel(app).run(line.split(), Output(terminal, interactive=False)) == 0
         assert "\r 0/2 [" in terminal.getvalue(), line
         assert "] 100%" in terminal.getvalue(), line
+
+
+# --- every command --------------------------------------------------------------------------------
+
+DRAWS = frozenset(("hearing", "going", "progress", "with_progress_bar"))
+GOES_ON = {"serve", "shell", "test", "queue:work", "schedule:work", "schedule:run", "schedule:test"}
+OF_A_MOMENT = {  # each is one statement, a few rows, or one file
+    *("about", "check", "down", "up", "docs", "new", "openapi", "config:show", "key:generate"),
+    *("activity:anchor", "activity:hold", "activity:proof", "activity:stats"),
+    *("cache:clear", "cache:forget", "cache:stats", "completion", "systemd:units", "route:list"),
+    *("db:check", "db:install", "db:schema", "db:show", "db:table", "event:list", "model:show"),
+    *("migrate:status", "notification:why", "schedule:list", "session:list", "session:revoke"),
+    *("queue:cancel", "queue:doctor", "queue:failed", "queue:forget", "queue:metrics"),
+    *("queue:monitor", "queue:pause", "queue:restart", "queue:resume", "queue:status"),
+    *("user:create", "user:list", "user:lock", "user:password", "user:reset-link", "user:role"),
+    *("user:sessions", "user:unlock"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_draws_how_far_it_is_goes_on_until_stopped_or_takes_a_moment(name):
+    module, cls, _ = COMMANDS[name]
+    kind = getattr(importlib.import_module(f"so.console.commands.{module}"), cls)
+    kinds = kind.__mro__[: kind.__mro__.index(Command)]
+    codes = [getattr(v, "__code__", None) for k in kinds for v in vars(k).values()]
+    draws = any(code is not None and not DRAWS.isdisjoint(code.co_names) for code in codes)
+
+    is_known = name in GOES_ON | OF_A_MOMENT or name.startswith("make:")
+
+    assert draws != is_known, "draws it and is listed" if draws else "neither draws nor is listed"
+
+
+def test_restoring_draws_the_look_through_the_database_and_the_trail(tmp_path):
+    settings = {
+        "app": {"env": "testing", "key": "k" * 40, "providers": [], "middleware": [], "routes": []},
+        "logging": {"default": "null"},
+    }
+    (tmp_path / "config").mkdir()
+    (tmp_path / ".env").write_text(f"AUDIT_KEY=audit-{'k' * 32}\nACTIVITY_SEAL_DELAY_SECONDS=0\n")
+    with Application(tmp_path, settings) as app:
+        app.install_tables()
+        log = app.make("activity")
+        for _ in range(3):
+            log.entry().on(Ada()).with_properties({"name": "Ada"}).log("seen")
+            log.sealer.seal()
+        assert Kernel(app).run(["backup", str(tmp_path / "one.tar.gz")], Output(Terminal())) == 0
+    terminal = Terminal()
+    with Application(tmp_path, settings) as app:
+        words = ["restore", str(tmp_path / "one.tar.gz"), f"--into={tmp_path / 'again'}"]
+
+        code = Kernel(app).run(words, Output(terminal, interactive=False))
+
+    assert code == 0, terminal.getvalue()
+    said = terminal.getvalue()
+    looked = said[said.rindex("one.tar.gz") if "one.tar.gz" in said else 0 :]
+    assert looked.count("] 100%") >= 4  # the file, its members, the database, the trail
+    assert "activity:verify: Clean: 3 rows" in said
+
+
+def test_the_demo_draws_the_year_it_makes_up(tmp_path):
+    terminal = Terminal()
+    with Application(ROOT, {"database": _file_in(tmp_path), "logging": {"default": "null"}}) as app:
+        words = ["demo:seed", "--orders=3"]
+
+        assert Kernel(app).run(words, Output(terminal, interactive=False)) == 0
+        assert "\r 0/3 [" in terminal.getvalue()
+
+        out = io.StringIO()
+        assert Kernel(app).run([*words, "--json"], Output(out)) == 0
+
+    assert json.loads(out.getvalue()) == {"created": False}
+
+
+def _file_in(folder: Path) -> dict:
+    database = {"driver": "sqlite", "database": str(folder / "demo.sqlite")}
+    return {"default": "main", "connections": {"main": database}}
