@@ -36,6 +36,17 @@ class Owner:
         return cls._numbered(about.st_uid, about.st_gid)
 
     @classmethod
+    def called(cls, name: str) -> Owner | None:
+        """The user called *name*; None where there is none."""
+        import pwd
+
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            return None
+        return cls(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+
+    @classmethod
     def of_this_process(cls) -> Owner:
         """As whom this process runs."""
         return cls._numbered(os.geteuid(), os.getegid())
@@ -84,7 +95,7 @@ def begin_anew(owner: Owner, base: Path) -> None:
     """
     script = sys.argv[0]
     words = [os.path.abspath(one) if one == script else one for one in sys.orig_argv[1:]]
-    if not _may_run(owner, [sys.executable, os.__file__]):
+    if not may_run_python(owner):
         if base.stat().st_uid != 0:
             return
         raise ReleaseError(
@@ -97,10 +108,11 @@ def begin_anew(owner: Owner, base: Path) -> None:
     os.execve(sys.executable, [sys.executable, *words], {**os.environ, **whose})  # noqa: S606 - this program itself
 
 
-def _may_run(owner: Owner, files: list[str]) -> bool:
-    """Whether *owner* may read what Python is made of."""
+def may_run_python(owner: Owner) -> bool:
+    """Whether *owner* may read what this Python is made of; for root to ask."""
     os.seteuid(owner.uid)
     try:
+        files = (sys.executable, os.__file__)
         return all(os.access(one, os.R_OK, effective_ids=True) for one in files)
     finally:
         os.seteuid(0)

@@ -314,12 +314,9 @@ class Check(Command):
 
 
 def _user_called(name: str) -> Owner:
-    try:
-        import pwd
-    except ImportError as error:
-        raise CommandError(f"check --as is for Unix; {sys.platform} has no such users") from error
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError as error:
-        raise CommandError(f"there is no user {name!r}: `useradd --system {name}`") from error
-    return Owner(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+    if not hasattr(os, "geteuid"):
+        raise CommandError(f"check --as is for Unix; {sys.platform} has no such users")
+    user = Owner.called(name)
+    if user is None:
+        raise CommandError(f"there is no user {name!r}: `useradd --system {name}`")
+    return user

@@ -10,6 +10,7 @@ from so.console.command import Command
 from so.errors import CommandError
 from so.release.zipapp import VARIABLE, home_of
 from so.settings.queue import QueueSettings
+from so.support.ownership import Owner, is_root, may_run_python
 
 # What every service may do: write into storage/ and database/, and hardly anything else. It leaves
 # MemoryDenyWriteExecute out: ctypes of some Pythons needs such memory when it is imported.
@@ -242,6 +243,7 @@ class SystemdUnits(Command):
             ) from error
         timers = " ".join(name for name in texts if name.endswith(".timer"))
         self.info(f"{len(texts)} units written to {folder}.")
+        self._warn_of_a_private_python()
         self.line("  systemctl daemon-reload")
         self.line("  systemctl enable --now sixorbit-web.socket sixorbit-web.service")
         queues = self.option("queue") or [self.app.settings(QueueSettings).queue]
@@ -249,3 +251,11 @@ class SystemdUnits(Command):
         self.line(f"  systemctl enable --now sixorbit-schedule.service {workers}")
         self.line(f"  systemctl enable --now {timers}")
         return 0
+
+    def _warn_of_a_private_python(self) -> None:
+        user = Owner.called(str(self.option("user"))) if is_root() else None
+        if user and not self.option("python") and not may_run_python(user):
+            self.warn(
+                f"{user.name} may not run {sys.executable}, which they name: run this with a Python "
+                "outside of private folders, or give one by --python"
+            )
