@@ -256,6 +256,6 @@ class SystemdUnits(Command):
         user = Owner.called(str(self.option("user"))) if is_root() else None
         if user and not self.option("python") and not may_run_python(user):
             self.warn(
-                f"{user.name} may not run {sys.executable}, which they name: run this with a Python "
-                "outside of private folders, or give one by --python"
+                f"{user.name} may not run {sys.executable}, which they name: run this with a "
+                "Python outside of private folders, or give one by --python"
             )
