@@ -350,11 +350,26 @@ def _environment(name: str) -> str:
     return known
 
 
+_SITES = ("site-packages", "dist-packages")
+
+
 def let_be_found(base: Path) -> None:
     """Have `app` imported from *base*, also where a folder before it on the path has one, too."""
     before = itertools.takewhile(lambda folder: folder != str(base), sys.path)
     if str(base) not in sys.path or any((Path(each) / PACKAGE).is_dir() for each in before):
         sys.path.insert(0, str(base))
+    _let_vendor_be_found(base / "vendor")
+
+
+def _let_vendor_be_found(folder: Path) -> None:
+    """What a bundle brought goes before what the system has installed: it was tried with that.
+
+    And behind Python's own modules, of which some wheels bring one for older versions.
+    """
+    path = str(folder)
+    at = next((n for n, one in enumerate(sys.path) if Path(one).name in _SITES), len(sys.path))
+    if path not in sys.path[:at] and folder.is_dir():
+        sys.path[:] = [*sys.path[:at], path, *(one for one in sys.path[at:] if one != path)]
 
 
 def _taken_out() -> dict[str, ModuleType]:

@@ -34,9 +34,11 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
         # In front even if it is there already: another folder before it may have an `app`, too.
         sys.path.insert(0, str(root))
     from so.application import Application, set_current
+    from so.application.application import let_be_found
     from so.console.kernel import FAILURE, INTERRUPTED, Kernel
     from so.errors import ConfigError, ReleaseError
 
+    let_be_found(root)
     try:
         app = Application(root)
         kernel = Kernel(app)

@@ -252,6 +252,49 @@ def test_every_system_has_a_rule():
         assert f"so_{part}_" in rules
 
 
+FUNCTIONS = {"rate", "increase", "histogram_quantile", "time", "clamp_min", "max_over_time"}
+WORDS = {"by", "sum", "max", "min", "avg", "count", "and", "or", "unless", "on", "ignoring", "le"}
+
+
+def test_every_rule_and_panel_is_well_formed(app):
+    """What promtool would say, where it is not installed."""
+    text = (DEPLOY / "prometheus" / "sixorbit.rules.yml").read_text()
+    rules = text.split("      - alert: ")[1:]
+    keys = ("expr", "for", "labels", "annotations", "summary", "description")
+    board = json.loads((DEPLOY / "grafana" / "sixorbit.json").read_text())
+    exprs = [re.search(r"expr: '(.*)'\n", rule)[1] for rule in rules]
+    exprs += [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+
+    assert [
+        (r.split()[0], k) for r in rules for k in keys if not re.search(rf"^ +{k}:", r, re.M)
+    ] == []
+    assert [r for r in rules if not re.search(r"\n +for: \d+[smhd]\n", r)] == []
+    assert [(e, wrong) for e in exprs if (wrong := wrong_in(e))] == []
+
+
+def wrong_in(expr: str) -> str:
+    """What is no PromQL in *expr*, as far as brackets, ranges, labels and names tell."""
+    bare = re.sub(r'"[^"]*"', '""', expr)
+    unclosed = bare
+    while unclosed != (
+        unclosed := re.sub(r"\([^()\[\]{}]*\)|\[[^()\[\]{}]*\]|{[^()\[\]{}]*}", "", unclosed)
+    ):
+        pass
+    if set(unclosed) & set("()[]{}\"'"):
+        return "a bracket or quote is not closed"
+    if any(
+        not re.fullmatch(r"\d+[smhd]|\$__rate_interval", one)
+        for one in re.findall(r"\[(.*?)\]", bare)
+    ):
+        return "a range is no duration"
+    if any(
+        not re.fullmatch(r'(\w+(=|!=|=~|!~)"",?\s*)*', one) for one in re.findall(r"{(.*?)}", bare)
+    ):
+        return "a selector of labels"
+    words = set(re.findall(r"[a-z_]+(?=\s*\()", bare)) - FUNCTIONS - WORDS
+    return f"unknown functions: {words}" if words else ""
+
+
 def test_promtool_takes_the_rules():
     if (tool := shutil.which("promtool")) is None:
         pytest.skip("NO promtool: the rules are not checked by Prometheus itself")

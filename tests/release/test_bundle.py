@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from so.application.application import let_be_found
 from so.errors import ReleaseError
 from so.release import wheels
 from so.release.alone import alone
@@ -515,3 +516,19 @@ def test_an_upgrade_that_goes_back_names_the_migrations_that_stay(erp, installed
     assert done.returncode == 1
     assert "does not answer" in done.stderr
     assert "Migrations that ran stay: 2026_01_01_000000_new" in done.stderr
+
+
+def test_what_a_bundle_brought_goes_before_what_the_system_has(tmp_path, monkeypatch):
+    """And behind Python's own modules."""
+    library, site = "/usr/lib/python3", str(tmp_path / "lib" / "site-packages")
+    monkeypatch.setattr("sys.path", [str(tmp_path), library, site])
+    vendor = str(tmp_path / "vendor")
+
+    let_be_found(tmp_path)
+    assert sys.path == [str(tmp_path), library, site]  # there is none
+
+    (tmp_path / "vendor").mkdir()
+    sys.path.append(vendor)  # as one who began it by hand may have done
+    for _ in range(2):
+        let_be_found(tmp_path)
+        assert sys.path == [str(tmp_path), library, vendor, site]
