@@ -30,9 +30,7 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
         if ended is not None:
             return ended
     root = Path(base_path or os.environ.get("SIXORBIT_BASE") or _nearest_root()).resolve()
-    if sys.path[:1] != [str(root)]:
-        # In front even if it is there already: another folder before it may have an `app`, too.
-        sys.path.insert(0, str(root))
+    _put_first(root)
     from so.application import Application, set_current
     from so.application.application import let_be_found
     from so.console.kernel import FAILURE, INTERRUPTED, Kernel
@@ -57,6 +55,12 @@ def main(argv: list[str] | None = None, base_path: str | Path | None = None) -> 
     finally:
         app.close()
         _let_go_of_output()
+
+
+def _put_first(root: Path) -> None:
+    if sys.path[:1] != [str(root)]:
+        # In front even if it is there already: another folder before it may have an `app`, too.
+        sys.path.insert(0, str(root))
 
 
 def _begin_anew_as_owner(app: Application, kernel: Kernel, words: list[str]) -> None:
