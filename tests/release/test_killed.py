@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of installing and upgrading: nothing half, and a way on that is said.
+"""SIGKILL at random moments of what ships: nothing half, and a way on that is said.
 
 A rehearsal of minutes, behind SIXORBIT_SLOW=1; SIXORBIT_KILLS says how many times each is killed.
 What it found has quick tests of its own beside it (test_bundle.py, test_backup.py).
@@ -19,8 +19,13 @@ from typing import Any
 
 import pytest
 
+from so.db.connection import Connection
+from so.db.tables import drop_all
 from so.release import back
 from so.release.sealed import Sealed, digest_of
+from tests.release.test_backup import ROWS, Place, backed_up, elsewhere, items, place
+
+__all__ = ["elsewhere", "place"]  # fixtures
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get("SIXORBIT_KILLS", "40"))
@@ -167,3 +172,51 @@ def test_an_upgrade_that_was_killed_anywhere_goes_back_or_on(bundles, installed,
 
 def is_one_version(base: Path, bundles: tuple[Path, Path]) -> bool:
     return any(strangers(base, bundle) == [] for bundle in bundles)
+
+
+# --- backup and restore ---------------------------------------------------------------------------
+
+
+def test_a_backup_killed_anywhere_is_whole_or_not_there(place):
+    folder, dice, count = place.base / "storage" / "backups", random.Random(3), 0
+    upload = place.base / "storage" / "app" / "large.bin"
+    upload.write_bytes(random.Random(1).randbytes(3_000_000))
+    words, env = ["-W", "error", "-m", "so", "backup"], place.environ()
+    most = seconds_of(lambda: place.run("backup"))
+
+    for _ in range(KILLS):
+        count += killed(dice.uniform(0, most), *words, **env)
+        for file in folder.glob("*.tar.gz"):
+            Sealed.read(file)
+    time.sleep(1.1)  # names are by the second
+    assert place.run("backup").returncode == 0
+
+    assert [one.name for one in folder.iterdir() if one.name.startswith(".")] == []
+    print(f"\nbackup on {place.connection['driver']}: {count} of {KILLS} within {most:.1f} s")
+
+
+def test_a_restore_killed_anywhere_is_begun_again(place, elsewhere, tmp_path):
+    file, dice, count, half = backed_up(place), random.Random(4), 0, 0
+    again, env = tmp_path / "again", place.environ(**elsewhere)
+    words = ["-W", "error", "-m", "so", "restore", file, f"--into={again}"]
+    most = seconds_of(lambda: place.run("restore", file, f"--into={again}", **elsewhere))
+
+    for _ in range(KILLS):
+        shutil.rmtree(again, ignore_errors=True)
+        emptied(place, elsewhere)
+        count += killed(dice.uniform(0, most), *words, **env)
+        half += (again / ".restoring").exists()
+        done = place.run("restore", file, f"--into={again}", "--force", **elsewhere)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert items(place, again, elsewhere) == ROWS
+        assert not list(again.glob(".[ru]*"))
+
+    driver = place.connection["driver"]
+    print(f"\nrestore on {driver}: {count} of {KILLS} within {most:.1f} s, {half} half")
+
+
+def emptied(place: Place, elsewhere: dict[str, str]) -> None:
+    """The database of a server as it was before; a file goes with its folder."""
+    if elsewhere:
+        with Connection({**place.connection, "database": elsewhere["DB_DATABASE"]}) as db:
+            drop_all(db)
