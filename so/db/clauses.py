@@ -416,6 +416,7 @@ class Select:
     limit: int | None = None
     offset: int | None = None
     group_limit: tuple[int, Column] | None = None
+    row_key: list[str] | None = None  # of a table of SQLite whose rows have no rowid
     unions: list[Union] | None = None
     union_orders: list[Any] | None = None
     union_limit: int | None = None

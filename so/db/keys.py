@@ -6,6 +6,10 @@ import re
 from typing import Any
 
 _LONG = re.compile(r"(tiny|medium|long)text|blob|json|geometry|point|vector", re.IGNORECASE)
+_WITHOUT_ROWID = (
+    "select 1 from sqlite_master where type = 'table' and name = ? collate nocase"
+    " and sql like '%without%rowid%'"
+)
 _IS_TABLE = "select 1 from sqlite_master where type = 'table' and name = ? collate nocase"
 
 
@@ -41,3 +45,11 @@ def column_types(connection: Any, table: str) -> dict[str, str]:
 
 def _short(columns: dict[str, str]) -> list[str]:
     return [name for name, kind in columns.items() if not _LONG.search(kind)]
+
+
+def key_without_rowid(connection: Any, table: str) -> list[str]:
+    """The primary key of a table of SQLite whose rows have no rowid; nothing of any other table."""
+    if connection.dialect.name == "mysql":
+        return []
+    name = connection.grammar.prefixed(table).rpartition(".")[2]
+    return key_of(connection, table) if connection.quietly(_WITHOUT_ROWID, (name,)) else []

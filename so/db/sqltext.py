@@ -97,6 +97,7 @@ _ASKING_PRAGMA: Final = re.compile(
 _ENDING: Final = frozenset(("begin", "start", "commit", "end", "xa"))
 _TO_SAVEPOINT: Final = re.compile(r"rollback\s+(?:(?:transaction|work)\s+)?to\b", re.IGNORECASE)
 _AUTOCOMMIT: Final = re.compile(r"\bautocommit\b", re.IGNORECASE)
+_MYSQLS_ALONE = re.compile(r"/\*M?!\d*\s*(?!set\b)[a-z][^;]*", re.IGNORECASE)
 _RUN_COMMENTS: Final = ("/*!", "/*M!")
 _LONGEST_REMEMBERED: Final = 20_000
 _COMMENTS: Final = ("--", "/*", "#")
@@ -272,8 +273,22 @@ def statements(script: str, dialect: str) -> list[str]:
     token = SQLITE_TOKEN if dialect == "sqlite" else MYSQL_TOKEN
     clean = _checked(script, token, "'\"`[" if dialect == "sqlite" else "'\"`")
     found = _sqlite_statements(clean) if dialect == "sqlite" else _mysql_statements(clean)
-    kept = () if dialect == "sqlite" else _RUN_COMMENTS
-    return [text for text in found if not _is_comment(text, token, kept)]
+    if dialect == "sqlite":
+        return [text for text in found if not _is_passed_over(text)]
+    return [text for text in found if not _is_comment(text, token, _RUN_COMMENTS)]
+
+
+def _is_passed_over(text: str) -> bool:
+    """True for a comment of SQLite; SchemaError for what MySQL would run in one, settings apart."""
+    if not _is_comment(text, SQLITE_TOKEN, ()):
+        return False
+    hidden = _MYSQLS_ALONE.search(text)
+    if hidden:
+        raise SchemaError(
+            f"MySQL alone runs what stands in the comment {hidden.group():.60}…: take it out of "
+            "the comment, or write a file for each engine (.sqlite.sql, .mysql.sql)"
+        )
+    return True
 
 
 def _checked(script: str, token: re.Pattern[str], quotes: str) -> str:

@@ -178,6 +178,18 @@ def test_what_dumps_put_into_comments_is_run(folder):
         assert folder.has("b")
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_what_mysql_alone_would_run_is_said_on_sqlite(folder):
+    folder.write("/*!50001 create table a (id int) */;\ncreate table b (id int);\n")
+
+    with pytest.raises(MigrationError, match="MySQL alone runs what stands in the comment"):
+        folder.run()
+
+    assert not folder.applied()
+    folder.write("/*!40101 set names utf8 */;\ncreate table b (id int) /*! engine=InnoDB */;\n")
+    assert folder.run()
+
+
 @pytest.mark.parametrize("engine", ["mysql"])
 def test_a_delimiter_counts_outside_of_literals_and_comments_alone(folder):
     folder.write(

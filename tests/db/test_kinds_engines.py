@@ -11,7 +11,7 @@ import pytest
 from so.db import builder
 from so.db.manager import Database
 from so.db.model import Model
-from so.errors import QueryError, UnsupportedError
+from so.errors import InvalidArgumentError, QueryError, UnsupportedError
 from tests.db.model_tables import make_table
 
 # --- JSON: what contains, overlaps and is true --------------------------------------------------
@@ -203,13 +203,20 @@ def test_patterns_that_mind_the_case(
 
 @pytest.mark.parametrize(
     ("pattern", "hits"),
-    [("a\\%b", ["a%b"]), ("a\\_b", ["a_b"]), ("a\\\\b", ["a\\b"]), ("a\\b", []), ("x\\", [])],
+    [
+        ("a\\%b", ["a%b"]),
+        ("a\\_b", ["a_b"]),
+        ("a\\\\b", ["a\\b"]),
+        ("a\\b", []),
+        ("x\\", []),
+        ("%\\", ["a\\"]),
+    ],
 )
 def test_a_backslash_in_a_pattern_means_the_same(
     empty_db: Database, pattern: str, hits: list[str]
 ) -> None:
     make_table(empty_db, "words", "w varchar(20)")
-    empty_db.table("words").insert([{"w": word} for word in WORDS])
+    empty_db.table("words").insert([{"w": word} for word in [*WORDS, "a\\"]])
 
     assert empty_db.table("words").where_like("w", pattern).pluck("w") == hits
 
@@ -226,6 +233,7 @@ def test_binary_comparison(empty_db: Database) -> None:
     assert table().where("id", 1).or_where_binary("w", "ann").pluck("id") == [1, 2]
     assert table().where("id", 2).or_where_not_binary("w", "ann").pluck("id") == [1, 2, 3, 4]
     assert table().where_binary("w", None).pluck("id") == [5]
+    assert table().where_binary("w", b"ann").pluck("id") == [2]
 
 
 # --- inserting what may be there ----------------------------------------------------------------
@@ -387,6 +395,26 @@ def test_the_text_of_an_insert_that_gives_rows_back() -> None:
             builder(dialect, "users", recorder=Recorder()).insert_or_ignore_returning(rows)
 
 
+# --- writes with a limit ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["a", "a, b"])
+def test_limited_writes_find_the_rows_of_a_table_without_a_rowid(
+    empty_db: Database, engine: str, key: str
+) -> None:
+    empty_db.statement(
+        f"create table codes (a int not null, b int not null, n int, primary key ({key}))"
+        + (" without rowid" if engine == "sqlite" else "")
+    )
+    codes = empty_db.table("codes")
+    codes.insert([{"a": n, "b": n, "n": n} for n in range(5)])
+
+    assert codes.clone().order_by("a").limit(2).update({"n": 9}) == 2
+    assert codes.clone().order_by_desc("a").limit(1).delete() == 1
+    assert codes.update_or_insert({"a": 2, "b": 2}, {"n": 9})
+    assert codes.order_by("a").pluck("n") == [9, 9, 9, 3]
+
+
 # --- vectors ------------------------------------------------------------------------------------
 
 
@@ -407,6 +435,12 @@ def test_vectors_are_compared_by_mariadb() -> None:
     assert query.get_bindings() == [
         "[1,0.5]", "[4]", 1, "[1,2]", pytest.approx(0.3), "[3]", 0.1, "[1,2]",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("junk", ["x", float("nan"), True, None])
+def test_what_is_no_number_is_refused_in_a_vector(junk: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="finite numbers"):
+        builder("mariadb", "docs").order_by_vector_distance("v", [1, junk])
 
 
 @pytest.mark.parametrize("dialect", ["base", "sqlite", "mysql"])

@@ -23,6 +23,7 @@ _PARTS = {
     "year": "%Y",
 }
 _SCALE = re.compile(r"(?:decimal|numeric)\s*\(\s*\d+\s*,\s*(\d+)\s*\)")
+_OPEN_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\\Z")
 _WIDE = Context(prec=100, rounding=ROUND_HALF_UP)
 _GLOB = {"*": "[*]", "?": "[?]", "[": "[[]", "%": "*", "_": "?"}
 _PATTERN = re.compile(r"\\(.)|(.)", re.DOTALL)
@@ -110,7 +111,11 @@ class SQLiteGrammar(MoneyGrammar):
         """like ignores the case of ASCII letters; glob minds all case."""
         if not node.case_sensitive:
             sql = super().like(node, bindings)
-            return sql if self.literal else sql + r" escape '\'"
+            if self.literal:
+                return sql
+            if isinstance(node.value, str) and _OPEN_ESCAPE.search(node.value):
+                bindings[-1] += "\\"  # it escapes nothing: MySQL takes it for itself
+            return sql + r" escape '\'"
         word = "not glob" if node.negated else "glob"
         pattern = node.value
         if isinstance(pattern, str):
@@ -122,8 +127,10 @@ class SQLiteGrammar(MoneyGrammar):
     def binary(self, node: c.Binary, bindings: Bindings) -> str:
         """column = ? collate binary"""
         word = "!=" if node.negated else "="
-        value = self.value(node.value, bindings)
-        return f"{self.column(node.column, bindings)} {word} {value} collate binary"
+        column, value = self.column(node.column, bindings), self.value(node.value, bindings)
+        if isinstance(node.value, bytes):
+            return f"cast({column} as blob) {word} {value}"
+        return f"{column} {word} {value} collate binary"
 
     def json_selector(self, name: str) -> str:
         """json_extract(column, path)"""
@@ -261,9 +268,12 @@ class SQLiteGrammar(MoneyGrammar):
         if not tree.joins and tree.limit is None and not tree.offset:
             return super().update_tail(tree, bindings)
         rows = tree.copy()
-        rows.columns = [f"{self.alias_of(tree.table)}.rowid"]
+        key = tree.row_key or ["rowid"]
+        rows.columns = [f"{self.alias_of(tree.table)}.{name}" for name in key]
         rows.distinct = False
-        return f" where {self.wrap_value('rowid')} in ({self.select(rows, bindings)})"
+        names = ", ".join(map(self.wrap_value, key))
+        names = f"({names})" if len(key) > 1 else names
+        return f" where {names} in ({self.select(rows, bindings)})"
 
     def assignments(self, values: Row, bindings: Bindings) -> str:
         """a = ?, b = ?; the JSON paths of one column become one patch of it, at the end."""

@@ -403,8 +403,10 @@ class QueryCore:
         """All columns of *table*; none where nobody knows."""
         return self._asked(column_types, table)
 
-    def _asked(self, ask: Callable[[Any, str], Iterable[str]], table: str) -> list[str]:
+    def _asked(self, ask: Callable[[Any, str], Iterable[str]], table: Any) -> list[str]:
         connection: Any = self.runner
+        if not isinstance(table, str):
+            return []
         name = AS.split(table, maxsplit=1)[0]
         return list(ask(connection, name)) if hasattr(connection, "quietly") else []
 

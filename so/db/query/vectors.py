@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -9,7 +10,7 @@ from so.db import clauses as c
 from so.db.query.core import QueryCore, checked_boolean
 from so.db.query.twins import twin
 from so.db.values import json_text
-from so.errors import UnsupportedError
+from so.errors import InvalidArgumentError, UnsupportedError
 
 _NEEDED = (11, 7)
 
@@ -58,7 +59,7 @@ class Vectors(QueryCore):
         if not self.grammar.literal:
             self._need_vectors()
         sql = self.grammar.vector_distance(self.grammar.wrap(column))
-        return sql, [json_text(list(vector))]
+        return sql, [json_text(_checked(vector))]
 
     def _need_vectors(self) -> None:
         server = self.runner.server
@@ -67,3 +68,12 @@ class Vectors(QueryCore):
                 "This database engine does not support vector distances: they need MariaDB 11.7 "
                 f"or later, and connection {self.runner.name!r} has another one."
             )
+
+
+def _checked(vector: Iterable[float]) -> list[float]:
+    """*vector* as a list; of what is no vector the engine would give no distance, and no error."""
+    numbers = list(vector)
+    for one in numbers:
+        if isinstance(one, bool) or not isinstance(one, int | float) or not math.isfinite(one):
+            raise InvalidArgumentError(f"a vector holds finite numbers, not {one!r:.60}")
+    return numbers

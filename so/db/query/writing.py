@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from so.db import clauses as c
+from so.db.keys import key_without_rowid
 from so.db.query import read_back
 from so.db.query.core import QueryCore, is_queryable
 from so.db.query.given import column_names
@@ -215,6 +216,8 @@ class Writing(QueryCore):
         tree = self._finished()
         if tree.table is None:
             raise InvalidArgumentError("no table to write to: name it with from_()")
+        if tree.joins or tree.limit is not None or tree.offset:
+            tree.row_key = self._asked(key_without_rowid, tree.table)
         return tree
 
     # --- update ---------------------------------------------------------------------------------
