@@ -84,8 +84,8 @@ class _Handler(WSGIRequestHandler):
         self._limits = self.server.limits
         self._head: RequestHead | None = None
         self._parser = RequestParser(self._limits)
+        self._head_ends = time.monotonic() + self._limits.head_seconds
         super().setup()
-        self.connection.settimeout(self._limits.head_seconds)
 
     def address_string(self) -> str:
         return str(self.client_address[0])
@@ -131,6 +131,8 @@ class _Handler(WSGIRequestHandler):
         WireError for what is no request, or comes too slowly.
         """
         while (event := self._parser.next_event()) is None:
+            if self._head is None:  # as a whole; a body has as long for each piece
+                self.connection.settimeout(max(0.001, self._head_ends - time.monotonic()))
             try:
                 data = self.connection.recv(_READ_BYTES)
             except TimeoutError:
