@@ -29,6 +29,8 @@ _UNCHANGING = (str, bytes, int, float, Decimal, date, timedelta, Enum, type(None
 
 # The settings of a class that make sense for a single object as well.
 _SETTINGS = frozenset(("timestamps", "table", "connection", "incrementing"))
+# And those that are lists of names: anything else is meant for a column of that name.
+_NAMES = frozenset(("hidden", "visible", "appends", "touches"))
 
 
 class Attributes:
@@ -217,7 +219,11 @@ class Attributes:
             return
         owner = next(cls for cls in type(self).__mro__ if name in vars(cls))
         found = vars(owner)[name]
-        if hasattr(found, "__set__") or name in _SETTINGS or not _is_ours(owner, found):
+        if name in _NAMES:
+            may = isinstance(value, list)
+        else:
+            may = hasattr(found, "__set__") or name in _SETTINGS or not _is_ours(owner, found)
+        if may:
             _put(self, name, value)
             return
         raise AttributeError(

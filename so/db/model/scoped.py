@@ -285,7 +285,10 @@ class ScopedQuery(Query):
         return self
 
     def to_base(self) -> Query:
-        """The same question as a query of rows, scopes included: no models are made."""
+        """The same question as a query of rows, scopes and ties included: no models are made.
+
+        Ask everything before: an `or_where` after it would stand beside the scopes.
+        """
         query = Query(self.runner, self.grammar)
         query.tree, query._use_write = self.clone()._finished().copy(), self._use_write
         return query

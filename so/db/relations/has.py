@@ -143,6 +143,19 @@ class HasMany(Relation):
         error.columns = unique_by
         return error
 
+    def _as_defined_here(self, found: Relation) -> Any:
+        """*found* with the conditions of this relation for its own."""
+        found.tree = self.tree.copy()
+        found.tree.conditions = c.sealed([*self._defined, *self.tree.conditions])
+        found._without, found._added = self._without, self._added
+        return found
+
+    def one(self) -> HasOne:
+        """One of these rows: `return self.related("orders").one().latest_of_many()`."""
+        one = HasOne(self.model, self.parent, self.foreign_key, self.local_key)
+        found: HasOne = self._as_defined_here(one)
+        return found
+
 
 class HasOne(OneOfMany, HasMany):
     """At most one row of the related table holds the parent's key."""
@@ -191,6 +204,12 @@ class MorphMany(HasMany):
 
     def _guaranteed_names(self) -> tuple[str, ...]:
         return (self.foreign_key, self.type_column)
+
+    def one(self) -> MorphOne:  # type: ignore[override]  # of its own kind
+        """One of these rows, as for has_many."""
+        one = MorphOne(self.model, self.parent, self.type_column, self.foreign_key, self.local_key)
+        found: MorphOne = self._as_defined_here(one)
+        return found
 
 
 class MorphOne(OneOfMany, MorphMany):

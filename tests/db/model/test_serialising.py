@@ -142,3 +142,15 @@ def test_values_without_a_cast_are_shown_as_json_can(value: Any, shown: Any) -> 
         pass
 
     assert Loose(x=value).to_dict() == {"x": shown}
+
+
+def test_one_model_may_be_told_what_to_show() -> None:
+    model = parcel(**FULL)
+    model.visible = ["id", "secret", "label"]
+    model.hidden = []
+    model.appends = ["label"]
+
+    assert model.to_dict() == {"id": 7, "secret": "x", "label": "BOX!"}
+    assert parcel(**FULL).to_dict().keys() >= {"name", "price"}
+    with pytest.raises(AttributeError, match=r"model\['hidden'\] = …"):
+        model.hidden = True  # a column of that name

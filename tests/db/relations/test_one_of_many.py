@@ -60,6 +60,14 @@ class Shop(Model):
     def profile(self) -> Any:
         return self.has_one(Profile).with_default(motto="none")
 
+    @relation
+    def done(self) -> Any:
+        return self.has_many(Sale).where("state", "done")
+
+    @relation
+    def last_done(self) -> Any:
+        return self.related("done").one().latest_of_many()
+
 
 class Sale(Model):
     timestamps = False
@@ -169,6 +177,7 @@ KINDS = [
     ("oldest", "id", [1, 4, None]),
     ("dearest", "id", [2, 4, None]),
     ("cheapest_open", "id", [1, None, None]),
+    ("last_done", "id", [2, 4, None]),
     ("branch", "name", ["c", None, None]),
     ("picture", "url", ["y", None, None]),
     ("bill", "number", [1, 4, None]),
