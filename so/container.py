@@ -440,6 +440,13 @@ class ServiceProvider:
 
     boot: Callable[..., object] = lambda self: None  # any injected parameters
 
+    def call_after_resolving(self, name: Abstract, fn: Callable[[Any], object]) -> None:
+        """Call `fn(made)` as soon as there is what *name* stands for: now, or when it is made."""
+        if self.app.resolved(name):
+            fn(self.app.make(name))
+        else:
+            self.app.resolving(name, lambda made, app: fn(made))
+
 
 # --- words for errors ---
 

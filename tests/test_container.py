@@ -9,7 +9,7 @@ from typing import Optional
 
 import pytest
 
-from so.container import Container
+from so.container import Container, ServiceProvider
 from so.errors import (
     BindingResolutionError,
     CircularDependencyError,
@@ -709,3 +709,16 @@ def test_callbacks_of_a_class_are_for_what_is_made_of_it(container):
     container.make(Service)
 
     assert seen == [SqlRepository, {"unused": 1}, SqlRepository, {}, Repository]
+
+
+def test_a_provider_joins_what_is_made_as_soon_as_it_is_there(container):
+    seen = []
+    container.singleton("router", lambda: "a router")
+    provider = ServiceProvider(container)
+
+    provider.call_after_resolving("router", lambda router: seen.append(("later", router)))
+    assert seen == []
+
+    container.make("router")
+    provider.call_after_resolving("router", lambda router: seen.append(("now", router)))
+    assert seen == [("later", "a router"), ("now", "a router")]

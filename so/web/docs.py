@@ -25,12 +25,8 @@ class DocsProvider(ServiceProvider):
 
         Not before: a mistake in a route must not stop `migrate` or `db:install`.
         """
-        if not self.app.settings(DocsSettings).enabled:
-            return
-        if self.app.resolved("router"):
-            self._add_routes(self.app.make("router"))
-        else:
-            self.app.resolving("router", lambda router, app: self._add_routes(router))
+        if self.app.settings(DocsSettings).enabled:
+            self.call_after_resolving("router", self._add_routes)
 
     def _add_routes(self, routes: Any) -> None:
         from so.web.docs_site import DocsSite

@@ -21,10 +21,7 @@ class InboxProvider(ServiceProvider):
 
     def boot(self) -> None:
         """Add the routes as soon as there is a router, behind those of the application."""
-        if self.app.resolved("router"):
-            self._add_routes(self.app.make("router"))
-        else:
-            self.app.resolving("router", lambda router, app: self._add_routes(router))
+        self.call_after_resolving("router", self._add_routes)
 
     def _add_routes(self, routes: Any) -> None:
         from so.web.inbox_site import InboxSite

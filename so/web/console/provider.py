@@ -32,10 +32,7 @@ class ConsoleProvider(ServiceProvider):
             ("errors", self._hear_errors),
             ("queue", self._keep_history),
         ):
-            if self.app.resolved(name):
-                join(self.app.make(name))
-            else:
-                self.app.resolving(name, lambda made, app, join=join: join(made))
+            self.call_after_resolving(name, join)
 
     def _hear_statements(self, db: Any) -> None:
         from so.web.console.statements import Statements
