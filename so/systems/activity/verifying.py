@@ -26,7 +26,7 @@ from so.systems.activity.stored import Erasure, Seal, Stored, Tombstone, judge
 
 SEALS_AT_ONCE = 500
 NEWEST_SEALS = 100  # that a look at the newest ones takes in at most
-ROWS_AT_ONCE = 5000
+ROWS_AT_ONCE = 2000
 _UNASKED = object()
 _BACKLOG = "activity:seal has not run for too long"
 
