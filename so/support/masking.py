@@ -12,12 +12,15 @@ from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from so.support.credentials import cover, cover_named
+
 MASK: Final = "***"
 
 SECRET_NAMES: Final = (
     "password",
     "passwd",
     "passphrase",
+    "passwort",
     "pwd",
     "secret",
     "token",
@@ -33,11 +36,13 @@ SECRET_NAMES: Final = (
     "audit_key",
     "private_key",
     "access_key",
+    "account_key",
     "card_number",
     "cvv",
     "cvc",
     "iban",
     "session_id",
+    "sessid",
     "so_session",
 )
 
@@ -58,7 +63,7 @@ _USER_INFO: Final = re.compile(
     re.IGNORECASE,
 )
 _CREDENTIALS: Final = re.compile(
-    r"\b(?P<scheme>bearer|basic)(?P<space>\s+)(?P<value>[\w.~+/-]{4,}=*)", re.IGNORECASE
+    r"\b(?P<scheme>bearer|basic)(?P<space>\s+|:\s*)(?P<value>[\w.~+/-]{4,}=*)", re.IGNORECASE
 )
 
 _DEEPEST: Final = 12
@@ -79,10 +84,11 @@ class Masker:
     ) -> None:
         """Mask what stands under a name containing one of *names*, and each of *values*."""
         self.names = tuple(_plain(name) for name in names)
+        self._bare = tuple(name.replace("_", "") for name in self.names)
         self.exact: frozenset[str] = frozenset()
         self._judged: dict[str, bool] = {}
         self._values: set[str] = set()
-        self._assignment, self._in_query = _patterns(self.names)
+        self._words, self._assignment, self._in_query = _patterns(self.names)
         self.learn(values)
 
     def beside(self, exact: Iterable[str] = ()) -> Masker:
@@ -126,11 +132,18 @@ class Masker:
         text = str(name)
         known = self._judged.get(text)
         if known is None:
-            plain = _plain(text)
-            known = text in self.exact or any(part in plain for part in self.names)
+            known = text in self.exact or self._is_told_by(text)
             if len(self._judged) < _MOST_JUDGED:
                 self._judged[text] = known
         return known
+
+    def _is_told_by(self, name: str) -> bool:
+        plain = _plain(name)
+        joined = plain.replace("_", "")  # `accessKey` is an access_key
+        return any(
+            part in plain or ("_" in part and bare in joined)
+            for part, bare in zip(self.names, self._bare, strict=True)
+        )
 
     def mask(self, value: object, name: object = "", depth: int = 0) -> object:
         """*value* fit to be shown: secret entries replaced, texts cleaned, the shape kept."""
@@ -159,15 +172,22 @@ class Masker:
         return [self.named(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     def text(self, text: str) -> str:
-        """*text* with learned values, `password = '…'` and `?token=…` covered."""
+        """*text* with learned values, `password = '…'`, `?token=…` and keys covered."""
         for value in sorted(self._values, key=len, reverse=True):
             text = text.replace(value, MASK)
+        text = cover(text, MASK)
         if "@" in text:
             text = _USER_INFO.sub(_behind_head, text)
-        if "=" in text:
-            text = self._in_query.sub(_behind_head, text)
         text = _CREDENTIALS.sub(self._credentials, text)
+        if not self._names_one(text):
+            return text
+        text = self._in_query.sub(_behind_head, cover_named(text, self._words, MASK))
         return self._assignment.sub(rf"\g<head>{MASK}\g<tail>", text)
+
+    def _names_one(self, text: str) -> bool:
+        """Does a part of a secret name stand in *text*? Hardly ever; the rest takes its time."""
+        plain = text.lower().replace("-", "").replace("_", "")
+        return any(part in plain for part in self._bare)
 
     def _credentials(self, found: re.Match[str]) -> str:
         """What follows `Bearer` or `Basic`, unless it is a word of a sentence."""
@@ -215,19 +235,19 @@ def _leaves(value: object) -> Iterable[object]:
         yield value
 
 
-def _patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What a value under a secret name looks like in code, and in the query of an address."""
+def _patterns(names: tuple[str, ...]) -> tuple[str, re.Pattern[str], re.Pattern[str]]:
+    """What secret names look like; a value under one in code, and in the query of an address."""
     words = "|".join(re.escape(name).replace("_", "[-_]?") for name in names) or r"(?!)"
     assignment = (
-        rf"(?P<head>(?<!\w)\w*(?:{words})\w*[\"']?\]?\s*[:=]\s*[rbf]?(?P<quote>[\"']))"
-        r"(?:(?!(?P=quote)).)+(?P<tail>(?P=quote))"
+        rf"(?P<head>(?<!\w)\w{{0,60}}(?:{words})\w{{0,60}}+\\?[\"']?\]?\s*(?::=|=>|[:=])\s*[rbf]?"
+        r"(?P<quote>\\?[\"']))(?:(?!(?P=quote))(?:\\.|.))+(?P<tail>(?P=quote)|$)"
     )
     some = r"[\w%.\[\]-]{0,60}"
     value = r"[^&#;\s\"'<>]"
     named = rf"{some}(?:{words}){some}="
     # After a blank or a semicolon, as in a DSN; what ends an argument of a call in code stays.
     in_query = (
-        rf"(?:(?P<head>(?:^|[?&]){named}){value}+"
-        rf"|(?P<head2>(?:^|[;\s]){named}){value}*[^&#;\s\"'<>,)](?=[;\s,)]|$))"
+        rf"(?:(?P<head>(?:^|[?&#]){named}){value}+"
+        rf"|(?P<head2>(?:^|[;\s(]){named}){value}*[^&#;\s\"'<>,)](?=[;\s,)]|$))"
     )
-    return re.compile(assignment, re.IGNORECASE), re.compile(in_query, re.IGNORECASE)
+    return words, re.compile(assignment, re.I | re.M), re.compile(in_query, re.I)
