@@ -124,6 +124,7 @@ class SealSoon:
                     turn.give_up()
                 before, word = word, turn.asked()
                 if word == before:  # nobody left word after we had begun to look
+                    turn.leave()
                     return
                 threading.Event().wait(self._delay)
         except Exception:

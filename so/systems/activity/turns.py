@@ -64,6 +64,15 @@ class SealTurn:
             os.close(self._file)
             self._file = None
 
+    def leave(self) -> None:
+        """Take the file away, as nothing is left to seal.
+
+        Who has opened it just now may seal beside another, which only costs work.
+        """
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+
     def _open(self) -> int:
         assert self._path is not None
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC

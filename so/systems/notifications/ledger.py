@@ -20,6 +20,8 @@ from so.systems.notifications.inbox import owner_columns
 LONGEST_REASON = 500  # characters, as the column holds
 LEASE = timedelta(minutes=15)  # how long what was taken is left to whoever took it
 _BEING_SENT = "being sent by {}"
+_LAPSED = "; it ended before it could note what came of it, and notification:due looks into it"
+_LOST = "whoever sent it ended before it was noted, and nothing was kept to send it again"
 MOST_TAKEN = 200  # for one recipient at a time
 
 
@@ -59,19 +61,21 @@ class Ledger:
         if not self._row_for(delivery).where("status", "<>", SENT).update(changed):
             self._rows().insert_or_ignore(row)
 
-    def claim(self, delivery: Delivery, holder: str) -> bool:
+    def claim(self, delivery: Delivery, holder: str, *, keep: bool = False) -> bool:
         """Take *delivery* before it is made; False if it was made, or somebody else is about to.
 
+        *keep* it so that it can be made without *holder*, whom no job brings back.
         Who is killed keeps it until its lease is over, or until *holder* comes again. So what was
         sent, and could not be noted any more, is sent again: twice rather than not at all.
         """
         now = self._clock.now()
         taken = Outcome(WANTED, _BEING_SENT.format(holder), now + LEASE)
-        if self._rows().insert_or_ignore(self._row(delivery, taken)):
+        row = {**self._row(delivery, taken), "payload": self._payload(delivery) if keep else None}
+        if self._rows().insert_or_ignore(row):
             return True
         free = self._row_for(delivery).where("status", "<>", SENT)
         free.where(lambda q: self._is_free(q, now).or_where("reason", taken.reason))
-        changed = {"status": WANTED, "reason": taken.reason, "due_at": taken.due_at}
+        changed = {name: row[name] for name in ("status", "reason", "due_at", "payload")}
         return bool(free.update(changed))
 
     def is_taken(self, delivery: Delivery) -> bool:
@@ -106,8 +110,24 @@ class Ledger:
         columns = [
             "channel", "status", "reason", "sent_at", "type", "notifiable_type", "notifiable_id"
         ]  # fmt: skip
-        rows = self._rows().where("notification_id", id).order_by("channel").get(columns)
-        return [dict(row) for row in rows]
+        mine = self._rows().where("notification_id", id)
+        rows = [dict(row) for row in mine.clone().order_by("channel").get(columns)]
+        lapsed = set(self._lapsed(mine).pluck("channel"))
+        for row in rows:
+            if row["channel"] in lapsed:
+                row["reason"] += _LAPSED
+        return rows
+
+    def _lapsed(self, query: Any) -> Any:
+        """Those of *query* that somebody took, and had for too long."""
+        lapsed = query.where("status", WANTED).where("due_at", "<=", self._clock.now())
+        return lapsed.where("reason", "like", _BEING_SENT.format("process %"))
+
+    def give_up_lost(self) -> int:
+        """Let what was taken, never noted, and cannot be made again count as failed; how many."""
+        lost = self._lapsed(self._rows()).where_null("payload")
+        changed = {"status": FAILED, "reason": _LOST, "due_at": None, "sent_at": self._clock.now()}
+        return int(lost.update(changed))
 
     def take_failed(self, id: str, channel: str | None = None) -> list[Kept]:
         """What of *id* has failed and is kept, for one who asks to send it again.
@@ -118,17 +138,19 @@ class Ledger:
         if channel is not None:
             query = query.where("channel", channel)
         now = self._clock.now()
-        return self._take(query.where(lambda q: self._is_free(q, now)), FAILED)
+        return self._take(query.where(lambda q: self._is_free(q, now)))
 
     def overdue(self, since: datetime) -> tuple[int, str]:
         """How many should have gone out before *since*, and when the first of them should have."""
-        late = self._rows().where("status", HELD).where("due_at", "<", since)
+        late = self._rows().where_in("status", [HELD, WANTED]).where("due_at", "<", since)
+        late = late.where(lambda q: q.where("status", HELD).or_where_not_null("payload"))
         row = late.select_raw("count(*) as n, min(due_at) as first").first()
         return int(row["n"]), str(row["first"])
 
     def due(self) -> Any:
-        """The rows that were held back and may go out now."""
-        due = self._rows().where("status", HELD).where("due_at", "<=", self._clock.now())
+        """The rows that were held back, or left behind by who is gone, and may go out now."""
+        due = self._rows().where_in("status", [HELD, WANTED])
+        due = due.where("due_at", "<=", self._clock.now())
         return due.where_not_null("payload")  # else one that nobody can read would stop the others
 
     def take_due(self) -> list[Kept]:
@@ -140,15 +162,15 @@ class Ledger:
         same = ["channel", "notifiable_type", "notifiable_id"]
         if first["notifiable_id"] is None:
             same = ["channel", "notification_id"]  # addresses are told one by one
-        return self._take(due.where({name: first[name] for name in same}), HELD)
+        return self._take(due.where({name: first[name] for name in same}))
 
-    def _take(self, query: Any, status: str) -> list[Kept]:
+    def _take(self, query: Any) -> list[Kept]:
         """Those rows of *query* that nobody else takes meanwhile."""
         taken = []
         again_at = self._clock.now() + LEASE
         for row in query.where_not_null("payload").order_by("sent_at").limit(MOST_TAKEN).get():
             kept = Kept(**{name: row[name] for name in Kept._fields})
-            mine = self._row_of(kept).where("status", status)
+            mine = self._row_of(kept).where("status", row["status"])
             was = row["due_at"]
             mine = mine.where_null("due_at") if was is None else mine.where("due_at", was)
             if mine.update({"due_at": again_at}):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -261,12 +262,13 @@ class Notifications:
             return False
 
     def _attempt_here(self, delivery: Delivery) -> bool:
-        """As `attempt`, where no job is there to be repeated."""
-        return self._is_ours(delivery, uuid()) and self.attempt(delivery)
+        """As `attempt`, where no job is there to be repeated: `send_due` is, if this ends."""
+        holder = f"process {os.getpid()}, {uuid()}"
+        return self._is_ours(delivery, holder, keep=True) and self.attempt(delivery)
 
-    def _is_ours(self, delivery: Delivery, holder: str) -> bool:
+    def _is_ours(self, delivery: Delivery, holder: str, *, keep: bool = False) -> bool:
         """Of two at once that have a key in common, one makes the delivery."""
-        return not delivery.is_told_once or self._ledger.claim(delivery, holder)
+        return not delivery.is_told_once or self._ledger.claim(delivery, holder, keep=keep)
 
     def _attempt_after_commit(self, delivery: Delivery) -> None:
         try:
@@ -338,7 +340,13 @@ class Notifications:
         self._tell("sent", delivery)
 
     def send_due(self) -> int:
-        """Send what was held back in quiet hours and for digests, and is due; how many."""
+        """Send what was held back in quiet hours and for digests, and is due; how many.
+
+        Also what has a `dedupe_key` and was begun by a process that ended in the middle of it; what
+        of that is not kept counts as failed.
+        """
+        if lost := self._ledger.give_up_lost():
+            _log.error("%s notifications were lost with the process that sent them", lost)
         return HeldBack(self, self._ledger, self._preferences, self.clock).send()
 
     def overdue(self, hours: int = 1) -> tuple[int, str]:

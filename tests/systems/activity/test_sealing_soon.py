@@ -32,6 +32,16 @@ def test_a_burst_of_commits_is_sealed_without_being_asked(log, db):
     assert log.verify().exit_code == 0
 
 
+def test_whoever_sealed_leaves_no_file_behind(log, db):
+    from so.systems.activity.turns import turn_of
+
+    log.entry().log("x")
+    log.soon.wait()
+
+    assert turn_of(db.connection()).asked() == 0
+    assert db.connection().scalar("select seal_no from activity_log") == 1
+
+
 def test_a_row_is_not_sealed_while_its_transaction_is_open(log, db):
     connection = db.connection()
     with db.transaction():

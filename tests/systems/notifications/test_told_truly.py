@@ -533,6 +533,49 @@ def test_what_a_killed_job_had_taken_is_free_when_its_lease_is_over(
     assert queueing.deliver(two_jobs[1])
 
 
+class Killed(BaseException):
+    """The end of a process, as far as one that goes on can tell."""
+
+
+class Dying:
+    """A channel that its process does not outlive."""
+
+    def send(self, *args):
+        raise Killed
+
+
+@pytest.mark.parametrize("resendable", [True, False])
+def test_what_is_sent_at_once_by_a_process_that_ends_is_taken_up_or_seen_to_have_failed(
+    queueing, ada, outbox, clock, resendable
+):
+    mail = queueing.channel("mail")
+    queueing.extend("mail", Dying)
+    told = Once(1)
+    told.channels, told.resendable = ["mail"], resendable
+    with pytest.raises(Killed):
+        queueing.send_now(ada, told)
+    queueing.extend("mail", lambda: mail)
+    (id,) = _ids_in_the_ledger(queueing)
+
+    assert queueing.send_due() == 0
+    assert [(it["status"], "it ended" in it["reason"]) for it in queueing.why(id)] == [
+        ("wanted", False)
+    ]
+    clock.travel(LEASE.total_seconds())
+    assert [(it["status"], "it ended" in it["reason"]) for it in queueing.why(id)] == [
+        ("wanted", True)
+    ]
+
+    assert queueing.send_due() == int(resendable)
+    assert [it["status"] for it in queueing.why(id)] == ["sent" if resendable else "failed"]
+    assert len(outbox.mails) == int(resendable)
+    assert queueing.send_due() == 0
+
+
+def _ids_in_the_ledger(service):
+    return service._ledger._rows().distinct().pluck("notification_id")
+
+
 def test_a_job_that_was_too_slow_gives_back_nothing_that_another_has_taken(
     queueing, two_jobs, outbox, clock
 ):
