@@ -96,6 +96,7 @@ SHAPES: dict[str, Shape] = {
         db.query().from_sub(db.table("parts").where("place", 1), "s").order_by("s.place")
     ),
     "distinct": lambda db: db.table("parts").distinct().select("place", "id").order_by("place"),
+    "counted": lambda db: Bin.with_count("parts").order_by("parts_count"),
     "group": lambda db: (
         db.table("parts").select_raw("count(*) as n").group_by("id", "maker").order_by("n")
     ),
@@ -104,6 +105,15 @@ SHAPES: dict[str, Shape] = {
     ),
     "union": lambda db: (
         db.table("parts").where("place", 1).union(db.table("parts").where("place", 2))
+    ).order_by("place"),
+    "union of others": lambda db: (
+        db.table("parts").select("id", "place").union(db.table("bins").select("shelf_id", "id"))
+    ).order_by("place"),
+    "union of a join": lambda db: (
+        db.table("parts")
+        .join("bins", "bins.id", "parts.bin_id")
+        .select("parts.id", "parts.place")
+        .union(db.table("bins").select("id", "place"))
     ).order_by("place"),
     "models": lambda db: Part.order_by("place"),
     "models joined": lambda db: (
@@ -118,7 +128,7 @@ BY_ANOTHER_NAME = {
     "falling, under a name": "p.place", "no key": "bin_id", "join": "bins.place", "group": "n",
     "join of a select": "bins.place", "group by SQL": "n", "pairs": "parts.place",
     "pairs without a key": "parts.place", "through": "parts.place", "from a select": "s.place",
-    "pairs by the pivot": "parts.place", "models joined": "parts.place",
+    "counted": "parts_count", "pairs by the pivot": "parts.place", "models joined": "parts.place",
 }  # fmt: skip
 
 

@@ -137,10 +137,17 @@ def _key_of(query: Any, table: Any) -> list[str]:
 
 
 def _inner_names(query: Any, inner: c.Select) -> Iterator[str]:
-    shown = list(_given_names(query, inner))
-    if inner.columns is None and isinstance(inner.table, str) and not (inner.joins or inner.unions):
-        shown = query._key_of(inner.table)
-    yield from shown
+    """The names that *inner* gives, the keys of tables it selects whole among them."""
+    shown = inner.columns or ["*"]
+    if not (inner.unions or inner.groups or inner.distinct):
+        for table in [inner.table, *(join.table for join in _joins(inner.joins or ()))]:
+            if isinstance(table, str):
+                whole = (f"{query.grammar.alias_of(table)}.*", *(() if inner.joins else ("*",)))
+                if any(one in shown for one in whole):
+                    yield from query._key_of(table)
+        yield from (name for one in shown if (name := name_given(one)) is not None)
+    else:
+        yield from _given_names(query, inner)
 
 
 def is_at_hand(tree: c.Select, column: c.Column) -> bool:
@@ -183,7 +190,8 @@ def hidden(column: c.Column, number: int) -> c.Column:
 def without_hidden(rows: Any) -> Any:
     """*rows*, of a page, without what they were read with to tell them apart."""
     for row in rows:
-        values = getattr(row, "_attributes", row)
-        for name in [one for one in values if one.startswith(HIDDEN)]:
-            del values[name]
+        for values in (row, getattr(row, "_attributes", None), getattr(row, "_original", None)):
+            if isinstance(values, dict):
+                for name in [one for one in values if str(one).startswith(HIDDEN)]:
+                    del values[name]
     return rows

@@ -17,6 +17,7 @@ from so.db.query.telling import (
     is_at_hand,
     is_one_column,
     last_direction,
+    name_given,
     orders_of,
     tie_breakers,
     without_hidden,
@@ -425,7 +426,15 @@ def _limits_before(tree: c.Select) -> bool:
         return True
     if tree.union_limit is not None or tree.union_offset:
         return True
-    return any(_limits_before(one.select) or one.select.unions for one in tree.unions or ())
+    members = [one.select for one in tree.unions or ()]
+    if any(_limits_before(one) or one.unions or _names(one) != _names(tree) for one in members):
+        return True
+    return any(one.joins for one in [tree, *members]) and bool(members)
+
+
+def _names(tree: c.Select) -> list[Any]:
+    """What the columns of *tree* are called: a condition on another's names would not fit."""
+    return [name_given(one) or one for one in tree.columns or ["*"]]
 
 
 def _is_place(place: Cursor, orders: list[c.Order]) -> bool:
