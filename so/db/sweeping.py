@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AT_ONCE = 100  # rows to a statement: others wait for no more than that
+RESTS = 4  # times what a statement took
 LONGEST_REST_SECONDS = 0.25
 
 
@@ -84,7 +85,7 @@ def _listed(
 
 
 def _paced(items: Iterable[T]) -> Iterator[T]:
-    """*items* one by one, with a rest after each for twice as long as it took.
+    """*items* one by one, with a rest after each for several times as long as it took.
 
     So whoever waits for the same database, which has one writer at a time on SQLite, gets most of
     the time. In real time on purpose: others work in real time as well.
@@ -92,4 +93,4 @@ def _paced(items: Iterable[T]) -> Iterator[T]:
     for item in items:
         begun = time.monotonic()
         yield item
-        time.sleep(min(2 * (time.monotonic() - begun), LONGEST_REST_SECONDS))
+        time.sleep(min(RESTS * (time.monotonic() - begun), LONGEST_REST_SECONDS))
