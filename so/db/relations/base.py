@@ -171,7 +171,8 @@ class Relation(ModelQuery):
 
     def _related_to(self, keys: list[Any]) -> Models[Any]:
         found: Models[Any] = Models()
-        size = max(1, self.grammar.max_placeholders - len(self.get_bindings()))
+        marks = self.grammar.max_placeholders - len(self.get_bindings())
+        size = max(1, marks // self._times_bound())
         most = getattr(self.runner, "max_statement_bytes", None)
         for some in in_parts(keys, size, most, lambda key: (key,)):
             part = self.clone()
@@ -180,6 +181,10 @@ class Relation(ModelQuery):
                 _limit_each(part)
             found.extend(part._models())
         return found if self._after is None else self.apply_after_query_callbacks(found)
+
+    def _times_bound(self) -> int:
+        """How often a parent's key stands in the statement that loads what is related."""
+        return 1
 
     def _match(self, models: Sequence[Any], found: Sequence[Any]) -> None:
         groups: dict[Any, list[Any]] = {}

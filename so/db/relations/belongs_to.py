@@ -129,7 +129,7 @@ class MorphTo(BelongsTo):
     def of_type(self, related: Any) -> MorphTo:
         """The same relation, to the rows of class *related* alone."""
         one = MorphTo(related, self.parent, self.type_column, self.foreign_key, self._chosen_key)
-        one.name, one._is_of_one_type = self.name, True
+        one.name, one._is_of_one_type, one._default = self.name, True, self._default
         return one
 
     def associate(self, owner: Any) -> Any:

@@ -54,6 +54,9 @@ class OneOfMany(Relation):
         self._chosen_by, self._choosing = {**by, self.model.primary_key: last, **by}, fn
         return self
 
+    def _times_bound(self) -> int:
+        return 1 if self._chosen_by is None else 2
+
     def _ties(self) -> list[c.Node]:
         ties = super()._ties()
         if self._chosen_by is None:

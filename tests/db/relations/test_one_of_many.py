@@ -233,6 +233,14 @@ def test_writing_through_the_one_of_many_leaves_the_others_alone(shops):
     assert shop.newest.price == 1
 
 
+def test_keys_past_the_placeholders_are_loaded_in_parts(shops, monkeypatch):
+    monkeypatch.setattr(type(shops.connection().grammar), "max_placeholders", 3)
+    many = Shop.where("id", "<", 4).order_by("id").get()
+
+    assert count_of(shops, lambda: many.load("newest")) == 3
+    assert [shop.newest and shop.newest.id for shop in many] == [3, 5, None]
+
+
 def test_of_many_knows_only_the_least_and_the_greatest(shops):
     with pytest.raises(InvalidArgumentError, match='"max" or "min", not'):
         Shop().has_one(Sale).of_many("price", "sum")
