@@ -160,7 +160,10 @@ class _Handler(WSGIRequestHandler):
         while not is_last:
             piece = self._next()
             assert isinstance(piece, Data)
-            body.write(piece.data)
+            try:
+                body.write(piece.data)
+            except OSError as error:
+                raise WireError(503, "no room for the body") from error
             is_last = piece.last
         size = body.tell()
         body.seek(0)
