@@ -23,6 +23,7 @@ from so.errors import ConfigError
 from so.support.journal import JournalHandler
 from so.support.masking import Masker
 from so.support.near import nearest
+from so.support.places import identity_of
 from so.support.scope import current_scope
 
 LEVELS: Final = {
@@ -245,7 +246,7 @@ class FileHandler(logging.Handler):
         super().close()
 
     def _writable(self, path: Path) -> int:
-        if self._descriptor is None or self._opened != _identity(path):
+        if self._descriptor is None or self._opened != identity_of(path):
             return self._open(path)
         return self._descriptor
 
@@ -256,7 +257,7 @@ class FileHandler(logging.Handler):
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, FILE_MODE)
-        self._opened = _identity(path)
+        self._opened = identity_of(path)
         return self._descriptor
 
 
@@ -288,14 +289,6 @@ class DailyFileHandler(FileHandler):
         for old in self.path.parent.glob(pattern):
             if old.name < oldest:
                 old.unlink(missing_ok=True)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 # --- what a line looks like ---------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ def shipped(name: str) -> bytes:
     """
     found: bytes = __spec__.loader.get_data(str(_HOME / name))  # type: ignore[union-attr]
     return found
+
+
+def identity_of(path: str | Path | None) -> tuple[int, int] | None:
+    """Which file is at *path*, whatever it is called; None for nothing, such as one in memory."""
+    try:
+        found = os.stat(path or "")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def place_of(fn: Any) -> str:

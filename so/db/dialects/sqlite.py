@@ -40,6 +40,7 @@ from so.errors import (
     UnavailableError,
     UniqueConstraintError,
 )
+from so.support.places import identity_of
 from so.support.progress import steps
 
 _CACHED_TEXTS: Final = 2_000
@@ -497,15 +498,6 @@ GONE: Final = (
     "the database file {path!r} was deleted or replaced while it was open, so that what is written "
     "would be lost: put it back, or restart what uses it"
 )
-
-
-def identity_of(path: str | None) -> tuple[int, int] | None:
-    """Which file is at *path*; None for nothing, such as a database in memory."""
-    try:
-        found = os.stat(path or "")
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _owned_by_another(host: str) -> ConnectionOwnerError:

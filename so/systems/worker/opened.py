@@ -7,10 +7,10 @@ no name any more: they would wait there for jobs for ever, without an error.
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any
 
 from so.db.options import file_of
+from so.support.places import identity_of
 
 log = logging.getLogger("so.queue")
 
@@ -23,18 +23,11 @@ class OpenedFile:
         self._path = ""
         if conn.dialect.name == "sqlite":
             self._path = file_of(str(conn.config["database"])) or ""
-        self._identity = self._look()
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
+        self._identity = identity_of(self._path)
 
     def is_replaced(self) -> bool:
         """Whether there is another file of that name; logged if so."""
-        now = self._look()
+        now = identity_of(self._path)
         # While there is none, the next one may be on its way: better to stay than to make it.
         if now is None or self._identity is None or now == self._identity:
             return False
