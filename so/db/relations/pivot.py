@@ -18,7 +18,7 @@ from so.db.query import Query
 from so.db.relations.base import Relation, _put
 from so.db.rows import Row
 from so.db.values import bindable, plain
-from so.errors import RelationError
+from so.errors import RelationError, UniqueConstraintError
 
 _PREFIX = "pivot_"
 _UNPAIRED = ("insert", "insert_or_ignore", "insert_or_ignore_returning", "insert_using", "upsert")
@@ -277,6 +277,66 @@ class BelongsToMany(Relation):
         self._need_parent_key("attach to")
         if model.save():
             self.attach(model, pivot)
+        return model
+
+    # --- the one that may be there already: related to others, or to none, it is attached
+
+    def first_or_new(
+        self, attributes: Mapping[str, Any], values: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The first related model with *attributes*, else any such model, else a new one."""
+        found = self._first_with(attributes)
+        if found is None:
+            found = self._everyones()._first_with(attributes)
+        return self.new_model({**attributes, **(values or {})}) if found is None else found
+
+    def first_or_create(
+        self,
+        attributes: Mapping[str, Any],
+        values: Any = None,
+        pivot: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The first related model with *attributes*; else any such model, or a new one, attached.
+
+        *pivot*: further columns of a pair that is made.
+        """
+        found = self._first_with(attributes)
+        if found is not None:
+            return found
+        found = self._everyones()._first_with(attributes)
+        if found is not None:
+            return self._paired(found, pivot)
+        return self.create_or_first(attributes, values, pivot)
+
+    def create_or_first(
+        self,
+        attributes: Mapping[str, Any],
+        values: Any = None,
+        pivot: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """A new model with *attributes* and *values*, or the one with its unique key; attached."""
+        extra = (values() if callable(values) else values) or {}
+        try:
+            with self.runner.transaction():
+                return self.create({**attributes, **extra}, pivot=pivot)
+        except UniqueConstraintError:
+            found = self._everyones()._first_now(attributes)
+            if found is None:
+                raise
+            return self._paired(found, pivot)
+
+    def _everyones(self) -> Any:
+        """A query for models of the related class, whoever they are related to."""
+        return self.model.query() if self._source is None else self.model.on(self._source)
+
+    def _paired(self, model: Any, pivot: Mapping[str, Any] | None) -> Any:
+        """*model*, attached unless it is already."""
+        try:
+            key = bindable(self._key(model))
+            if not self.pivot_query().where(self.related_pivot_key, "=", key).exists():
+                self.attach(model, pivot)
+        except UniqueConstraintError:
+            self.parent.unset_relation(self.name)  # somebody else has attached it meanwhile
         return model
 
     def update(self, values: Mapping[str, Any] | None = None, /, **columns: Any) -> int:

@@ -280,3 +280,33 @@ def test_a_table_prefix_is_put_before_every_table(tmp_path: Any) -> None:
         assert User.on(connection).where("name", "eve").update({"name": "x"}) == 1
         assert ada.friends().update({"name": "y"}) == 1
         assert ada.delete()
+
+
+def test_a_model_that_is_there_is_attached_instead_of_made_again(access: Database) -> None:
+    ada = User.find(1)
+    ada.roles().attach(1)
+
+    assert ada.roles().first_or_new({"name": "clerk"}).persisted
+    assert pairs(access) == [(1, 1)]
+
+    clerk = ada.roles().first_or_create({"name": "clerk"}, {"place": 9}, pivot={"level": 5})
+    assert (clerk.id, clerk.place, clerk.was_recently_created) == (2, 1, False)
+    assert ada.roles().update_or_create({"name": "guest"}, {"place": 7}).place == 7
+    assert ada.roles().first_or_create({"name": "new"}, {"place": 8}).was_recently_created
+    assert ada.roles().first_or_create({"name": "admin"}).id == 1
+
+    assert pairs(access) == [(1, 1), (1, 2), (1, 3), (1, 5)]
+    assert {role.name: role.pivot.level for role in ada.roles}["clerk"] == 5
+    assert Role.count() == 5
+
+
+def test_a_unique_key_leads_to_the_model_that_has_it(access: Database) -> None:
+    access.connection().statement("create unique index one_name on roles (name)")
+    ada = User.find(1)
+
+    clerk = ada.roles().create_or_first({"name": "clerk"}, {"place": 9}, pivot={"level": 5})
+
+    assert (clerk.id, clerk.place) == (2, 1)
+    assert ada.roles().create_or_first({"name": "clerk"}).id == 2
+    assert ada.roles().create_or_first({"name": "new"}).was_recently_created
+    assert names(ada.roles) == ["clerk", "new"]
