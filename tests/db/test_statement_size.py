@@ -117,3 +117,15 @@ def test_models_that_go_in_several_statements_go_in_together(texts):
         Text.insert(rows)
 
     assert Text.count() == 0
+
+
+@pytest.mark.parametrize("write", ["insert", "upsert"])
+def test_rows_that_go_in_several_statements_go_in_together(texts, write):
+    rows = [*ROWS, {"id": 200, "v": object(), "b": None}]
+    arguments = {"insert": (rows,), "upsert": (rows, "id")}[write]
+
+    with pytest.raises(TypeError):
+        getattr(texts.table("texts"), write)(*arguments)
+
+    assert texts.table("texts").count() == 0
+    assert texts.connection().transaction_level() == 0

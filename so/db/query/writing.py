@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from so.db import clauses as c
 from so.db.keys import key_without_rowid
@@ -25,6 +25,8 @@ from so.support import numbers
 from so.support.signatures import call_with
 
 Row = Mapping[str, Any]
+R = TypeVar("R")
+_ATTEMPTS = 3  # of a bulk write in several statements, while others are in the way
 
 _SHOWN = 50
 """Rows inserted with one look at the warnings; servers show no more than 64 of them."""
@@ -50,11 +52,20 @@ class Writing(QueryCore):
         if type(values) is dict and values:
             sql, bindings = self.grammar.compile_insert(self._target(), [values])
             return bool(self.runner.insert(sql, bindings))
-        done = True
-        for rows in self._batches(values):
-            sql, bindings = self.grammar.compile_insert(self._target(), rows)
-            done = bool(self.runner.insert(sql, bindings)) and done
-        return done
+        return all(self._all_or_none(values, self._insert_rows))
+
+    def _insert_rows(self, rows: list[Row]) -> bool:
+        return bool(self.runner.insert(*self.grammar.compile_insert(self._target(), rows)))
+
+    def _all_or_none(self, values: Any, write: Callable[[list[Row]], R]) -> list[R]:
+        """What *write* gives for each statement's rows; in a transaction, if they are several."""
+        batches = list(self._batches(values))
+        if len(batches) < 2 or not hasattr(self.runner, "transaction"):
+            return [write(rows) for rows in batches]
+        found: list[R] = self.runner.transaction(
+            lambda: [write(rows) for rows in batches], attempts=_ATTEMPTS
+        )
+        return found
 
     insert_batch = twin(insert)
 
@@ -67,7 +78,7 @@ class Writing(QueryCore):
     def insert_or_ignore(self, values: Any) -> int:
         """Insert the rows that no key forbids; how many went in."""
         add = self._add_allowed if self.grammar.ignores_too_much else self._add_ignoring
-        return sum(add(rows) for rows in self._batches(values))
+        return sum(self._all_or_none(values, add))
 
     def _add_ignoring(self, rows: list[Row]) -> int:
         sql, bindings = self.grammar.compile_insert_or_ignore(self._target(), rows)
@@ -133,8 +144,8 @@ class Writing(QueryCore):
             )
             return self.runner.select(sql, bindings, False)
 
-        for rows in self._batches(values):
-            found.extend(self._returned(rows, add))
+        for given in self._all_or_none(values, lambda rows: self._returned(rows, add)):
+            found.extend(given)
         return self._hydrate(found)
 
     def _returned(self, rows: list[Row], add: Callable[[list[Row]], Any]) -> list[Any]:
@@ -174,12 +185,13 @@ class Writing(QueryCore):
             raise InvalidArgumentError("upsert() needs the columns of a unique key in unique_by")
         if update is not None and not update:
             return int(self.insert(values))
-        count = 0
-        for rows in self._batches(values):
+
+        def write(rows: list[Row]) -> int:
             changes = _changes(list(rows[0]) if update is None else update)
             sql, bindings = self.grammar.compile_upsert(self._target(), rows, keys, changes)
-            count += _count(self.runner.affecting_statement(sql, bindings))
-        return count
+            return _count(self.runner.affecting_statement(sql, bindings))
+
+        return sum(self._all_or_none(values, write))
 
     def update_or_insert(self, attributes: Row, values: Any = None) -> bool:
         """Update the first row that has *attributes*, or insert one with them and *values*.

@@ -141,6 +141,13 @@ class Job:
         super().__init_subclass__(**kwargs)
         if "alias" not in vars(cls) or not cls.alias:
             cls.alias = f"{cls.__module__}.{cls.__qualname__}"
+        other = JOBS.get(cls.alias)
+        if other is not None and other.__module__ != cls.__module__:
+            raise QueueError(
+                f"{cls.__module__}.{cls.__qualname__} and {other.__module__}.{other.__qualname__} "
+                f"are both called {cls.alias!r}, and one would run in place of the other: set "
+                "another alias on one of them"
+            )
         JOBS[cls.alias] = cls
 
     # --- what a subclass may write ---

@@ -20,13 +20,14 @@ from so.errors import (
     LockTimeoutError,
     LostConnectionError,
     QueryError,
+    QueueError,
     ReadOnlyError,
     StatementTimeoutError,
     UnavailableError,
 )
 from so.support import processes
 from so.support.clock import Clock
-from so.systems.queue import Job, JobEvent, Queue
+from so.systems.queue import JOBS, Job, JobEvent, Queue
 from so.systems.worker import Worker, WorkerOptions, work
 from tests.systems.queue.jobs import DIARY, Fails, Note
 
@@ -466,3 +467,15 @@ def test_a_worker_that_is_stopped_while_its_database_is_away_does_not_wait_for_i
     worker.on_outage = worker.stop
 
     assert worker.run() == 0
+
+
+def test_two_jobs_of_one_alias_in_different_modules_are_refused() -> None:
+    def job_of(module: str) -> type[Job]:
+        return type("Report", (Job,), {"__module__": module, "alias": "kinds.report"})
+
+    first = job_of("sales.jobs")
+
+    with pytest.raises(QueueError, match=r"stock\.jobs\.Report and sales\.jobs\.Report are both"):
+        job_of("stock.jobs")
+    assert JOBS["kinds.report"] is first
+    assert job_of("sales.jobs") is JOBS["kinds.report"]  # its module was loaded anew
