@@ -56,6 +56,10 @@ class Picking(list[T]):
         """The items of a class, or of one of several."""
         return self._of(item for item in self if isinstance(item, kind))
 
+    def values(self) -> Self:
+        """These items; in Laravel's sense numbered anew, as a list's always are."""
+        return self._of(self)
+
     def get(self, index: int, default: Any = None) -> Any:
         """The item at *index*, or *default*."""
         return self[index] if -len(self) <= index < len(self) else default

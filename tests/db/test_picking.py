@@ -34,6 +34,7 @@ def is_even(number: int) -> bool:
         (lambda c: c.where_not_between("age", 30, 40), [2, 3]),
         (lambda c: c.where_instance_of(Row), [1, 2, 3]),
         (lambda c: c.where(lambda one: one.id > 1), [2, 3]),
+        (lambda c: c.skip(1).values(), [2, 3]),
         (lambda c: c.nth(2), [1, 3]),
         (lambda c: c.nth(2, 1), [2]),
         (lambda c: c.slice(1), [2, 3]),
