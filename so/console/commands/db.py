@@ -156,7 +156,8 @@ def _seeder(folder: Path, name: str) -> type[Any]:
         for path in folder.glob("*.py")
         for match in re.findall(r"^class (\w+)", path.read_text("utf-8-sig"), re.MULTILINE)
     )
-    there = f"there are {', '.join(known)}" if known else f"{folder} has none: run make:seeder"
+    there = f"there are {', '.join(known)}: name one" if known else f"{folder} has none"
+    there += f"; `make:seeder {name}` makes one, which may call others"
     raise CommandError(f"no seeder {name!r} was found; {there}")
 
 

@@ -310,6 +310,8 @@ class MakeFactory(_Make):
     folder, suffix, kind = "database/factories", "Factory", "Factory"
     template = '''"""{Name}."""
 
+from typing import Any
+
 from app.models import {Model}
 from so import Factory
 
@@ -319,7 +321,7 @@ class {Name}(Factory):
 
     model = {Model}
 
-    def definition(self) -> dict:
+    def definition(self) -> dict[str, Any]:
         return {"name": f"{Model} {self.number}"}
 '''
 
@@ -332,20 +334,22 @@ class MakePolicy(_Make):
     folder, suffix, kind = "app/policies", "Policy", "Policy"
     template = '''"""{Name}."""
 
+from typing import Any
+
 
 class {Name}:
     """Register with `Gate.policy({Model}, {Name})`; asked as `Gate.allows("update", record)`."""
 
-    def view(self, user, record) -> bool:
+    def view(self, user: Any, record: Any) -> bool:
         return True
 
-    def create(self, user) -> bool:
+    def create(self, user: Any) -> bool:
         return False
 
-    def update(self, user, record) -> bool:
+    def update(self, user: Any, record: Any) -> bool:
         return False
 
-    def delete(self, user, record) -> bool:
+    def delete(self, user: Any, record: Any) -> bool:
         return False
 '''
 
@@ -358,6 +362,8 @@ class MakeRequest(_Make):
     folder, suffix, kind = "app/requests", "Request", "Request"
     template = '''"""{Name}."""
 
+from typing import Any
+
 from so import Request
 
 
@@ -368,7 +374,7 @@ class {Name}:
     messages: dict[str, str] = {}
 
     @classmethod
-    def validated(cls, request: Request) -> dict:
+    def validated(cls, request: Request) -> dict[str, Any]:
         """What came, if it is right; 422 with every fault otherwise."""
         return request.validate(cls.rules, cls.messages)
 '''
@@ -382,16 +388,19 @@ class MakeResource(_Make):
     folder, suffix, kind = "app/resources", "Resource", "Resource"
     template = '''"""{Name}."""
 
+from collections.abc import Iterable
+from typing import Any
+
 
 class {Name}:
     """Used as `{Name}.of(record)`, or `{Name}.each(records)`."""
 
     @staticmethod
-    def of(record) -> dict:
+    def of(record: Any) -> dict[str, Any]:
         return {"id": record.get_key(), "name": record.name}
 
     @classmethod
-    def each(cls, records) -> list[dict]:
+    def each(cls, records: Iterable[Any]) -> list[dict[str, Any]]:
         return [cls.of(record) for record in records]
 '''
 
@@ -476,11 +485,13 @@ class MakeListener(_Make):
     folder, kind = "app/listeners", "Listener"
     template = '''"""{Name}."""
 
+from typing import Any
+
 
 class {Name}:
     """Register in a provider: `SomeEvent.listen({Name}())`."""
 
-    def __call__(self, event) -> None:
+    def __call__(self, event: Any) -> None:
         pass
 '''
 
@@ -513,14 +524,16 @@ class MakeCast(_Make):
     folder, kind = "app/casts", "Cast"
     template = '''"""{Name}."""
 
+from typing import Any
+
 
 class {Name}:
     """Used as `casts = {"column": {Name}}`."""
 
-    def get(self, model, key, value, attributes):
+    def get(self, model: Any, key: str, value: Any, attributes: dict[str, Any]) -> Any:
         return value
 
-    def set(self, model, key, value, attributes):
+    def set(self, model: Any, key: str, value: Any, attributes: dict[str, Any]) -> Any:
         return value
 '''
 
@@ -533,16 +546,18 @@ class MakeMail(_Make):
     folder, kind = "app/notifications", "Mail"
     template = '''"""{Name}."""
 
+from typing import Any
+
 from so import MailMessage, Notification
 
 
 class {Name}(Notification):
     """Sent with `user.notify({Name}())`."""
 
-    def via(self, notifiable=None) -> list[str]:
+    def via(self, notifiable: Any = None) -> list[str]:
         return ["mail"]
 
-    def to_mail(self, notifiable) -> MailMessage:
+    def to_mail(self, notifiable: Any) -> MailMessage:
         return MailMessage("{Name}").line("Write what happened.")
 '''
 
@@ -555,17 +570,19 @@ class MakeObserver(_Make):
     folder, suffix, kind = "app/observers", "Observer", "Observer"
     template = '''"""{Name}."""
 
+from typing import Any
+
 
 class {Name}:
     """Register with `{Model}.observe({Name})`."""
 
-    def created(self, record) -> None:
+    def created(self, record: Any) -> None:
         pass
 
-    def updated(self, record) -> None:
+    def updated(self, record: Any) -> None:
         pass
 
-    def deleted(self, record) -> None:
+    def deleted(self, record: Any) -> None:
         pass
 '''
 

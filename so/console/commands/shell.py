@@ -86,10 +86,20 @@ class Test(Command):
         return subprocess.run(words, cwd=self.app.base_path(), env=environ, check=False).returncode  # noqa: S603 - this Python
 
 
+# By the line and not by COMP_WORDS, which bash takes apart at each colon; of what it has taken the
+# beginning, a reply gives the rest. A function that is missing at its end would be no reply at all.
 _BASH = """\
 _sixorbit() {{
-    COMPREPLY=($(compgen -W "{words}" -- "${{COMP_WORDS[COMP_CWORD]}}"))
-    __ltrim_colon_completions "${{COMP_WORDS[COMP_CWORD]}}" 2>/dev/null
+    local line="${{COMP_LINE:0:COMP_POINT}}" word
+    word="${{line##* }}"
+    COMPREPLY=()
+    line="${{line#* }}"
+    [[ "${{line#help }}" == *" "* ]] && return 0
+    COMPREPLY=($(compgen -W "{words}" -- "$word"))
+    if [[ "$word" == *:* && "$COMP_WORDBREAKS" == *:* ]]; then
+        COMPREPLY=("${{COMPREPLY[@]#"${{word%:*}}:"}}")
+    fi
+    return 0
 }}
 complete -o default -F _sixorbit sixorbit bin/sixorbit
 """

@@ -222,6 +222,29 @@ def test_bash_takes_what_is_printed(kernel):
     assert subprocess.run([shutil.which("bash"), "-n", "-c", text], check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("typed", "replies"),
+    [
+        ("sixorbit cache:", {"clear", "forget", "gc", "stats"}),  # bash has taken `cache:` already
+        ("bin/sixorbit make:mo", {"model"}),
+        ("sixorbit tes", {"test"}),
+        ("sixorbit help queue:pa", {"pause"}),
+        ("sixorbit make:model Or", set()),  # names of files, as bash does by itself
+        ("sixorbit help list ba", set()),
+    ],
+)
+def test_bash_completes_as_it_is_without_anything_installed(kernel, typed, replies):
+    """Its `:` parts words, and a reply with the code of a missing function would be thrown away."""
+    text = output_of(kernel, "completion bash")
+    line = f"COMP_LINE={typed!r} COMP_POINT={len(typed)}"
+    script = f'{text}\n{line}; _sixorbit; echo "$?" "${{COMPREPLY[@]}}"'
+
+    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True)
+
+    code, *found = done.stdout.split()
+    assert (code, set(found), done.stderr) == ("0", replies, "")
+
+
 def test_another_shell_is_refused(kernel):
     assert kernel.call("completion powershell") == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from so.console import Kernel
+from so.console.commands import make
 from so.release.files import files_below
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -197,3 +199,20 @@ def new_from(
         text=True,
         check=False,
     )
+
+
+TEMPLATES = sorted(n for n, kind in vars(make).items() if getattr(kind, "signature", ""))
+SKELETON = sorted((ROOT / "so/console/stubs/new").rglob("*.py.txt"))
+
+
+@pytest.mark.parametrize("name", [*TEMPLATES, *map(str, SKELETON)])
+def test_what_is_made_tells_every_type(name):
+    """So that a strict type checker has nothing to say about an application on its first day."""
+    text = Path(name).read_text("utf-8") if "/" in name else getattr(make, name).template
+    tree = ast.parse(re.sub(r"{(\w+)}", r"\1", text) if "/" not in name else text)
+
+    for one in ast.walk(tree):
+        if isinstance(one, ast.FunctionDef):
+            given = [a for a in one.args.args if a.arg not in ("self", "cls")]
+            assert [a.arg for a in given if a.annotation is None] == [], one.name
+            assert one.returns is not None, one.name
