@@ -26,6 +26,7 @@ from so.container import Container, ServiceProvider
 from so.errors import ConfigError
 from so.settings import TOPICS
 from so.settings.app import AppSettings
+from so.support.archive import home_of
 from so.support.clock import Clock
 from so.support.current import defaults, running
 from so.support.settings import Settings
@@ -131,7 +132,8 @@ class Application(Container):
 
     def storage_path(self, path: str | Path = "") -> Path:
         """A path inside `storage/` (or where `app.storage` says)."""
-        return self._base / str(self._said("storage")) / path
+        # Written down (a report's path in a row), it must outlive the files of this version.
+        return home_of(self._base) / str(self._said("storage")) / path
 
     def database_path(self, path: str | Path = "") -> Path:
         """A path inside `database/`."""

@@ -40,6 +40,14 @@ def append_class(module: Path, name: str, text: str) -> None:
     module.write_text(f"{with_imports(source, tree, missing)}\n\n{body}\n", encoding="utf-8")
 
 
+def make_packages(folder: Path) -> None:
+    """Let *folder* and the one it is in be packages, where they are none yet."""
+    whats = {folder.parent: "This application.", folder: f"The {folder.name} of this application."}
+    for each, what in whats.items():
+        if not (each / "__init__.py").exists():
+            (each / "__init__.py").write_text(f'"""{what}"""\n', encoding="utf-8")
+
+
 def class_in(tree: ast.Module, name: str) -> ast.ClassDef | None:
     """The class *name* of a module, if it has one."""
     found = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)

@@ -9,18 +9,21 @@ from pathlib import Path
 
 from so.errors import ReleaseError
 
+LOCK = ".busy"
+
 
 @contextmanager
 def alone(folder: Path, what: str) -> Iterator[None]:
     """Nobody else does such work in *folder* during the block; ReleaseError if somebody does.
 
-    The lock is on the folder itself and goes with the process, however that ends. Where a folder
-    cannot be locked (Windows, some network drives), nobody is shut out.
+    The lock is on a file that is its maker's alone: whoever can open a file can hold it, and the
+    services' user could shut root out. It goes with the process, however that ends. Where nothing
+    can be locked (Windows, some network drives), nobody is shut out.
     """
     try:
         import fcntl
 
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except (ImportError, OSError):
         yield
         return

@@ -17,6 +17,7 @@ import subprocess
 from pathlib import Path
 
 UNFINISHED = ".installing"  # in the folder until all is there
+LOCK = ".busy"  # of so/release/alone.py, which is not to be imported before it was compared
 CODE = ("so/", "app/", "config/")
 OURS = ("MANIFEST.json", "install.py", "sbom.cdx.json", "wheels")
 
@@ -58,15 +59,17 @@ def main(words: list[str]) -> int:
 
 def is_taken(target: Path) -> bool:
     """Whether there is something in *target* that no interrupted installation has left."""
-    return target.exists() and (
-        not target.is_dir() or (any(target.iterdir()) and not (target / UNFINISHED).exists())
-    )
+    if not target.is_dir():
+        return target.exists()
+    names = {entry.name for entry in target.iterdir()}
+    return UNFINISHED not in names and bool(names - {LOCK})
 
 
 def clear(target: Path) -> None:
     """Remove what an installation that did not come to its end has left in *target*."""
     for entry in sorted(target.iterdir(), key=lambda one: one.name == UNFINISHED):
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if entry.name != LOCK:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def install(source: Path, target: Path, names: dict[str, object]) -> None:

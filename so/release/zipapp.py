@@ -24,9 +24,9 @@ from so.release.bundle import application_files
 from so.release.files import files_below
 from so.release.sealed import Told, nobody, written
 from so.release.wheels import contents
+from so.support.archive import VARIABLE
 from so.support.ownership import owner_of
 
-VARIABLE = "SIXORBIT_ZIPAPP"  # which archive a process came from
 MOMENT = (1980, 1, 1, 0, 0, 0)  # the same sources give the same bytes
 WITHOUT_STORAGE = ("list", "help", "new", "completion", "docs", "-h", "--help", "-V", "--version")
 KEPT = 2  # versions laid down beside the present one: processes may still run from them
@@ -95,14 +95,6 @@ def holds_application(archive: Path) -> bool:
     return any(name.startswith("config/") for name in names) and any(
         name.startswith("app/") for name in names
     )
-
-
-def home_of(base: Path) -> Path:
-    """Where storage/ and .env of the application in *base* are: beside its archive, or there."""
-    if VARIABLE not in os.environ:
-        return base
-    # One step only: the storage/ there may itself be a link to another disk.
-    return Path(os.path.normpath(base / os.readlink(base / "storage"))).parent
 
 
 def run(archive: Path, words: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ import pytest
 from so.application.application import let_be_found
 from so.errors import ReleaseError
 from so.release import wheels
-from so.release.alone import alone
+from so.release.alone import LOCK, alone
 from so.release.bundle import Upgrade, interrupted
 from so.release.sealed import Sealed
 
@@ -492,6 +492,18 @@ def test_an_upgrade_beside_another_does_not_undo_it(bundle, installed):
     assert done.returncode == 1
     assert "another installation, upgrade or restore is under way" in done.stderr
     assert (installed / ".upgrading").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
+def test_the_services_user_cannot_hold_the_lock(tmp_path):
+    with alone(tmp_path, "once"):
+        pass
+    os.seteuid(33)
+    try:
+        with pytest.raises(PermissionError):
+            os.open(tmp_path / LOCK, os.O_RDONLY)
+    finally:
+        os.seteuid(0)
 
 
 def test_the_folder_is_free_again_when_whoever_worked_in_it_has_ended(tmp_path):

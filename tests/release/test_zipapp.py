@@ -101,6 +101,9 @@ def test_it_works_its_queue_with_its_data_beside_it(demo):
     assert "DONE" in ok(demo, "queue:work", "--queue=reports", "--stop-when-empty")
     assert (demo.parent / "storage" / "reports").is_dir()
     assert (demo.parent / "storage" / "database.sqlite").is_file()
+    line = "print(__import__('app.models').models.Report.first().path)"
+    path = ok(demo, "shell", f"--execute={line}").strip()
+    assert path.startswith(str(demo.parent / "storage" / "reports"))  # and outlives this version
 
 
 def test_new_makes_the_same_application_from_archive_and_folder(packed, tmp_path):

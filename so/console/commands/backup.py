@@ -19,10 +19,10 @@ from so.release.alone import alone
 from so.release.backup import PARTS, Installation, Restoration, keep_newest, write_backup
 from so.release.files import links_below
 from so.release.sealed import Sealed
-from so.release.zipapp import home_of
 from so.settings.app import AppSettings
 from so.settings.backup import ENDING, BackupSettings
 from so.settings.database import DatabaseSettings
+from so.support.archive import home_of
 from so.support.ownership import Owner, done_as, hand_over, owner_of
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from so.release.alone import alone
 from so.release.back import put_back
 from so.release.bundle import Upgrade, interrupted, write_bundle
 from so.release.sealed import UNFINISHED, Sealed, remove_leftovers, written
-from so.release.zipapp import VARIABLE, write_zipapp
+from so.release.zipapp import write_zipapp
 from so.settings.app import AppSettings
+from so.support.archive import VARIABLE
 
 CODE = ("so", "app", "config")
 HEALTH_SECONDS = 10

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from so.console.command import Command
-from so.console.source import append_class
+from so.console.source import append_class, make_packages
 from so.db.naming import plural, snake
 from so.errors import CommandError
 
@@ -64,8 +64,7 @@ class _Make(Command):
     def _write(self, file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         if self.folder.startswith("app/"):
-            _make_package(file.parent.parent, "This application.")
-            _make_package(file.parent, f"The {file.parent.name} of this application.")
+            make_packages(file.parent)
         file.write_text(text, encoding="utf-8")
 
 
@@ -76,12 +75,6 @@ def _snake(name: str) -> str:
 def table_of(model: str) -> str:
     """The table of a model by its name, as the model itself takes it."""
     return plural(snake(model))
-
-
-def _make_package(folder: Path, docstring: str) -> None:
-    package = folder / "__init__.py"
-    if not package.exists():
-        package.write_text(f'"""{docstring}"""\n', encoding="utf-8")
 
 
 class MakeController(_Make):

@@ -21,7 +21,7 @@ _SHORT = ("DB", "Router", "Gate", "app", "cache", "config", "dispatch", "env", "
 class Shell(Command):
     """A Python shell with the application in it."""
 
-    signature = "shell {--execute= : Run this line and end}"
+    signature = "shell {--execute= : Run this line, or these, and end}"
     description = "Open a Python shell with the models and helpers imported"
 
     def handle(self) -> int:
@@ -33,7 +33,8 @@ class Shell(Command):
         if line:
             failed: list[bool] = []
             console.showtraceback = lambda: _told(failed)  # type: ignore[method-assign]
-            more = console.runsource(str(line), "<shell>", "single")
+            several = "\n" in str(line).strip()
+            more = console.runsource(f"{line}\n", "<shell>", "exec" if several else "single")
             if more:
                 raise CommandError(f"the line is not complete: {line}")
             return 1 if failed else 0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from so.console.command import Command
 from so.errors import CommandError
-from so.release.zipapp import VARIABLE, home_of
 from so.settings.queue import QueueSettings
+from so.support.archive import VARIABLE, home_of
 from so.support.ownership import Owner, is_root, may_run_python
 
 # What every service may do: write into storage/ and database/, and hardly anything else. It leaves

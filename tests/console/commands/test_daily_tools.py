@@ -205,6 +205,7 @@ def test_the_shell_knows_models_and_helpers(erp, kernel, capsys):
 
 def test_a_line_that_fails_in_the_shell_is_told_by_the_exit_code(erp, kernel, capsys):
     assert kernel.run(["shell", "--execute=1/0"]) == 1
+    assert kernel.run(["shell", "--execute=for n in (1, 2):\n    print(n)\nprint(n + 1)"]) == 0
 
     assert "ZeroDivisionError" in capsys.readouterr().err
 
