@@ -69,11 +69,15 @@ class Cleaning:
             last = rows[-1]["at"]
 
     def _rest(self, took: float) -> None:
-        """Let others write for as long as they had to wait; take more or fewer the next time."""
+        """Let others write for as long as they had to wait; take more or fewer the next time.
+
+        A few more after a short part, and after a long one what it should have been: a machine that
+        is busy now and then makes long ones of those that were short.
+        """
         if took > SHORT_SECONDS:
-            self._size = max(FEWEST_ROWS, self._size // 2)
+            self._size = max(FEWEST_ROWS, int(self._size * SHORT_SECONDS / took))
         elif took < SHORT_SECONDS / 3:
-            self._size = min(self._batch, self._size * 2)
+            self._size = min(self._batch, self._size + FEWEST_ROWS)
         time.sleep(took)
 
     def _rows(self, table: str) -> Any:
