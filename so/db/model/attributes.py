@@ -49,8 +49,8 @@ class Attributes:
     _persisted: bool = True
     _recent: bool = False
     _in_row: Mapping[str, Any] | None = None  # what was written since `_original`, for listeners
-    _changes: Mapping[str, Any] = {}
-    _previous: Mapping[str, Any] = {}
+    # What the last save wrote over, and what it wrote.
+    _changes: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
     _held: dict[str, Any] | None = None
     _loaded: dict[str, Any] | None = None
 
@@ -315,15 +315,15 @@ class Attributes:
 
     def was_changed(self, *names: Any) -> bool:
         """Did the last save change any column (of *names*)?"""
-        return _touches(self._changes, names)
+        return _touches(self._changes[1], names)
 
     def get_changes(self) -> dict[str, Any]:
         """The stored values that the last save wrote over others, by column."""
-        return dict(self._changes)
+        return dict(self._changes[1])
 
     def get_previous(self) -> dict[str, Any]:
         """The stored values that the last save wrote over, by column."""
-        return dict(self._previous)
+        return dict(self._changes[0])
 
     def get_original(self, name: str | None = None, default: Any = None) -> Any:
         """A column's value (or all, as a dict) as it was read or last saved, through its cast."""
@@ -339,7 +339,8 @@ class Attributes:
         """Take the present values for those of the database."""
         self._write_back()
         _put(self, "_original", self._attributes)
-        _put(self, "_in_row", None)
+        if self._in_row is not None:
+            _put(self, "_in_row", None)
         return self
 
     def discard_changes(self) -> Self:

@@ -176,7 +176,7 @@ class Persistence(Attributes):
         if not (self._insert() if is_new else self._update(written)):
             return False
         self._fire("saved")
-        if self.touches and (is_new or self._changes):
+        if self.touches and (is_new or self._changes[1]):
             self.touch_owners()
         self.sync_original()
         return True
@@ -191,10 +191,10 @@ class Persistence(Attributes):
             self._store(lock, 1)
         self._write_back()
         self._atomically(self._insert_row)
-        _put(self, "_in_row", self._attributes.copy())
+        self._keep_row("created")
         _put(self, "_recent", True)
-        if self._changes:
-            self._note_changes({}, {})
+        if self._changes[1]:
+            _put(self, "_changes", ({}, {}))
         self._fire("created")
         return True
 
@@ -216,14 +216,15 @@ class Persistence(Attributes):
         self._confirm_version()
         self._written("created", {}, self._attributes)
 
-    def _note_changes(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """What the last save wrote over, and what it wrote."""
-        _put(self, "_previous", before)
-        _put(self, "_changes", after)
+    def _keep_row(self, event: str) -> None:
+        """Note what the row holds now for listeners of *event*, who may save once more."""
+        asked = type(self)._events.wanted
+        if self.touches or asked(event) or asked("saved"):
+            _put(self, "_in_row", self._attributes.copy())
 
     def _update(self, written: str) -> bool:
-        if self._changes:
-            self._note_changes({}, {})
+        if self._changes[1]:
+            _put(self, "_changes", ({}, {}))
         dirty = self.get_dirty()
         if dirty and type(self)._events.wanted("updating"):
             if not self._fire("updating"):
@@ -235,8 +236,8 @@ class Persistence(Attributes):
         before = self._atomically(lambda: self._update_row(dirty, written))
         if before is None:
             return False
-        _put(self, "_in_row", self._attributes.copy())
-        self._note_changes(before, dirty)
+        self._keep_row("updated")
+        _put(self, "_changes", (before, dirty))
         self._fire("updated")
         return True
 
@@ -418,7 +419,7 @@ class Persistence(Attributes):
         self._read_back([column, *extra, self._plan.updated_at, self._plan.lock_column])
         after = {name: self._original.get(name) for name in before}
         before[column] = _back(after[column], sign, amount)
-        self._note_changes(before, after)
+        _put(self, "_changes", (before, after))
         self._written("updated", before, after)
         return count
 
