@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +20,13 @@ from so.systems.auth import AccessTokens, HasApiTokens
 @pytest.fixture
 def tokens(people: Database) -> AccessTokens:
     return AccessTokens(people)
+
+
+@pytest.fixture
+def namesakes() -> Iterator[None]:
+    """Classes made under another one's name are gone after the test: nobody is found as them."""
+    yield
+    gc.collect()
 
 
 def test_a_token_is_found_by_its_plain_text_and_by_nothing_else(ada: Any, tokens: AccessTokens):
@@ -197,11 +206,13 @@ def test_tokens_follow_the_connection_of_their_model(ada: Any, people: Database)
     assert len(ada.tokens()) == 1
 
 
+@pytest.mark.usefixtures("namesakes")
 def test_a_token_never_opens_the_account_of_another_class_of_its_name(ada: Any):
     with pytest.raises(AuthError, match="both called 'Person'"):
         type("Person", (HasApiTokens, Model), {"table": "portal_people", "__module__": "portal"})
 
 
+@pytest.mark.usefixtures("namesakes")
 def test_a_class_of_its_name_without_tokens_is_not_asked(ada: Any, tokens: AccessTokens):
     other = type("Person", (Model,), {"table": "portal_people", "__module__": "portal"})
     token = tokens.find(ada.create_token("cli").plain_text)
