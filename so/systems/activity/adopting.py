@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from so.db.connection import Connection
 from so.db.words import marks
@@ -38,7 +38,7 @@ def adopt(log: Trail, integrity: Integrity, ids: Iterable[int] | None = None) ->
     row: nothing is signed then.
     """
     connection = log.db.connection()
-    named = None if ids is None else sorted({int(id) for id in ids})
+    named = None if ids is None else _numbers(ids)
     with connection.transaction():
         count = (
             _all(connection, integrity.ring)
@@ -49,6 +49,14 @@ def adopt(log: Trail, integrity: Integrity, ids: Iterable[int] | None = None) ->
             what = {"rows": count} if named is None else {"rows": count, "ids": named}
             log.certify("adopted", f"Signed {count} rows of before", what)
     return count
+
+
+def _numbers(ids: Iterable[Any]) -> list[int]:
+    found = set(ids)
+    wrong = [id for id in found if type(id) is not int]
+    if wrong:
+        raise IntegrityError(f"{wrong[0]!r} is no id of a row: nothing was adopted")
+    return sorted(found)
 
 
 def _all(connection: Connection, ring: KeyRing) -> int:

@@ -26,7 +26,7 @@ NO_SEAL = "0" * 64  # prev_hash of the first seal
 _sha256 = hashlib.sha256
 _UTF8 = ("utf-8", "surrogatepass")
 _SIZED = tuple(f"{size}:" for size in range(256))  # what begins a text of at most a column's size
-UNUSUAL = (TypeError, IndexError, UnicodeEncodeError)  # what the quick way cannot take
+UNUSUAL = (TypeError, AttributeError, IndexError, UnicodeEncodeError)  # past the quick way
 _HANDED_OVER = "next key "
 
 
@@ -78,7 +78,7 @@ def leaf_hash(id: int, row: bytes, mac: Any) -> bytes:
 def whole_leaf(row: Sequence[Any]) -> bytes:
     """The leaf of a row that is all there: id, seal, MAC, salt, the columns FRAMED and CONTENT.
 
-    One of UNUSUAL for a number, an absence where text was signed, or a text that is too long.
+    One of UNUSUAL for a number, bytes or an absence where text was signed, or too long a text.
     """
     number, mac = str(row[0]), row[2]
     head = f"\0{_SIZED[len(number)]}{number}{_SIZED[len(mac)]}{mac}"

@@ -16,6 +16,8 @@ from so.systems.activity.stored import Seal, judge
 if TYPE_CHECKING:
     from so.systems.activity.keys import KeyRing
 
+_VERIFY = "run activity:verify"
+
 
 def proof(
     connection: Connection, ring: KeyRing, id: int, until: int | None = None
@@ -31,10 +33,13 @@ def proof(
     fault, _ = judge(row, ring, stored.erasures(connection, found))
     if fault is not None:
         raise ActivityError(f"row {id} is not what was written ({fault}): there is no proof of it")
-    seal = stored.seals(connection, "seal_no = ?", [row.seal_no])[0]
+    seals = stored.seals(connection, "seal_no = ?", [row.seal_no])
+    if not seals:
+        raise ActivityError(f"row {id} is in seal {row.seal_no}, which is not there: {_VERIFY}")
+    seal = seals[0]
     leaves = _leaves(connection, ring, seal)
     if framing.merkle_root(list(leaves.values())) != seal.merkle_root:
-        raise ActivityError(f"seal {seal.seal_no} does not hold: run activity:verify")
+        raise ActivityError(f"seal {seal.seal_no} does not hold: {_VERIFY}")
     erasure = stored.erasures(connection, found).get(row.id)
     return {
         "id": row.id,

@@ -74,6 +74,25 @@ def test_bytes_where_text_was_signed_are_an_edit(trail, db, column):
 
 
 @sqlite_only
+@pytest.mark.parametrize("column", ["description", "subject_label", "context", "salt"])
+def test_bytes_beside_text_beyond_ascii_are_an_edit_and_no_crash(trail, db, column):
+    run(db, f"update activity_log set {column} = x'ff00' where id = 7")
+
+    for asked in ({}, {"between": (1, 3)}, {"newest": 15}):
+        report = trail.verify(**asked)
+        assert (report.exit_code, kinds(report)) == (1, {"edited"})
+    with pytest.raises(ActivityError, match="not what was written"):
+        trail.proof(7)
+
+
+def test_a_row_of_a_seal_that_there_is_not_has_no_proof(trail, db):
+    run(db, "update activity_log set seal_no = 99 where id = 7")
+
+    with pytest.raises(ActivityError, match="seal 99, which is not there"):
+        trail.proof(7)
+
+
+@sqlite_only
 def test_text_that_is_no_utf8_is_an_edit_and_no_crash(trail, db):
     run(db, "update activity_log set description = cast(x'656e747279ff' as text) where id = 3",
         "update activity_log set description = cast(x'656e747279ff' as text) where id = 17",
@@ -169,6 +188,12 @@ def test_rows_of_before_are_adopted_once_and_later_only_by_their_ids(trail, db):
     trail.sealer.seal()
     assert trail.verify().is_clean
     assert Activity.for_event("adopted").first().properties == {"rows": 1, "ids": [id]}
+
+
+@pytest.mark.parametrize("ids", ["12", ["x"], [1.5], [True], [None]], ids=repr)
+def test_what_is_no_id_is_not_adopted(trail, ids):
+    with pytest.raises(IntegrityError, match="is no id of a row: nothing was adopted"):
+        trail.adopt(ids)
 
 
 def test_an_edited_row_cannot_be_adopted(trail, db):
