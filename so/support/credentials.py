@@ -20,7 +20,9 @@ _TOKEN: Final = re.compile(
     r"(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
     r"|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{15,}|npm_\w{30,}"
     r"|xox[a-z]-[\w-]{10,}|xapp-[\w-]{10,}"  # Slack
-    r"|(?:sk|pk|rk|whsec)_(?:live_|test_)?\w{16,}|sk-[\w-]{20,}"
+    # With a digit: `pk_purchase_order_items` is the name of a constraint.
+    r"|(?:sk|pk|rk|whsec)_(?:(?:live|test)_\w{16,}|(?=[a-z]{0,99}\d)[0-9a-z]{16,})"
+    r"|sk-(?=[\w-]{0,99}\d)[\w-]{20,}"
     r"|AIza[\w-]{30,}|ya29\.[\w-]{20,}"  # Google
     r"|SG\.[\w-]{16,}\.[\w-]{16,}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{4,}\.[\w-]*"  # a JSON web token

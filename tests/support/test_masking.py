@@ -129,6 +129,7 @@ SECRET = "Zx7pQ9vLk2Wm"
         "ghp_{0}{0}{0}",
         "xoxb-1234567890-{}",
         "sk_live_{0}{0}",
+        "sk-proj-{0}{0}",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{}",
     ],
 )
@@ -164,6 +165,9 @@ def test_a_name_in_camel_case_is_a_secret_as_well(name):
         "ssh://git@x.example/erp.git",
         "bearer shares were sold, as Basic information says",
         "Bearer token missing, Basic authentication refused",
+        'constraint "pk_purchase_order_items" failed',
+        "duplicate key in sk_customer_dimension_key",
+        "shelf sk-large-blue-metal-cupboard",
     ],
 )
 def test_what_only_looks_like_credentials_stays(text):
