@@ -191,10 +191,12 @@ class Upgrade:
 
 
 def interrupted(base: Path) -> Path | None:
-    """Where the old version of an upgrade is that never came to its end; None if all did."""
+    """Where the old version of an upgrade is that never came to its end; None if all did.
+
+    That is elsewhere than in `.upgrades` where an older version of this command was interrupted.
+    """
     marker = base / back.UNDER_WAY
-    # A name and no path: only what stands in the installation is put back.
-    name = Path(marker.read_text("utf-8")).name if marker.is_file() else None
+    name = marker.read_text("utf-8") if marker.is_file() else ""
     return base / back.FOLDER / name if name else None
 
 

@@ -290,6 +290,19 @@ def test_an_upgrade_that_was_killed_is_undone_by_hand_or_by_the_next_one(
     assert interrupted(base) is None
 
 
+def test_what_an_older_version_left_interrupted_is_named_where_it_is(bundle, installed):
+    """It kept the version before in storage/, and noted the whole path."""
+    kept = installed / "storage" / "upgrades" / "20260101"
+    (installed / ".upgrading").write_text(str(kept))
+
+    done = run(installed / "bin/sixorbit", "upgrade", bundle, cwd=installed)
+
+    assert interrupted(installed) == kept  # which `check` names
+    assert done.returncode == 1
+    assert f"{kept}/PUT-BACK.py" in " ".join(done.stderr.split())
+    assert (installed / ".upgrading").exists()
+
+
 def test_where_there_is_no_room_the_old_version_stays(bundle, tmp_path, monkeypatch):
     base, folder = tmp_path / "srv", tmp_path / "new"
     for place, version in ((base, "old"), (folder, "new")):

@@ -17,7 +17,7 @@ from pathlib import Path
 from so.console.command import Command
 from so.errors import CommandError
 from so.release.alone import alone
-from so.release.back import put_back
+from so.release.back import FOLDER, put_back
 from so.release.bundle import Upgrade, interrupted, write_bundle
 from so.release.sealed import UNFINISHED, Sealed, remove_leftovers, written
 from so.release.zipapp import write_zipapp
@@ -174,12 +174,18 @@ class UpgradeCommand(Command):
                 f"{self.app.version()} here, and may not know today's tables; --older takes it"
             )
         kept = interrupted(upgrade.base)
-        if kept is not None and not self.option("pretend"):
-            put_back(kept)
+        if kept is None or self.option("pretend"):
+            return
+        if kept.parent != upgrade.base / FOLDER:  # in storage/, which is not root's to run
             raise CommandError(
-                "an earlier upgrade was interrupted: the version before it is back in its place. "
-                "Run `upgrade` again"
+                f"an upgrade by an older version was interrupted: `python3 {kept}/PUT-BACK.py` "
+                "puts the version before it back; look at it and run it, then `upgrade` again"
             )
+        put_back(kept)
+        raise CommandError(
+            "an earlier upgrade was interrupted: the version before it is back in its place. "
+            "Run `upgrade` again"
+        )
 
     def _applied(self, base: Path) -> set[str]:
         """The migrations that have run; none where the database cannot be asked."""
