@@ -49,12 +49,11 @@ class ModelMeta(type):
             put("type_alias", name)
         if namespace.get("lock_version") is True:
             put("lock_version", _VersionColumn())
-        if parents:
-            _types.setdefault(cls.type_alias, []).append(weakref.ref(cls))
         put("_plan", Plan(cls))
         if parents:
             cls._refuse_hidden_scopes()
             cls._tell_mixins()
+            _types.setdefault(cls.type_alias, []).append(weakref.ref(cls))
 
     def _tell_mixins(cls) -> None:
         """Call `_defined` of each mixin that has one; one that refuses the class raises there."""

@@ -10,7 +10,7 @@ import pytest
 
 from so.db.manager import Database
 from so.db.model import Model, SoftDeletes, relation
-from so.errors import RelationError
+from so.errors import InvalidArgumentError, RelationError
 from tests.db.model_tables import make_table
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -288,6 +288,16 @@ def test_of_two_classes_with_one_name_the_nearer_is_taken() -> None:
     assert Model.for_alias("Twin") is far
     assert Model.for_alias("Twin", "near") is near
     assert Model.for_alias("Twin", "elsewhere") is far
+
+
+def test_a_class_that_was_refused_is_not_found() -> None:
+    refused = {"type_alias": "refused", "scope_where": lambda query: query}
+
+    with pytest.raises(InvalidArgumentError, match="would never be reached"):
+        type(Model)("Refused", (Model,), refused)
+
+    with pytest.raises(RelationError, match="unknown model type 'refused'"):
+        Model.for_alias("refused")
 
 
 def test_a_class_that_is_gone_is_forgotten() -> None:
