@@ -55,7 +55,9 @@ class PendingActivity:
         return replace(self, _properties={**self._properties, **properties})
 
     def with_property(self, key: str, value: Any) -> PendingActivity:
-        """Add one property; dots in *key* make nested ones."""
+        """Add one property; dots in *key* make nested ones. ActivityError for a key of no text."""
+        if not isinstance(key, str):
+            raise ActivityError(f"the name of a property must be text, not {key!r}")
         return replace(self, _properties=_with(self._properties, key.split("."), value))
 
     def in_log(self, name: str) -> PendingActivity:

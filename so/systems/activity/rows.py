@@ -114,6 +114,13 @@ def reference(who: Any, mask: Masker) -> Reference:
     return str(alias), None if key is None else str(key), label(type(who), held, mask)
 
 
+def acting(who: Any) -> Any:
+    """*who*, unless it is a class: none of its rows, and so nobody, has done anything."""
+    if isinstance(who, type):
+        raise ActivityError(f"{who!r} is nobody: give one of its models, 'system:name' or None")
+    return who
+
+
 def label(cls: Any, held: Mapping[str, Any], mask: Masker) -> str | None:
     """What people call a model with these values: kept in the row, so that it outlives the model.
 

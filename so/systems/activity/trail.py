@@ -33,6 +33,7 @@ from so.systems.activity.rows import (
     COLUMNS,
     PROOF,
     Reference,
+    acting,
     context,
     not_reserved,
     reference,
@@ -187,7 +188,7 @@ class Trail:
         self, log_name: str | None, event: str | None, causer: Any, created_at: Any = None
     ) -> dict[str, Any]:
         """What is the same in all rows of one event: log, who, when and where."""
-        who = reference(causer, self.mask)
+        who = reference(acting(causer), self.mask)
         now = created_at or self.clock.now()
         return {
             "log_name": log_name or self.default_log,

@@ -84,8 +84,16 @@ def test_the_steps_of_an_entry(log, clock):
 def test_a_causer_that_is_no_model_and_no_name_is_refused(log):
     with pytest.raises(ActivityError, match="'Ada' is nobody"):
         log.entry().by("Ada").log("x")
+    with pytest.raises(ActivityError, match="Person'> is nobody: give one of its models"):
+        log.entry().by(Person).log("x")
     with pytest.raises(ActivityError, match="longer than 255"):
         log.entry("x" * 300).log("x")
+
+
+@pytest.mark.parametrize("name", [None, 5, b"x"])
+def test_a_property_whose_name_is_no_text_is_refused(log, name):
+    with pytest.raises(ActivityError, match="the name of a property must be text"):
+        log.entry().with_property(name, 1)
 
 
 def test_secrets_are_masked_in_custom_properties_at_any_depth(log):
