@@ -188,6 +188,23 @@ def test_cursors_lead_to_the_end_and_back(orders: Database, start: str, shape: A
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
+def test_a_union_of_texts_and_numbers_comes_to_its_end_and_back(
+    orders: Database, direction: str
+) -> None:
+    bits = orders.table("bits").select("id", "m as what")
+    query = orders.table("orders").select("id", "customer as what").union_all(bits)
+    query = query.order_by("what", direction).order_by("id")
+    wanted, pages = plain(query.get()), [query.cursor_paginate(4)]
+    while pages[-1]["has_more"] and len(pages) < 9:
+        pages.append(query.cursor_paginate(4, pages[-1]["next_cursor"]))
+
+    assert [row for page in pages for row in plain(page["data"])] == wanted
+    for before, page in zip(pages, pages[1:], strict=False):
+        back = query.cursor_paginate(4, page["prev_cursor"])
+        assert plain(back["data"]) == plain(before["data"])
+
+
+@pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("column", ["n", "customer"])
 @pytest.mark.parametrize("columns", [[], ["orders.id", "n", "customer"]])
 def test_no_model_is_lost_between_its_equals(

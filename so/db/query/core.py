@@ -397,18 +397,22 @@ class QueryCore:
 
     def _key_of(self, table: str) -> list[str]:
         """The columns that tell the rows of *table* apart; none where nobody knows."""
-        return self._asked(key_of, table)
+        return list(self._asked(key_of, table))
 
     def _columns_of(self, table: str) -> list[str]:
         """All columns of *table*; none where nobody knows."""
-        return self._asked(column_types, table)
+        return list(self._types_of(table))
 
-    def _asked(self, ask: Callable[[Any, str], Iterable[str]], table: Any) -> list[str]:
+    def _types_of(self, table: Any) -> dict[str, str]:
+        """All columns of *table* and their types; none where nobody knows."""
+        return dict(self._asked(column_types, table))
+
+    def _asked(self, ask: Callable[[Any, str], Any], table: Any) -> Any:
         connection: Any = self.runner
         if not isinstance(table, str):
-            return []
+            return ()
         name = AS.split(table, maxsplit=1)[0]
-        return list(ask(connection, name)) if hasattr(connection, "quietly") else []
+        return ask(connection, name) if hasattr(connection, "quietly") else ()
 
     # --- sub-queries ----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -26,6 +27,8 @@ from so.db.rows import Collection, value_of
 from so.errors import InvalidArgumentError, QueryUseError
 from so.support.signatures import demanded
 
+_ALL = 2**63 - 1
+_NUMBER = re.compile(r"\w*int|decimal|numeric|float|double|real|bit|bool|number", re.IGNORECASE)
 _NAMED_ONLY = (
     "cursor_paginate() needs order_by() on named columns only: select the expression under a name "
     "and order by that"
@@ -296,7 +299,10 @@ class Walking(QueryCore):
         _cursor_orders(query.tree)
         query._tell_apart()
         orders = _cursor_orders(query.tree)
-        if _limits_before(query.tree):
+        is_mixed = query._mixes_kinds(orders)
+        if is_mixed:  # with a limit, as MariaDB would put the condition into each of them itself
+            query.tree.union_limit = query.tree.union_limit or _ALL
+        if is_mixed or _limits_before(query.tree):
             orders = [c.Order(_order_name(o).rpartition(".")[2], o.direction) for o in orders]
             query._become_table().tree.orders = list(orders)
         if place is not None and not _is_place(place, orders):
@@ -305,6 +311,18 @@ class Walking(QueryCore):
             query._continue_from(place, orders)
         rows = query.limit(size + 1).get(columns)
         return self._cursor_page(rows, size, place, orders, cursor_name)
+
+    def _mixes_kinds(self, orders: list[c.Order]) -> bool:
+        """Is a column of the order a number in one table of a union, and a text in another?
+
+        There `n > 'text'` is asked of numbers, and the same rows come again and again on MySQL.
+        """
+        trees = [self.tree, *(one.select for one in self.tree.unions or ())]
+        if len({str(tree.table) for tree in trees}) == 1:
+            return False
+        types = [(tree, self._types_of(tree.table)) for tree in trees]
+        names = [_order_name(one).rpartition(".")[2] for one in orders]
+        return any(len(set(_kinds(types, name))) > 1 for name in names)
 
     def _tell_apart(self) -> None:
         """Order by what tells alike rows apart as well; select what of the order is not at hand."""
@@ -435,6 +453,14 @@ def _limits_before(tree: c.Select) -> bool:
 def _names(tree: c.Select) -> list[Any]:
     """What the columns of *tree* are called: a condition on another's names would not fit."""
     return [name_given(one) or one for one in tree.columns or ["*"]]
+
+
+def _kinds(types: list[tuple[c.Select, dict[str, str]]], name: str) -> Iterator[bool]:
+    """Whether the column *name* is a number, for each select that has it from its table."""
+    for tree, of_table in types:
+        column = str(_original_column(tree, name)).rpartition(".")[2]
+        if column in of_table:
+            yield _NUMBER.match(of_table[column]) is not None
 
 
 def _is_place(place: Cursor, orders: list[c.Order]) -> bool:
