@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import copy
 import io
 import logging
@@ -168,7 +169,7 @@ def compose(mail: MailMessage, to: Any, sender: Any, id: str) -> EmailMessage:
 def _attached(given: Attachment) -> EmailMessage:
     """A part that holds a file, byte for byte (RFC 2183, its name by RFC 2231)."""
     part = EmailMessage(policy=AS_WRITTEN)
-    part["Content-Type"] = given.type
+    part["Content-Type"] = _media_type(given)
     part["Content-Transfer-Encoding"] = "base64"
     name = quote(_checked_name(given.name), safe="!#$&+-.^_`|~")
     # Each line is short of what a server takes; most names fit into one.
@@ -176,6 +177,15 @@ def _attached(given: Attachment) -> EmailMessage:
     packed = base64.encodebytes(given.content).replace(b"\n", b"\r\n")
     part.set_payload(packed.decode("ascii"))
     return part
+
+
+def _media_type(given: Attachment) -> str:
+    """Its type; of a text with its charset, where that can be told: without it is ASCII."""
+    if given.type.lower().startswith("text/"):
+        with contextlib.suppress(UnicodeDecodeError):
+            given.content.decode()
+            return f'{given.type}; charset="utf-8"'
+    return given.type
 
 
 def _checked_name(name: str) -> str:

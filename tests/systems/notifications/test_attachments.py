@@ -40,6 +40,17 @@ def test_attachments_arrive_byte_for_byte_under_their_names(service, outbox, for
     assert max(map(len, wire_form(outbox.mails[0]).split(b"\r\n"))) < 998
 
 
+@pytest.mark.parametrize(
+    "content", ["Größe;日本\n", "Größe;日本\n".encode()], ids=["text", "bytes"]
+)
+def test_a_text_says_its_charset(service, outbox, content):
+    mail = MailMessage("S").line("x").attach("list.csv", content)
+    service.route("mail", "a@x.example").notify(WithFiles(mail, ["mail"]))
+
+    read = message_from_bytes(wire_form(outbox.mails[0]), policy=default)
+    assert next(read.iter_attachments()).get_content() == "Größe;日本\n"
+
+
 def test_an_attachment_can_be_a_file(service, outbox, tmp_path):
     (tmp_path / "r.pdf").write_bytes(b"%PDF")
     mail = MailMessage("S").line("x").attach_file(tmp_path / "r.pdf")
