@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from so.console.command import Command
-from so.errors import IntegrityError, UsageError
+from so.errors import ActivityError, DatabaseError, IntegrityError, UsageError
 from so.settings.activity import ActivitySettings
 
 
@@ -346,7 +346,7 @@ class ActivityVerify(Command):
         """Check, name each fault, and say what cannot have been seen."""
         try:
             report = self._report()
-        except (IntegrityError, OSError) as error:
+        except (ActivityError, DatabaseError, OSError) as error:  # 1 would say: tampered with
             if self.wants_json:
                 self.json({"exit_code": 2, "cannot_check": [str(error)]})
             else:

@@ -53,7 +53,7 @@ def adopt(log: Trail, integrity: Integrity, ids: Iterable[int] | None = None) ->
 
 def _numbers(ids: Iterable[Any]) -> list[int]:
     found = set(ids)
-    wrong = [id for id in found if type(id) is not int]
+    wrong = [id for id in found if not stored.is_id(id)]
     if wrong:
         raise IntegrityError(f"{wrong[0]!r} is no id of a row: nothing was adopted")
     return sorted(found)

@@ -26,7 +26,7 @@ def proof(
 
     ActivityError for a row that is not there, not sealed, or not what was written.
     """
-    found = stored.rows(connection, "id = ?", [id])
+    found = stored.rows(connection, "id = ?", [id]) if stored.is_id(id) else []
     if not found or not found[0].seal_no:
         raise ActivityError(f"row {id} is not there, or not sealed yet: run activity:seal")
     row = found[0]

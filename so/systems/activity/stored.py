@@ -320,6 +320,11 @@ def leaves(found: Sequence[tuple[Any, ...]], key: str) -> list[bytes] | None:
 _TEXT = frozenset((str, type(None)))
 
 
+def is_id(value: Any) -> bool:
+    """May a row have this id? No database has numbers of more than 64 bits."""
+    return type(value) is int and 0 < value < 1 << 63
+
+
 def is_text(values: tuple[Any, ...]) -> bool:
     """All of them are text or NULL: with that it was signed, and nothing else looks the same."""
     return _TEXT.issuperset(map(type, values))

@@ -254,3 +254,18 @@ def test_anchors_go_to_the_system_log_and_by_mail(kernel, caplog):
     assert code == 0
     assert output.strip().startswith("1 ")
     assert "auditor@example.com" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "asked", ["--seal=3..1", "--subject=x", "--subject=a:", "--connection=nope"]
+)
+def test_what_cannot_be_verified_does_not_look_like_tampering(kernel, asked):
+    code, output = run(kernel, "activity:verify", asked)
+    assert (code, output.startswith("Cannot check: ")) == (2, True)
+
+
+def test_a_trail_without_its_tables_cannot_be_checked(kernel):
+    sql(kernel, "drop table activity_seals")
+
+    code, output = run(kernel, "activity:verify", "--json")
+    assert (code, json.loads(output)["exit_code"]) == (2, 2)

@@ -190,7 +190,7 @@ def test_rows_of_before_are_adopted_once_and_later_only_by_their_ids(trail, db):
     assert Activity.for_event("adopted").first().properties == {"rows": 1, "ids": [id]}
 
 
-@pytest.mark.parametrize("ids", ["12", ["x"], [1.5], [True], [None]], ids=repr)
+@pytest.mark.parametrize("ids", ["12", ["x"], [1.5], [True], [None], [0], [1 << 63]], ids=repr)
 def test_what_is_no_id_is_not_adopted(trail, ids):
     with pytest.raises(IntegrityError, match="is no id of a row: nothing was adopted"):
         trail.adopt(ids)

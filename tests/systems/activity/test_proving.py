@@ -86,3 +86,9 @@ def test_what_is_not_sealed_or_not_what_was_written_has_no_proof(trail, db, cloc
     with pytest.raises(ActivityError, match="seal 2 does not hold"):
         trail.proof(8)
     fill(trail, 1, clock)
+
+
+@pytest.mark.parametrize("id", [0, -1, 1 << 63, "1", None], ids=repr)
+def test_what_is_no_id_of_a_row_has_no_proof(trail, id):
+    with pytest.raises(ActivityError, match="is not there"):
+        trail.proof(id)
