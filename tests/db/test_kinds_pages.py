@@ -187,6 +187,21 @@ def test_cursors_lead_to_the_end_and_back(orders: Database, start: str, shape: A
     assert [row for rows in reversed(back) for row in rows] == wanted, seen
 
 
+@of_both
+def test_a_name_that_both_tables_have_is_that_of_the_one_selected_whole(
+    orders: Database, start: str
+) -> None:
+    """As in the order of the rows themselves: pairs have an id and moments as well."""
+    query = begin(orders, start).join("bits", "bits.order_id", "orders.id").select("orders.*")
+    wanted = [row["id"] for row in plain(query.clone().order_by("id").get())]
+    first = query.clone().order_by("id").cursor_paginate(4)
+    then = query.clone().order_by("id").cursor_paginate(4, first["next_cursor"])
+    walked = query.clone().lazy_by_id(2)
+
+    assert [row["id"] for page in (first, then) for row in plain(page["data"])] == wanted
+    assert [row["id"] for row in plain(walked)] == wanted
+
+
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 def test_a_union_of_texts_and_numbers_comes_to_its_end_and_back(
     orders: Database, direction: str

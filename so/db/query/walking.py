@@ -497,7 +497,7 @@ def _after(
     """`a > ? or (a = ? and (b > ? or …))`, in the columns of *tree*."""
     order, *others = orders
     name = order.column
-    column = _original_column(tree, name) if isinstance(name, str) else name
+    column = _of_its_table(tree, _original_column(tree, name)) if isinstance(name, str) else name
     further = _beyond(column, values[0], order.direction, grammar)
     if not others:
         return further
@@ -535,6 +535,16 @@ def _original_column(tree: c.Select, name: str) -> c.Column:
         if original is not None:
             return original
     return name
+
+
+def _of_its_table(tree: c.Select, column: c.Column) -> c.Column:
+    """*column* of the one table that is selected whole: an order takes it from there, too."""
+    given = tree.columns or ()
+    whole = [one for one in given if isinstance(one, str) and one.endswith(".*")]
+    is_bare = isinstance(column, str) and "." not in column and "->" not in column
+    if not (tree.joins and is_bare and len(whole) == 1):
+        return column
+    return column if any(name_given(one) == column for one in given) else f"{whole[0][:-1]}{column}"
 
 
 def _before_alias(column: c.Column, name: str) -> c.Column | None:
