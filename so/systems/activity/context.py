@@ -86,7 +86,7 @@ def without_activity() -> Iterator[None]:
 @contextmanager
 def unaudited(reason: str) -> Iterator[None]:
     """Write past the log in the block, on purpose; that this was done, and why, is logged."""
-    if not reason or not reason.strip():
+    if not isinstance(reason, str) or not reason.strip():
         raise ValueError("unaudited() needs a reason: it is what the trail will show")
     log = current("activity")
     if log.is_on:

@@ -110,14 +110,16 @@ class Activity(Model):
 
     def scope_for_subject(self, query: Any, model: Any) -> Any:
         """Those that happened to *model*."""
-        return query.where({"subject_type": _alias(model), "subject_id": str(model.get_key())})
+        return query.where({"subject_type": _alias(model), "subject_id": _key(model)})
 
     def scope_caused_by(self, query: Any, who: Any) -> Any:
-        """Those that *who* (a model or 'system:name') did."""
+        """Those that *who* (a model, 'system:name', or None for nobody) did."""
+        if who is None:
+            return query.where_null("causer_type")
         if isinstance(who, str):
             kind, _, name = who.partition(":")
             return query.where({"causer_type": kind, "causer_id": name})
-        return query.where({"causer_type": _alias(who), "causer_id": str(who.get_key())})
+        return query.where({"causer_type": _alias(who), "causer_id": _key(who)})
 
     def scope_for_event(self, query: Any, *events: str) -> Any:
         """Those of the kinds *events*."""
@@ -130,6 +132,12 @@ class Activity(Model):
     def scope_between(self, query: Any, a: datetime, b: datetime) -> Any:
         """Those from *a* to *b*."""
         return query.where("created_at", ">=", a).where("created_at", "<=", b)
+
+
+def _key(model: Any) -> str:
+    if isinstance(model, type) or not hasattr(model, "get_key"):
+        raise ActivityError(f"{model!r} is no model that could have entries: give a saved one")
+    return str(model.get_key())
 
 
 def _alias(model: Any) -> str:

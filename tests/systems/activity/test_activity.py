@@ -392,9 +392,18 @@ def test_the_scopes_of_the_trail(log, ada, clock):
     assert Activity.for_subject(ada).pluck("description") == ["a"]
     assert Activity.caused_by(ada).pluck("description") == ["a"]
     assert Activity.caused_by("system:cron").pluck("description") == ["b"]
+    log.entry().by(None).log("c")
+    assert Activity.caused_by(None).in_log("default").pluck("description") == ["c"]
     assert Activity.for_event("approved").count() == 1
     later = clock.now()
-    assert Activity.between(later - timedelta(seconds=30), later).pluck("description") == ["b"]
+    assert Activity.between(later - timedelta(seconds=30), later).pluck("description") == ["b", "c"]
+
+
+@pytest.mark.parametrize("wrong", [Person, 5, ["x"]], ids=repr)
+def test_who_is_no_model_has_no_entries_to_ask_for(log, wrong):
+    for scope in (Activity.for_subject, Activity.caused_by):
+        with pytest.raises(ActivityError, match="is no model that could have entries"):
+            scope(wrong)
 
 
 def test_a_models_own_trail_is_newest_first(log, ada):
