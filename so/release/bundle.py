@@ -193,11 +193,14 @@ class Upgrade:
 def interrupted(base: Path) -> Path | None:
     """Where the old version of an upgrade is that never came to its end; None if all did.
 
-    That is elsewhere than in `.upgrades` where an older version of this command was interrupted.
+    An older version of this command noted the whole of a path, below the installation; of any
+    other path only the name is taken.
     """
     marker = base / back.UNDER_WAY
-    name = marker.read_text("utf-8") if marker.is_file() else ""
-    return base / back.FOLDER / name if name else None
+    noted = Path(marker.read_text("utf-8")) if marker.is_file() else Path()
+    if noted.is_relative_to(base):
+        return noted
+    return base / back.FOLDER / noted.name if noted.name else None
 
 
 def _numbers(version: str) -> list[int]:
