@@ -65,7 +65,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(value=values, other=values)
 def test_no_value_breaks_a_rule(value, other):
     data = {"field": value, "other": other, "list": [value, other], "items": [value, {"x": other}]}
