@@ -136,6 +136,15 @@ class NotNullError(QueryError):
     """A column that must not be NULL was given none."""
 
 
+class UnreadableValueError(QueryError, ValueError):
+    """A text was compared with, or given to, a column of numbers or times, and it says none: 400.
+
+    MySQL's and MariaDB's strict mode; SQLite compares it, keeps it, and says nothing.
+    """
+
+    status = 400
+
+
 class UnavailableError(QueryError):
     """The database cannot do it now, though nothing is wrong with what was asked: 503."""
 

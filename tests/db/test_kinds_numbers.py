@@ -10,7 +10,7 @@ import pytest
 from so.db.manager import Database
 from so.db.model import Model
 from so.db.relations.definition import relation
-from so.errors import CastError, InvalidNumberError
+from so.errors import CastError, InvalidNumberError, QueryError, UnreadableValueError
 from so.http.request import Request
 from so.support import numbers
 from tests.db.model_tables import make_table
@@ -136,6 +136,50 @@ def test_what_python_alone_takes_for_a_number_is_none(things: Database, value: s
     assert request.float("v", 7.0) == 7.0
     assert numbers.whole(value) is None
     assert numbers.decimal(value) is None
+
+
+@pytest.mark.parametrize("key", ["2_0", "a b", "ä", "x' or 1=1"])
+def test_a_key_that_is_a_text_is_found_and_deleted_by_it(empty_db: Database, key: str) -> None:
+    empty_db.connection().statement("create table tags (id varchar(20) primary key)")
+    empty_db.table("tags").insert([{"id": key}, {"id": "2"}])
+
+    assert empty_db.table("tags").find(key).id == key
+    assert empty_db.table("tags").delete("none") == 0
+    assert empty_db.table("tags").delete(key) == 1
+    assert empty_db.table("tags").pluck("id") == ["2"]
+
+
+@pytest.mark.parametrize("value", ["2_0", "٣", "it's", "a\\\0", "y" * 300])
+def test_a_write_compares_no_number_with_a_text_that_says_none(
+    things: Database, engine: str, value: str
+) -> None:
+    def write() -> int:
+        return things.table("things").where("x", value).update({"n": 7})
+
+    if engine == "sqlite":
+        assert write() == 0
+    else:
+        with pytest.raises(UnreadableValueError, match="numbers or times; check") as caught:
+            write()
+        assert caught.value.status == 400
+    assert things.table("things").where("n", 7).doesnt_exist()
+
+
+def test_a_number_compared_with_odd_texts_in_a_column_is_not_the_clients_fault(
+    empty_db: Database, engine: str
+) -> None:
+    make_table(empty_db, "orders", "code varchar(20)", "n int")
+    empty_db.table("orders").insert({"code": "A-1", "n": 1})
+
+    def write() -> int:
+        return empty_db.table("orders").where("code", 5).update({"n": 2})
+
+    if engine == "sqlite":
+        assert write() == 0
+    else:
+        with pytest.raises(QueryError, match="compare it with a text") as caught:
+            write()
+        assert not isinstance(caught.value, UnreadableValueError)
 
 
 @pytest.mark.parametrize("cast", ["int", "float", "decimal:2"])

@@ -35,6 +35,7 @@ from so.errors import (
     StatementTimeoutError,
     UnavailableError,
     UniqueConstraintError,
+    UnreadableValueError,
 )
 
 try:
@@ -81,6 +82,10 @@ _SOCKET_TIMEOUTS: Final = tuple(
 )
 # A packet too big for the server, or for us: whoever refuses it closes the connection.
 _ENDS_SESSION: Final = (1153, 2020)
+# Of a text that is no number or no time: strict mode, and MySQL in every comparison with a time.
+_UNREADABLE: Final = (1292, 1366, 1525)
+_SHOWN_VALUE: Final = re.compile(r"incorrect \w+ value: '(.*?)'(?: for column .*)?$", re.I | re.S)
+_SHOWN_OTHERWISE: Final = re.compile(r"[\\\x00-\x1f]|\.\.\.$")  # escapes, what is cut off
 # The server says so itself: nothing of the statement was executed.
 _NEVER_RAN: Final = (4031, 1047)
 
@@ -415,7 +420,10 @@ class MySQLDialect:
     ) -> QueryError:
         """The driver's *error* as one of ours, by its number."""
         text = _text_of(error)
-        problem = _class_of(error, text)(
+        kind = _class_of(error, text)
+        if kind is UnreadableValueError:
+            kind, text = _unreadable(text, bindings)
+        problem = kind(
             sql,
             bindings,
             connection,
@@ -552,6 +560,7 @@ _CLASSES: Final[tuple[tuple[tuple[int, ...], type[QueryError]], ...]] = (
     (_READ_ONLY, ReadOnlyError),
     (_TIMED_OUT, StatementTimeoutError),
     (_FULL, UnavailableError),
+    (_UNREADABLE, UnreadableValueError),
 )
 _BY_NUMBER: Final = {number: cls for numbers, cls in _CLASSES for number in numbers}
 
@@ -565,6 +574,19 @@ def _class_of(error: BaseException, text: str) -> type[QueryError]:
     if number == -1:
         return LostConnectionError if _GONE.search(text) else QueryError
     return _BY_NUMBER.get(number or 0, QueryError)
+
+
+def _unreadable(text: str, bindings: Any) -> tuple[type[QueryError], str]:
+    """What it is that the server could not read: a text that was bound, or one in a column."""
+    shown = _SHOWN_VALUE.search(text)
+    if shown is None:
+        return QueryError, text
+    given = bindings.values() if isinstance(bindings, Mapping) else bindings
+    value = _SHOWN_OTHERWISE.split(shown.group(1))[0]
+    if any(isinstance(one, str) and one.startswith(value) for one in given):
+        mend = "the column holds numbers or times; check what comes from outside before"
+        return UnreadableValueError, f"{text}: {mend}"
+    return QueryError, f"{text}: a column of texts; compare it with a text"
 
 
 def _key_of(text: str) -> str | None:

@@ -293,15 +293,17 @@ class QueryCore:
         return self.clone().keep_together()
 
     def _where_id(self, column: str, id: Any) -> Self:
-        """The row with this id: a text that is no number is none of a column of numbers.
-
-        MySQL would read the digits at its start: `'5abc'`, `'2_0'`.
-        """
+        """The row with this id: a text that is no number is none of a column of numbers."""
         self.where(column, "=", id)
+        return self._where_text(column) if self._is_odd(id) else self
+
+    def _is_odd(self, id: Any) -> bool:
+        """Is *id* a text whose first digits MySQL would take for a number: `'5abc'`, `'2_0'`?"""
         if not isinstance(id, str) or self.grammar.name != "mysql" or self.grammar.literal:
-            return self
-        if numbers.whole(id) is not None:
-            return self
+            return False
+        return numbers.whole(id) is None
+
+    def _where_text(self, column: str) -> Self:
         text = Expression(f"cast({self.grammar.wrap(column)} as char)")
         return self.where(text, "not regexp", "^-?[0-9]+$")
 

@@ -295,9 +295,21 @@ class Writing(QueryCore):
         if id is not None:
             table = self._target()
             column = f"{self.grammar.alias_of(table)}.id" if isinstance(table, str) else "id"
-            query = self._kept()._where_id(column, id)
+            if self._is_odd(id) and not self._has_text_id(column, id):
+                return 0
+            query = self._kept().where(column, "=", id)
         sql, bindings = self.grammar.compile_delete(query._writable())
         return _count(self.runner.delete(sql, bindings))
+
+    def _has_text_id(self, column: str, id: str) -> bool:
+        """Is there a row to delete whose key is this text?
+
+        In a delete strict mode makes an error of a number compared with such a text, and a cast
+        would scan the table; a question may compare them.
+        """
+        query = self._kept()._where_id(column, id)
+        query._use_write = True
+        return query.exists()
 
     def truncate(self) -> None:
         """Empty the table and start its numbers anew. On MySQL this commits."""
