@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.accounts.pages import card, link, page
-from so import Password, Request, Response, ValidationException, accounts, auth, h, redirect
-from so.web.forms import form
+from so import (
+    Markup,
+    Password,
+    Request,
+    Response,
+    ValidationException,
+    accounts,
+    auth,
+    h,
+    redirect,
+)
+from so.web.forms import Form, form
 
 ADDRESS = {"email": "required|email"}
 # The rest of what a password must be, such as not used before, is for accounts() to say.
@@ -53,9 +65,9 @@ def reset(token: str) -> Response:
     )
 
 
-def new_password_fields(f) -> list:
+def new_password_fields(f: Form) -> list[Markup]:
     """The new password, twice."""
-    more = {"kind": "password", "autocomplete": "new-password", "required": True}
+    more: dict[str, Any] = {"kind": "password", "autocomplete": "new-password", "required": True}
     return [
         f.text("password", "New password", **more),
         f.text("password_confirmation", "The same again", **more),

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from app.accounts.pages import button, card, facts, link, page, table
 from app.accounts.passwords import new_password_fields
-from so import Password, Request, Response, accounts, auth, h, local, redirect, sessions
+from so import (
+    Markup,
+    Password,
+    Request,
+    Response,
+    accounts,
+    auth,
+    h,
+    local,
+    redirect,
+    sessions,
+)
 from so.web.forms import form
 
 CHANGE = {
@@ -42,7 +55,7 @@ def show() -> Response:
     )
 
 
-def _devices(user) -> list:
+def _devices(user: Any) -> list[Sequence[Any]]:
     return [
         (
             device.name,
@@ -56,7 +69,7 @@ def _devices(user) -> list:
     ]
 
 
-def _password_form():
+def _password_form() -> Markup:
     f = form("/account/password")
     return f(
         f.text("current", "Password now", kind="password", autocomplete="current-password"),

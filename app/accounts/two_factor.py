@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.accounts.pages import button, card, link, page
-from so import Request, Response, ValidationException, auth, h, redirect
+from so import Markup, Request, Response, ValidationException, auth, h, redirect
+from so.systems.auth.two_factor import Enrolment
 from so.web.forms import form
 
 
@@ -16,14 +17,14 @@ def show() -> Response:
     return page("Second factor", _is_off() if made is None else _to_scan(made))
 
 
-def _is_off():
+def _is_off() -> Markup:
     return card(
         h("p", "With a second factor a stolen password is not enough: you type a code of an app."),
         button("Set it up", "/two-factor", tone=""),
     )
 
 
-def _to_scan(made):
+def _to_scan(made: Enrolment) -> Markup:
     f = form("/two-factor/confirm")
     return card(
         h("p", "Scan this with your authenticator app, or type the key into it."),
@@ -36,7 +37,7 @@ def _to_scan(made):
     )
 
 
-def _is_on(codes_left: int):
+def _is_on(codes_left: int) -> Markup:
     return card(
         h("p", f"Your second factor is on. {codes_left} recovery codes are left."),
         button("Make new recovery codes", "/two-factor/codes"),

@@ -8,7 +8,7 @@ sends the text that was judged (locations.py). Paths go below the prefix of the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 
 from so.errors import (
     AuthenticationException,
@@ -80,7 +80,13 @@ class Redirector:
         return self.to("/" if request is None else request.full_url(), status or 302)
 
 
-def redirect(url: str | None = None, status: int = 302) -> Any:
+@overload
+def redirect(url: None = None, status: int = 302) -> Redirector: ...
+@overload
+def redirect(url: str, status: int = 302) -> RedirectResponse: ...
+@overload
+def redirect(url: str | None, status: int = 302) -> Redirector | RedirectResponse: ...
+def redirect(url: str | None = None, status: int = 302) -> Redirector | RedirectResponse:
     """A redirect to *url* on this site; without one, a Redirector to say where to."""
     redirector = Redirector(status)
     return redirector if url is None else redirector.to(url)

@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from so.console.command import Command
-from so.console.source import class_in, read, with_imports
+from so.console.source import class_in, read, with_import
 from so.errors import CommandError
 from so.settings.database import DatabaseSettings
 
@@ -17,7 +17,6 @@ MODULES = (
     "__init__", "routes", "login", "passwords", "verification", "two_factor", "profile", "pages",
 )  # fmt: skip
 MIXINS = ("HasApiTokens", "HasRoles", "TwoFactor", "MustVerifyEmail", "Notifiable")
-_IMPORT = "from app.accounts.routes import account_routes"
 _MODEL = f'''
 
 class User({", ".join(MIXINS)}, Model):
@@ -82,11 +81,11 @@ class MakeAuth(Command):
         left += [f"{self._name(f)} is there already and stays" for f in stubs if f.is_file()]
         texts = {file: text for file, text in texts.items() if not file.is_file()}
         if user is None:
-            line = f"from so import {', '.join([*MIXINS, 'Model'])}"
-            texts[models] = with_imports(source, tree, [line]) + _MODEL
-        source, tree = read(routes, '"""The routes."""\n')
+            texts[models] = with_import(source, "so", [*MIXINS, "Model"]) + _MODEL
+        source, _ = read(routes, '"""The routes."""\n')
         if "account_routes" not in source:
-            texts[routes] = f"{with_imports(source, tree, [_IMPORT])}\n\naccount_routes()\n"
+            source = with_import(source, "app.accounts.routes", ["account_routes"])
+            texts[routes] = f"{source}\n\naccount_routes()\n"
         return texts, left
 
     def _models(self) -> Path:

@@ -45,13 +45,15 @@ _MYSQL = {
 }
 _PYTHON = '''"""{title}"""
 
+from so import Connection
 
-def up(db) -> None:
-    """Change the database; `db` is a Connection."""
+
+def up(db: Connection) -> None:
+    """Change the database."""
     db.statement("create table {table} (id integer primary key, name varchar(255) not null)")
 
 
-def down(db) -> None:
+def down(db: Connection) -> None:
     """Undo it."""
     db.statement("drop table {table}")
 '''

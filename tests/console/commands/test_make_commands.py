@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import resource
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from so.console import Kernel
-from so.console.commands import make
+from so.console.source import with_import
 from so.release.files import files_below
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -96,6 +95,37 @@ def test_a_module_gets_the_imports_it_lacks(kernel, tmp_path, text):
 
     assert module.read_text().count("from so import Job") == 1
     exec(module.read_text(), {"__name__": "ours"})
+
+
+HEADS = {
+    "from so import Model\n": "from so import HasRoles, Model\n",
+    "from so import (\n    Model,\n    DB,\n)\n": "from so import DB, HasRoles, Model\n",
+    "from so import *\n": "from so import *\nfrom so import HasRoles\n",
+    "from so import Model  # ours\n": "from so import Model  # ours\nfrom so import HasRoles\n",
+    "from so import HasRoles as H\n": "from so import HasRoles as H\nfrom so import HasRoles\n",
+    "import re; from so import DB\n": "import re; from so import DB\nfrom so import HasRoles\n",
+    "import os\n\nimport numpy\n": "import os\n\nimport numpy\n\nfrom so import HasRoles\n",
+    "import os\n\nfrom app import x\n": "import os\n\nfrom app import x\nfrom so import HasRoles\n",
+    "from so.web import x\n": "from so import HasRoles\nfrom so.web import x\n",
+    '"""Ours."""\n': '"""Ours."""\n\nfrom so import HasRoles\n',
+    "X = 1\n": "from so import HasRoles\nX = 1\n",
+    "": "from so import HasRoles\n",
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_an_import_stands_where_sorters_put_it_and_takes_nothing_away(head):
+    made = with_import(head, "so", ["HasRoles"])
+
+    assert made == HEADS[head]
+    assert with_import(made, "so", ["HasRoles"]) == made
+
+
+def test_many_names_are_imported_one_a_line():
+    made = with_import("", "so", [f"Name{number}" for number in range(20)])
+
+    assert made.startswith("from so import (\n    Name0,\n")
+    assert {alias.name for alias in ast.parse(made).body[0].names} >= {"Name0", "Name19"}
 
 
 def test_a_command_that_was_made_is_listed_and_runs(make_app):
@@ -199,20 +229,3 @@ def new_from(
         text=True,
         check=False,
     )
-
-
-TEMPLATES = sorted(n for n, kind in vars(make).items() if getattr(kind, "signature", ""))
-SKELETON = sorted((ROOT / "so/console/stubs/new").rglob("*.py.txt"))
-
-
-@pytest.mark.parametrize("name", [*TEMPLATES, *map(str, SKELETON)])
-def test_what_is_made_tells_every_type(name):
-    """So that a strict type checker has nothing to say about an application on its first day."""
-    text = Path(name).read_text("utf-8") if "/" in name else getattr(make, name).template
-    tree = ast.parse(re.sub(r"{(\w+)}", r"\1", text) if "/" not in name else text)
-
-    for one in ast.walk(tree):
-        if isinstance(one, ast.FunctionDef):
-            given = [a for a in one.args.args if a.arg not in ("self", "cls")]
-            assert [a.arg for a in given if a.annotation is None] == [], one.name
-            assert one.returns is not None, one.name
