@@ -122,6 +122,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
         app.install_tables()
         Router.get("/n", lambda: "").name("n")
         Router.get("/plain/{call}", lambda call: repr(CALLS[call]()))
+        Router.get("/kind/{call}", lambda call: type(CALLS[call]()).__name__)
         Router.get("/web/{call}", lambda call: repr(CALLS[call]())).middleware("web")
         yield app
 
@@ -136,7 +137,10 @@ def test_every_exported_name_resolves() -> None:
 
 @pytest.mark.parametrize("name", sorted(ANYWHERE))
 def test_a_name_works_outside_of_a_request(application: Application, name: str) -> None:
-    ANYWHERE[name]()
+    alone = type(ANYWHERE[name]()).__name__
+
+    within = Client(application).get(f"/kind/{name}").text
+    assert alone == ("NoneType" if name == "current_route" else within)
 
 
 @pytest.mark.parametrize("prefix", ["", "/erp"])

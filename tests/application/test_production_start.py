@@ -91,9 +91,10 @@ def test_serve_and_check_say_the_same(tmp_path: Path):
 
 
 def test_a_sound_production_starts_and_elsewhere_nothing_is_refused(tmp_path: Path):
-    application(tmp_path).ready()
+    assert callable(application(tmp_path).ready())
     for env in ("local", "testing", "staging"):
-        application(tmp_path, app={"env": env, "key": "0" * 40, "debug": True}).ready()
+        dangerous = application(tmp_path, app={"env": env, "key": "0" * 40, "debug": True})
+        assert callable(dangerous.ready()), env
 
 
 def test_an_insecure_cookie_is_a_danger_over_https_alone(tmp_path: Path):

@@ -458,7 +458,9 @@ def test_a_worker_within_a_long_job_is_not_taken_for_dead(
     job.timeout = 60
     world.queue.push(job)
     world.start(processes=processes, stuck_seconds=0.2)
-    world.until(lambda: world.queue.control.workers(), "for a heartbeat")
+    (first,) = world.until(lambda: world.queue.control.workers(), "for a heartbeat")
     world.queue.source.connection().run("update queue_workers set beat_at = 1")
 
     world.until(lambda: world.queue.control.workers()[0].alive, "for another one")
+    (same,) = world.queue.control.workers()
+    assert same.name == first.name

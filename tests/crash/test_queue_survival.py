@@ -126,6 +126,7 @@ def test_18_nothing_that_a_late_job_started_survives_in_a_session_of_its_own(
     world.until(lambda: gone(int(child.split()[1])), "for the end of the job's child")
 
     world.until(lambda: world.queue.failed_jobs.count() == 1)
+    assert world.effects("child%") == [child]
 
 
 def test_a_job_that_closes_every_descriptor_costs_its_process_only(world: World) -> None:

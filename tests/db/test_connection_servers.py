@@ -272,7 +272,7 @@ def test_an_interrupted_statement_is_not_taken_for_the_answer_of_the_next(config
         raise Alarm
 
     if not config["use_pure"]:
-        return  # C code is not interrupted by a Python signal handler
+        pytest.skip("C code is not interrupted by a Python signal handler")
     before = signal.signal(signal.SIGALRM, ring)
     try:
         with Connection(config) as conn:

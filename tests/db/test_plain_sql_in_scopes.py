@@ -341,7 +341,7 @@ def test_locked_tables_are_free_for_others(items, engine):
         items.unprepared("/* x */ lock tables items write")
 
     with Connection({**items.connection().config, "read_timeout": 3}) as other:
-        other.insert("insert into items values (7, 7)")
+        assert other.affecting_statement("insert into items values (7, 7)") == 1
 
 
 TEMPORARY = "select count(*) from sqlite_temp_master"

@@ -487,26 +487,52 @@ def test_an_unknown_mode_or_level_is_refused(db_config):
         assert conn.transaction_level() == 0
 
 
-def test_a_read_only_transaction_of_mysql_refuses_writes(conn):
+@pytest.mark.parametrize("engine", ["mysql"])  # deferred on SQLite: the first write takes the lock
+def test_a_read_only_transaction_of_mysql_refuses_writes(conn, engine):
     from so.errors import ReadOnlyError
 
-    if conn.dialect.name == "sqlite":
-        return  # deferred there: the first write would take the lock
     with pytest.raises(ReadOnlyError), conn.transaction(mode="read only"):
         add(conn, 1)
 
 
 @pytest.mark.parametrize("level", ["read committed", "repeatable-read", "SERIALIZABLE"])
-def test_isolation_levels(conn, level):
-    with conn.transaction(isolation=level) as c:
-        if c.dialect.name == "mysql":
-            c.separate().close()
-            assert ids(c) == []
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_sqlite_takes_every_level_as_the_highest(conn, engine, level):
+    with conn.transaction(isolation=level):
+        add(conn, 1)
+        with pytest.raises(LockTimeoutError), conn.separate(busy_timeout=0) as other:
+            add(other, 2)
+
+    assert ids(conn) == [1]
 
 
-def test_the_isolation_of_a_connection_may_be_configured(db_config):
-    if db_config["driver"] == "sqlite":
-        return  # always serializable
+@pytest.mark.parametrize("engine", ["mysql"])
+@pytest.mark.parametrize(
+    ("level", "is_row_of_another_seen", "is_what_was_read_locked"),
+    [
+        ("read committed", True, False),
+        ("repeatable-read", False, False),
+        ("SERIALIZABLE", False, True),
+    ],
+)
+def test_a_transaction_is_isolated_as_it_asks(
+    conn, engine, level, is_row_of_another_seen, is_what_was_read_locked
+):
+    add(conn, 1)
+    with conn.separate() as other, conn.transaction(isolation=level):
+        assert ids(conn) == [1]
+
+        if is_what_was_read_locked:
+            with pytest.raises(QueryError):
+                other.select("select id from items where id = 1 for update nowait")
+        else:
+            add(other, 2)
+
+        assert ids(conn) == ([1, 2] if is_row_of_another_seen else [1])
+
+
+@pytest.mark.parametrize("engine", ["mysql"])  # SQLite's is always serializable
+def test_the_isolation_of_a_connection_may_be_configured(db_config, engine):
     with Connection({**db_config, "isolation": "read-committed"}) as conn:
         level = "transaction_isolation" if server_of(conn) == "mysql" else "tx_isolation"
         assert conn.scalar(f"select @@{level}") == "READ-COMMITTED"

@@ -139,6 +139,7 @@ def test_systemd_finds_little_that_a_service_could_do_beyond_its_work(unit):
 def test_every_service_runs_in_production():
     services = [unit for unit in UNITS if unit.suffix == ".service"]
 
+    assert services
     for unit in services:
         assert "\nEnvironment=APP_ENV=production SIXORBIT_UNIT=%n\n" in unit.read_text()
 

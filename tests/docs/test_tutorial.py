@@ -83,6 +83,8 @@ def test_it_has_seven_parts():
 def test_a_part_goes_as_it_says(walk: Walk, part: int):
     walk.up_to(part)
 
+    assert walk.done >= part
+
 
 @pytest.fixture
 def served(walk: Walk, tmp_path: Path) -> Iterator[str]:

@@ -204,4 +204,5 @@ def test_what_is_built_installs_offline_in_an_environment_of_each_python(
         ([own, "bin/sixorbit", "check"], erp),
         ([own, "bin/sixorbit", "test"], erp),
     ):
-        subprocess.run(command, cwd=folder, check=True, env=offline, stdout=subprocess.DEVNULL)
+        done = subprocess.run(command, cwd=folder, env=offline, capture_output=True, text=True)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)

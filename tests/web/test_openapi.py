@@ -132,7 +132,7 @@ def document(router):
 def test_the_document_is_valid_by_the_specification(document):
     spec = pytest.importorskip("openapi_spec_validator")
 
-    spec.validate(document)
+    assert list(spec.OpenAPIV31SpecValidator(document).iter_errors()) == []
 
 
 def test_it_tells_who_it_is_about(document):

@@ -178,6 +178,9 @@ def test_a_relative_path_is_that_of_its_opening(tmp_path, monkeypatch):
         monkeypatch.chdir("/")
         conn.statement("insert into a values (1)")
 
+    with Connection(str(tmp_path / "a.sqlite")) as conn:
+        assert conn.scalar("select id from a") == 1
+
 
 def test_a_wal_shrinks_again_after_a_long_read(database, path):
     wal = path.with_name(path.name + "-wal")

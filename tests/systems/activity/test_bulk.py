@@ -244,7 +244,9 @@ def test_keys_that_are_passed_on_are_told_in_the_order_they_were_written(log, db
     write = Order.order_by("id", "desc" if upwards else "asc")
     write.update({"id": Expression(f"id {'+' if upwards else '-'} 1")})
 
-    for order in Order.order_by("id").get():
+    orders = Order.order_by("id").get()
+    assert len(orders) == 3
+    for order in orders:
         assert [version.attributes["qty"] for version in order.versions()] == [order.qty]
         assert order.versions()[0].attributes["id"] == order.id
 

@@ -675,9 +675,12 @@ def test_counts_that_cannot_be_noted_harm_nobody(db, clock, caplog):
     cache.get("a")
     db.connection().unprepared("alter table cache rename to elsewhere")
     try:
-        cache.close()
+        with caplog.at_level("DEBUG", "so.cache"):
+            cache.close()
     finally:
         db.connection().unprepared("alter table elsewhere rename to cache")
+    assert cache.get("a", "nothing") == "nothing"
+    assert "hits and misses were not noted" in caplog.text
 
 
 # --- room ---
