@@ -28,6 +28,7 @@ from so.support.bindings import (
     name_of,
 )
 from so.support.listed import listed
+from so.support.near import nearest
 from so.support.signatures import BUILT_IN, class_of, class_of_method, parameters
 
 T = TypeVar("T")
@@ -102,10 +103,21 @@ class Container(Bindings):
             same = concrete is abstract or concrete not in self._bindings
             obj = self._construct(concrete, params) if same else self.make(concrete, params)
         elif isinstance(concrete, str):
-            raise BindingResolutionError(f"Target class [{concrete}] does not exist.")
+            raise BindingResolutionError(
+                f"Target class [{concrete}] does not exist.{self._near(concrete)}"
+            )
         else:
             obj = self._from_callable(abstract, concrete, params)
         return self._finished(abstract, obj)
+
+    def _near(self, name: str) -> str:
+        known = [
+            key
+            for key in (*self._bindings, *self._instances, *self._aliases)
+            if isinstance(key, str)
+        ]
+        close = nearest(name, known)
+        return f" Did you mean [{close}]?" if close else ""
 
     def _construct(self, cls: type, params: dict[str, Any]) -> Any:
         stack = tuple(self._stack())
@@ -153,6 +165,7 @@ class Container(Bindings):
             if concrete == abstract:
                 raise BindingResolutionError(
                     f"Target class [{concrete}] does not exist{while_building(stack)}."
+                    f"{self._near(concrete)}"
                 )
             plan = self._compile(concrete, (*stack, abstract))
         elif isinstance(concrete, type):

@@ -32,6 +32,7 @@ from so import (
 from so.application.assembly import CLASSES, PASSING, ROOMS
 from so.errors import ConfigError, RouteDefinitionError
 from so.support.scope import Scope, entered
+from so.testing import Client
 from tests.systems.queue.jobs import Note
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -247,6 +248,84 @@ def test_a_provider_may_register_another(tmp_path):
     application.boot()
 
     assert sorted(log) == ["boot early", "boot inner", "register inner"]
+
+
+def test_what_is_no_provider_is_refused_by_its_value(tmp_path):
+    with pytest.raises(TypeError, match="takes a ServiceProvider or a class of them: 5"):
+        Application(tmp_path, QUIET).register(5)
+
+
+def test_a_provider_that_fails_to_register_is_registered_by_the_next_attempt(tmp_path):
+    log: list[str] = []
+    outcomes = iter([KeyError("away"), None])
+
+    def register(self):
+        if (error := next(outcomes)) is not None:
+            raise error
+
+    provider = recording(log, "late", register=register)
+    application = Application(tmp_path, QUIET)
+
+    with pytest.raises(KeyError):
+        application.register(provider)
+    application.register(provider)
+    application.boot()
+
+    assert log == ["boot late"]
+
+
+def test_a_boot_that_failed_goes_on_where_it_ended(tmp_path):
+    """Not from the start, and never as if the rest had booted: its routes would be 404."""
+    tries: list[str] = []
+
+    class First(ServiceProvider):
+        def boot(self) -> None:
+            tries.append("first")
+
+    class Second(ServiceProvider):
+        def boot(self) -> None:
+            tries.append("second")
+            if len(tries) == 2:
+                raise OSError("the database is away")
+            self.app.router.get("/second", lambda: "there")
+
+    application = Application(tmp_path, QUIET)
+    application.register(First)
+    application.register(Second)
+
+    with pytest.raises(OSError, match="away"):
+        Client(application).get("/second")
+    Client(application).get("/second").assert_status(200)
+
+    assert tries == ["first", "second", "second"]
+
+
+def test_a_second_thread_waits_until_the_first_has_booted(tmp_path):
+    begun, go_on = threading.Event(), threading.Event()
+    statuses = []
+
+    class Slow(ServiceProvider):
+        def boot(self) -> None:
+            begun.set()
+            go_on.wait(10)
+            self.app.router.get("/slow", lambda: "there")
+
+    application = Application(tmp_path, QUIET)
+    application.register(Slow)
+
+    def ask() -> None:
+        statuses.append(Client(application).get("/slow").status)
+
+    first, second = threading.Thread(target=ask), threading.Thread(target=ask)
+    first.start()
+    begun.wait(10)
+    second.start()
+    second.join(0.05)  # were it not to wait, it would have its 404 by now
+    go_on.set()
+    first.join()
+    second.join()
+
+    assert statuses == [200, 200]
 
 
 def test_boot_gets_what_it_asks_for(tmp_path):

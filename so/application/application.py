@@ -62,7 +62,10 @@ class Application(Container):
         self.config = assembly.settings_of(self._base, self.dotenv, config or {})
         self.clock = Clock()
         self._providers: dict[type[ServiceProvider], ServiceProvider] = {}
-        self._booted = False
+        self._booted = False  # by the thread that boots, from its first provider on
+        self._ready = False  # for everybody else
+        self._boot_lock = threading.RLock()  # a boot may take long: not the container's
+        self._begun: set[type[ServiceProvider]] = set()
         self._apart: dict[str, ModuleType] = {}
         self._tokens: list[Token[Application | None]] = []
         self._wsgi: Callable[..., Iterable[bytes]] | None = None
@@ -194,22 +197,40 @@ class Application(Container):
         running.reset(self._tokens.pop())
 
     def register(self, provider: type[ServiceProvider] | ServiceProvider) -> ServiceProvider:
-        """Add a provider, once; it boots at once if the application has booted."""
+        """Add a provider, once; it boots at once if the application has booted.
+
+        One whose `register()` raises is not added: the next attempt begins anew.
+        """
         cls = provider if isinstance(provider, type) else type(provider)
         if cls not in self._providers:
+            if not issubclass(cls, ServiceProvider):
+                raise TypeError(
+                    f"register() takes a ServiceProvider or a class of them: {provider!r}"
+                )
             found = provider(self) if isinstance(provider, type) else provider
             self._providers[cls] = found
-            found.register()
-            if self._booted:
-                self.call(found.boot)
+            try:
+                found.register()
+            except BaseException:
+                del self._providers[cls]
+                raise
+        if self._booted:
+            self._boot(self._providers[cls])
         return self._providers[cls]
 
     def boot(self, *, anyhow: bool = False) -> None:
         """Register the providers of `app.providers`, then boot them all; does nothing twice.
 
+        Other threads wait for the first. What one provider raises goes on to the caller, and the
+        next call begins where it ended: an application is never taken for booted by half.
         Raises ConfigError that names every setting that is misspelt: now, not when it is needed;
         *anyhow* leaves that to whoever asks for `faults()`.
         """
+        if not self._ready:
+            with self._boot_lock:
+                self._boot_all(anyhow)
+
+    def _boot_all(self, anyhow: bool) -> None:
         if self._booted:
             return
         if not anyhow and (faults := self.faults()):
@@ -217,12 +238,27 @@ class Application(Container):
         for name in self.settings(AppSettings).providers:
             self.register(self._provider_class(name))
         self._booted = True
-        for provider in list(self._providers.values()):
-            self.call(provider.boot)
-        if not anyhow:
-            from so.application.dangers import refuse_unknown
+        try:
+            for provider in list(self._providers.values()):
+                self._boot(provider)
+            if not anyhow:
+                from so.application.dangers import refuse_unknown
 
-            refuse_unknown(self)
+                refuse_unknown(self)
+        except BaseException:
+            self._booted = False
+            raise
+        self._ready = True
+
+    def _boot(self, provider: ServiceProvider) -> None:
+        if type(provider) in self._begun:
+            return
+        self._begun.add(type(provider))
+        try:
+            self.call(provider.boot)
+        except BaseException:
+            self._begun.discard(type(provider))
+            raise
 
     def _provider_class(self, name: Any) -> type[ServiceProvider]:
         if isinstance(name, type):

@@ -30,6 +30,7 @@ from so.errors import (
 from so.support.listed import listed
 from so.support.near import nearest
 from so.support.ownership import owner_of
+from so.support.plain import plain
 from so.support.scope import (
     UNSET,
     Scope,
@@ -229,7 +230,8 @@ class Kernel:
             self.app.make("logger")
         scope = _scope(cls.parsed_signature().name)
         with entered(scope):
-            return _exit_code(self.app.call(command.handle, _asked_by_name(command)))
+            handle = plain(command.handle, "the command's")
+            return _exit_code(self.app.call(handle, _asked_by_name(command)))
 
     def _refuse_local_service(self) -> None:
         unit = os.environ.get("SIXORBIT_UNIT")

@@ -22,6 +22,7 @@ from so.db.transactions import Transactions, takes_connection
 from so.db.watching import Hooks, QueryExecuted, SlowLimit
 from so.errors import InvalidArgumentError, MultipleColumnsSelectedError, QueryError
 from so.support.clock import Clock
+from so.support.plain import plain
 
 if TYPE_CHECKING:
     from so.db.grammar import Grammar
@@ -258,19 +259,19 @@ class Connection(Transactions):
 
     def listen(self, fn: Callable[[QueryExecuted], object]) -> None:
         """Call *fn* after every statement, of all connections of this Database."""
-        self._hooks.listeners.append(fn)
+        self._hooks.listeners.append(plain(fn, "the listener"))
         refresh_all(self._hooks)
 
     def before_executing(self, fn: Callable[[str, Any, Connection], object]) -> None:
         """Call `fn(sql, bindings, connection)` before every statement."""
-        self._hooks.before.append(fn)
+        self._hooks.before.append(plain(fn, "the listener"))
         refresh_all(self._hooks)
 
     def when_querying_for_longer_than(
         self, ms: float, fn: Callable[[Connection, QueryExecuted], object]
     ) -> None:
         """Call `fn(connection, event)` once a scope when its statements took more than *ms*."""
-        self._hooks.slow.append(SlowLimit(ms, fn))
+        self._hooks.slow.append(SlowLimit(ms, plain(fn, "the listener")))
         refresh_all(self._hooks)
 
     def enable_query_log(self) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 from weakref import WeakSet
 
 from so.support import current
+from so.support.near import nearest
+from so.support.plain import plain
 
 Listener = Callable[[Any], object]
 
@@ -49,12 +51,16 @@ class Events:
 
     def listen(self, event: str, listener: Listener) -> Listener:
         """Call *listener* at every *event*; gives it back, so this serves as a decorator."""
-        self._own.setdefault(event, []).append(listener)
+        self._own.setdefault(event, []).append(plain(listener, f"the listener of {event!r}"))
         self.forget()
         return listener
 
     def observe(self, observer: Any) -> None:
-        """Call the methods of *observer*, an object or a class, that are named after events."""
+        """Call the methods of *observer*, an object or a class, that are named after events.
+
+        Raises TypeError where none is: it would never be called.
+        """
+        _check_hears(observer)
         self._observers.append(observer)
         self.forget()
 
@@ -102,11 +108,25 @@ class Events:
         return found
 
 
+def _check_hears(observer: Any) -> None:
+    """Even a single misspelt method is found so, as long as it is the only one."""
+    if hasattr(observer, "__getattr__") or any(hasattr(observer, event) for event in EVENTS):
+        return
+    named = [name for name in dir(observer) if not name.startswith("_")]
+    near = ((name, nearest(name, EVENTS)) for name in named)
+    close = next((f"; did you mean {event!r} by {name!r}?" for name, event in near if event), "")
+    raise TypeError(
+        f"{observer!r} hears of no event: give an object or a class with methods named after "
+        f"events ({', '.join(sorted(EVENTS))}){close}"
+    )
+
+
 def _add_methods(heard: dict[str, list[Listener]], observer: Any) -> None:
     made = current.made(observer) if isinstance(observer, type) else observer
     for event in EVENTS:
         method = getattr(made, event, None)
         if callable(method):
+            plain(method, "the observer's")
             defer = event in AFTER and getattr(made, "after_commit", False)
             heard.setdefault(event, []).append(_after_commit(method) if defer else method)
 

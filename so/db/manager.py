@@ -26,6 +26,8 @@ from so.errors import InvalidArgumentError
 from so.settings.database import driver_of
 from so.support.clock import Clock
 from so.support.current import current
+from so.support.near import nearest
+from so.support.plain import plain
 from so.support.processes import after_fork
 
 if TYPE_CHECKING:
@@ -146,7 +148,9 @@ class Database:
 
     def _make(self, name: str) -> Connection:
         if name not in self._configs:
-            raise InvalidArgumentError(f"Database connection [{name}] not configured.")
+            close = nearest(name, self._configs)
+            hint = f" Did you mean [{close}]?" if close else ""
+            raise InvalidArgumentError(f"Database connection [{name}] not configured.{hint}")
         config = self._configs[name]
         driver = None if isinstance(config, str) else config.get("driver")
         if driver in self._factories:
@@ -368,6 +372,8 @@ class Database:
             return self.transactional()(attempts)
 
         def decorate(fn: Callable[P, R]) -> Callable[P, R]:
+            plain(fn, "the transaction's function")
+
             @functools.wraps(fn)
             def run(*args: P.args, **kwargs: P.kwargs) -> R:
                 result: R = self.connection(connection).transaction(
@@ -407,7 +413,7 @@ class Database:
 
     def listen(self, fn: Callable[[QueryExecuted], object]) -> None:
         """Call *fn* after every statement, on every connection and thread."""
-        self._hooks.listeners.append(fn)
+        self._hooks.listeners.append(plain(fn, "the listener"))
         refresh_all(self._hooks)
 
     def forget_listener(self, fn: Callable[..., object]) -> None:
@@ -420,14 +426,14 @@ class Database:
 
     def before_executing(self, fn: Callable[[str, Any, Connection], object]) -> None:
         """Call `fn(sql, bindings, connection)` before every statement."""
-        self._hooks.before.append(fn)
+        self._hooks.before.append(plain(fn, "the listener"))
         refresh_all(self._hooks)
 
     def when_querying_for_longer_than(
         self, ms: float, fn: Callable[[Connection, QueryExecuted], object]
     ) -> None:
         """Call `fn(connection, event)` once a scope when its statements took more than *ms*."""
-        self._hooks.slow.append(SlowLimit(ms, fn))
+        self._hooks.slow.append(SlowLimit(ms, plain(fn, "the listener")))
         refresh_all(self._hooks)
 
     def enable_query_log(self) -> None:

@@ -24,6 +24,7 @@ from so.errors import (
     QueryError,
     TransactionError,
 )
+from so.support.plain import plain
 from so.support.scope import Scope
 from so.support.signatures import demanded
 
@@ -102,7 +103,7 @@ class Transactions(Execution):
     def _attempts(
         self, fn: Callable[..., Any], attempts: int, mode: str | None, isolation: str | None
     ) -> Any:
-        arguments = (self,) if takes_connection(fn) else ()
+        arguments = (self,) if takes_connection(plain(fn, "the transaction's function")) else ()
         outermost = self._level == 0
         for left in range(attempts - 1, -1, -1):
             try:
@@ -276,6 +277,7 @@ class Transactions(Execution):
 
         Not *again*: it need not be called a second time for what was given last.
         """
+        plain(fn, "after_commit's function")
         if self._level == 0:
             fn()
         elif again or not self._on_commit or self._on_commit[-1][1] is not fn:
@@ -283,6 +285,7 @@ class Transactions(Execution):
 
     def after_roll_back(self, fn: Callable[[], object]) -> None:
         """Call *fn* when the transaction, or the savepoint around it, is rolled back."""
+        plain(fn, "after_roll_back's function")
         if self._level > 0:
             self._on_roll_back.append((self._level, fn))
 

@@ -36,6 +36,7 @@ from so.http.results import to_response
 from so.support.httpwords import phrase
 from so.support.ids import short_id
 from so.support.masking import Masker
+from so.support.plain import plain
 from so.support.scope import current_scope
 from so.support.signatures import call_with
 
@@ -91,12 +92,12 @@ class ErrorHandler:
 
         The one registered last is asked first.
         """
-        self._renderers.insert(0, (cls, fn))
+        self._renderers.insert(0, (cls, plain(fn, "the renderer")))
         return self
 
     def reportable(self, cls: type[BaseException], fn: Reporter) -> ErrorHandler:
         """Also tell `fn(exception)` of *cls* and its subclasses; False from it ends the report."""
-        self._reporters.append((cls, fn))
+        self._reporters.append((cls, plain(fn, "the reporter")))
         return self
 
     def dont_report(self, *classes: type[BaseException]) -> ErrorHandler:

@@ -269,6 +269,6 @@ def _inherits_table(cls: ModelMeta) -> bool:
 
 
 def _nearest(name: str, cls: ModelMeta) -> str:
-    names = [*dir(cls._query_class), *cls._plan.scopes, *cls._plan.reserved]
+    names = [*dir(cls._query_class), *cls._plan.scopes, *cls._plan.reserved, *events.EVENTS]
     close = nearest(name, [n for n in names if not n.startswith("_")])
     return f"; did you mean {close!r}?" if close else ""

@@ -51,6 +51,16 @@ def resolve(
     """
     if isinstance(action, RouteAction):
         return action
+    found = _resolved(action, controller, namespaces)
+    if inspect.iscoroutinefunction(found.fn) or inspect.isasyncgenfunction(found.fn):
+        raise RouteActionError(
+            f"{found.label} is async, and nothing here would await it: make it a plain function, "
+            "with asyncio.run(…) around what is to be awaited"
+        )
+    return found
+
+
+def _resolved(action: object, controller: object, namespaces: Sequence[str]) -> RouteAction:
     if isinstance(action, str):
         return _from_text(action, controller, namespaces)
     if isinstance(action, (list, tuple)):

@@ -17,6 +17,7 @@ from so.errors import InvalidRuleError
 from so.http.validation.fields import FLAGS, At, Field, ForEach, Params, RuleCheck
 from so.http.validation.registry import RAW_PARAMETER, RULES, Definition
 from so.support.near import nearest
+from so.support.plain import plain
 
 
 class Conditional:
@@ -169,8 +170,10 @@ def _from_object(rule: Any) -> RuleCheck:
     name = getattr(rule, "__name__", None) or type(rule).__name__
     implicit = bool(getattr(rule, "implicit", False))
     if callable(getattr(rule, "passes", None)):
+        plain(rule.passes, "the rule")
         return RuleCheck(name, (), _passes_test(rule), implicit, rule)
     if callable(rule):
+        plain(rule, "the rule")
         return RuleCheck(name, (), _call_test(rule), implicit, rule)
     raise InvalidRuleError(
         f"{rule!r} is no validation rule: give a text, a callable, "

@@ -25,6 +25,7 @@ from so.http.validation.values import is_file
 from so.support.clock import Clock
 from so.support.current import current
 from so.support.listed import flat
+from so.support.plain import plain
 
 LIMITING = frozenset({"max", "size", "between", "array", "list", "lt", "lte"})
 """Rules of a list that, once failed, keep its items from being looked at."""
@@ -99,7 +100,7 @@ class Validator:
         A function of fewer arguments gets the first ones; one of a single argument gets the
         value. *implicit* rules also run where the value is absent or blank.
         """
-        cls.extensions[name] = Custom(fn, message, implicit)
+        cls.extensions[name] = Custom(plain(fn, f"the rule {name!r}"), message, implicit)
 
     # --- set-up -----------------------------------------------------------------------------------
 
@@ -141,7 +142,7 @@ class Validator:
 
     def after(self, fn: After) -> Validator:
         """Run `fn(validator)` once all rules have run; it may call `add_error`."""
-        self._after.append(fn)
+        self._after.append(plain(fn, "after's function"))
         self._checked = False
         return self
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from so.errors import AuthError
 from so.support.near import nearest
+from so.support.plain import plain
 from so.support.scope import current_scope
 
 NAMES = (
@@ -64,7 +65,7 @@ class AuthEvents:
             close = nearest(name, NAMES)
             hint = f"did you mean {close!r}?" if close else f"there are {', '.join(NAMES)}"
             raise AuthError(f"there is no auth event {name!r}; {hint}")
-        self._heard.append((name, fn))
+        self._heard.append((name, plain(fn, f"the listener of {name!r}")))
         return fn
 
     def listen(self, *given: Any) -> Listener:
@@ -72,7 +73,7 @@ class AuthEvents:
         if len(given) == 2:
             return self.on(*given)
         (fn,) = given
-        self._heard.append((None, fn))
+        self._heard.append((None, plain(fn, "the listener")))
         listener: Listener = fn
         return listener
 

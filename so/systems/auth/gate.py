@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from so.errors import AuthError, AuthorizationException
+from so.support.plain import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Gate:
         """Allow *ability* where `fn(user, *arguments)` is True."""
         if not callable(fn):
             raise AuthError(f"cannot define {ability!r}: {fn!r} cannot be called")
-        self._abilities[ability] = fn
+        self._abilities[ability] = plain(fn, f"the ability {ability!r}:")
 
     def policy(self, model: type, policy: type) -> None:
         """Ask the methods of *policy* about *model* and its instances."""
@@ -84,7 +85,7 @@ class Gate:
 
     def before(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Ask `fn(user, ability, *arguments)` first: True or False decides, None goes on."""
-        self._before.append(fn)
+        self._before.append(plain(fn, "before's function"))
         return fn
 
     def after(self, fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,7 +93,7 @@ class Gate:
 
         True or False decides where nothing else did; otherwise it only hears of the decision.
         """
-        self._after.append(fn)
+        self._after.append(plain(fn, "after's function"))
         return fn
 
     def abilities(self) -> list[str]:

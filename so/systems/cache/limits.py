@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from so.db.manager import ConnectionSource
 from so.errors import CacheError
 from so.support.clock import Clock
+from so.support.plain import plain
 from so.systems.cache.entry import after, checked_prefix, seconds_of, stored_key
 from so.systems.cache.sharing import Outage, clock_of, key_of, removed_ended, waited
 
@@ -372,7 +373,7 @@ class RateLimiter:
 
     def limit(self, name: str, fn: Callable[[Any], Any]) -> None:
         """Define the limit *name*: `fn(request)` gives a Limit, several, or None for no limit."""
-        self._named[name] = fn
+        self._named[name] = plain(fn, f"the limit {name!r}:")
 
     def limiter(self, name: str) -> Callable[[Any], Any] | None:
         """The function behind the limit *name*; None if there is none."""
@@ -386,6 +387,7 @@ class RateLimiter:
         CacheError, and nothing counted, for a *max* that is no whole number.
         """
         most = _checked_most(max)
+        plain(fn, "attempt's function")
         if self.hit(key, decay) > most:
             return False
         result = fn()

@@ -19,6 +19,7 @@ from so.db.manager import ConnectionSource
 from so.errors import CacheError, LockLost, LockTimeout
 from so.support.clock import Clock
 from so.support.ids import token as new_token
+from so.support.plain import plain
 from so.systems.cache.entry import NEVER, Locks, after, seconds_of
 from so.systems.cache.sharing import clock_of, key_of, removed_ended, waited
 
@@ -206,6 +207,8 @@ class Lock:
 
         Gives True, or what *fn* gave. Raises LockTimeout when the wait was in vain.
         """
+        if fn is not None:
+            plain(fn, "block's function")
         if not waited(self.acquire, self._locks.clock, seconds_of(wait_seconds, "time to wait")):
             raise LockTimeout(f"the lock {self._key!r} was not free within {wait_seconds} seconds")
         if fn is None:

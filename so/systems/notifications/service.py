@@ -23,6 +23,7 @@ from so.support.clock import Clock
 from so.support.codec import Codec
 from so.support.current import current
 from so.support.ids import uuid
+from so.support.plain import plain
 from so.support.signatures import arity
 from so.systems.notifications.channels import Channel, DatabaseChannel, LogChannel
 from so.systems.notifications.cleaning import Cleaning
@@ -146,15 +147,15 @@ class Notifications:
 
     def sending(self, fn: Callable[[Any, Notification, str], object]) -> None:
         """Call `fn(notifiable, notification, channel)` before each; False cancels it."""
-        self._hooks["sending"].append(fn)
+        self._hooks["sending"].append(plain(fn, "the listener of 'sending'"))
 
     def sent(self, fn: Callable[[Any, Notification, str], object]) -> None:
         """Call *fn* after each delivery."""
-        self._hooks["sent"].append(fn)
+        self._hooks["sent"].append(plain(fn, "the listener of 'sent'"))
 
     def failed(self, fn: Callable[[Any, Notification, str, BaseException], object]) -> None:
         """Call *fn* once for each delivery that failed, with the error."""
-        self._hooks["failed"].append(fn)
+        self._hooks["failed"].append(plain(fn, "the listener of 'failed'"))
 
     # --- sending ---
 

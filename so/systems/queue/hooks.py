@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from so.support.plain import plain
 from so.systems.queue.job import Job
 from so.systems.queue.payload import Payload
 from so.systems.queue.tables.jobs import Reserved
@@ -57,7 +58,7 @@ class JobHooks:
 
     def listen(self, kind: str, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Call *fn* at events of *kind*: also skipped, released, retrying, lost."""
-        self._hooks.setdefault(kind, []).append(fn)
+        self._hooks.setdefault(kind, []).append(plain(fn, f"the listener of {kind!r}"))
         return fn
 
     def emit(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from so.errors import InvalidPayloadError, QueueError
 from so.support.current import current
+from so.support.plain import MEND, is_lazy
 from so.support.signatures import call_with
 from so.systems.queue.delays import Backoff, Seconds
 from so.systems.queue.tables.batches import CALLBACK
@@ -30,9 +31,6 @@ JOBS: dict[str, type[Job]] = {}
 
 CALLBACKS: dict[str, Callable[..., Any]] = {}
 """Name → function for `catch()`, `then()` and their like, where a function stands for a job."""
-
-
-_LAZY = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 class Blueprint:
@@ -56,12 +54,8 @@ class Blueprint:
         self.names = tuple(
             p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         )
-        if any(check(cls.handle) for check in _LAZY):
-            raise QueueError(
-                f"{cls.__name__}.handle() would only be prepared, never run: make it a plain "
-                "function, with asyncio.run(…) around what is to be awaited and a loop for what "
-                "is yielded"
-            )
+        if is_lazy(cls.handle):
+            raise QueueError(f"{cls.__name__}.handle() {MEND}")
         self.handle_wants = len(inspect.signature(cls.handle).parameters) > 1
         self.has_more = self.has_retry_until or self.has_tags
         self.settings: tuple[Any, str] | None = None

@@ -23,6 +23,7 @@ from so.db.words import insert_ignore
 from so.errors import QueueError
 from so.settings.queue import QueueSettings
 from so.support.places import place_of
+from so.support.plain import plain
 from so.systems.queue.intake import Intake
 from so.systems.queue.job import Job
 from so.systems.queue.schedules.cron import Cron, hour_and_minute, weekdays_field
@@ -318,7 +319,7 @@ class Schedule:
 
     def call(self, fn: Callable[[], Any]) -> Task:
         """Call *fn* each time."""
-        return self._add("call", _name_of(fn), fn)
+        return self._add("call", _name_of(fn), plain(fn, "the task"))
 
     def _add(self, kind: str, label: str, work: Any, arguments: str = "") -> Task:
         task = Task(self, kind, label, work, arguments)
