@@ -31,7 +31,7 @@ from so.release.sealed import (
     sealed,
     written,
 )
-from so.support.ownership import is_root, is_roots_alone
+from so.support.ownership import Owner, is_root, is_roots_alone, let_read
 
 if TYPE_CHECKING:
     from so.db.connection import Connection
@@ -201,6 +201,16 @@ class Restoration:
             raise ReleaseError(
                 f"{error}: half of it is restored; mend that and run the same command again"
             ) from error
+
+    def let_read(self, owner: Owner, places: Iterable[Path]) -> None:
+        """Let the services' user read the settings in *places*, whatever root's umask is."""
+        folders = {
+            one
+            for place in places
+            for one in place.parents
+            if one != self.into and one.is_relative_to(self.into)
+        }
+        let_read(owner, (*folders, *places))
 
     def begin(self) -> None:
         """Note that this folder is half restored, so that a killed run can be begun again."""

@@ -151,6 +151,22 @@ def hand_over(folder: Path, owner: Owner) -> None:
             os.chown(one, owner.uid, owner.gid, follow_symlinks=False)
 
 
+def let_read(owner: Owner, places: Iterable[Path]) -> None:
+    """Let *owner*'s group read *places*, of root's, where he cannot and nobody said otherwise."""
+    for place in places:
+        handle = os.open(place, os.O_RDONLY | _CAREFULLY)
+        try:
+            about = os.fstat(handle)
+            if about.st_uid == owner.uid or about.st_mode & stat.S_IROTH:
+                continue
+            if about.st_gid not in owner.groups:
+                os.fchown(handle, -1, owner.gid)
+            is_folder = stat.S_ISDIR(about.st_mode)
+            os.fchmod(handle, stat.S_IMODE(about.st_mode) | (0o050 if is_folder else 0o040))
+        finally:
+            os.close(handle)
+
+
 def own_text(file: Path) -> str | None:
     """What *file* says, if it is a plain file of whoever its folder belongs to; None if not.
 

@@ -146,6 +146,21 @@ def test_what_root_restores_is_the_services_and_settings_are_not_taken_from_them
     shutil.rmtree(next(place.base.glob(".before-restore-*")))
 
 
+def test_settings_that_are_restored_where_none_were_can_be_read_by_the_services(place, backup):
+    roots = Path(shutil.copy(backup, place.base.parent))
+    shutil.rmtree(place.base / "config")
+    (place.base / ".env").unlink()
+
+    umask = os.umask(0o077)
+    done = place.run("restore", roots, "--force")
+    os.umask(umask)
+
+    assert done.returncode == 0, done.stdout + done.stderr  # which that user has looked through
+    env, config = (place.base / ".env").stat(), (place.base / "config").stat()
+    assert (env.st_uid, env.st_gid, env.st_mode & 0o777) == (0, place.user[1], 0o640)
+    assert (config.st_uid, config.st_gid, config.st_mode & 0o777) == (0, place.user[1], 0o750)
+
+
 def test_an_upload_is_not_restored_through_a_folder_that_became_a_link(place, backup):
     elsewhere = place.base.parent / "elsewhere"
     elsewhere.mkdir()

@@ -150,6 +150,8 @@ class Restore(Command):
             if code := done_as(owner, lambda: _place_data(run, folder, data, servers)):
                 return code
             run.place_files(settings, run.settings_aside)
+            if owner is not None:
+                run.let_read(owner, settings.values())
         return 0
 
     def _proved(self, run: Restoration) -> int:
