@@ -104,12 +104,26 @@ _sixorbit() {{
 }}
 complete -o default -F _sixorbit sixorbit bin/sixorbit
 """
+# Printed into a file of the search path, as `_sixorbit`, it is the function that is asked at once.
 _ZSH = """\
 #compdef sixorbit
-_sixorbit() {{ local -a commands; commands=({described}); _describe command commands; }}
-compdef _sixorbit sixorbit bin/sixorbit
+_sixorbit() {{
+    local -a commands
+    commands=({described})
+    if (( CURRENT == 2 )) || [[ CURRENT -eq 3 && "$words[2]" == help ]]; then
+        _describe command commands
+    else
+        _files
+    fi
+}}
+if [[ "$funcstack[1]" == _sixorbit ]]; then
+    _sixorbit "$@"
+else
+    compdef _sixorbit sixorbit bin/sixorbit
+fi
 """
-_FISH = "complete -c sixorbit -n __fish_use_subcommand -f -a {name} -d '{text}'\n"
+_FISH_WHERE = "__fish_use_subcommand; or test (commandline -opc)[-1] = help"
+_FISH = "complete -c sixorbit -n '{where}' -f -a {name} -d '{text}'\n"
 
 
 class Completion(Command):
@@ -131,7 +145,10 @@ class Completion(Command):
             self.line(_ZSH.format(described=described).rstrip())
         elif shell == "fish":
             texts = {name: text.replace("'", "\\'") for name, text in commands.items()}
-            lines = (_FISH.format(name=name, text=text) for name, text in texts.items())
+            lines = (
+                _FISH.format(where=_FISH_WHERE, name=name, text=text)
+                for name, text in texts.items()
+            )
             self.line("".join(lines).rstrip())
         else:
             raise CommandError(f"{shell!r} is no shell known here: bash, zsh or fish")

@@ -246,6 +246,33 @@ def test_bash_completes_as_it_is_without_anything_installed(kernel, typed, repli
     assert (code, set(found), done.stderr) == ("0", replies, "")
 
 
+TYPED = {
+    "queue:wo": {"queue:work"},
+    "help queue:pa": {"queue:pause"},
+    "make:model queue:wo": set(),  # names of files
+    "activity:er": {"activity:erase"},
+}
+# What zsh itself would make of the list, for which it asks for a terminal.
+_ZSH = """compdef() {{ : }}; _files() {{ : }}
+_describe() {{ print -rl -- ${{${{(@P)2}}//\\\\:/:}} | grep "^$words[CURRENT]" | cut -d: -f1,2 }}
+{text}
+words=(sixorbit {typed}) CURRENT=$#words; _sixorbit"""
+_FISH = "{text}\ncomplete -C 'sixorbit {typed}'"
+
+
+@pytest.mark.parametrize(("shell", "script"), [("zsh", _ZSH), ("fish", _FISH)], ids=["zsh", "fish"])
+def test_other_shells_complete(kernel, shell, script):
+    if (program := shutil.which(shell)) is None:
+        pytest.skip(f"NO {shell}: what it completes is not tried")
+    text = output_of(kernel, f"completion {shell}")
+
+    for typed, wanted in TYPED.items():
+        words = [program, "-c", script.format(text=text, typed=typed)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        names = {line.partition("\t")[0] for line in done.stdout.splitlines()}
+        assert (names, done.stderr) == (wanted, ""), typed
+
+
 def test_another_shell_is_refused(kernel):
     assert kernel.call("completion powershell") == 1
 
