@@ -57,25 +57,29 @@ def _escaped(half: re.Match[str]) -> str:
 
 
 _AS_IS = frozenset((str, int, bool, type(None)))
+_ALONE = _AS_IS | {float}  # what has nothing within it; NaN and infinity the writer itself refuses
 _TEXT = frozenset((str,))
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """True if JSON holds *value* just as it is: nearly all that is stored, so it is asked first."""
+    """True if JSON holds *value* just as it is, unless a float in it is none of its numbers.
+
+    Nearly all that is stored is plain, so it is asked first.
+    """
     kind = type(value)
     if kind is dict:
         if TAG in value or not _TEXT.issuperset(map(type, value)):
             return False
         value = value.values()
     elif kind is not list:
-        return kind in _AS_IS or (kind is float and math.isfinite(value))
-    if _AS_IS.issuperset(map(type, value)):
+        return kind in _ALONE
+    if _ALONE.issuperset(map(type, value)):
         return True
     if depth >= MAX_DEPTH:
         return False
     for item in value:
         kind = type(item)
-        if kind in _AS_IS or (kind is float and math.isfinite(item)):
+        if kind in _ALONE or (kind is list and _ALONE.issuperset(map(type, item))):
             continue  # without a call for each
         if (kind is not dict and kind is not list) or not _is_plain(item, depth + 1):
             return False
@@ -122,12 +126,20 @@ class Codec:
     def encode(self, value: Any) -> str:
         """*value* as one line of JSON; raises CodecError naming the type it cannot write."""
         try:
-            text = _dump_compact(value if _is_plain(value, 0) else self._plain(value, 0))
+            text = self._written(value)
             return text if text.isascii() else _HALF.sub(_escaped, text)
         except (ValueError, RecursionError) as error:
             if isinstance(error, CodecError):
                 raise
             raise CodecError(f"cannot write {type(value).__name__} as JSON: {error}") from error
+
+    def _written(self, value: Any) -> str:
+        if _is_plain(value, 0):
+            try:
+                return _dump_compact(value)
+            except ValueError:  # of NaN and infinity, which the other way has a tag for
+                pass
+        return _dump_compact(self._plain(value, 0))
 
     def can_write(self, value: Any) -> bool:
         """True if `encode` takes *value*."""

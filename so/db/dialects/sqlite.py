@@ -129,9 +129,17 @@ class SQLiteSession:
         if not is_same:
             raise FileGone(GONE.format(path=self._path))
 
-    def _look_before_a_write(self) -> None:
-        if self._identity and not self._handle.in_transaction:
+    def _write(self, sql: str, bindings: Any) -> sqlite3.Cursor:
+        """As `_execute`; a write looks for the file each time, or it would be lost."""
+        if get_ident() != self._thread:
+            raise _owned_by_another(self.host)
+        handle = self._handle
+        if self._identity and not handle.in_transaction:
             self._look()
+        text = self._texts.get(sql) or self._text(sql)
+        if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
+            bindings = self._bound(bindings)
+        return handle.execute(text, bindings)
 
     def _execute(self, sql: str, bindings: Any) -> sqlite3.Cursor:
         if get_ident() != self._thread:
@@ -162,8 +170,7 @@ class SQLiteSession:
 
     def affect(self, sql: str, bindings: Any) -> int:
         """How many rows a statement matched."""
-        self._look_before_a_write()
-        cursor = self._execute(sql, bindings)
+        cursor = self._write(sql, bindings)
         if cursor.description is not None:
             cursor.fetchall()
         count = cursor.rowcount
@@ -171,33 +178,26 @@ class SQLiteSession:
 
     def insert_id(self, sql: str, bindings: Any) -> int:
         """The rowid that an insert was given."""
-        # As above: half of what a dispatch or a save costs is on this side of the driver.
-        if get_ident() != self._thread:
-            raise _owned_by_another(self.host)
-        self._look_before_a_write()
-        text = self._texts.get(sql) or self._text(sql)
-        if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
-            bindings = self._bound(bindings)
-        cursor = self._handle.execute(text, bindings)
+        cursor = self._write(sql, bindings)
         if cursor.description is not None:
             cursor.fetchall()
         return cursor.lastrowid or 0
 
     def run(self, sql: str, bindings: Any) -> Executed:
         """Everything about one statement."""
-        self._look_before_a_write()
         noted = self._noted
         noted.clear()
-        cursor = self._execute(sql, bindings)
+        cursor = self._write(sql, bindings)
         if cursor.description is None:
-            last_id = noted[-1] if noted else cursor.lastrowid
-            return Executed(max(cursor.rowcount, 0), last_id or 0, [])
+            count, last_id = cursor.rowcount, noted[-1] if noted else cursor.lastrowid
+            return Executed(count if count > 0 else 0, last_id or 0, [])
         rows = _all(cursor)
         return Executed(max(cursor.rowcount, 0), cursor.lastrowid or 0, rows, _names(cursor))
 
     def unprepared(self, sql: str, bindings: Any) -> bool:
         """Run *sql* to the letter."""
-        self._look_before_a_write()
+        if self._identity and not self._handle.in_transaction:
+            self._look()
         self._handle.execute(sql).fetchall()
         return True
 

@@ -30,6 +30,7 @@ from so.systems.cache.entry import (
     NEVER,
     Entry,
     Locks,
+    Packed,
     Store,
     checked_prefix,
     expiration_of,
@@ -119,8 +120,7 @@ class Cache:
             except (QueryError, OSError) as error:
                 outage.noted(error)
         if found is not None:
-            text, data = found
-            value = self._unpacked(text, data)
+            value = self._unpacked(found)
             if value is not MISSING:
                 reads = self._reads
                 reads.hits = hits = reads.hits + 1
@@ -136,7 +136,7 @@ class Cache:
         names = [self.stored(key) for key in defaults]
         found = self._asked({}, self.backend.read_many, names)
         values = {
-            key: self._unpacked(*found[name]) if name in found else MISSING
+            key: self._unpacked(found[name]) if name in found else MISSING
             for key, name in zip(defaults, names, strict=True)
         }
         gone = [key for key, value in values.items() if value is MISSING]
@@ -164,11 +164,12 @@ class Cache:
 
     def put(self, key: str, value: Any, ttl: Ttl = None) -> bool:
         """Store *value* under *key*, replacing what was there; False with the database away."""
-        expiration = expiration_of(ttl, self.clock)
+        expiration = expiration_of(ttl, self.backend.clock)
         if not expiration:
             self.forget(key)
             return True
-        return self._put(self.backend, {key: self._entry(value, expiration)})
+        stored = packed(self.codec, value, self.compress_bytes)
+        return self._asked(False, self.backend.write, self.stored(key), stored, expiration) is None
 
     def put_many(self, values: Mapping[str, Any], ttl: Ttl = None) -> bool:
         """Store all of *values* in one statement; False with the database away."""
@@ -530,15 +531,17 @@ class Cache:
         return found
 
     def _entry(self, value: Any, expiration: int) -> Entry:
-        text, data = packed(self.codec, value, self.compress_bytes)
-        return Entry(text, expiration, None, data)
+        return Entry.of(packed(self.codec, value, self.compress_bytes), expiration)
 
     def _value(self, entry: Entry | None) -> Any:
-        return MISSING if entry is None else self._unpacked(entry.text, entry.data)
+        return MISSING if entry is None else self._unpacked(entry.packed)
 
-    def _unpacked(self, text: str, data: bytes | None) -> Any:
+    def _unpacked(self, stored: Packed) -> Any:
         try:
-            return self.codec.decode(text) if data is None else unpacked(self.codec, data)
+            # Nearly always a text; without another call for it.
+            return (
+                self.codec.decode(stored) if type(stored) is str else unpacked(self.codec, stored)
+            )
         except CodecError as error:
             _log.warning("a cache entry cannot be read and counts as missing: %s", error)
             return MISSING

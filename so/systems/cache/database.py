@@ -51,11 +51,11 @@ class DatabaseStore:
         self._key = key_of(connection)
         self._one = f"select {_COLUMNS} from cache where {self._key} = ?"  # noqa: S608  # constants
         self._live = f"{self._one} and expiration > ?"
-        self._read = self._live.replace(_COLUMNS, "value, data")
+        self._read = self._live.replace(_COLUMNS, self._sql.packed)
         self._written = 0  # bytes since the size was last looked at
         self._over = 0  # bytes that are to go
         # Without tags, as most are.
-        self._put, self._add = self._sql.put("?"), self._sql.add("?")
+        self._write, self._add = self._sql.write(), self._sql.add("?")
         self._increment = self._sql.increment("?")
 
     def own_locks(self) -> DatabaseLocks:
@@ -79,10 +79,10 @@ class DatabaseStore:
         return Entry._make(rows[0]) if rows else None
 
     def read(self, key: str) -> Packed | None:
-        """What is stored in the live entry under *key*: two columns cost less than all."""
+        """What is stored in the live entry under *key*: one column costs less than all."""
         bindings = (key, int(self.clock.time()))
         rows = self.db.connection().select_tuples(self._read, bindings, False)
-        return rows[0] if rows else None
+        return self._sql.taken(rows[0]) if rows else None
 
     def last(self, key: str) -> Entry | None:
         """The entry under *key*, expired or not."""
@@ -96,8 +96,9 @@ class DatabaseStore:
 
     def read_many(self, keys: Iterable[str]) -> dict[str, Packed]:
         """What is stored in the live ones among *keys*."""
-        found = self._found("value, data", keys)
-        return {key: row for key, row in found if row[0] is not None}
+        taken = self._sql.taken
+        found = self._found(self._sql.packed, keys)
+        return {key: taken(row) for key, row in found if row[0] is not None}
 
     def _found(self, columns: str, keys: Iterable[str]) -> Iterator[tuple[str, Any]]:
         """Keys with those *columns*; on SQLite with NULLs for what is not there."""
@@ -120,9 +121,6 @@ class DatabaseStore:
 
     def put(self, entries: Mapping[str, Entry], tags: Tags = NONE, *, pinned: bool = False) -> None:
         """Store all of *entries*; one statement for 500 of them, or 4 MB."""
-        if len(entries) == 1 and tags.seen is not None:
-            self._put_one(*next(iter(entries.items())), tags.seen, pinned)
-            return
         versions, seen = self._tags(tags)
         # In the order of the keys, so that two writers never wait for each other in a circle.
         for part, size in _portions(entries):
@@ -132,11 +130,13 @@ class DatabaseStore:
             self._execute(self._sql.put(versions, len(part)), bindings)
             self._keep_within_bounds(size)
 
-    def _put_one(self, key: str, entry: Entry, seen: str, pinned: bool) -> None:
-        """What most writes are."""
-        self._execute(self._put, self._bound(key, entry, (seen,), pinned))
-        if self.max_bytes:
-            self._keep_within_bounds(_row_size(key, entry))
+    def write(self, key: str, packed: Packed, expiration: int) -> None:
+        """Store *packed* under *key*, replacing what was there."""
+        if type(packed) is str and not self.max_bytes:
+            bindings = (key, packed, expiration)
+            self.db.connection().affecting_statement(self._write, bindings)
+        else:
+            self.put({key: Entry.of(packed, expiration)})
 
     def _bound(
         self, key: str, entry: Entry, seen: tuple[str, ...], pinned: bool = False
@@ -215,9 +215,11 @@ class DatabaseStore:
         """Add *by* to the integer under *key*; None if it is no integer, or the sum too large."""
         now = int(self.clock.time())
         versions, seen = self._tags(tags)
-        size = ROW_OVERHEAD + 3 * len(key) + LONGEST_NUMBER if self.max_bytes else 0
-        row = (key, by, NEVER, *seen, now if size else 0, size)
-        self._keep_within_bounds(size)  # before it: what is begun here goes last
+        row: tuple[Any, ...] = (key, by, NEVER, *seen, 0, 0)
+        if self.max_bytes:
+            size = ROW_OVERHEAD + 3 * len(key) + LONGEST_NUMBER
+            row = (*row[:-2], now, size)
+            self._keep_within_bounds(size)  # before it: what is begun here goes last
         sql = self._increment if versions == "?" else self._sql.increment(versions)
         if self._is_mysql:
             number = self._run(sql, (*row, now, by, by, by, now, now, now)).last_id

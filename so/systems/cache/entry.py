@@ -22,7 +22,7 @@ MISSING: Any = object()  # where None would be a value
 LARGEST_NUMBER = (1 << 63) - 1  # what databases can count to
 
 
-Packed = tuple[str, bytes | None]
+Packed = str | bytes
 """What is stored: typed JSON, or bytes that say by their first what they are."""
 
 
@@ -39,6 +39,16 @@ class Entry(NamedTuple):
     data: bytes | None = None
     tags: str = ""
 
+    @classmethod
+    def of(cls, packed: Packed, expiration: int) -> Entry:
+        """What holds *packed* until *expiration*."""
+        return cls(packed, expiration) if type(packed) is str else cls("", expiration, None, packed)  # type: ignore[arg-type]
+
+    @property
+    def packed(self) -> Packed:
+        """The text, or the data where there is some."""
+        return self.text if self.data is None else self.data
+
     @property
     def size(self) -> int:
         """Bytes of the value."""
@@ -51,11 +61,15 @@ class Whole:
     def read(self: Store, key: str) -> Packed | None:
         """What is stored in the live entry under *key*."""
         entry = self.get(key)
-        return None if entry is None else (entry.text, entry.data)
+        return None if entry is None else entry.packed
 
     def read_many(self: Store, keys: Iterable[str]) -> dict[str, Packed]:
         """What is stored in the live ones among *keys*."""
-        return {key: (entry.text, entry.data) for key, entry in self.many(keys).items()}
+        return {key: entry.packed for key, entry in self.many(keys).items()}
+
+    def write(self: Store, key: str, packed: Packed, expiration: int) -> None:
+        """Store *packed* under *key*, replacing what was there."""
+        self.put({key: Entry.of(packed, expiration)})
 
 
 class Tags(NamedTuple):
@@ -156,6 +170,10 @@ class Store(Protocol):
 
     def put(self, entries: Mapping[str, Entry], tags: Tags = NONE, *, pinned: bool = False) -> None:
         """Store all of *entries*, replacing what was there; *pinned* ones never make room."""
+        ...
+
+    def write(self, key: str, packed: Packed, expiration: int) -> None:
+        """Store *packed* under *key*, replacing what was there: all that most writes are."""
         ...
 
     def add(self, key: str, entry: Entry, tags: Tags = NONE) -> bool:

@@ -7,25 +7,28 @@ from typing import Any
 
 from so.errors import CodecError
 from so.support.codec import Codec
+from so.systems.cache.entry import Packed
 
 BYTES, COMPRESSED = b"b", b"z"  # the first byte of data
 LARGEST_TEXT = 256 * 1024 * 1024  # bytes that a compressed value may unfold to
 
 
-def packed(codec: Codec, value: Any, compress_bytes: int) -> tuple[str, bytes | None]:
-    """(text, data) of *value*, one of which is empty; raises CodecError for what cannot be."""
+def packed(codec: Codec, value: Any, compress_bytes: int) -> Packed:
+    """*value* as a text or as data; raises CodecError for what cannot be."""
     if type(value) is bytes:
-        return "", BYTES + value
+        return BYTES + value
     text = codec.encode(value)
     if not compress_bytes or len(text) < compress_bytes:
-        return text, None
+        return text
     raw = text.encode("utf-8", "surrogatepass")
     data = zlib.compress(raw, 1)
-    return ("", COMPRESSED + data) if len(data) < len(raw) * 3 // 4 else (text, None)
+    return COMPRESSED + data if len(data) < len(raw) * 3 // 4 else text
 
 
-def unpacked(codec: Codec, data: bytes) -> Any:
+def unpacked(codec: Codec, data: Packed) -> Any:
     """The value in *data*; raises CodecError for one that cannot be read."""
+    if isinstance(data, str):
+        return codec.decode(data)
     kind, body = bytes(data[:1]), bytes(data[1:])
     if kind == BYTES:
         return body
