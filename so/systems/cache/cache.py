@@ -10,14 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from so.errors import (
-    CacheError,
-    CacheTypeError,
-    CodecError,
-    DatabaseError,
-    LockTimeout,
-    QueryError,
-)
+from so.errors import CacheError, CacheTypeError, CodecError, DatabaseError, LockTimeout, QueryError
 from so.settings.cache import CacheSettings
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
