@@ -287,6 +287,26 @@ def test_an_interrupted_statement_is_not_taken_for_the_answer_of_the_next(config
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.parametrize("around", [0, 16_384, 32_768, 65_535, 1_000_000])
+def test_a_row_of_any_size_comes_back_to_the_letter_and_so_does_the_next(conn, around):
+    for size in range(max(0, around - 12), around + 3):
+        text = "ab" * (size // 2) + "c" * (size % 2)
+        assert conn.select_tuples("select ?, 7", [text]) == [(text, 7)]
+    assert conn.select_tuples("select 8") == [(8,)]
+
+
+def test_a_stream_of_small_and_large_rows_comes_whole(conn):
+    conn.statement("create temporary table sized (id int primary key, words longtext)")
+    sizes = [3, 16_380, 0, 40_000, 1, 200_000, 5] * 5
+    for number, size in enumerate(sizes):
+        conn.insert("insert into sized values (?, repeat('x', ?))", [number, size])
+
+    with conn.transaction():
+        rows = [len(row["words"]) for row in conn.cursor("select * from sized order by id")]
+
+    assert rows == sizes
+
+
 # --- the pool and scopes
 
 
