@@ -8,6 +8,7 @@ import pytest
 
 from so.db.manager import Database
 from so.errors import CacheError, ConfigError, LockTimeout
+from so.support.scope import Scope, entered
 from so.systems.cache import (
     ArrayStore,
     Cache,
@@ -273,3 +274,24 @@ def test_stores_are_found_by_name_and_a_typo_names_the_nearest(clock):
     caches.extend("own", lambda: Cache(ArrayStore(clock)))
     assert caches.store("own") is not caches.store()
     caches.close()
+
+
+def test_a_request_that_counts_or_locks_leaves_its_session_to_the_next_one(mysql_db, clock):
+    cache = Cache(DatabaseStore(mysql_db, clock))
+    limiter = RateLimiter(DatabaseCounters(mysql_db, clock), "so")
+    uses = [
+        lambda: cache.increment("visits"),
+        lambda: cache.add("once", 1, 60),
+        lambda: cache.lock("report", 60).acquire(),
+        lambda: limiter.hit("login", 60),
+        lambda: limiter.reserve("login", 5, 60),
+    ]
+
+    with entered(Scope("request")):
+        before = mysql_db.scalar("select connection_id()")
+    for use in uses:
+        with entered(Scope("request")):
+            use()
+
+        with entered(Scope("request")):
+            assert mysql_db.scalar("select connection_id()") == before
