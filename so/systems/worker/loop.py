@@ -128,9 +128,10 @@ class Worker(InHand):
         try:
             while not self.is_over():
                 if not self.waiting and not self._fetch():
-                    if self._ends_when_empty():
+                    if not self._ends_when_empty():
+                        self._idle()
+                    elif not self.store.may_hide_more():
                         break
-                    self._idle()
                     continue
                 row = self._next()
                 if row is not None:

@@ -233,3 +233,23 @@ def test_a_clock_that_goes_wrong_later_is_noticed(
     worker._tidy()
 
     assert abs(clock.time() - 1_000) < 5
+
+
+@pytest.mark.parametrize("given", [{"stop_when_empty": True}, {"once": True}])
+def test_it_does_not_end_while_jobs_wait_behind_the_mark_of_the_front(
+    queue: Queue, db: Database, given: dict[str, bool]
+) -> None:
+    """On InnoDB a slow look at the front is followed by a rest, in which it is not looked at."""
+    worker = Worker(queue, WorkerOptions(**given))
+    queue.push(Note("first"))
+    worker.run_one()
+    worker.done = 0
+    queue.push(Note("late"))
+    db.table("jobs").decrement("available_at", 3600)
+    front = worker.store._front
+    front._again = dict.fromkeys(front._marks, time.monotonic() + 60)
+    front._marks = dict.fromkeys(front._marks, (int(queue.clock.time()), 0))
+
+    worker.run()
+
+    assert (DIARY, queue.size()) == (["first", "late"], 0)

@@ -4,7 +4,8 @@ While any snapshot is open (a report, a dump), InnoDB keeps the index entries of
 whoever starts at the front of a queue walks over all of them: 50,000 take about 50 ms. So a mark
 is kept just before the first job found last time. What was committed late, behind the mark, is
 found by starting at the front again: as often as somebody asks while that is cheap, and for at most
-a fiftieth of the time when it is not.
+a fiftieth of the time when it is not. Whoever takes a queue for empty and ends asks
+`was_left_out()` first.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Front:
     def __init__(self) -> None:
         self._marks: dict[str, Row] = {}
         self._again: dict[str, float] = {}
+        self._unseen: set[str] = set()
 
     def find(self, conn: Any, queue: str, count: int, now: int) -> list[Row]:
         """The first jobs of *queue* due at *now*: up to *count* pairs of id and available_at."""
@@ -44,8 +46,11 @@ class Front:
         if mark is not None:
             bindings = (queue, queue, now, mark[0], *mark)
             rows = conn.run(_FIND + _AFTER + _ORDER + limit, bindings).rows
-        if not rows and time.monotonic() >= self._again.get(queue, 0.0):
-            rows = self._from_front(conn, queue, now, limit)
+        if not rows:
+            if time.monotonic() >= self._again.get(queue, 0.0):
+                rows = self._from_front(conn, queue, now, limit)
+            else:
+                self._unseen.add(queue)
         if rows:
             self._marks[queue] = (rows[0][1], rows[0][0] - 1)
         else:
@@ -53,6 +58,7 @@ class Front:
         return rows
 
     def _from_front(self, conn: Any, queue: str, now: int, limit: str) -> list[Row]:
+        self._unseen.discard(queue)
         begun = time.monotonic()
         rows: list[Row] = conn.run(_FIND + _ORDER + limit, (queue, queue, now)).rows
         ended = time.monotonic()
@@ -72,3 +78,11 @@ class Front:
         for queue in list(self._marks):
             if now >= self._again.get(queue, 0.0):
                 del self._marks[queue]
+
+    def was_left_out(self) -> bool:
+        """Whether a queue was found empty without a look at its front; the next look has one."""
+        unseen, self._unseen = self._unseen, set()
+        for queue in unseen:
+            self._marks.pop(queue, None)
+            self._again.pop(queue, None)
+        return bool(unseen)

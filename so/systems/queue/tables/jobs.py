@@ -244,6 +244,10 @@ class JobStore:
         """Expect jobs that were committed late before the foremost one found last time."""
         self._front.forget()
 
+    def may_hide_more(self) -> bool:
+        """Whether a queue that seemed empty has to be asked once more, from its front."""
+        return self._front.was_left_out()
+
     def held(self, conn: Any, claim: str, ids: Sequence[int]) -> list[Reserved]:
         """Those of the jobs *ids* that *claim* holds."""
         rows = read(
