@@ -117,17 +117,35 @@ def __getattr__(name):
         return importlib.import_module("so." + name)
     module = _NAMES.get(name)
     if module is None:
-        raise AttributeError("module 'so' has no attribute %r%s" % (name, _nearest(name)))  # noqa: UP031
+        _refuse(name)
     value = getattr(importlib.import_module(module), name)
     globals()[name] = value
     return value
 
 
-def _nearest(name):
+def _refuse(name):
+    """Raise the error about a name that there is not, with what does the same here."""
+    hint = "" if name.startswith("_") else _hint(name)
+    # `from so import x` asks here first whether there is x, and would hide an AttributeError.
+    if hint and sys._getframe(2).f_code.co_name == "_handle_fromlist" and not _is_room(name):
+        raise ImportError("cannot import name %r from 'so'%s" % (name, hint))  # noqa: UP031
+    raise AttributeError("module 'so' has no attribute %r%s" % (name, hint))  # noqa: UP031
+
+
+def _hint(name):
+    habits = importlib.import_module("so.support.habits").NAMES
+    if name in habits:
+        return ": " + habits[name]
     import difflib
 
     close = difflib.get_close_matches(name, __all__, 1)
     return "; did you mean %r?" % close[0] if close else ""  # noqa: UP031
+
+
+def _is_room(name):
+    import importlib.util
+
+    return importlib.util.find_spec("so." + name) is not None
 
 
 def __dir__():

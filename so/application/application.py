@@ -57,7 +57,7 @@ class Application(Container):
         super().__init__()
         self._base = Path(base_path or Path.cwd()).resolve()
         if not self._base.is_dir():
-            raise ConfigError(f"{self._base} is no folder: create one with `sixorbit new`")
+            raise ConfigError(f"{self._base} is no folder: create one with `bin/sixorbit new`")
         self.dotenv = Env.read(self._base / ".env") or {}
         self.config = assembly.settings_of(self._base, self.dotenv, config or {})
         self.clock = Clock()

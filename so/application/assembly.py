@@ -97,7 +97,7 @@ def _key(app: App) -> str:
     if key:
         return key
     if app.is_production():
-        raise ConfigError("APP_KEY is not set: run `sixorbit key:generate`")
+        raise ConfigError("APP_KEY is not set: run `bin/sixorbit key:generate`")
     file: Path = app.storage_path("app.key")
     if not file.is_file():
         from so.support.ids import token

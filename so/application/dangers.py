@@ -60,9 +60,9 @@ def refuse_dangers(app: App) -> None:
 def _dangers(app: App) -> Iterator[str]:
     settings = app.settings(AppSettings)
     if not settings.key:
-        yield "APP_KEY is not set: run `sixorbit key:generate`"
+        yield "APP_KEY is not set: run `bin/sixorbit key:generate`"
     elif (why := weakness(settings.key)) is not None:
-        yield f"APP_KEY {why}: run `sixorbit key:generate --rotate`"
+        yield f"APP_KEY {why}: run `bin/sixorbit key:generate --rotate`"
     for key in settings.previous_keys:
         if (why := weakness(key)) is not None:
             yield f"a key of APP_PREVIOUS_KEYS {why}: what it signed is still accepted; take it out"

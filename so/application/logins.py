@@ -145,7 +145,7 @@ def _loaded(app: App, setting: str, name: Any) -> Any:
     try:
         return getattr(app.import_module(module), cls)
     except (ImportError, AttributeError, ValueError) as error:
-        mend = "; `sixorbit make:auth` writes one" if setting == "auth.model" else ""
+        mend = "; `bin/sixorbit make:auth` writes one" if setting == "auth.model" else ""
         raise ConfigError(f"{setting} {name!r} cannot be loaded: {error}{mend}") from error
 
 

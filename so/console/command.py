@@ -56,6 +56,8 @@ class Command:
     """True for a command that runs whatever is wrong with the settings."""
     keeps_rights: bool = False
     """True for a command that writes elsewhere than in storage/, and never as root in there."""
+    hands_on: bool = False
+    """True for a command whose words, options too, are another program's."""
 
     def __init__(self) -> None:
         self.app: Application = None  # type: ignore[assignment]  # set by the kernel before handle

@@ -16,7 +16,7 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from so.console.command import Command, setting_of, variable_of
-from so.console.commands import COMMANDS, MEANT
+from so.console.commands import COMMANDS
 from so.console.output import DEBUG, NORMAL, QUIET, VERBOSE, VERY_VERBOSE, Output
 from so.console.signature import Parser, Signature, Tell
 from so.errors import (
@@ -105,9 +105,7 @@ class Kernel:
             raise UsageError(
                 f"there is no option {name}" + (f"; did you mean {near}?" if near else "")
             )
-        close = MEANT.get(name.lower()) or nearest(name, known, 0.5)
-        hint = f"\nDid you mean this?\n    {close}" if close else ""
-        raise CommandNotFound(f"Command not found: {name}{hint}")
+        raise CommandNotFound(f"Command not found: {name}{_meant(name, known)}")
 
     def _discover(self) -> None:
         if self._discovered:
@@ -217,7 +215,7 @@ class Kernel:
         command = cls()
         command.app, command.kernel, command.output = self.app, self, output
         command.wants_json = wants_json
-        command._values = vars(_parser(cls).parse(words))
+        command._values = vars(_parser(cls).parse(_handed_on(words) if cls.hands_on else words))
         self._refuse_local_service()
         if not self._allowed(command):
             output.error("Command cancelled.")
@@ -379,6 +377,22 @@ def _lacks_our_table(error: QueryError) -> bool:
     return (found[1] or found[2]) in framework_tables("sqlite")
 
 
+def _meant(name: str, known: Mapping[str, str]) -> str:
+    """What whoever typed *name* may have meant, or what does here what it does elsewhere."""
+    from so.support.habits import COMMANDS as HABITS
+
+    # What is typed by habit first; then what is nearly typed so, of both.
+    typed = name.lower() if name.lower() in HABITS else nearest(name, [*known, *HABITS], 0.7)
+    meant = HABITS.get(typed, typed) if typed else None
+    group = name.partition(":")[0]
+    if meant is None and any(one.startswith(f"{group}:") for one in known):
+        return f"\n`list {group}` names those that begin so."
+    if meant is None:
+        return ""
+    is_ours = meant in known or meant == "list"
+    return f"\nDid you mean this?\n    {meant}" if is_ours else f"\nHere {meant}."
+
+
 def _is_command(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Command) and bool(value.signature)
 
@@ -389,6 +403,11 @@ def _parser(cls: type[Command], tell: Tell = str) -> Parser:
     if cls.destructive and "force" not in {option.name for option in signature.options}:
         parser.add_argument("--force", action="store_true", help="Do not ask in production")
     return parser
+
+
+def _handed_on(words: Sequence[str]) -> list[str]:
+    """*words* as arguments, also those that look like options: another program reads them."""
+    return ["--", *(words[1:] if words[:1] == ["--"] else words)]
 
 
 def _exit_code(result: Any) -> int:

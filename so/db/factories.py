@@ -183,7 +183,7 @@ def factory_of(model: Any, count: int | None = None) -> Factory:
         current("factories")()
     if name not in _factories:
         raise FactoryError(
-            f"{model.__name__} has no factory: run `sixorbit make:factory {model.__name__}`"
+            f"{model.__name__} has no factory: run `bin/sixorbit make:factory {model.__name__}`"
         )
     return _factories[name](count)
 

@@ -127,7 +127,7 @@ class Upgrade:
 
     def __post_init__(self) -> None:
         if self.source.manifest.get("format") != FORMAT:
-            raise ReleaseError(f"{self.source.path} is no bundle: `sixorbit bundle` writes one")
+            raise ReleaseError(f"{self.source.path} is no bundle: `bin/sixorbit bundle` writes one")
         if not (self.base / "so").is_dir() or not (self.base / "bin" / "sixorbit").is_file():
             raise ReleaseError(f"{self.base} is no installation: so/ or bin/sixorbit is missing")
 

@@ -37,7 +37,7 @@ def main(words: list[str]) -> int:
     if changed:
         return told(f"{changed[0]} is missing or was changed: unpack the bundle anew", 1)
     if is_taken(target):
-        return told(f"{target} is not empty: `sixorbit upgrade` brings a new version there", 1)
+        return told(f"{target} is not empty: `bin/sixorbit upgrade` brings a new version there", 1)
     # Only now: what it is about to import is as the manifest says.
     sys.path.insert(0, str(source))
     sys.dont_write_bytecode = True

@@ -179,7 +179,7 @@ def _lay_down(archive: Path, home: Path, target: Path) -> None:
             found.extractall(part)
         entry = part / "bin" / "sixorbit"
         if not entry.is_file():
-            raise ReleaseError(f"{archive} has no bin/sixorbit: make it by `sixorbit zipapp`")
+            raise ReleaseError(f"{archive} has no bin/sixorbit: make it by `bin/sixorbit zipapp`")
         entry.chmod(0o755)
         # Relative where that is possible: archive and storage/ may be moved together.
         inside = target.parent.is_relative_to(home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from so.errors import WireError
 from so.server.wire import RequestHead
 from so.support.httpwords import http_date, status_line
 
@@ -70,6 +71,12 @@ def refusal(
     if to_head:
         return _joined(line, headers or [], "close", "")
     return plain_response(line, text, headers=headers)
+
+
+def no_request(fault: WireError, *, to_head: bool = False) -> bytes:
+    """The refusal of what is no request, or too large for one: what it is and why, in a line."""
+    text = f"{status_line(fault.status)}: {fault.reason}.\n"
+    return refusal(fault.status, text, to_head=to_head)
 
 
 def own_answer(head: RequestHead, *, closes: bool) -> bytes:

@@ -22,7 +22,7 @@ from so.errors import WireError
 from so.server import metrics
 from so.server.accepting import NO_ROOM, Entrance
 from so.server.access_log import AccessLog
-from so.server.answers import own_answer, refusal
+from so.server.answers import no_request, own_answer, refusal
 from so.server.connection import (
     APPLICATION,
     BODY,
@@ -482,7 +482,7 @@ class Loop:
         connection.head = None
         if self._access:
             self._access.add_refusal(connection, fault.status)
-        self._answer(connection, refusal(fault.status, f"{fault.reason}\n", to_head=to_head))
+        self._answer(connection, no_request(fault, to_head=to_head))
 
     def _close_politely(self, connection: ClientConnection) -> None:
         """Close without resetting: unread bytes would make the system throw our answer away."""

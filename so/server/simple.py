@@ -20,7 +20,7 @@ from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer,
 from wsgiref.util import is_hop_by_hop
 
 from so.errors import ServerError, WireError
-from so.server.answers import own_answer, refusal
+from so.server.answers import no_request, own_answer
 from so.server.environ import environ_of, give_body
 from so.server.limits import CheckedLimits
 from so.server.wire import Data, RequestHead, RequestParser
@@ -95,7 +95,7 @@ class _Handler(WSGIRequestHandler):
         try:
             self._serve()
         except WireError as fault:
-            self._answer(fault.status, self._refusal(fault.status, f"{fault.reason}\n"))
+            self._answer(fault.status, no_request(fault, to_head=self._is_for_head()))
         except ConnectionError:
             pass  # the client is gone
 
@@ -171,9 +171,8 @@ class _Handler(WSGIRequestHandler):
 
     # --- what the server says by itself ----------------------------------------------------------
 
-    def _refusal(self, status: int, text: str) -> bytes:
-        is_head = self._parser.is_for_head if self._head is None else self._head.method == "HEAD"
-        return refusal(status, text, to_head=is_head)
+    def _is_for_head(self) -> bool:
+        return self._parser.is_for_head if self._head is None else self._head.method == "HEAD"
 
     def _answer(self, status: int, answer: bytes) -> None:
         self.requestline = getattr(self, "requestline", "-")

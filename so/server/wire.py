@@ -291,12 +291,18 @@ class _Lines:
         return piece.removesuffix(b"\r")
 
 
+def _too_large(status: int, what: str, most: int, setting: str) -> WireError:
+    """What whoever sent too much reads, and the setting that says so."""
+    return WireError(status, f"more than {most} bytes of {what} (server.{setting})")
+
+
 class _Draft:
     """A head on its way, read line by line."""
 
     def __init__(self, limits: CheckedLimits) -> None:
         self._limits = limits
-        self._lines = _Lines(limits.request_line_bytes, WireError(414, "the request line"))
+        most = limits.request_line_bytes
+        self._lines = _Lines(most, _too_large(414, "a request line", most, "request_line_bytes"))
         self._empty = 0
         self._request: tuple[str, str, int] | None = None
         self._fields: dict[str, str] = {}
@@ -333,14 +339,16 @@ class _Draft:
                 raise WireError(400, "empty lines instead of a request")
             return
         self._request = _request_line(line.decode("latin-1"))
-        too_long = WireError(431, "the header fields")
-        self._lines = _Lines(self._limits.header_bytes, too_long)
+        most = self._limits.header_bytes
+        self._lines = _Lines(most, _too_large(431, "header fields", most, "header_bytes"))
 
     def _add(self, line: bytes) -> None:
         self._count += 1
         self._bytes += len(line) + 2
-        if self._bytes > self._limits.header_bytes or self._count > self._limits.header_count:
+        if self._bytes > self._limits.header_bytes:
             raise self._lines.too_long
+        if self._count > (most := self._limits.header_count):
+            raise WireError(431, f"more than {most} header fields (server.header_count)")
         self._lines.limit = self._limits.header_bytes - self._bytes
         add_field(self._fields, line.decode("latin-1"))
 
@@ -353,7 +361,7 @@ def _request_line(text: str) -> tuple[str, str, int]:
     if found is None:
         raise WireError(400, "a malformed HTTP version")
     if found[1] != "1":
-        raise WireError(505, f"HTTP/{found[1]}.{found[2]}")
+        raise WireError(505, f"HTTP/{found[1]}.{found[2]} is not spoken here, HTTP/1.1 is")
     # RFC 9110 section 2.5: a higher minor version is answered as the highest one we know.
     return parts[0], parts[1], 0 if found[2] == "0" else 1
 
@@ -422,7 +430,7 @@ def _content_length(value: str) -> int:
         raise WireError(400, "a malformed Content-Length")
     digits = value.lstrip("0") or "0"
     if len(digits) > _LENGTH_DIGITS:
-        raise WireError(413, "the body")
+        raise WireError(413, f"a Content-Length of {len(digits)} digits")
     return int(digits)
 
 
@@ -451,8 +459,12 @@ def _body_reader(head: RequestHead, limits: CheckedLimits) -> "_LengthBody | _Ch
     if head.length is None:
         return _ChunkedBody(limits)
     if head.length > limits.body_bytes:
-        raise WireError(413, "the body")
+        raise _body_too_large(limits)
     return _LengthBody(head.length)
+
+
+def _body_too_large(limits: CheckedLimits) -> WireError:
+    return _too_large(413, "a body", limits.body_bytes, "body_bytes")
 
 
 class _LengthBody:
@@ -548,13 +560,13 @@ class _ChunkedBody:
             raise WireError(400, "a malformed chunk size")
         digits = found[1].lstrip(b"0")
         if len(digits) > _SIZE_DIGITS:
-            raise WireError(413, "the body")
+            raise _body_too_large(self._limits)
         self._missing = int(digits or b"0", 16)
         self._total += self._missing
         # Extensions, and a size with more zeros than anybody writes.
         self._extensions += max(0, len(line) - _PLAIN_CHUNK_LINE)
         if self._total > self._limits.body_bytes:
-            raise WireError(413, "the body")
+            raise _body_too_large(self._limits)
         if self._extensions > self._limits.chunk_extension_bytes:
             raise WireError(400, "more chunk extensions than anybody needs")
         if self._missing:
@@ -569,7 +581,8 @@ class _Trailers:
 
     def __init__(self, limits: CheckedLimits) -> None:
         self._limits = limits
-        self._lines = _Lines(limits.trailer_bytes, WireError(431, "the trailers"))
+        most = limits.trailer_bytes
+        self._lines = _Lines(most, _too_large(431, "trailers", most, "trailer_bytes"))
         self._count = 0
         self._bytes = 0
 

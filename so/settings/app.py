@@ -32,7 +32,10 @@ class AppSettings(Settings, topic="app", others=True):
         None, "APP_URL", "the address in generated URLs; unset: that of each request"
     )
     key: str | None = text(
-        None, "APP_KEY", "signs cookies and URLs; `sixorbit key:generate` makes one", secret=True
+        None,
+        "APP_KEY",
+        "signs cookies and URLs; `bin/sixorbit key:generate` makes one",
+        secret=True,
     )
     previous_keys: tuple[str, ...] = listed(
         (), "APP_PREVIOUS_KEYS", "still accepted after a change of the key", secret=True

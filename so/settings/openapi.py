@@ -1,4 +1,4 @@
-"""The OpenAPI document that `sixorbit openapi` writes."""
+"""The OpenAPI document that `bin/sixorbit openapi` writes."""
 
 from __future__ import annotations
 

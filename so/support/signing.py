@@ -99,7 +99,7 @@ def _key_bytes(key: str | bytes) -> bytes:
                 raw = base64.b64decode(key[7:], validate=True)
             except ValueError as error:
                 raise ConfigError(
-                    "APP_KEY is not valid base64: run `sixorbit key:generate`"
+                    "APP_KEY is not valid base64: run `bin/sixorbit key:generate`"
                 ) from error
         else:
             raw = key.encode()
@@ -108,7 +108,7 @@ def _key_bytes(key: str | bytes) -> bytes:
     if len(raw) < MINIMUM_KEY_BYTES:
         raise ConfigError(
             f"the signing key has {len(raw)} bytes, at least {MINIMUM_KEY_BYTES} are needed: "
-            "run `sixorbit key:generate`"
+            "run `bin/sixorbit key:generate`"
         )
     return raw
 

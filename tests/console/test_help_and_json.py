@@ -270,4 +270,4 @@ def test_without_a_model_of_users_their_commands_say_what_writes_one(ready):
     code, _, errors = called(ready, "user:list")
 
     assert code == 1
-    assert "`sixorbit make:auth` writes one" in errors
+    assert "`bin/sixorbit make:auth` writes one" in errors

@@ -240,6 +240,37 @@ def test_what_is_refused_anyway_is_refused_before_its_body_is_asked_for(server, 
 
 
 @on_ours
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (
+            "POST /upload HTTP/1.1\r\nContent-Length: 99999999999",
+            b"413 Content Too Large: more than 536870912 bytes of a body (server.body_bytes).",
+        ),
+        (
+            f"GET /{'a' * 9000} HTTP/1.1",
+            b"414 URI Too Long: more than 8192 bytes of a request line (server.request_line_b",
+        ),
+        (
+            f"GET / HTTP/1.1\r\nX-Long: {'a' * 70000}",
+            b"431 Request Header Fields Too Large: more than 65536 bytes of header fields",
+        ),
+        (
+            "GET / HTTP/1.1" + "\r\nX: 1" * 101,
+            b"more than 100 header fields (server.header_count).",
+        ),
+        ("GET /%00 HTTP/1.1", b"400 Bad Request: a NUL in the path."),
+    ],
+)
+def test_a_person_reads_what_was_too_much_and_which_setting_says_so(server, head, words):
+    answer, link = first_answer(server, head)
+
+    with link:
+        link.shutdown(socket.SHUT_WR)
+        assert words in answer + b"".join(iter(lambda: link.recv(65536), b""))
+
+
+@on_ours
 @pytest.mark.parametrize("path", ["/told", "/told?a=b"])
 def test_a_body_that_is_wanted_is_asked_for_once(server, path):
     head = f"POST {path} HTTP/1.1\r\nContent-Length: 2\r\nContent-Type: application/json"

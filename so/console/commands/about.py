@@ -269,11 +269,14 @@ class Check(Command):
         missing = [fault.table for fault in faults if fault.kind == "table"]
         self._incomplete = self._incomplete or bool(missing)
         if missing:
-            names = ", ".join(missing)
-            yield f"database {name} lacks the tables {names}; run `sixorbit db:install`"
+            from so.db.schema import framework_tables
+
+            is_all = len(missing) == len(framework_tables("sqlite"))
+            names = "of the framework (jobs, sessions, …)" if is_all else ", ".join(missing)
+            yield f"database {name} lacks the tables {names}; run `bin/sixorbit db:install`"
         for fault in faults:
             if fault.kind != "table":
-                yield f"database {name}: {fault}; run `sixorbit db:install`"
+                yield f"database {name}: {fault}; run `bin/sixorbit db:install`"
 
     def _migrations(self) -> Iterator[str]:
         from so.db.migrations import Migrator
@@ -282,7 +285,7 @@ class Check(Command):
         pending = Migrator(self.app.make("db").connection(), folder).pending()
         if pending:
             names = ", ".join(str(getattr(one, "name", one)) for one in pending)
-            yield f"migrations are pending: {names}; run `sixorbit migrate`"
+            yield f"migrations are pending: {names}; run `bin/sixorbit migrate`"
 
     def _trail(self) -> Iterator[str]:
         """A trail that is signed, and that nobody looks at; notifications that nobody sends."""

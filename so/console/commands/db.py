@@ -129,7 +129,7 @@ class DbSeed(Command):
         """Run the seeder's `run()`, whatever it asks for injected."""
         name = str(self.argument("seeder") or self.option("class"))
         with self.hearing():
-            self.app.make("seeding")(_seeder(self.app.database_path("seeders"), name))
+            self.app.make("seeding")(seeder_of(self.app.database_path("seeders"), name))
         self.report_done({"seeded": name}, f"seeded: {name}")
         return 0
 
@@ -147,7 +147,8 @@ def _decimals(database: Database, connection: Connection) -> Iterator[tuple[str,
                 yield connection.grammar.prefixed(model.table), column, str(cast)
 
 
-def _seeder(folder: Path, name: str) -> type[Any]:
+def seeder_of(folder: Path, name: str) -> type[Any]:
+    """The seeder *name* of the files in *folder*; CommandError names those there are."""
     for path in sorted(folder.glob("*.py")):
         if re.search(rf"^class {re.escape(name)}\b", path.read_text("utf-8-sig"), re.MULTILINE):
             return _class_in(path, name)

@@ -38,7 +38,7 @@ class Down(Command):
         facts = {"down": True, "retry_seconds": notice.retry_seconds, "allow": notice.allow}
         self.report_done(facts, "Down: visitors are answered 503, workers take no new job.")
         if notice.secret and not self.wants_json:
-            self.line(f"Testers open /{notice.secret} once. `sixorbit up` ends it.")
+            self.line(f"Testers open /{notice.secret} once. `bin/sixorbit up` ends it.")
         return 0
 
 

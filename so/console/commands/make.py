@@ -114,7 +114,8 @@ class MakeModel(_Make):
     signature = (
         "make:model {name : Such as Product} {--m|migration : Its table as well} "
         "{--c|controller : A controller} {--r|resource : The same, with the actions of a resource} "
-        "{--f|factory : A factory} {--s|seed : A seeder}"
+        "{--f|factory : A factory} {--s|seed : A seeder} "
+        "{--a|all : All of these, a policy and the rules of a request}"
     )
     description = "Create a model"
     folder, kind = "app/models", "Model"
@@ -151,14 +152,14 @@ class {Name}(Model):
 
     def _others(self, name: str) -> Iterator[tuple[str, str]]:
         """The makers of what was asked for as well, and what they are told."""
-        if self.option("migration"):
-            yield "make:migration", f"create_{table_of(name)}_table"
-        if self.option("controller") or self.option("resource"):
-            yield "make:controller", name
-        if self.option("factory"):
-            yield "make:factory", name
-        if self.option("seed"):
-            yield "make:seeder", name
+        told = {"migration": f"create_{table_of(name)}_table", "request": f"Store{name}"}
+        every = ("migration", "controller", "factory", "seeder", "policy", "request")
+        given = {one for one in every if self.options().get(one)}
+        given |= {"controller"} if self.option("resource") else set()
+        given |= {"seeder"} if self.option("seed") else set()
+        for maker in every:
+            if self.option("all") or maker in given:
+                yield f"make:{maker}", told.get(maker, name)
 
 
 class MakeMiddleware(_Make):
@@ -282,7 +283,7 @@ class MakeSeeder(_Make):
     signature = "make:seeder {name : Such as ProductSeeder}"
     description = "Create a database seeder"
     folder, suffix, kind = "database/seeders", "Seeder", "Seeder"
-    template = '''"""{Name}: run with `sixorbit db:seed --class={Name}`."""
+    template = '''"""{Name}: run with `bin/sixorbit db:seed --class={Name}`."""
 
 from so import Seeder
 

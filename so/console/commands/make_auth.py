@@ -55,7 +55,11 @@ class MakeAuth(Command):
 
     def _tell(self, created: list[str], changed: list[str], left: list[str]) -> None:
         """What was done; what is *left* to somebody."""
-        left = [*left, "Run `sixorbit migrate`, then `python3 -m unittest tests.test_accounts`."]
+        left = [
+            *left,
+            "Run `bin/sixorbit migrate`, then `bin/sixorbit test tests/test_accounts.py`.",
+            "`bin/sixorbit user:create ADDRESS` makes a user; the pages are /login and /account.",
+        ]
         if self.wants_json:
             self.json({"created": created, "changed": changed, "left": left})
             return

@@ -79,6 +79,23 @@ class _Migrate(Command):
             raise CommandError(f"--{name} must be a number from 1, not {given!r}")
         return int(given)
 
+    def find_seeder(self) -> None:
+        """Raise CommandError for a seeder that there is not, before anything is dropped for it."""
+        if name := self._seeder():
+            from so.console.commands.db import seeder_of
+
+            seeder_of(self.app.database_path("seeders"), name)
+
+    def seed(self) -> int:
+        """Run the seeder that was asked for, if any was."""
+        name = self._seeder()
+        seed = self.call_silently if self.wants_json else self.call
+        return seed("db:seed", {"--force": True, "--class": name}) if name else 0
+
+    def _seeder(self) -> str | None:
+        named = self.has_option("seeder") and self.option("seeder")
+        return str(named) if named else "DatabaseSeeder" if self.option("seed") else None
+
     def report(self, name: str, ms: float) -> None:
         """Print a file that was applied, and note it in the trail."""
         note(self.app, "migrated", f"Applied the migration {name}", self._what(name))
@@ -120,13 +137,11 @@ class Migrate(_Migrate):
         migrator = self.migrator(database)
         if self.option("pretend"):
             return self._pretend(migrator)
+        self.find_seeder()
         with self.hearing():
             done = migrator.run(self.number("step"), self.report)
         self.tell("Applied", done, "Nothing to migrate")
-        if self.option("seed"):
-            seed = self.call_silently if self.wants_json else self.call
-            return seed("db:seed", {"--force": True})
-        return 0
+        return self.seed()
 
     def _pretend(self, migrator: Migrator) -> int:
         found = migrator.pretend(self.number("step"))
@@ -171,11 +186,7 @@ class _Anew(_Migrate):
             self.json({**done, "applied": applied})
         else:
             self.tell("Applied", applied, "Nothing to migrate")
-        seeder = self.option("seeder")
-        if not (self.option("seed") or seeder):
-            return 0
-        seed = self.call_silently if self.wants_json else self.call
-        return seed("db:seed", {"--force": True, "--class": seeder or "DatabaseSeeder"})
+        return self.seed()
 
 
 class MigrateFresh(_Anew):
@@ -189,6 +200,7 @@ class MigrateFresh(_Anew):
 
     def handle(self, database: Database) -> int:
         """Drop, install, migrate, seed."""
+        self.find_seeder()
         connection = database.connection(self.option("connection"))
         dropped = drop_all(connection)
         if not self.wants_json:
@@ -229,6 +241,7 @@ class MigrateRefresh(_Anew):
     def handle(self, database: Database) -> int:
         """Undo, apply, seed."""
         steps = self.number("step")
+        self.find_seeder()
         migrator = self.migrator(database)
         with self.hearing():
             done = migrator.roll_back(steps, self.undone, everything=steps is None)
@@ -248,6 +261,9 @@ class MigrateStatus(_Migrate):
         lines = self.migrator(database).status()
         if self.wants_json:
             self.json([{**vars(line), "applied": line.batch is not None} for line in lines])
+            return 0
+        if not lines:
+            self.info("There are no migrations; `make:migration` writes one.")
             return 0
         self.table(
             ("Migration", "Batch", "Status"),

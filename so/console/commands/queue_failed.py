@@ -91,6 +91,8 @@ class QueueRetry(QueueCommand):
                 total += result.count
                 blocked += result.blocked
         self.report_done({"put_back": total}, f"{total} failed job(s) put back.")
+        if keys and keys != ["all"] and not total and not blocked:
+            self.error(f"No failed job is called {', '.join(keys)}: `queue:failed` lists them.")
         if blocked:
             self.warn(f"{blocked} unique job(s) stay failed: another one of each kind is queued.")
         return 0 if total or not keys or keys == ["all"] else 1

@@ -13,9 +13,32 @@ from typing import Any
 import so
 from so.console.command import Command
 from so.console.commands.look import models_of
+from so.console.output import NORMAL
 from so.errors import CommandError
+from so.support.habits import NAMES
 
-_SHORT = ("DB", "Router", "Gate", "app", "cache", "config", "dispatch", "env", "queue", "activity")
+_TOLD = ("DB", "Router", "Gate", "app", "cache", "config", "dispatch", "env", "queue", "activity")
+
+
+class _Line(code.InteractiveInterpreter):
+    """Runs what `--execute` says; what went wrong is shown as Python shows it, and remembered."""
+
+    has_failed = False
+
+    def showsyntaxerror(self, filename: str | None = None, **more: Any) -> None:
+        """No Python; *more* is what newer ones hand over."""
+        self.has_failed = True
+        super().showsyntaxerror(filename, **more)
+
+    def showtraceback(self) -> None:
+        """Where in the line, and what does here what a name does elsewhere."""
+        self.has_failed = True
+        error = sys.exc_info()[1]
+        if isinstance(error, NameError) and error.name in NAMES:
+            error.add_note(f"There is no {error.name} here: {NAMES[error.name]}.")
+        if error is not None:
+            trace = error.__traceback__ and error.__traceback__.tb_next  # without our own frame
+            sys.excepthook(type(error), error.with_traceback(trace), trace)
 
 
 class Shell(Command):
@@ -26,23 +49,26 @@ class Shell(Command):
 
     def handle(self) -> int:
         """Run one line, or ask for lines until the end of input."""
-        names: dict[str, Any] = {name: getattr(so, name) for name in _SHORT}
+        names: dict[str, Any] = {name: getattr(so, name) for name in dir(so) if name[0] != "_"}
         names |= models_of(self.app)
         line = self.option("execute")
-        console = code.InteractiveConsole(names)
         if line:
-            failed: list[bool] = []
-            console.showtraceback = lambda: _told(failed)  # type: ignore[method-assign]
-            several = "\n" in str(line).strip()
-            more = console.runsource(f"{line}\n", "<shell>", "exec" if several else "single")
-            if more:
-                raise CommandError(f"the line is not complete: {line}")
-            return 1 if failed else 0
+            return self._run(str(line), _Line(names))
         self._complete(names)
         models = ", ".join(sorted(models_of(self.app)))
-        known = f"Imported: {', '.join(_SHORT)}" + (f", {models}" if models else "")
-        console.interact(f"{self.app.version()} in {self.app.base_path()}\n{known}", "")
+        known = f"Imported: all of so, such as {', '.join(_TOLD)}" + (
+            f", {models}" if models else ""
+        )
+        code.InteractiveConsole(names).interact(
+            f"{self.app.version()} in {self.app.base_path()}\n{known}", ""
+        )
         return 0
+
+    def _run(self, line: str, console: _Line) -> int:
+        several = "\n" in line.strip()
+        if console.runsource(f"{line}\n", "<shell>", "exec" if several else "single"):
+            raise CommandError(f"the line is not complete: {line}")
+        return 1 if console.has_failed else 0
 
     def _complete(self, names: dict[str, Any]) -> None:
         """Completion with the tab key, and a history, where Python has readline."""
@@ -61,30 +87,34 @@ class Shell(Command):
         atexit.register(readline.write_history_file, str(history))
 
 
-def _told(failed: list[bool]) -> None:
-    failed.append(True)
-    sys.excepthook(*sys.exc_info())
-
-
 class Test(Command):
     """With pytest where it is installed, else with the standard library's unittest."""
 
     signature = "test {args?* : Handed on, such as tests/test_orders.py or -k name}"
     description = "Run the tests of the application"
+    hands_on = True
 
     def handle(self) -> int:
         """Run them in a process of their own; its exit code."""
-        given = [str(one) for one in self.argument("args") or []]
+        given = [_option(str(one)) for one in self.argument("args") or []]
+        if self.output.verbosity > NORMAL:  # the flag is one of ours as well
+            given.append("-v")
         has_pytest = importlib.util.find_spec("pytest") is not None
         runner = ["-m", "pytest"] if has_pytest else ["-m", "unittest"]
-        if not has_pytest and not given:
-            given = ["discover", "-s", "tests", "-t", "."]
+        if not has_pytest and (not given or given[0].startswith("-")):
+            given = ["discover", "-s", "tests", "-t", ".", *given]
         path = os.pathsep.join(
             [str(self.app.base_path()), str(Path(so.__file__).resolve().parent.parent)]
         )
         environ = {**os.environ, "APP_ENV": "testing", "PYTHONPATH": path}
         words = [sys.executable, *runner, *given]
         return subprocess.run(words, cwd=self.app.base_path(), env=environ, check=False).returncode  # noqa: S603 - this Python
+
+
+def _option(word: str) -> str:
+    """`--filter=name`, as PHPUnit has it, is `-k` of pytest and of unittest."""
+    name, _, value = word.partition("=")
+    return f"-k{value}" if name == "--filter" and value else word
 
 
 # By the line and not by COMP_WORDS, which bash takes apart at each colon; of what it has taken the

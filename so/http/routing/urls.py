@@ -180,8 +180,8 @@ class UrlGenerator:
     def _signer(self) -> Signer:
         if self.signer is None:
             raise SixOrbitError(
-                "signed URLs need a key: set APP_KEY (run `sixorbit key:generate`), or give the "
-                "Router a signer"
+                "signed URLs need a key: set APP_KEY (run `bin/sixorbit key:generate`), or give "
+                "the Router a signer"
             )
         if callable(self.signer):
             self.signer = self.signer()

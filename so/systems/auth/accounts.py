@@ -4,7 +4,7 @@
     user = accounts().reset(token, "a new password")
 
 Every secret in a link is random and stored as its SHA-256 only, or signed; each counts once. How
-people are told is handed in by the application: without mail, `sixorbit user:reset-link` prints
+people are told is handed in by the application: without mail, `bin/sixorbit user:reset-link` prints
 what a mail would hold.
 """
 

@@ -7,7 +7,7 @@
 
 A code counts in its own 30 seconds and in those before and after, and only once. A secret must
 be read again to compute codes, so it is encrypted where the application has a cipher; without
-one it is only signed, which hides nothing and which `sixorbit check` names.
+one it is only signed, which hides nothing and which `bin/sixorbit check` names.
 """
 
 from __future__ import annotations

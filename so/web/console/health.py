@@ -151,7 +151,7 @@ def _queue(app: Any, facts: Facts) -> Light:
 def _waits(state: dict[str, Any], is_alone: bool) -> str:
     """What is wrong with a queue whose oldest job waits, and what to do about it."""
     name, waited = state["name"], seconds(state["oldest_seconds"])
-    start = f"`sixorbit queue:work --queue={name}`"
+    start = f"`bin/sixorbit queue:work --queue={name}`"
     if is_alone:
         return f"no worker takes the jobs of {name}, the oldest waits for {waited}: start {start}"
     return (
@@ -176,7 +176,7 @@ def _workers(app: Any, facts: Facts) -> Light:
     if not workers:
         waiting = sum(state["pending"] for state in facts.states)
         state = "bad" if waiting else "warn"
-        text = f"no worker runs, jobs waiting: {waiting:,}; start `sixorbit queue:work`"
+        text = f"no worker runs, jobs waiting: {waiting:,}; start `bin/sixorbit queue:work`"
         return Light("Workers", "/workers", state, text)
     count = sum(worker.processes for worker in workers)
     return Light("Workers", "/workers", "ok", f"worker processes running: {count}")
@@ -230,7 +230,7 @@ def _sessions(app: Any, facts: Facts) -> Light:
 
 
 def _audit(app: Any, facts: Facts) -> Light:
-    bad = "the trail was changed by another hand: keep a copy, run `sixorbit activity:verify`"
+    bad = "the trail was changed by another hand: keep a copy, run `bin/sixorbit activity:verify`"
     verified, tampered, refused = map(facts.answer, ("verified", "tampered", "refused"))
     if tampered is not None and (verified is None or tampered > verified):
         return Light("Audit", "/audit", "bad", f"{bad} (a verification found it)")
@@ -270,7 +270,7 @@ def _database(app: Any, facts: Facts) -> Light:
             "Database",
             "/database",
             "warn",
-            "answers; no backup was ever written: `sixorbit backup`",
+            "answers; no backup was ever written: `bin/sixorbit backup`",
         )
     age = time.time() - backup
     if age > 2 * 86_400:

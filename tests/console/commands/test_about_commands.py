@@ -81,7 +81,7 @@ def test_check_of_a_new_application_says_what_to_run_in_a_line_for_each_database
     lines = output.splitlines()
     assert code == 1
     assert all(line.startswith("✗ database ") for line in lines), output
-    assert all(line.endswith("run `sixorbit db:install`") for line in lines), output
+    assert all(line.endswith("run `bin/sixorbit db:install`") for line in lines), output
     assert 1 <= len(lines) <= 2
 
 

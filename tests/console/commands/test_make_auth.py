@@ -28,7 +28,7 @@ def run(base: Path, *words: str) -> tuple[int, str]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Path:
-    """A new application as `sixorbit new` writes it."""
+    """A new application as `bin/sixorbit new` writes it."""
     with Application(ROOT) as app:
         assert Kernel(app).run(["new", str(tmp_path / "shop")], Output(io.StringIO())) == 0
     return tmp_path / "shop"

@@ -71,7 +71,7 @@ def test_jobs_without_any_worker_are_red(erp, viewer):
 
     state, text = light(viewer, "Workers")
 
-    assert (state, "start `sixorbit queue:work`" in text) == ("bad", True)
+    assert (state, "start `bin/sixorbit queue:work`" in text) == ("bad", True)
 
 
 def test_a_stuck_queue_is_red_and_named(erp, viewer):

@@ -84,7 +84,7 @@ def test_a_queue_that_nobody_works_on(erp, viewer, world):
 
     assert state == "bad"
     assert "no worker takes the jobs of mails" in text
-    assert "`sixorbit queue:work --queue=mails`" in text
+    assert "`bin/sixorbit queue:work --queue=mails`" in text
 
 
 def test_a_job_that_fails(erp, viewer):
@@ -136,7 +136,7 @@ def test_an_edited_row_of_the_trail(erp, viewer):
 
     state, text = light(viewer, "Audit")
     assert state == "bad"
-    assert "run `sixorbit activity:verify`" in text
+    assert "run `bin/sixorbit activity:verify`" in text
 
 
 def test_a_row_that_was_edited_before_it_was_sealed(erp, viewer):

@@ -111,7 +111,7 @@ def draw(data: dict[str, Any], view: Any) -> Markup:
             "Engine": f"{data['engine']} {data['version']}",
             "Size": size(data["bytes"]),
             "Pending migrations": data["pending"] or "none",
-            "Last backup": moment(backup) if backup else code("never: run `sixorbit backup`"),
+            "Last backup": moment(backup) if backup else code("never: run `bin/sixorbit backup`"),
             **{WORDS.get(name, name): value for name, value in data["server"].items()},
         }
     )
