@@ -53,7 +53,10 @@ _SKIPPED: Final = re.compile(
 _WORD: Final = re.compile(r"[A-Za-z_]+")
 _MAIN_VERB: Final = re.compile(r"\b(select|insert|update|delete|replace)\b", re.IGNORECASE)
 _LOCKING: Final = re.compile(r"\bfor\s+(?:update|share)\b|\block\s+in\s+share\s+mode\b", re.I)
-_TEMPORARY: Final = re.compile(r"\s+(?:or\s+replace\s+)?temporary\b", re.IGNORECASE)
+_TEMPORARY: Final = re.compile(r"\s+(?:or\s+replace\s+)?temporary\s+table\b", re.IGNORECASE)
+_COMMITS_TOO: Final = re.compile(
+    r"set\s+(?:password|default\s+role)\b|load\s+index\b", re.IGNORECASE
+)
 _EXPLAINED_PRAGMA: Final = re.compile(r"explain\s+(?:query\s+plan\s+)?pragma\b", re.IGNORECASE)
 _COMMENT: Final = re.compile(r"--[^\n]*|/\*(?!M?!).*?(?:\*/|\Z)", re.DOTALL)
 _READS: Final = frozenset(
@@ -62,7 +65,7 @@ _READS: Final = frozenset(
 _COMMITTING: Final = frozenset(
     ("create", "alter", "drop", "rename", "truncate", "grant", "revoke", "analyze", "optimize")
     + ("repair", "lock", "unlock", "install", "uninstall", "flush", "reset", "cache", "change")
-    + ("stop",)
+    + ("stop", "check", "import")
 )
 # What reads or changes rows and tables, and nothing about the session that runs it.
 _ORDINARY: Final = frozenset(
@@ -100,8 +103,20 @@ _ASKING_PRAGMA: Final = re.compile(
 _ENDING: Final = frozenset(("begin", "start", "commit", "end", "xa"))
 _TO_SAVEPOINT: Final = re.compile(r"rollback\s+(?:(?:transaction|work)\s+)?to\b", re.IGNORECASE)
 _AUTOCOMMIT: Final = re.compile(r"\bautocommit\b", re.IGNORECASE)
+_LITERAL: Final = re.compile(r"'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\"", re.DOTALL)
+_PREPARED: Final = re.compile(
+    rf"(?:execute\s+immediate|prepare\s+\S+\s+from)\s*((?:(?:{_LITERAL.pattern})\s*)+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_BLOCK: Final = re.compile(
+    r"(?:\w+\s*:\s*)?(?:if|case|loop|while|repeat|for|begin)\b", re.IGNORECASE
+)
+_STEP: Final = re.compile(
+    r"(?:;|\b(?:then|else|do|loop|repeat|begin|atomic)\b)(?!\s*(?:begin|end)\b)\s*", re.IGNORECASE
+)
 _MYSQLS_ALONE = re.compile(r"/\*M?!\d*\s*(?!set\b)[a-z][^;]*", re.IGNORECASE)
 _RUN_COMMENTS: Final = ("/*!", "/*M!")
+_OF_CODE: Final = (*_RUN_COMMENTS, ";")
 _LONGEST_REMEMBERED: Final = 20_000
 _COMMENTS: Final = ("--", "/*", "#")
 # Byte order marks, spaces of no width, and wide ones, as web pages and word processors leave them.
@@ -155,9 +170,9 @@ def is_locking(sql: str) -> bool:
 @lru_cache(maxsize=4096)
 def commits_implicitly(sql: str) -> bool:
     """True for what makes MySQL commit the running transaction without saying so."""
-    first = verb(sql)
+    first, behind = _verb(sql)
     if first not in _COMMITTING:
-        return False
+        return _COMMITS_TOO.match(sql, behind) is not None
     if first in ("create", "drop"):
         start = re.search(first, sql, re.IGNORECASE)
         return not (start and _TEMPORARY.match(sql, start.end()))
@@ -190,7 +205,7 @@ def _is_ordinary(sql: str) -> bool:
 
 def _code(sql: str) -> str:
     """*sql* without its literals, quoted names and comments."""
-    return MYSQL_TOKEN.sub(lambda m: m.group() if m.group().startswith(_RUN_COMMENTS) else " ", sql)
+    return MYSQL_TOKEN.sub(lambda m: m.group() if m.group().startswith(_OF_CODE) else " ", sql)
 
 
 def ends_transaction(sql: str) -> bool:
@@ -201,6 +216,26 @@ def ends_transaction(sql: str) -> bool:
     if first == "rollback":
         return _TO_SAVEPOINT.match(sql, start) is None
     return first in _ENDING
+
+
+def carried(sql: str) -> list[str]:
+    """The statements that *sql* carries within, as far as it tells: prepared, or in a block.
+
+    `execute immediate '…'`, `prepare p from '…'`, and MariaDB's `if … then …; end if` and its like.
+    """
+    first, behind = _verb(sql)
+    if first in _ORDINARY:
+        return []
+    text = _COMMENT.sub(" ", sql[behind:])
+    prepared = _PREPARED.match(text)
+    if prepared:
+        literals = _LITERAL.findall(prepared.group(1))
+        inner = "".join(one[1:-1].replace(one[0] * 2, one[0]) for one in literals)
+        return [inner, *carried(inner)]
+    if not _BLOCK.match(text):
+        return []
+    code = _code(text)
+    return [code[step.end() :] for step in _STEP.finditer(code)]
 
 
 def backtick_names(sql: str) -> str:

@@ -12,6 +12,7 @@ from contextlib import suppress
 import pytest
 
 from so.db.connection import Connection
+from so.db.dialects.mysql import HAVE_C_EXTENSION
 from so.db.manager import Database
 from so.errors import ImplicitCommitError, LostConnectionError, QueryError, TransactionError
 from so.support.scope import Scope, entered
@@ -214,6 +215,56 @@ def test_what_ends_a_transaction_from_within_is_told_and_nothing_follows_it(
 
     items.unprepared("drop procedure if exists ends")
     assert ids(items) == [1, 3]
+
+
+@pytest.mark.parametrize("engine", ["mysql"])
+@pytest.mark.parametrize("text", ["prepare p from 'commit'", "set password = 'x'", "check table a"])
+def test_what_a_text_carries_within_is_refused_before_it_ends_a_transaction(items, text):
+    items.begin_transaction()
+    items.insert("insert into items values (1, 1)")
+    with pytest.raises(ImplicitCommitError, match="nest"):
+        items.unprepared(text)
+    items.roll_back()
+
+    assert ids(items) == []
+
+
+@pytest.mark.parametrize("engine", ["mysql"])
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        ("function leaves() returns int no sql begin set @x = 5; return 1; end", "select leaves()"),
+        ("trigger leaves before insert on items for each row set @x = 5",
+         "insert into items values (1, 1)"),
+    ],
+)  # fmt: skip
+def test_what_a_function_or_a_trigger_sets_does_not_reach_the_next_scope(items, made, text):
+    if not HAVE_C_EXTENSION:
+        pytest.skip("the driver in Python does not hear of it")
+    items.unprepared(f"create {made}")
+    items.disconnect()
+    with in_scope():
+        items.unprepared(text)
+        assert items.scalar("select @x") == 5
+    with in_scope():
+        assert items.scalar("select @x") is None
+
+    items.unprepared(f"drop {made.split()[0]} leaves")
+
+
+@pytest.mark.parametrize("engine", ["mysql"])
+def test_what_reads_and_writes_rows_alone_leaves_its_session_in_the_pool(items):
+    with in_scope():
+        mine = items.scalar("select connection_id()")
+        with items.transaction():
+            items.insert("insert into items values (1, 1)")
+            with items.transaction():
+                items.update("update items set n = 2")
+        items.select("select * from items for update")
+        items.select("show columns from items")
+        items.statement("truncate table items")
+    with in_scope():
+        assert items.scalar("select connection_id()") == mine
 
 
 @pytest.fixture(params=["C driver", "pure driver"])

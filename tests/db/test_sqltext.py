@@ -62,11 +62,41 @@ def test_is_locking():
         ("create or replace temporary table t (a int)", False),
         ("drop temporary table t", False),
         ("update t set a = 'drop table'", False),
+        ("create temporary sequence s", True),
+        ("check table t", True),
+        ("load index into cache t", True),
+        ("load data infile 'x' into table t", False),
+        ("set password = 'x'", True),
+        ("set default role none to a", True),
+        ("set @password = 'x'", False),
         ("select 1", False),
     ],
 )
 def test_commits_implicitly(sql, commits):
     assert sqltext.commits_implicitly(sql) is commits
+
+
+@pytest.mark.parametrize(
+    ("sql", "ends"),
+    [
+        ("execute immediate 'commit'", True),
+        ("EXECUTE /* now */ IMMEDIATE 'com' \"mit\"", True),
+        ("execute immediate 'execute immediate ''rollback''' ", True),
+        ("prepare p from 'start transaction'", True),
+        ("execute immediate 'update t set a = ''commit'''", False),
+        ("if 1 then insert into t values (1); commit; end if", True),
+        ("if 1 then drop table t; end if", True),
+        ("x: loop begin not atomic rollback; end; end loop", True),
+        ("if 1 then begin not atomic select 'x; commit'; end; end if", False),
+        ("call p('commit')", False),
+        ("insert into t values ('; commit')", False),
+    ],
+)
+def test_a_text_tells_what_it_carries_within(sql, ends):
+    within = sqltext.carried(sql)
+
+    told = [sqltext.ends_transaction(one) or sqltext.commits_implicitly(one) for one in within]
+    assert any(told) is ends
 
 
 @pytest.mark.parametrize(

@@ -21,19 +21,21 @@ from mysql.connector.constants import ClientFlag
 
 from so.db import errortext
 from so.db.dialects import DriverSession, Executed, Server, Tuples, keep_for_ever
+from so.db.dialects.server_errors import (
+    ENDS_SESSION,
+    NEVER_RAN,
+    class_of,
+    is_read_only,
+    key_of,
+    text_of,
+    unreadable,
+)
 from so.db.options import host_list, zone_of
-from so.db.sqltext import MYSQL_TOKEN, commits_implicitly, cut, ends_transaction
+from so.db.sqltext import MYSQL_TOKEN, carried, commits_implicitly, cut, ends_transaction
 from so.db.values import decimal_text, plain
 from so.errors import (
-    DeadlockError,
-    ForeignKeyError,
-    LockTimeoutError,
     LostConnectionError,
-    NotNullError,
     QueryError,
-    ReadOnlyError,
-    StatementTimeoutError,
-    UnavailableError,
     UniqueConstraintError,
     UnreadableValueError,
 )
@@ -46,25 +48,11 @@ except ImportError:  # a build without the C extension, or one that cannot be lo
 HAVE_C_EXTENSION: Final[bool] = bool(getattr(mysql.connector, "HAVE_CEXT", False))
 
 _TIMES: Final = frozenset((7, 12))  # field types TIMESTAMP and DATETIME
+_SESSION_CHANGED: Final = 0x4000  # of a statement: it set a variable, made a temporary table, …
 _CACHED_TEXTS: Final = 2_000
 _LONGEST_CACHED: Final = 20_000
 _MOST_DIGITS: Final = 65  # of a DECIMAL; a longer number is sent as text
 
-_UNIQUE: Final = (1062, 1169, 1586)
-_FOREIGN: Final = (1216, 1217, 1451, 1452)
-_NOT_NULL: Final = (1048, 1364, 1263)
-# 1020 is MariaDB's "record has changed", 3101 Group Replication's and 1213 everybody's "try again".
-# 1412: the table was changed since this transaction's snapshot, which cannot read it any more.
-_DEADLOCK: Final = (1213, 1020, 3101, 1614, 1412)
-_LOCK_WAIT: Final = (1205, 3572)
-_LOST: Final = (2000, 2002, 2003, 2005, 2006, 2013, 2014, 2055, 4031, 1053, 1927, 1184, 3169)
-_LOST_NETWORK: Final = (1158, 1159, 1160, 1161)
-_NOT_READY: Final = (1040, 1047, 1129, 1130, 1203)
-_READ_ONLY: Final = (1223, 1792, 1836)
-_READ_ONLY_SERVER: Final = (1836,)  # the others are this session's own transaction or lock
-_TIMED_OUT: Final = (1317, 1969, 3024)
-# Of the disk, the table, memory, transactions, and what one user may have.
-_FULL: Final = (1021, 1114, 1037, 1038, 1041, 1637, 1226)
 _WRITTEN_TABLE: Final = re.compile(
     r"\s*(?:insert|replace|update)\s+(?:ignore\s+)?(?:into\s+)?(?:`?\w+`?\.)?`?(\w+)`?", re.I
 )
@@ -72,22 +60,11 @@ _COLUMNS_OF_KEY: Final = (
     "select column_name from information_schema.statistics where table_schema = database()"
     " and table_name = ? and index_name = ? order by seq_in_index"
 )
-# The driver's own number for anything it noticed itself.
-_GONE: Final = re.compile(r"not available|not connected|can not reconnect", re.IGNORECASE)
-_UNKNOWN_AT_COMMIT: Final = (1180,)
 _SOCKET_TIMEOUTS: Final = tuple(
     getattr(mysql.connector.errors, name)
     for name in ("ConnectionTimeoutError", "ReadTimeoutError", "WriteTimeoutError")
     if hasattr(mysql.connector.errors, name)
 )
-# A packet too big for the server, or for us: whoever refuses it closes the connection.
-_ENDS_SESSION: Final = (1153, 2020)
-# Of a text that is no number or no time: strict mode, and MySQL in every comparison with a time.
-_UNREADABLE: Final = (1292, 1366, 1525)
-_SHOWN_VALUE: Final = re.compile(r"incorrect \w+ value: '(.*?)'(?: for column .*)?$", re.I | re.S)
-_SHOWN_OTHERWISE: Final = re.compile(r"[\\\x00-\x1f]|\.\.\.$")  # escapes, what is cut off
-# The server says so itself: nothing of the statement was executed.
-_NEVER_RAN: Final = (4031, 1047)
 
 
 class MySQLSession:
@@ -155,8 +132,10 @@ class MySQLSession:
         return True
 
     def command(self, sql: str) -> None:
-        """Run a fixed text without bindings or rows."""
+        """Run a fixed text of ours, without bindings or rows; what it changes is no trace."""
+        before = self.tainted
         self._rows(self._query(sql.encode()))
+        self.tainted = before
 
     def stream(
         self, sql: str, bindings: Any, size: int
@@ -205,7 +184,7 @@ class MySQLSession:
             self._results = self._cnx.cmd_query_iter(text)
             result = next(self._results)
         if "columns" not in result:
-            self.in_statement = False
+            self._ended()
         return result
 
     def _rows(self, result: Any) -> Tuples:
@@ -237,7 +216,14 @@ class MySQLSession:
             for result in self._results:
                 if "columns" in result:
                     self._cnx.get_rows()
+        self._ended()
+
+    def _ended(self) -> None:
+        """Heed what the server says of the statement that is over: of triggers and functions, whose
+        doings its text does not tell."""
         self.in_statement = False
+        if self._cext is not None and self._cext.st_server_status() & _SESSION_CHANGED:
+            self.tainted = True
 
     def _in_zone(self, columns: Sequence[Any], rows: Tuples) -> Tuples:
         """*rows* with their datetimes made aware: the driver hands them out without a zone."""
@@ -411,7 +397,10 @@ class MySQLDialect:
             # MariaDB cuts microseconds off for a column without them, MySQL would round.
             modes = ",".join(filter(None, (modes, "TIME_TRUNCATE_FRACTIONAL")))
         more = ", innodb_snapshot_isolation = 0" if _has_strict_snapshots(self.server) else ""
-        session.command(f"set time_zone = '{_checked_zone(config)}', sql_mode = '{modes}'{more}")
+        session.command(
+            f"set time_zone = '{_checked_zone(config)}', sql_mode = '{modes}'{more},"
+            " session_track_state_change = 1"
+        )
         if config["isolation"]:
             session.command(f"set session transaction isolation level {config['isolation']}")
 
@@ -419,10 +408,12 @@ class MySQLDialect:
         self, error: BaseException, sql: str, bindings: Any, connection: str
     ) -> QueryError:
         """The driver's *error* as one of ours, by its number."""
-        text = _text_of(error)
-        kind = _class_of(error, text)
+        text = text_of(error)
+        # A socket's timeout comes with the number of a statement's.
+        is_lost = isinstance(error, _SOCKET_TIMEOUTS)
+        kind = LostConnectionError if is_lost else class_of(error, text)
         if kind is UnreadableValueError:
-            kind, text = _unreadable(text, bindings)
+            kind, text = unreadable(text, bindings)
         problem = kind(
             sql,
             bindings,
@@ -431,7 +422,7 @@ class MySQLDialect:
             errortext.describe(text, connection, sql, bindings, self.config["redact"]),
         )
         if isinstance(problem, UniqueConstraintError):
-            problem.index = _key_of(text)
+            problem.index = key_of(text)
         return problem
 
     def is_busy(self, error: BaseException) -> bool:
@@ -460,11 +451,11 @@ class MySQLDialect:
 
     def never_ran(self, error: BaseException | None) -> bool:
         """True when the server told that it did not begin the statement that failed."""
-        return getattr(error, "errno", None) in _NEVER_RAN or is_read_only(error)
+        return getattr(error, "errno", None) in NEVER_RAN or is_read_only(error)
 
     def ended_session(self, error: BaseException | None) -> bool:
         """True when the server closed the connection over an error that is nobody's loss."""
-        return getattr(error, "errno", None) in _ENDS_SESSION
+        return getattr(error, "errno", None) in ENDS_SESSION
 
     def closed(self) -> None:
         """Nothing: the server knows which database is which."""
@@ -483,7 +474,7 @@ class MySQLDialect:
 
     def forbids_in_transaction(self, sql: str) -> bool:
         """Whether *sql* begins, commits or rolls back, in so many words or by itself."""
-        return ends_transaction(sql) or commits_implicitly(sql)
+        return any(ends_transaction(one) or commits_implicitly(one) for one in (sql, *carried(sql)))
 
 
 class _Health:
@@ -536,60 +527,3 @@ def _checked_zone(config: Mapping[str, Any]) -> str:
 
 def _names(result: Any) -> tuple[str, ...]:
     return tuple(column[0] for column in result.get("columns", ()))
-
-
-def _text_of(error: BaseException) -> str:
-    number, text = getattr(error, "errno", None), getattr(error, "msg", None)
-    return f"{number}: {text}" if number is not None and text else str(error)
-
-
-def is_read_only(error: BaseException | None) -> bool:
-    """True for a server without writes; 1290 is every option that forbids something, so its text
-    decides."""
-    number = getattr(error, "errno", None)
-    return number in _READ_ONLY_SERVER or (number == 1290 and "read-only" in str(error).lower())
-
-
-_CLASSES: Final[tuple[tuple[tuple[int, ...], type[QueryError]], ...]] = (
-    (_UNIQUE, UniqueConstraintError),
-    (_FOREIGN, ForeignKeyError),
-    (_NOT_NULL, NotNullError),
-    (_DEADLOCK, DeadlockError),
-    (_LOCK_WAIT, LockTimeoutError),
-    (_LOST + _LOST_NETWORK + _NOT_READY + _UNKNOWN_AT_COMMIT, LostConnectionError),
-    (_READ_ONLY, ReadOnlyError),
-    (_TIMED_OUT, StatementTimeoutError),
-    (_FULL, UnavailableError),
-    (_UNREADABLE, UnreadableValueError),
-)
-_BY_NUMBER: Final = {number: cls for numbers, cls in _CLASSES for number in numbers}
-
-
-def _class_of(error: BaseException, text: str) -> type[QueryError]:
-    number = getattr(error, "errno", None)
-    if isinstance(error, _SOCKET_TIMEOUTS):
-        return LostConnectionError  # it comes with the number of a statement's timeout
-    if number == 1290 and "read-only" in text.lower():
-        return ReadOnlyError
-    if number == -1:
-        return LostConnectionError if _GONE.search(text) else QueryError
-    return _BY_NUMBER.get(number or 0, QueryError)
-
-
-def _unreadable(text: str, bindings: Any) -> tuple[type[QueryError], str]:
-    """What it is that the server could not read: a text that was bound, or one in a column."""
-    shown = _SHOWN_VALUE.search(text)
-    if shown is None:
-        return QueryError, text
-    given = bindings.values() if isinstance(bindings, Mapping) else bindings
-    value = _SHOWN_OTHERWISE.split(shown.group(1))[0]
-    if any(isinstance(one, str) and one.startswith(value) for one in given):
-        mend = "the column holds numbers or times; check what comes from outside before"
-        return UnreadableValueError, f"{text}: {mend}"
-    return QueryError, f"{text}: a column of texts; compare it with a text"
-
-
-def _key_of(text: str) -> str | None:
-    """The key that 1062 names: `for key 'users.email_unique'` or `for key 'email_unique'`."""
-    match = re.search(r"for key '([^']*)'\s*$", text)
-    return match.group(1).rpartition(".")[2] if match else None
