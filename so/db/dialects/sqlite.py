@@ -120,7 +120,6 @@ class SQLiteSession:
 
     def _look(self) -> None:
         """Raise FileGone when the file was deleted or another one put in its place."""
-        self._looked_at = time.monotonic()
         try:  # the body of identity_of(): every write comes by here
             found = os.stat(self._path)
             is_same = (found.st_dev, found.st_ino) == self._identity
@@ -129,23 +128,26 @@ class SQLiteSession:
         if not is_same:
             raise FileGone(GONE.format(path=self._path))
 
+    def _look_again(self) -> None:
+        self._looked_at = time.monotonic()
+        self._look()
+
     def _write(self, sql: str, bindings: Any) -> sqlite3.Cursor:
-        """As `_execute`; a write looks for the file each time, or it would be lost."""
         if get_ident() != self._thread:
             raise _owned_by_another(self.host)
         handle = self._handle
-        if self._identity and not handle.in_transaction:
+        if self._identity and not handle.in_transaction:  # within one the commit looks
             self._look()
         text = self._texts.get(sql) or self._text(sql)
         if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
             bindings = self._bound(bindings)
         return handle.execute(text, bindings)
 
-    def _execute(self, sql: str, bindings: Any) -> sqlite3.Cursor:
+    def _read(self, sql: str, bindings: Any) -> sqlite3.Cursor:
         if get_ident() != self._thread:
             raise _owned_by_another(self.host)
         if time.monotonic() - self._looked_at > LOOKED_AFTER:
-            self._look()
+            self._look_again()
         text = self._texts.get(sql) or self._text(sql)
         if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
             bindings = self._bound(bindings)
@@ -153,11 +155,11 @@ class SQLiteSession:
 
     def rows(self, sql: str, bindings: Any) -> Tuples:
         """The rows of a query."""
-        # The body of _execute once more: this is the hottest line of the room.
+        # The body of _read once more: this is the hottest line of the room.
         if get_ident() != self._thread:
             raise _owned_by_another(self.host)
         if time.monotonic() - self._looked_at > LOOKED_AFTER:
-            self._look()
+            self._look_again()
         text = self._texts.get(sql) or self._text(sql)
         if type(bindings) is dict or not PLAIN.issuperset(map(type, bindings)):
             bindings = self._bound(bindings)
@@ -165,7 +167,7 @@ class SQLiteSession:
 
     def fetch(self, sql: str, bindings: Any) -> tuple[tuple[str, ...], Tuples]:
         """Column names and rows of a query."""
-        cursor = self._execute(sql, bindings)
+        cursor = self._read(sql, bindings)
         return _names(cursor), _all(cursor)
 
     def affect(self, sql: str, bindings: Any) -> int:
@@ -205,15 +207,18 @@ class SQLiteSession:
         """Run a fixed text without bindings or rows."""
         if get_ident() != self._thread:
             raise _owned_by_another(self.host)
-        if self._identity and (sql == "commit" or not self._handle.in_transaction):
-            self._look()
+        if sql == "commit":
+            if self._identity:
+                self._look()
+        elif not self._handle.in_transaction and time.monotonic() - self._looked_at > LOOKED_AFTER:
+            self._look_again()  # it begins: nothing is lost before its commit
         self._handle.execute(sql)
 
     def stream(
         self, sql: str, bindings: Any, size: int
     ) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
         """Column names, and rows as they are stepped through."""
-        cursor = self._execute(sql, bindings)
+        cursor = self._read(sql, bindings)
         cursor.arraysize = size
         self._streaming = cursor
         return _names(cursor), cursor
@@ -462,8 +467,7 @@ def _all(cursor: sqlite3.Cursor) -> Tuples:
 
 
 def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:
-    description = cursor.description
-    return next(zip(*description, strict=True)) if description else ()
+    return tuple([column[0] for column in cursor.description or ()])
 
 
 def _begin_mode(mode: str) -> str:
