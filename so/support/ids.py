@@ -13,7 +13,7 @@ from so.support.processes import after_fork
 
 def uuid() -> str:
     """A random UUID (version 4, RFC 9562) in its 36-character form."""
-    return uuid_of(os.urandom(16).hex())
+    return uuid_of(_uuids.take())
 
 
 def uuid_of(digits: str) -> str:
@@ -29,15 +29,27 @@ def token(size: int = 32) -> str:
 
 def short_id() -> str:
     """A short random id (12 hex characters) for log lines and file names, not for secrets."""
-    try:
-        return _short_ids.pop()
-    except IndexError:
-        digits = os.urandom(6 * _SHORT_IDS_AT_ONCE).hex()
-        _short_ids.extend(digits[at : at + 12] for at in range(12, len(digits), 12))
-        return digits[:12]
+    return _short_ids.take()
 
 
-# Each request has one, and the system takes as long for one as for many. A child makes its own.
-_SHORT_IDS_AT_ONCE = 64
-_short_ids: list[str] = []
-after_fork(_short_ids.clear)
+class _Stock:
+    """Random hex digits: the system takes as long for one as for many. A child makes its own."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._ready: list[str] = []
+        after_fork(self._ready.clear)
+
+    def take(self) -> str:
+        """So many digits that nobody had before."""
+        try:
+            return self._ready.pop()
+        except IndexError:
+            digits, size = os.urandom(_AT_ONCE * self._size // 2).hex(), self._size
+            self._ready.extend(digits[at : at + size] for at in range(size, len(digits), size))
+            return digits[:size]
+
+
+_AT_ONCE = 64
+_short_ids = _Stock(12)  # each request has one
+_uuids = _Stock(32)
