@@ -364,10 +364,15 @@ class Grammar(Conditions):
 
     def assignments(self, values: Row, bindings: Bindings) -> str:
         """a = ?, b = ?"""
-        if "->" not in "".join(values) and KEPT.issuperset(map(type, values.values())):
-            names = self._names
-            bindings += values.values()
-            return ", ".join([f"{names.get(name) or self.wrap(name)} = ?" for name in values])
+        keys = "".join(values)
+        if "." in keys or "->" in keys or not KEPT.issuperset(map(type, values.values())):
+            return self.odd_assignments(values, bindings)
+        names = self._names
+        bindings += values.values()
+        return ", ".join([f"{names.get(name) or self.wrap(name)} = ?" for name in values])
+
+    def odd_assignments(self, values: Row, bindings: Bindings) -> str:
+        """The same where a name has dots or arrows in it, or a value is to be converted."""
         return ", ".join([self.assignment(key, some, bindings) for key, some in values.items()])
 
     def assignment(self, column: str, value: Any, bindings: Bindings) -> str:

@@ -275,11 +275,8 @@ class SQLiteGrammar(MoneyGrammar):
         names = f"({names})" if len(key) > 1 else names
         return f" where {names} in ({self.select(rows, bindings)})"
 
-    def assignments(self, values: Row, bindings: Bindings) -> str:
+    def odd_assignments(self, values: Row, bindings: Bindings) -> str:
         """a = ?, b = ?; the JSON paths of one column become one patch of it, at the end."""
-        keys = "".join(values)
-        if "." not in keys and "->" not in keys:
-            return super().assignments(values, bindings)
         plain: dict[str, Any] = {}
         documents: dict[str, dict[str, Any]] = {}
         for key, value in values.items():
@@ -290,7 +287,7 @@ class SQLiteGrammar(MoneyGrammar):
             else:
                 plain[column] = value
         write = self._patch if self.literal else self._json_set
-        parts = [super().assignments(plain, bindings)] if plain else []
+        parts = [super().odd_assignments(plain, bindings)] if plain else []
         parts += [write(column, changes, bindings) for column, changes in documents.items()]
         return ", ".join(parts)
 

@@ -379,8 +379,10 @@ def _same(cast: Cast | None, before: Any, now: Any) -> bool:
 
 def _means_the_same(before: Any, now: Any) -> bool:
     """Without a cast: equal, or a number and the text that spells it exactly."""
+    if type(before) is type(now):
+        return bool(before == now)
     if before is None or now is None:
-        return before is now
+        return False
     if isinstance(now, str) and type(before) in _SPELLED:
         return str(before) == now
     if isinstance(before, str) and type(now) in _SPELLED:

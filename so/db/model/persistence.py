@@ -218,8 +218,8 @@ class Persistence(Attributes):
 
     def _keep_row(self, event: str) -> None:
         """Note what the row holds now for listeners of *event*, who may save once more."""
-        asked = type(self)._events.wanted
-        if self.touches or asked(event) or asked("saved"):
+        heard = type(self)._events.heard()
+        if self.touches or event in heard or "saved" in heard:
             _put(self, "_in_row", self._attributes.copy())
 
     def _update(self, written: str) -> bool:

@@ -86,7 +86,9 @@ def whole(value: Any, what: str) -> int:
 
 def row_count(value: Any, what: str) -> int:
     """A limit or the like as an int of 64 bits; text never reaches the statement."""
-    number = value if type(value) is int else whole(value, what)
+    if type(value) is int and 0 <= value <= _LARGEST:
+        return value
+    number = whole(value, what)
     return number if -_LARGEST <= number <= _LARGEST else (_LARGEST if number > 0 else -_LARGEST)
 
 

@@ -76,7 +76,8 @@ class Where(QueryCore):
             and not equals
             and (type(value) is not float or value - value == 0)
         ):
-            return self._add(c.Compare(boolean, column, operator, value))
+            self.tree.conditions.append(c.Compare(boolean, column, operator, value))
+            return self
         return self._where(column, operator, value, checked_boolean(boolean), equals)
 
     or_where = twin(where, boolean="or")
