@@ -154,7 +154,7 @@ def make_notifications(app: App) -> Any:
 def _zone_of(someone: Any) -> Any:
     """The time zone on whose clock somebody is told things."""
     from so.edge.local import local
-    from so.support.formats import zone_named
+    from so.support.zones import zone_named
 
     return zone_named(local(someone).zone)
 

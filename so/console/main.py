@@ -80,7 +80,7 @@ def _in_archive(archive: Path, words: list[str]) -> int | None:
     if not zipapp.holds_application(archive):
         return None
     try:
-        return zipapp.run(archive, words)
+        zipapp.run(archive, words)
     except (ReleaseError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

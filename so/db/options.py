@@ -20,6 +20,7 @@ from so.settings.database import (
     driver_of,
     unknown,
 )
+from so.support.zones import zone_named
 
 _SPLIT_KEYS: Final = ("host", "port", "unix_socket", "username", "password", "database")
 STRICT_MODES: Final = (
@@ -162,11 +163,9 @@ def zone_of(text: str) -> tzinfo:
         sign, hours, minutes = (part for part in match.groups() if part is not None)
         offset = timedelta(hours=int(hours), minutes=int(minutes))
         return timezone(-offset if sign == "-" else offset)
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
     try:
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return zone_named(text)
+    except ConfigError:
         raise ConfigError(
             f"unknown database timezone {text!r}: write an offset such as +00:00, or install tzdata"
         ) from None

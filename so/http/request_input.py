@@ -30,6 +30,7 @@ from so.http.uploads import UploadedFile
 from so.support import numbers
 from so.support.listed import flat
 from so.support.paths import MISSING
+from so.support.zones import zone_named
 
 E = TypeVar("E", bound=Enum)
 
@@ -337,9 +338,7 @@ class RequestInput(RequestBase):
             raise BadRequestException(f"The field {key} is not a valid date.")
         if not tz or found.tzinfo is not None:
             return found
-        from zoneinfo import ZoneInfo  # a megabyte that few requests need
-
-        return found.replace(tzinfo=ZoneInfo(tz))
+        return found.replace(tzinfo=zone_named(tz))
 
     def enum(self, key: str, cls: type[E], default: E | None = None) -> E | None:
         """The member of *cls* with that value; *default* if there is none."""

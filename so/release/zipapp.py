@@ -12,12 +12,12 @@ import hashlib
 import os
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from so.errors import ReleaseError
 from so.release.bundle import application_files
@@ -97,12 +97,17 @@ def holds_application(archive: Path) -> bool:
     )
 
 
-def run(archive: Path, words: Sequence[str]) -> int:
-    """Run the command *words* of the application in *archive*; its exit code, where it comes back.
+def run(archive: Path, words: Sequence[str]) -> NoReturn:
+    """Become the command *words* of the application in *archive*.
 
     ReleaseError where its files cannot be laid down.
     """
     archive = archive.resolve()
+    if not hasattr(os, "getuid"):
+        raise ReleaseError(
+            "an application in one file needs links and users as Unix has them; here unpack it: "
+            f"{Path(sys.executable).name} -m zipfile -e {archive.name} {archive.stem}"
+        )
     home = Path(os.environ.get("SIXORBIT_BASE") or archive.parent).resolve()
     has_storage = _is_writable(home / "storage") or (home / "storage").is_dir()
     if not has_storage and words and words[0] not in WITHOUT_STORAGE:
@@ -112,8 +117,6 @@ def run(archive: Path, words: Sequence[str]) -> int:
     command = [sys.executable, *_flags(archive), str(entry), *words]
     environ = {**os.environ, VARIABLE: str(archive)}
     environ.pop("SIXORBIT_BASE", None)
-    if os.name == "nt":  # where exec would give the prompt back while it runs
-        return subprocess.run(command, env=environ, check=False).returncode  # noqa: S603
     sys.stdout.flush()
     os.execve(sys.executable, command, environ)  # noqa: S606 - this Python, with the same words
 

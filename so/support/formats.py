@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from so.errors import ConfigError
 from so.support.near import nearest
+from so.support.zones import zone_named
 
 NARROW, WIDE, APOSTROPHE = "\u202f", "\u00a0", "\u2019"  # spaces at which no line breaks; Swiss
 _ISO, _DAY_FIRST, _DOTS = "{y:04}-{m:02}-{d:02}", "{d:02}/{m:02}/{y:04}", "{d:02}.{m:02}.{y:04}"
@@ -183,19 +183,6 @@ def locale_named(tag: str) -> Locale:
         mend = f"did you mean {close!r}?" if close else f"known are {', '.join(LOCALES)}"
         raise ConfigError(f"there is no locale {tag!r}: {mend}")
     return found
-
-
-def zone_named(name: str) -> tzinfo:
-    """The time zone *name*, as `Europe/Berlin`; ConfigError for one that this machine lacks."""
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"there is no time zone {name!r}: give one like Europe/Berlin, and install the "
-            "system's package tzdata if it is missing"
-        ) from error
 
 
 def _exact(value: Decimal | int | float | str) -> Decimal:

@@ -14,20 +14,28 @@ from tests.server.processes import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 LACKING = """
-import os, select, signal, socket, subprocess, sys
-for name in ("fcntl", "resource", "pwd", "grp", "termios", "syslog", "readline"):
+import logging.handlers, os, select, signal, socket, subprocess, sys, tempfile, time, zoneinfo
+for name in "fcntl resource pwd grp termios tty pty syslog readline posix".split():
     sys.modules[name] = None
 for home, names in {
-    os: "fork register_at_fork getuid geteuid getgid getegid killpg setsid chown fchown fchmod"
-    " getxattr setxattr listxattr sendfile posix_fadvise eventfd sched_getaffinity",
+    os: "fork register_at_fork getuid geteuid getgid getegid setuid setgid seteuid setgroups"
+    " getgroups getgrouplist killpg setsid getpgid getpgrp chown lchown fchown fchmod getxattr"
+    " setxattr listxattr sendfile posix_fadvise posix_fallocate eventfd sched_getaffinity"
+    " O_NOFOLLOW O_NONBLOCK O_CLOEXEC O_DIRECTORY O_SYNC O_PATH waitid wait WNOHANG WEXITED"
+    " WNOWAIT P_ALL P_PID pidfd_open getloadavg uname sysconf pread pwrite mkfifo memfd_create"
+    " pipe2 nice getpriority sync fdatasync copy_file_range posix_spawn get_blocking set_blocking",
     signal: "SIGUSR1 SIGUSR2 SIGHUP SIGKILL SIGALRM SIGCHLD SIGCONT SIGSTOP SIGPIPE SIGQUIT"
-    " setitimer alarm pthread_sigmask",
-    socket: "AF_UNIX",
-    select: "epoll poll",
+    " SIGTSTP SIGWINCH SIGBUS setitimer alarm pthread_sigmask pthread_kill sigwait SIG_BLOCK",
+    socket: "AF_UNIX SO_REUSEPORT send_fds recv_fds MSG_DONTWAIT MSG_NOSIGNAL SCM_RIGHTS"
+    " SOCK_CLOEXEC SOCK_NONBLOCK SO_PEERCRED",
+    select: "epoll poll PIPE_BUF",
+    time: "tzset clock_gettime CLOCK_MONOTONIC CLOCK_BOOTTIME",
 }.items():
     for name in names.split():
         if hasattr(home, name):
             delattr(home, name)
+zoneinfo.reset_tzpath(to=[])  # no data of time zones either
+sys.platform = "win32"
 sys.path.insert(0, sys.argv[1])
 from so.console.main import main
 sys.exit(main(sys.argv[2:], base_path=sys.argv[1]))
@@ -69,7 +77,12 @@ def run(base: Path, *words: str) -> tuple[int, str]:
 
 def test_one_worker_and_the_usual_commands_work(base: Path):
     line = "dispatch(__import__('app.jobs').jobs.Note())"
-    for words in (["shell", f"--execute={line}"], ["check"], ["down"], ["up"], ["backup"]):
+    file = base / "storage" / "one.backup.tar.gz"
+    restored = ["restore", str(file), f"--into={base}/again"]
+    for words in (
+        ["shell", f"--execute={line}"], ["check"], ["down"], ["up"], ["backup", str(file)],
+        restored, ["schedule:run"], ["schedule:list"],
+    ):  # fmt: skip
         code, said = run(base, *words)
         assert code == 0, said
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from so.release.zipapp import laid_down, write_zipapp
+from so.errors import ReleaseError
+from so.release.zipapp import laid_down, run, write_zipapp
 from tests.server.processes import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,6 +196,13 @@ def test_what_the_services_have_laid_down_is_not_what_root_runs(packed, tmp_path
     assert place.is_relative_to(tmp_path / "tmp")
     assert place.parent.stat().st_mode & 0o777 == 0o755  # they begin from there what root begins
     assert (place / "storage").resolve() == tmp_path / "storage"
+
+
+def test_on_windows_it_says_how_to_unpack_it(packed, monkeypatch):
+    monkeypatch.delattr("os.getuid")
+
+    with pytest.raises(ReleaseError, match="-m zipfile -e demo.pyz demo"):
+        run(packed, ["list"])
 
 
 def test_where_no_storage_can_be_it_says_where_to_name_one_and_works_with_that(packed, tmp_path):

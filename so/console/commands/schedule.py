@@ -117,7 +117,7 @@ class ScheduleList(ScheduleCommand):
         rows: list[dict[str, Any]] = [
             {
                 "cron": task.cron_.text,
-                "timezone": task.zone.key,
+                "timezone": str(task.zone),
                 "kind": task.kind,
                 "task": task.place,
                 "key": key,

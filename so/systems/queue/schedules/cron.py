@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from so.errors import QueueError
 
@@ -131,7 +130,7 @@ class Cron:
             return in_month and in_week
         return in_month or in_week  # as cron has it when both are given
 
-    def between(self, after: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
+    def between(self, after: datetime, until: datetime, zone: tzinfo) -> list[datetime]:
         """Its minutes in (after, until], in UTC; each wall-clock time once, none left out."""
         found = []
         moment = after.astimezone(UTC).replace(second=0, microsecond=0) + _MINUTE
@@ -141,7 +140,7 @@ class Cron:
             moment += _MINUTE
         return found
 
-    def _falls_on(self, moment: datetime, zone: ZoneInfo) -> bool:
+    def _falls_on(self, moment: datetime, zone: tzinfo) -> bool:
         wall = moment.astimezone(zone)
         every_hour = len(self.hours) == 24
         if self.matches(wall):
@@ -151,7 +150,7 @@ class Cron:
             return False
         return self._was_skipped_before(moment, wall, zone)
 
-    def _was_skipped_before(self, moment: datetime, wall: datetime, zone: ZoneInfo) -> bool:
+    def _was_skipped_before(self, moment: datetime, wall: datetime, zone: tzinfo) -> bool:
         """Whether one of its times fell into the hour that summer time left out just now."""
         before = (moment - _MINUTE).astimezone(zone).replace(tzinfo=None)
         gap = wall.replace(tzinfo=None) - before - _MINUTE
@@ -160,7 +159,7 @@ class Cron:
         steps = int(gap / _MINUTE)
         return any(self.matches(before + _MINUTE * (n + 1)) for n in range(steps))
 
-    def next_after(self, after: datetime, zone: ZoneInfo) -> datetime | None:
+    def next_after(self, after: datetime, zone: tzinfo) -> datetime | None:
         """Its next minute after *after*, in UTC; None if it never comes."""
         wall = after.astimezone(zone)
         for offset in range(_LONGEST_SEARCH_DAYS):

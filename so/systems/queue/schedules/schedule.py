@@ -14,16 +14,16 @@ import socket
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from time import perf_counter
 from typing import Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from so.db.words import insert_ignore
-from so.errors import QueueError
+from so.errors import ConfigError, QueueError
 from so.settings.queue import QueueSettings
 from so.support.places import place_of
 from so.support.plain import plain
+from so.support.zones import zone_named
 from so.systems.queue.intake import Intake
 from so.systems.queue.job import Job
 from so.systems.queue.schedules.cron import Cron, hour_and_minute, weekdays_field
@@ -216,9 +216,9 @@ class Task:
         """Its name, or what it runs and when: the same in every process, after every start."""
         if self._name is not None:
             return self._name
-        return f"{self.label}{self._arguments} @ {self.cron_.text} {self.zone.key}"
+        return f"{self.label}{self._arguments} @ {self.cron_.text} {self.zone}"
 
-    def timezone(self, zone: str | ZoneInfo) -> Self:
+    def timezone(self, zone: str | tzinfo) -> Self:
         """Read its times in this zone: "Europe/Berlin"."""
         self.zone = zone_of(zone)
         return self
@@ -511,11 +511,11 @@ def _fitting(text: str) -> str:
     return f"{text.encode('ascii', 'replace').decode()[: _KEY_LENGTH - 17]}~{digest}"
 
 
-def zone_of(zone: str | ZoneInfo) -> ZoneInfo:
+def zone_of(zone: str | tzinfo) -> tzinfo:
     """The time zone of that name; raises QueueError for an unknown one."""
-    if isinstance(zone, ZoneInfo):
+    if isinstance(zone, tzinfo):
         return zone
     try:
-        return ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, TypeError, AttributeError) as error:
-        raise QueueError(f"unknown time zone {zone!r}: use a name like Europe/Berlin") from error
+        return zone_named(zone)
+    except ConfigError as error:
+        raise QueueError(f"unknown time zone: {error}") from error
