@@ -87,10 +87,10 @@ def _in_archive(archive: Path, words: list[str]) -> int | None:
 
 
 def _let_go_of_output() -> None:
-    """Spare whoever reads no further (`| head`) a complaint when Python ends."""
+    """Spare whoever reads no further (`| head`), or was told, a complaint when Python ends."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -7,10 +7,13 @@ its default and never blocks.
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 from collections.abc import Sequence
 from typing import TextIO, cast
+
+from so.errors import CommandError
 
 QUIET, NORMAL, VERBOSE, VERY_VERBOSE, DEBUG = range(5)
 _STYLES = {
@@ -117,7 +120,7 @@ class Output:
         self.stream = stream or sys.stdout
         self.error_stream = error_stream or stream or sys.stderr
         self.verbosity = verbosity
-        self.ansi = _is_terminal(self.stream) if ansi is None else ansi
+        self.ansi = _knows_ansi(self.stream) if ansi is None else ansi
         self.interactive = _is_terminal(sys.stdin) if interactive is None else interactive
         self._way = _Way()
         self._drawn_on = self
@@ -125,8 +128,7 @@ class Output:
     def line(self, text: object = "", style: str | None = None, level: int = NORMAL) -> None:
         """Print one line, unless the output is quieter than *level*."""
         if self.verbosity >= level:
-            self.stream.write(self._over_bar() + self.styled(str(text), style) + "\n")
-            self.stream.flush()
+            self._put(self._over_bar() + self.styled(str(text), style) + "\n")
 
     def for_documents(self) -> Output:
         """The same for a program: plain, and nobody is asked."""
@@ -156,8 +158,16 @@ class Output:
 
     def write(self, text: str) -> None:
         """Print *text* as it is, even when quiet: what a program reads."""
-        self.stream.write(text)
-        self.stream.flush()
+        self._put(text)
+
+    def _put(self, text: str) -> None:
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except BrokenPipeError:
+            raise  # whoever reads no further wants no more of it
+        except OSError as error:
+            raise CommandError(f"what is printed cannot be written: {error.strerror}") from error
 
     def error(self, text: object) -> None:
         """Print one line on the error stream, even when quiet."""
@@ -170,7 +180,8 @@ class Output:
     def styled(self, text: str, style: str | None) -> str:
         """*text* in *style*, or plain where no colour is wanted."""
         code = _STYLES.get(style or "")
-        return f"\033[{code}m{text}\033[0m" if code and self.ansi else text
+        wants_colour = self.ansi and not os.environ.get("NO_COLOR")
+        return f"\033[{code}m{text}\033[0m" if code and wants_colour else text
 
     def table(self, headers: Sequence[object], rows: Sequence[Sequence[object]]) -> None:
         """Print *rows* under *headers*, columns as wide as their widest cell."""
@@ -233,6 +244,10 @@ class Output:
         except EOFError:
             return None
         return answer.rstrip("\r\n") if answer else None
+
+
+def _knows_ansi(stream: TextIO | None) -> bool:
+    return _is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

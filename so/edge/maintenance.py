@@ -17,6 +17,11 @@ COOKIE = "so_maintenance"
 TICKET_MINUTES = 12 * 60
 
 
+class _Down(HttpException):
+    def report(self) -> None:
+        """Somebody meant it: no line and no traceback in the log for each visitor."""
+
+
 class RefuseWhileDown:
     """Raises 503 with Retry-After, which the error pages and the JSON form show as any other."""
 
@@ -35,7 +40,7 @@ class RefuseWhileDown:
                 COOKIE, notice.ticket, minutes=TICKET_MINUTES
             )
         retry = {"Retry-After": str(notice.retry_seconds)}
-        raise HttpException(notice.message, 503, headers=retry)
+        raise _Down(notice.message, 503, headers=retry)
 
 
 def _opens(request: Request, notice: Notice) -> bool:

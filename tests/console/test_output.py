@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 
+import pytest
+
+from so.console import Kernel
 from so.console.output import QUIET, Output, Tail
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+class FullDisk(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_colours_are_for_terminals():
@@ -115,3 +125,28 @@ def test_what_is_said_meanwhile_stands_in_the_place_of_the_bar():
     assert terminal.getvalue().endswith(
         "50%\033[K\r\033[Kfirst.sql 3 ms DONE\nsecond.sql 3 ms DONE\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("environ", "shown"),
+    [({}, "\033[32mdone\033[0m\n"), ({"NO_COLOR": "1"}, "done\n"), ({"TERM": "dumb"}, "done\n")],
+)
+def test_who_wants_no_colour_gets_none(monkeypatch, environ, shown):
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    screen = Terminal()
+
+    Output(screen).line("done", "info")
+
+    assert screen.getvalue() == shown
+
+
+def test_a_full_disk_is_said_in_a_sentence(app):
+    errors = io.StringIO()
+
+    code = Kernel(app).run(["list"], Output(FullDisk(), errors))
+
+    assert code == 1
+    assert errors.getvalue() == "what is printed cannot be written: No space left on device\n"

@@ -54,6 +54,14 @@ def test_a_visitor_is_answered_503_with_the_time_to_try_again(erp):
     assert "Stocktaking until noon." in answer.text
 
 
+def test_visitors_write_no_errors_into_the_log_while_it_is_meant(erp, caplog):
+    run(erp, "down")
+
+    assert Client(erp).get("/").status == 503
+
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_a_program_is_answered_in_json(erp):
     run(erp, "down")
 
