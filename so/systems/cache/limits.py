@@ -411,7 +411,7 @@ class RateLimiter:
         While others hold the last places it waits, *wait_seconds* at most, until one of them is
         given back. `count()` or `give_back()` must follow.
         """
-        if max_attempts < 1:
+        if _checked_most(max_attempts) < 1:
             return None
         stored, seconds = self._stored(key), _whole_seconds(decay)
         end: int | None = None
@@ -431,11 +431,11 @@ class RateLimiter:
 
     def too_many_attempts(self, key: str, max_attempts: int) -> bool:
         """True if the window is used up."""
-        return self.attempts(key) >= max_attempts
+        return self.attempts(key) >= _checked_most(max_attempts)
 
     def remaining(self, key: str, max_attempts: int) -> int:
         """How many attempts are left in this window."""
-        return max(0, max_attempts - self.attempts(key))
+        return max(0, _checked_most(max_attempts) - self.attempts(key))
 
     def available_in(self, key: str) -> int:
         """Seconds until the window ends; 0 without one."""

@@ -13,6 +13,7 @@ from typing import Any
 from so.db.words import marks
 from so.systems.cache.entry import LARGEST_NUMBER, Packed
 
+_COUNTABLE = f"between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
 REFUSED = 1 << 63  # what MySQL answers instead of a number; no counter gets there
 _COLUMNS = "value, expiration, fresh_until, data, tags, created_at, bytes"
 
@@ -73,8 +74,8 @@ class SqliteStatements:
             f" values (?, cast(noted(?) as text), ?, {tags}, ?, ?)"
             f' on conflict ("key") do update set value = cast(noted({sum_}) as text)'
             f" where {self._is_live} and data is null"
-            " and cast(cast(value as integer) as text) = value and"
-            f" {sum_} between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
+            f" and cast(cast(value as integer) as text) = value and value <> '{-REFUSED}'"
+            f" and {sum_} {_COUNTABLE}"
             f" and typeof({sum_}) = 'integer'"
         )
 
@@ -89,7 +90,7 @@ class SqliteStatements:
             f" fresh_until = iif({live}, fresh_until, null), data = null,"
             f" expiration = iif({live}, expiration, excluded.expiration), tags = excluded.tags"
             f" where not {live} or (data is null and cast({number} as text) = value"
-            f" and {number} + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER}"
+            f" and value <> '{-REFUSED}' and {number} + ? {_COUNTABLE}"
             f" and typeof({number} + ?) = 'integer')"
         )
 
@@ -161,8 +162,8 @@ class MysqlStatements:
             "insert into cache (`key`, value, expiration, tags, created_at, bytes)"  # noqa: S608
             f" values (?, cast(last_insert_id(?) as signed), ?, {tags}, ?, ?)"
             f" on duplicate key update value = if({live},"
-            " if(value regexp '^-?[0-9]{1,19}$' and"
-            f" cast(value as decimal(20)) + ? between -{LARGEST_NUMBER} and {LARGEST_NUMBER},"
+            f" if(value regexp '^-?[0-9]{{1,19}}$' and cast(value as decimal(20)) {_COUNTABLE} and"
+            f" cast(value as decimal(20)) + ? {_COUNTABLE},"
             " cast(last_insert_id(cast(value as signed) + ?) as signed),"
             f" if(last_insert_id({REFUSED}), value, value)), cast(last_insert_id(?) as signed)),"
             f" fresh_until = if({live}, fresh_until, null), data = if({live}, data, null),"

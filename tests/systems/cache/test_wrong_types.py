@@ -156,3 +156,23 @@ def test_a_limit_is_a_whole_number_of_attempts(most: Any):
 def test_a_named_limit_has_a_window(seconds: Any):
     with pytest.raises(CacheError, match="window"):
         Limit(5, seconds)
+
+
+@pytest.mark.parametrize("stored", [2**63, 2**63 + 5, -(2**63), 2**64, -(10**30)])
+def test_a_number_of_more_than_64_bits_is_not_counted_on(any_cache: Cache, stored: int):
+    any_cache.put("n", stored)
+
+    for by in (1, -1):  # one of them leads back among those that fit
+        with pytest.raises(CacheTypeError, match="left as it is"):
+            any_cache.increment("n", by)
+
+    assert any_cache.get("n") == stored
+
+
+@pytest.mark.parametrize("most", ["3", 1.5, True, None], ids=repr)
+def test_what_is_no_number_of_attempts_is_not_compared_with_one(clock: Any, most: Any):
+    limiter = RateLimiter(MemoryCounters(clock))
+
+    for ask in (limiter.too_many_attempts, limiter.remaining, limiter.reserve):
+        with pytest.raises(CacheError, match="whole number"):
+            ask("login", most)
