@@ -30,8 +30,13 @@ def _covers(pattern: str, ability: str) -> bool:
 def checked_abilities(given: object) -> list[str]:
     """*given* as a list of names; TypeError for anything but a list of texts."""
     # A text is a sequence of texts as well: its letters, and one of them might be `*`.
-    if not isinstance(given, list) or not all(isinstance(one, str) and one for one in given):
+    if not isinstance(given, list) or not all(map(_is_name, given)):
         raise TypeError(
-            f"abilities must be a list of names such as ['orders.read', 'orders.*'], not {given!r}"
+            "abilities must be a list of names such as ['orders.read', 'orders.*'], without space "
+            f"at their ends, not {given!r}"
         )
     return list(given)
+
+
+def _is_name(given: object) -> bool:
+    return isinstance(given, str) and given != "" and given == given.strip()

@@ -149,6 +149,10 @@ class PasswordHasher:
         return _parsed(text) is not None
 
     def _derive(self, raw: bytes, salt: bytes, cost: _Cost) -> bytes:
+        if raw.endswith(b"\0"):
+            # HMAC, which scrypt begins with, takes a key for the same with zeros behind it. No
+            # text is written like this.
+            raw = b"\xff" + hashlib.sha512(raw).digest()
         with self._turn():
             # Without maxmem OpenSSL refuses what needs more than 32 MiB, this strength included.
             return hashlib.scrypt(

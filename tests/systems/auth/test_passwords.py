@@ -33,6 +33,8 @@ def test_the_same_password_gives_another_hash_each_time():
         "",
         " leading and trailing ",
         "nul\x00inside",
+        "nul behind\x00",
+        "\x00",
         "😀" * 20,
         "x" * 1000,
         "\ud800",
@@ -45,6 +47,8 @@ def test_passwords_are_taken_exactly_as_they_are(password: str):
 
     assert cheap.check(password, hashed)
     assert not cheap.check(password + "x", hashed)
+    assert not cheap.check(password + "\x00", hashed)
+    assert not cheap.check(password.rstrip("\x00"), hashed) or not password.endswith("\x00")
     assert not cheap.check(password.strip() + " ", hashed) or password == password.strip() + " "
 
 

@@ -29,7 +29,22 @@ def with_routes(erp: Any) -> Any:
 
 @pytest.mark.parametrize(
     "abilities",
-    ["orders.*", "*", None, b"x", ("a",), {"a"}, {"a": 1}, [1], [None], [["a"]], 5, [""]],
+    [
+        "orders.*",
+        "*",
+        None,
+        b"x",
+        ("a",),
+        {"a"},
+        {"a": 1},
+        [1],
+        [None],
+        [["a"]],
+        5,
+        [""],
+        [" "],
+        ["a "],
+    ],
 )
 def test_abilities_are_a_list_of_texts_and_nothing_else(ada: Any, abilities: Any):
     with pytest.raises(TypeError, match="abilities must be a list"):
