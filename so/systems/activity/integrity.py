@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
@@ -14,10 +15,11 @@ from so.db.connection import Connection
 from so.errors import ConfigError
 from so.systems.activity import framing
 from so.systems.activity.keys import ROW, KeyRing
-from so.systems.activity.turns import turn_of
+from so.systems.activity.turns import SealTurn, turn_of
 
 _signed = itemgetter("salt", *framing.FRAMED, *framing.CONTENT)
 MODES = ("off", "mac", "seal")
+TURN_SECONDS = 2.0  # for which one process seals for all
 
 
 class Integrity:
@@ -73,6 +75,7 @@ class SealSoon:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._waiting: dict[str, Connection] = {}
+        self._turns: dict[str, SealTurn] = {}
         self._thread: threading.Thread | None = None
 
     def after_commit_of(self, connection: Connection) -> None:
@@ -113,13 +116,14 @@ class SealSoon:
                 self._seal_one(connection)
 
     def _seal_one(self, connection: Connection) -> None:
-        turn = turn_of(connection)
         try:
+            turn = self._turns.get(connection.name)
+            if turn is None:
+                turn = self._turns[connection.name] = turn_of(connection)
             word = turn.ask()
             while turn.take():
                 try:
-                    with connection.separate() as own:
-                        self._seal(own)
+                    self._have_turn(turn, connection)
                 finally:
                     turn.give_up()
                 before, word = word, turn.asked()
@@ -129,3 +133,20 @@ class SealSoon:
                 threading.Event().wait(self._delay)
         except Exception:
             logging.getLogger("so.activity").warning("sealing failed", exc_info=True)
+
+    def _have_turn(self, turn: SealTurn, connection: Connection) -> None:
+        """Seal over one connection while there is more, for so long that it pays to have opened it.
+
+        Then others may: who seals has less time for what else it does.
+        """
+        name, until = connection.name, time.monotonic() + TURN_SECONDS
+        with connection.separate() as own:
+            while True:
+                with self._lock:
+                    self._waiting.pop(name, None)
+                latest = turn.asked()
+                self._seal(own)
+                is_more = turn.asked() != latest or name in self._waiting
+                if not is_more or self._waiting.keys() - {name} or time.monotonic() > until:
+                    return
+                threading.Event().wait(self._delay)
