@@ -1,11 +1,11 @@
 """What signing and sealing cost many writers at once: `python bench/audit_writers.py [SECONDS]`.
 
-16 processes on one MariaDB, started for it with 256 MB for its pool and for its log. Each changes and saves an order of its own and
-works on something else for 5 ms in each transaction; plain rows, signed rows, and rows that are
-sealed soon after, in turns of some seconds in one run. Printed are the transactions of all of them
-in a second, the fewest and the most that one writer had, what share of the throughput of plain
-rows that is, and the CPU time of a transaction, of the writers and of the server together: on a
-machine that others use as well, that is what can be compared.
+16 processes on one MariaDB, started for it with 256 MB for its pool and for its log. Each changes
+and saves an order of its own and works on something else for 5 ms in each transaction; plain rows,
+signed rows, and rows that are sealed soon after, in turns of some seconds in one run. Printed are
+the transactions of all of them in a second, the fewest and the most that one writer had, what share
+of the throughput of plain rows that is, and the CPU time of a transaction, of the writers and of
+the server together: on a machine that others use as well, that is what can be compared.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ sentence can have, too (`token: …`), is only covered where what follows is no 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -58,31 +59,33 @@ def cover(text: str, mask: str) -> str:
     return _TOKEN.sub(mask, text)
 
 
-def cover_named(text: str, words: str, mask: str) -> str:
-    """*text* with what stands in it under a name covered, without quotes around it.
+def cover_named(text: str, words: str, is_secret: Callable[[str], bool], mask: str) -> str:
+    """*text* with what stands in it under a secret name covered, without quotes around it.
 
     *words* is a pattern for the parts of such names.
     """
     text = _HEADER.sub(lambda found: _header(found, mask), text)
     for pattern in _named(words):
-        text = pattern.sub(lambda found: _judged(found, mask), text)
+        text = pattern.sub(lambda found: _judged(found, is_secret, mask), text)
     return text
 
 
 @lru_cache(maxsize=64)
 def _named(words: str) -> tuple[re.Pattern[str], ...]:
     """A value without quotes behind a name, an argument of a command, the content of a tag."""
-    name = rf"(?<![\w.-])[\w.-]{{0,60}}?(?:{words})[\w.-]{{0,40}}+"
+    name = rf"(?<![\w.-])(?P<name>[\w.-]{{0,60}}?(?:{words})[\w.-]{{0,40}}+)"
     value = r"(?P<value>[^\s\"'<>,;&(){}\[\]*\\]++)(?![(\[{])"
     return (
         re.compile(
             rf"(?P<head>{name}\\?[\"']?\s{{0,9}}(?::=|=>|[:=])\s{{0,9}}){value}", re.IGNORECASE
         ),
         re.compile(
-            rf"(?P<head>(?<![\w-])--?[\w-]{{0,40}}(?:{words})[\w-]{{0,40}}+\s{{1,9}}){value}", re.I
+            rf"(?P<head>(?<![\w-])--?(?P<name>[\w-]{{0,40}}(?:{words})[\w-]{{0,40}}+)\s{{1,9}})"
+            rf"{value}",
+            re.IGNORECASE,
         ),
         re.compile(
-            rf"(?P<head><[\w:.-]{{0,40}}(?:{words})[\w.-]{{0,40}}+(?:\s[^<>]{{0,200}})?>)"
+            rf"(?P<head><(?P<name>[\w:.-]{{0,40}}(?:{words})[\w.-]{{0,40}}+)(?:\s[^<>]{{0,200}})?>)"
             r"(?P<all>[^<>]+)(?=</)",
             re.IGNORECASE,
         ),
@@ -100,8 +103,10 @@ def _header(found: re.Match[str], mask: str) -> str:
     return found[0]
 
 
-def _judged(found: re.Match[str], mask: str) -> str:
+def _judged(found: re.Match[str], is_secret: Callable[[str], bool], mask: str) -> str:
     value = found.groupdict().get("value")
+    if not is_secret(found["name"]):
+        return found[0]
     return found["head"] + mask if value is None or is_key(value) else found[0]
 
 

@@ -44,7 +44,29 @@ SECRET_NAMES: Final = (
     "session_id",
     "sessid",
     "so_session",
+    "otp_code",
+    "mfa_code",
+    "one_time_code",
+    "verification_code",
+    "recovery_code",
+    "backup_code",
+    "social_security",
 )
+
+SECRET_WORDS: Final = ("pin", "otp", "totp", "puk", "ssn")
+"""Secret as the last word of a name alone: `card_pin` and `userPin`, but not `spinner`."""
+
+_HELD_AS: Final = ("hash", "digest", "value", "number")
+"""What may stand behind such a word: the digest of four digits is soon tried out."""
+
+_INNOCENT: Final = re.compile(r"secretar|secretion|tokeni[sz]|passwordless", re.IGNORECASE)
+"""What only looks like a secret name."""
+
+_ABOUT: Final = re.compile(r"^(?:is|has)_|_(?:at|on|until|count|attempts|days|length)$")
+"""A name that tells when, whether or how many, and not what."""
+
+_NAME: Final = re.compile(r"[\w-]+")
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 SHORTEST_LEARNED: Final = 4
 """Characters: masking a shorter value everywhere would blot out half of the page."""
@@ -62,6 +84,7 @@ _USER_INFO: Final = re.compile(
     r"|(?P<head2>(?<![\w:/.%+-])[\w.%+-]+:)[^\s/:@\"'<>]+(?=@(?:(?:tcp|unix)\(|[\w.-]+(?::\d|/\w)))",
     re.IGNORECASE,
 )
+_HELD: Final = re.compile(rf"(?<![a-z])(?:{'|'.join(SECRET_WORDS)})(?![a-z])", re.IGNORECASE)
 _CREDENTIALS: Final = re.compile(
     r"\b(?P<scheme>bearer|basic)(?P<space>\s+|:\s*)(?P<value>[\w.~+/-]{4,}=*)", re.IGNORECASE
 )
@@ -88,7 +111,8 @@ class Masker:
         self.exact: frozenset[str] = frozenset()
         self._judged: dict[str, bool] = {}
         self._values: set[str] = set()
-        self._words, self._assignment, self._in_query = _patterns(self.names)
+        self._own = frozenset(self.names).difference(SECRET_NAMES)
+        self._words, self._assignment, self._in_query = _patterns((*self.names, *SECRET_WORDS))
         self.learn(values)
 
     def beside(self, exact: Iterable[str] = ()) -> Masker:
@@ -138,10 +162,13 @@ class Masker:
         return known
 
     def _is_told_by(self, name: str) -> bool:
-        plain = _plain(name)
+        words = [word.lower() for word in _WORD.findall(name)]
+        is_about = _ABOUT.search("_".join(words)) is not None
+        plain = _plain(_INNOCENT.sub("", name))
         joined = plain.replace("_", "")  # `accessKey` is an access_key
-        return any(
-            part in plain or ("_" in part and bare in joined)
+        return (words != [] and not is_about and _is_held(words)) or any(
+            (part in plain or ("_" in part and bare in joined))
+            and (not is_about or part in self._own)
             for part, bare in zip(self.names, self._bare, strict=True)
         )
 
@@ -181,13 +208,21 @@ class Masker:
         text = _CREDENTIALS.sub(self._credentials, text)
         if not self._names_one(text):
             return text
-        text = self._in_query.sub(_behind_head, cover_named(text, self._words, MASK))
-        return self._assignment.sub(rf"\g<head>{MASK}\g<tail>", text)
+        text = cover_named(text, self._words, self.is_secret, MASK)
+        text = self._in_query.sub(self._behind_name, text)
+        return self._assignment.sub(self._behind_name, text)
+
+    def _behind_name(self, found: re.Match[str]) -> str:
+        """What stands behind a name, covered if that is a secret one."""
+        held = found.groupdict()
+        if not self.is_secret(held["name"] or held["name2"]):
+            return found[0]
+        return f"{held['head'] or held['head2']}{MASK}{held.get('tail') or ''}"
 
     def _names_one(self, text: str) -> bool:
         """Does a part of a secret name stand in *text*? Hardly ever; the rest takes its time."""
         plain = text.lower().replace("-", "").replace("_", "")
-        return any(part in plain for part in self._bare)
+        return any(part in plain for part in self._bare) or bool(_HELD.search(text))
 
     def _credentials(self, found: re.Match[str]) -> str:
         """What follows `Bearer` or `Basic`, unless it is a word of a sentence."""
@@ -204,7 +239,7 @@ class Masker:
 
     def bindings(self, sql: str, bindings: Iterable[object]) -> list[object]:
         """The *bindings* of *sql*, all texts covered when the statement names a secret column."""
-        if self.is_secret(sql):
+        if self._names_one(sql) and any(map(self.is_secret, _NAME.findall(sql))):
             return [MASK if isinstance(value, (str, bytes)) else value for value in bindings]
         return [self.mask(value) for value in bindings]
 
@@ -219,6 +254,12 @@ def _is_pair(value: str) -> bool:
         return b":" in b64decode(value + "=" * (-len(value) % 4), validate=True)
     except ValueError:
         return False
+
+
+def _is_held(words: list[str]) -> bool:
+    """Do the *words* of a name end with one that is a secret by itself?"""
+    end = -1 if words[-1] not in _HELD_AS else -2
+    return words[end:][:1] != [] and words[end:][0] in SECRET_WORDS
 
 
 def _plain(name: str) -> str:
@@ -239,15 +280,16 @@ def _patterns(names: tuple[str, ...]) -> tuple[str, re.Pattern[str], re.Pattern[
     """What secret names look like; a value under one in code, and in the query of an address."""
     words = "|".join(re.escape(name).replace("_", "[-_]?") for name in names) or r"(?!)"
     assignment = (
-        rf"(?P<head>(?<!\w)\w{{0,60}}(?:{words})\w{{0,60}}+\\?[\"']?\]?\s*(?::=|=>|[:=])\s*[rbf]?"
+        rf"(?P<head>(?<!\w)(?P<name>\w{{0,60}}(?:{words})\w{{0,60}}+)\\?[\"']?\]?\s*"
+        r"(?::=|=>|[:=])\s*[rbf]?"
         r"(?P<quote>\\?[\"']))(?:(?!(?P=quote))(?:\\.|.))+(?P<tail>(?P=quote)|$)"
     )
     some = r"[\w%.\[\]-]{0,60}"
     value = r"[^&#;\s\"'<>]"
-    named = rf"{some}(?:{words}){some}="
+    named = rf"{some}(?:{words}){some})="  # closes the group
     # After a blank or a semicolon, as in a DSN; what ends an argument of a call in code stays.
     in_query = (
-        rf"(?:(?P<head>(?:^|[?&#]){named}){value}+"
-        rf"|(?P<head2>(?:^|[;\s(]){named}){value}*[^&#;\s\"'<>,)](?=[;\s,)]|$))"
+        rf"(?:(?P<head>(?:^|[?&#])(?P<name>{named}){value}+"
+        rf"|(?P<head2>(?:^|[;\s(])(?P<name2>{named}){value}*[^&#;\s\"'<>,)](?=[;\s,)]|$))"
     )
     return words, re.compile(assignment, re.I | re.M), re.compile(in_query, re.I)

@@ -210,3 +210,39 @@ def test_endless_nesting_ends():
 )
 def test_a_long_text_is_masked_in_time_proportional_to_it(part):
     assert Masker().text(part * 20_000 + "@ token='y'").endswith(" token='***'")
+
+
+@pytest.mark.parametrize("name", ["pin", "userPin", "card_pin", "PIN", "otp", "otpCode", "pin_hash",
+                                  "user_ssn", "recovery_codes", "social_security_no"])  # fmt: skip
+def test_a_short_word_is_secret_where_it_ends_the_name(name):
+    assert Masker().mask({name: 1234}) == {name: "***"}
+
+
+@pytest.mark.parametrize("name", ["spinner", "option", "shipping_pinned", "pin_code", "secretary",
+                                  "password_changed_at", "tokenExpiresAt", "token_count",
+                                  "has_password", "has_pin"])  # fmt: skip
+def test_a_name_that_only_sounds_secret_is_shown_everywhere(name):
+    assert Masker().mask({name: "2026-01-01"}) == {name: "2026-01-01"}
+    for text in (f"{name}: 2026-01-01", f"{name} = '2026-01-01'", f"?{name}=2026-01-01&x=1"):
+        assert Masker().text(text) == text
+
+
+def test_a_word_of_the_settings_is_secret_in_any_name():
+    masker = Masker(("password", "salary"))
+
+    assert masker.is_secret("salary_changed_at")
+    assert not masker.is_secret("password_changed_at")
+
+
+def test_a_pin_in_an_address_or_in_code_is_covered():
+    assert Masker().text("?pin=1234&spinner=1234") == "?pin=***&spinner=1234"
+    assert Masker().text("pin = '1234', spinner = '1'") == "pin = '***', spinner = '1'"
+
+
+def test_values_bound_beside_a_secret_column_are_covered_whatever_the_statement_ends_with():
+    sql = "update users set password = ? where id = 1 order by created_at"
+
+    assert Masker().bindings(sql, ["hunter2"]) == ["***"]
+    assert Masker().bindings("select spinner from t where password_changed_at > ?", ["x1"]) == [
+        "x1"
+    ]

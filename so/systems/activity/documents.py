@@ -20,13 +20,13 @@ from so.support.listed import parts
 from so.systems.activity.context import activity_batch
 from so.systems.activity.exporting import escaped
 from so.systems.activity.model import Activity
+from so.systems.activity.rows import aware
 from so.systems.activity.timeline import (
     ENDS,
     EVENTS,
     ModelHistory,
     Version,
     as_model,
-    checked,
     differing,
 )
 
@@ -260,7 +260,7 @@ def as_of(model: Any, moment: datetime) -> Any:
 
     ActivityError for a moment without a zone, and where the trail cannot tell.
     """
-    return _read(model).at(checked(moment))
+    return _read(model).at(aware(moment))
 
 
 def diff(model: Any, a: Any, b: Any) -> dict[str, tuple[Any, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 from so.db.connection import Connection
 from so.errors import ActivityError, QueryError
 from so.support.progress import steps
+from so.systems.activity.rows import aware
 from so.systems.activity.stored import is_undecodable
 
 COLUMNS = (
@@ -178,8 +179,10 @@ def reference(text: str) -> tuple[str, str]:
     return kind, id
 
 
-def moment(text: str, *, end_of_day: bool = False) -> datetime:
-    """A day (`2026-04-01`) or a moment (ISO 8601) as a datetime in UTC."""
+def moment(text: str | datetime, *, end_of_day: bool = False) -> datetime:
+    """A day (`2026-04-01`) or a moment (ISO 8601, or a datetime with a zone) in UTC."""
+    if isinstance(text, datetime):
+        return aware(text).astimezone(UTC)
     try:
         found = datetime.fromisoformat(text)
     except (TypeError, ValueError) as error:

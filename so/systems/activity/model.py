@@ -12,7 +12,7 @@ from so.db.model import Model, eager, relation
 from so.db.relations.belongs_to import BelongsTo, MorphTo
 from so.errors import ActivityError, CastError, RelationError
 from so.support.naming import ClassNames
-from so.systems.activity.rows import not_reserved
+from so.systems.activity.rows import aware, not_reserved
 
 R = TypeVar("R")
 
@@ -130,7 +130,10 @@ class Activity(Model):
         return query.where("batch_uuid", uuid)
 
     def scope_between(self, query: Any, a: datetime, b: datetime) -> Any:
-        """Those from *a* to *b*."""
+        """Those from *a* to *b*; ActivityError for a datetime that does not say its zone."""
+        for moment in (a, b):
+            if isinstance(moment, datetime):
+                aware(moment)
         return query.where("created_at", ">=", a).where("created_at", "<=", b)
 
 

@@ -14,7 +14,7 @@ from so.support.masking import MASK, Masker
 from so.support.scope import UNSET
 from so.systems.activity.entries import learned
 from so.systems.activity.model import Activity
-from so.systems.activity.rows import concealed, not_reserved, reference, written
+from so.systems.activity.rows import aware, concealed, not_reserved, reference, written
 
 if TYPE_CHECKING:
     from so.systems.activity.trail import Trail
@@ -71,8 +71,8 @@ class PendingActivity:
         return replace(self, _event=name)
 
     def created_at(self, moment: datetime) -> PendingActivity:
-        """When it happened, if not now."""
-        return replace(self, _at=moment)
+        """When it happened, if not now; ActivityError for a moment that does not say its zone."""
+        return replace(self, _at=aware(moment))
 
     def tap(self, fn: Tap) -> PendingActivity:
         """Let *fn* change the row's columns (a dict) just before it is written."""

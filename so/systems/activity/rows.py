@@ -67,13 +67,24 @@ def settle(row: dict[str, Any], zone_name: str) -> None:
 
 
 def _moment(value: Any, zone_name: str) -> str | None:
-    if value is None:
-        return None
+    return None if value is None else datetime_text(aware(value), _zone(zone_name))
+
+
+def aware(moment: Any) -> datetime:
+    """*moment*, a datetime or its ISO text, which must say its zone; ActivityError if it does not.
+
+    What has none is the reader's guess: an entry would be an hour or a day off, and signed so.
+    """
     try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise ActivityError(f"{value!r} is no moment: give a datetime") from error
-    return datetime_text(moment, _zone(zone_name))
+        found = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
+    except (TypeError, ValueError):
+        found = None
+    if found is None or found.tzinfo is None:
+        raise ActivityError(
+            f"{moment!r} is no moment: give a datetime with a zone, such as "
+            "datetime(2026, 4, 1, tzinfo=UTC) or app().clock.now()"
+        )
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -20,6 +20,7 @@ from so.db.casts import OwnCast
 from so.errors import ActivityError
 from so.support.current import current
 from so.systems.activity.model import Activity
+from so.systems.activity.rows import aware
 from so.systems.activity.tracking import Tracking, is_hidden, is_read, tracking
 
 EVENTS = ("created", "updated", "deleted", "restored", "force_deleted")
@@ -141,7 +142,7 @@ class ModelHistory:
 
     def at(self, moment: datetime) -> Any:
         """The model at *moment*, unsaved; None before it was made and after its end."""
-        checked(moment)
+        moment = aware(moment)
         version = self.last(lambda version: version.at <= moment)
         if version is None:
             return self._before_the_trail(moment)
@@ -196,7 +197,7 @@ class ModelHistory:
         if isinstance(which, Version):
             return which
         if isinstance(which, datetime):
-            before = [version for version in known if version.at <= checked(which)]
+            before = [version for version in known if version.at <= aware(which)]
             if before:
                 return before[-1]
         elif isinstance(which, int) and not isinstance(which, bool) and 1 <= which <= len(known):
@@ -278,16 +279,6 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, 
 
 def _is_column(model: Any, name: str, version: Version) -> bool:
     return "." not in name and name != model.primary_key and name not in version.unknown
-
-
-def checked(moment: datetime) -> datetime:
-    """*moment*, which must say its zone; ActivityError if it does not."""
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise ActivityError(
-            f"{moment!r} is no moment: give a datetime with a zone, such as "
-            "datetime(2026, 4, 1, tzinfo=UTC) or app().clock.now()"
-        )
-    return moment
 
 
 def as_model(model: Any, values: Mapping[str, Any], samples: Mapping[str, Any]) -> Any:
