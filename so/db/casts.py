@@ -301,7 +301,7 @@ def _moment(value: Any, stored: str | None, wanted: str) -> datetime:
     """*value* as an aware UTC datetime: from a text (in the format *stored*), a day, seconds."""
     try:
         moment = _read_moment(value, stored)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, OSError) as error:
         raise _refuse(value, wanted) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from so.db.expressions import Expression
 from so.db.query.core import is_queryable
 from so.db.query.read_back import unique_keys
-from so.errors import ActivityError, UnsupportedError
+from so.errors import ActivityError, UniqueConstraintError, UnsupportedError
 from so.support.listed import parts
 from so.systems.activity.entries import Entries, filled
 from so.systems.activity.rows import reference
@@ -76,7 +76,7 @@ class Bulk:
             now = (
                 self._new_keys(keys, kind, values) if moves else dict(zip(keys, keys, strict=True))
             )
-            changed = int(perform(self._of(keys, values)) or 0)
+            changed = self._written(perform, keys, values)
             if is_gone:
                 self._log_gone(event, before, changed)
             else:
@@ -84,6 +84,16 @@ class Bulk:
                 self._tell(event, self._paired(before, after, now))
             count += changed
         return count
+
+    def _written(self, perform: Callable[[Any], Any], keys: Sequence[Any], values: Any) -> int:
+        """Have the rows with these keys written; how many were."""
+        try:
+            return int(perform(self._of(keys, values)) or 0)
+        except UniqueConstraintError:
+            if self._connection.dialect.name != "sqlite" or not self._query.tree.orders:
+                raise
+            # An update has no order there: a shift of unique values goes row by row.
+            return sum(int(perform(self._of([key], values)) or 0) for key in keys)
 
     def _paired(self, before: Rows, after: Rows, now: Mapping[Any, Any]) -> Iterator[Any]:
         """Each row as it was and as it is, whatever became of its key, in the order of the write.

@@ -20,6 +20,7 @@ from so.errors import (
     ConcurrencyError,
     ConfigError,
     LostConnectionError,
+    QueryError,
     SixOrbitError,
 )  # fmt: skip
 from so.settings.activity import ActivitySettings
@@ -28,6 +29,7 @@ from so.support.masking import SECRET_NAMES, Masker
 from so.systems.activity.context import current_batch, current_causer, is_silent, note_silenced
 from so.systems.activity.integrity import Integrity, SealSoon, integrity
 from so.systems.activity.model import Activity
+from so.systems.activity.numbering import is_used_up, numbered, tells_of_it
 from so.systems.activity.rows import (
     AUDIT,
     COLUMNS,
@@ -85,7 +87,8 @@ class Trail:
         self.on_tampering: Callable[[Report], object] = _alarm
         self.integrity: Integrity | None = integrity(integrity_mode, keys)
         self._columns = COLUMNS if self.integrity is None else (*COLUMNS, *PROOF)
-        self._statements: dict[int, str] = {}
+        self._one_row = _insert_of(self._columns, 1)
+        self._has_numbers: dict[str, bool] = {}  # of an SQLite, by the name of its connection
         self.sealer: Sealer | None = None
         self.soon: SealSoon | None = None
         if self.integrity is not None and self.integrity.seals:
@@ -151,23 +154,36 @@ class Trail:
             self.soon.after_commit_of(connection)
 
     def _insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-        columns, count = self._columns, len(rows)
-        sql = self._statements.get(count)
-        if sql is None:
-            one = f"({marks(columns)})"
-            sql = (
-                f"insert into activity_log ({', '.join(columns)}) "  # noqa: S608  # names
-                f"values {one}{f', {one}' * (count - 1)}"
-            )
-            if count == 1:
-                self._statements[count] = sql
-        values = [row[column] for row in rows for column in columns]
-        written = connection.affecting_statement(sql, values)
-        if written != count and not connection.is_pretending:
+        if connection.name not in self._has_numbers and connection.dialect.name == "sqlite":
+            self._has_numbers[connection.name] = not is_used_up(connection)
+        try:
+            if self._has_numbers.get(connection.name, True):
+                written = self._inserted(connection, rows, self._columns)
+            else:
+                written = self._inserted_by_number(connection, rows)
+        except QueryError as error:
+            self._has_numbers.pop(connection.name, None)  # looked for anew the next time
+            if not tells_of_it(connection, error):
+                raise
+            written = self._inserted_by_number(connection, rows)
+        if written != len(rows) and not connection.is_pretending:
             raise ActivityError(
-                f"{count - written} of {count} rows of the trail were not written: look for a "
-                f"trigger on activity_log and drop it"
+                f"{len(rows) - written} of {len(rows)} rows of the trail were not written: look "
+                "for a trigger on activity_log and drop it"
             )
+
+    def _inserted_by_number(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        return self._inserted(connection, numbered(connection, rows), ("id", *self._columns))
+
+    def _inserted(
+        self, connection: Connection, rows: Sequence[dict[str, Any]], columns: tuple[str, ...]
+    ) -> int:
+        """How many *rows* went in."""
+        sql = self._one_row if len(rows) == 1 and columns is self._columns else None
+        if sql is None:
+            sql = _insert_of(columns, len(rows))
+        values = [row[column] for row in rows for column in columns]
+        return connection.affecting_statement(sql, values)
 
     def row(
         self,
@@ -266,6 +282,14 @@ class Trail:
         """The saved Activity with that uid."""
         found: Activity = Activity.on(connection).where("uid", uid).use_write().first()
         return found
+
+
+def _insert_of(columns: Sequence[str], count: int) -> str:
+    one = f"({marks(columns)})"
+    return (
+        f"insert into activity_log ({', '.join(columns)}) "  # noqa: S608  # names
+        f"values {one}{f', {one}' * (count - 1)}"
+    )
 
 
 def _failure(given: str) -> str:
