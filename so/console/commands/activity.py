@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from so.console.command import Command
-from so.errors import ActivityError, DatabaseError, IntegrityError, UsageError
+from so.errors import ActivityError, CommandError, DatabaseError, IntegrityError, UsageError
 from so.settings.activity import ActivitySettings
 
 
@@ -17,6 +19,19 @@ def whole_days(text: object, option: str) -> int:
     if not (given.isascii() and given.isdecimal() and int(given) >= 1):
         raise UsageError(f"--{option} must be a whole number from 1, not {given!r}")
     return int(given)
+
+
+@contextmanager
+def writing(place: object) -> Iterator[None]:
+    """Say in words that *place* cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(
+            f"cannot write {place}: {reason}; name a file in a folder that is there, and that this "
+            "user may write to"
+        ) from error
 
 
 class ActivityAnchor(Command):
@@ -124,9 +139,17 @@ class ActivityExport(Command):
         if not output:
             self.output.stream.writelines(self._pieces("json" if self.wants_json else form))
             return 0
-        # Opened first: what cannot be written is not noted as exported.
-        with Path(output).open("w", encoding="utf-8", newline="") as file, self.hearing():
-            file.writelines(self._pieces(form))
+        # Opened first: what cannot be written is not noted as exported. Emptied last: what cannot
+        # be exported takes no earlier export away.
+        with (
+            writing(output),
+            Path(output).open("a", encoding="utf-8", newline="") as file,
+            self.hearing(),
+        ):
+            pieces = self._pieces(form)
+            if file.seekable():
+                file.truncate(0)
+            file.writelines(pieces)
         self.report_done({"file": str(output), "format": form}, f"Wrote {output}.")
         return 0
 
@@ -201,7 +224,8 @@ class ActivityProof(Command):
         )
         text = json.dumps(found, ensure_ascii=False, indent=1) + "\n"
         if file := self.option("output"):
-            Path(file).write_text(text, "utf-8")
+            with writing(file):
+                Path(file).write_text(text, "utf-8")
             self.report_done({"file": str(file)}, f"Wrote {file}.")
         else:
             self.output.stream.write(text)

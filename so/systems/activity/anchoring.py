@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from so.db.connection import Connection
-from so.errors import IntegrityError
+from so.errors import ActivityError, IntegrityError
 from so.systems.activity import stored
 from so.systems.activity.report import Report
 
@@ -88,14 +88,21 @@ def keep(connection: Connection, second: Connection, line: str) -> None:
 def append(connection: Connection, path: Path, line: str | None) -> None:
     """Add *line*, if there is one, to the file, unless it is the last one.
 
-    Raises IntegrityError, and writes nothing, if what the file ends with contradicts the database.
+    Raises IntegrityError, and writes nothing, if what the file ends with contradicts the database;
+    ActivityError if it cannot be written.
     """
-    known = path.read_text("utf-8-sig", "replace").split("\n") if path.is_file() else []
-    known = [each for each in known if each.strip()]
-    _refuse_other(connection, known[-1:], str(path))
-    if line is not None and line not in known[-1:]:
-        with path.open("a", encoding="utf-8") as out:
-            out.write(line + "\n")
+    try:
+        known = path.read_text("utf-8-sig", "replace").split("\n") if path.exists() else []
+        known = [each for each in known if each.strip()]
+        _refuse_other(connection, known[-1:], str(path))
+        if line is not None and line not in known[-1:]:
+            with path.open("a", encoding="utf-8") as out:
+                out.write(line + "\n")
+    except OSError as error:
+        raise ActivityError(
+            f"cannot write the anchor to {path}: {(error.strerror or str(error)).lower()}; name a "
+            "file in a folder that is there, and that this user may write to"
+        ) from error
 
 
 def _refuse_other(connection: Connection, ends: Iterable[str], place: str) -> None:

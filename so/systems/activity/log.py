@@ -256,7 +256,8 @@ class ActivityLog(Trail):
         """Append number, hash and time of the newest seal to *file*; None if there is none.
 
         The file belongs on another machine: what it says cannot be unsaid in this database.
-        Raises IntegrityError, and writes nothing, if it ends with a seal of another trail.
+        Raises IntegrityError, and writes nothing, if it ends with a seal of another trail;
+        ActivityError if it cannot be written.
         """
         from so.systems.activity import anchoring
 

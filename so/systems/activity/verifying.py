@@ -166,6 +166,12 @@ class Verifier:
             "others are judged where they share a seal"
         )
         found = stored.rows(self._connection, "subject_type = ? and subject_id = ?", [kind, id])
+        if not found:
+            text = f"the trail has no row about {kind}:{id}"
+            if ":" in id:
+                self.report.unknown(f"{text}: write TYPE:ID, such as user:42")
+            else:
+                self.report.limits.append(f"anything about {kind}:{id}: {text}")
         wanted = list(dict.fromkeys(row.seal_no for row in found if row.seal_no))
         there: set[int] = set()
         for part in parts(wanted):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from so.errors import NotificationError, SixOrbitError
 from so.settings.notifications import NotificationSettings
 from so.systems.notifications.delivery import Delivery
-from so.systems.notifications.message import MailMessage, Notification, checked_digest
+from so.systems.notifications.message import MailMessage, Notification
 
 SILENT = ("database", "log", "webhook")  # channels that wake nobody
 DIGESTED = "mail"  # the channel that digests go by
@@ -84,7 +84,7 @@ class Times:
         if what.critical or delivery.channel in SILENT:
             return None
         local, why = now.astimezone(self._zone_of(who)), ""
-        digest = checked_digest(what.digest, type(what).__name__)
+        digest = what.digest
         if digest and delivery.channel == DIGESTED and hasattr(who, "get_key"):
             local, why = self._digest_time(digest, local), f"{digest} digest"
         quiet = self._quiet_hours(who)

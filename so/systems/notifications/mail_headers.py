@@ -26,7 +26,9 @@ _DOT_ATOM = re.compile(
     r"[^\s()<>\[\]:;@\\,.\"\x00-\x20\x7f]+(?:\.[^\s()<>\[\]:;@\\,.\"\x00-\x20\x7f]+)*"
 )
 _QUOTED = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"')
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Za-z:.]+\]")
+_BARE = re.compile(r"[^\s()<>\[\]:;@\\,\"\x00-\x20\x7f]+")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Za-z:.]+\]")
 _BREAKS = re.compile(r"[\r\n\x00]")
 _NAMED = re.compile(r"\s*(.*?)\s*<\s*([^<>]*?)\s*>\s*", re.DOTALL)
 
@@ -146,7 +148,8 @@ def _address(name: str, spec: str, field: str) -> Address:
         host = ascii_host(domain)
     except UnicodeError as error:
         raise NotificationError(f"{field} {spec!r} is no mail address: {error}") from error
-    if not at or not local or _HOST.fullmatch(host) is None or ".." in host:
+    is_local = _BARE.fullmatch(local) or _QUOTED.fullmatch(local)
+    if not at or not is_local or _HOST.fullmatch(host) is None:
         raise NotificationError(
             f"{field} {spec!r} is no mail address: write name@host, or Name <name@host>"
         )

@@ -123,7 +123,11 @@ class Notification:
         return self.alias()
 
     def channels_for(self, notifiable: Any, default: list[str]) -> list[str]:
-        """The channels `via` names, written with or without a parameter, each once."""
+        """The channels `via` names, written with or without a parameter, each once.
+
+        NotificationError for a digest there is not, before anything of it is sent.
+        """
+        checked_digest(self.digest, type(self).__name__)
         if type(self).via is Notification.via:
             return default
         via: Any = self.via

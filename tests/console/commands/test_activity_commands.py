@@ -269,3 +269,41 @@ def test_a_trail_without_its_tables_cannot_be_checked(kernel):
 
     code, output = run(kernel, "activity:verify", "--json")
     assert (code, json.loads(output)["exit_code"]) == (2, 2)
+
+
+@pytest.mark.parametrize("words", [
+    ("activity:export",), ("activity:report",), ("activity:proof", "1"), ("activity:anchor",),
+])  # fmt: skip
+def test_a_place_that_cannot_be_written_is_named_with_the_mend(kernel, tmp_path, words):
+    kernel.call(["activity:seal"])
+    place = str(tmp_path / "nowhere" / "file")
+    option = place if words[0] == "activity:anchor" else f"--output={place}"
+
+    code, output = run(kernel, *words, option)
+
+    assert code == 1
+    assert place in output
+    assert "no such file or directory; name a file in a folder that is there" in output
+
+
+def test_an_export_that_is_refused_leaves_an_earlier_one_as_it_was(kernel, tmp_path):
+    file = tmp_path / "trail.csv"
+    file.write_text("earlier")
+
+    assert run(kernel, "activity:export", "--format=xml", f"--output={file}")[0] == 1
+
+    assert file.read_text() == "earlier"
+    assert run(kernel, "activity:export", f"--output={file}")[0] == 0
+    assert file.read_text().startswith("id,created_at")
+
+
+def test_a_subject_with_no_row_is_not_said_to_be_verified(kernel):
+    kernel.call(["activity:seal"])
+
+    code, output = run(kernel, "activity:verify", "--subject=user:1:2")
+    assert code == 2
+    assert "the trail has no row about user:1:2: write TYPE:ID" in output
+
+    code, output = run(kernel, "activity:verify", "--subject=user:77")
+    assert code == 0
+    assert "anything about user:77: the trail has no row about user:77" in output

@@ -253,13 +253,22 @@ def test_keys_that_are_passed_on_are_told_in_the_order_they_were_written(log, db
 
 @pytest.mark.parametrize("model", [Order, Paper])
 def test_a_logged_update_keeps_its_order(log, db, model):
-    if db.connection().dialect.name == "sqlite":
-        pytest.skip("SQLite writes rows in its own order")
     numbers = model.order_by("id").pluck("id")
 
-    model.order_by_desc("id").update({"id": Expression("id + 1")})
-
+    assert model.order_by_desc("id").update({"id": Expression("id + 1")}) == len(numbers)
     assert model.order_by("id").pluck("id") == [id + 1 for id in numbers]
+    told = Activity.for_event("updated").order_by("id").get()
+    assert [entry.changes()["id"] for entry in told] == [(id, id + 1) for id in numbers[::-1]]
+
+
+def test_a_shift_that_fails_half_way_changes_and_logs_nothing(log, db):
+    numbers = Order.order_by("id").pluck("id")
+
+    with pytest.raises(UniqueConstraintError):
+        Order.order_by_desc("id").update({"number": "the same"})
+
+    assert Order.order_by("id").pluck("id") == numbers
+    assert Activity.for_event("updated").count() == 0
 
 
 INSERTS = {

@@ -317,10 +317,18 @@ def test_only_mails_go_into_a_digest(held, ada, sms):
 def test_a_digest_there_is_not_is_refused(held, ada):
     with pytest.raises(NotificationError, match="hourly, daily, weekly"):
         type("Yearly", (Notification,), {"type_alias": "told_yearly", "digest": "yearly"})
-    given = Report(1, ["mail"])
-    given.digest = "yearly"
+
+
+@pytest.mark.parametrize("channels", [["mail"], ["database"], ["database", "mail"]])
+@pytest.mark.parametrize("critical", [False, True])
+def test_a_digest_there_is_not_is_refused_before_anything_is_sent(held, ada, channels, critical):
+    given = Report(1, channels)
+    given.digest, given.critical = "never", critical
+
     with pytest.raises(NotificationError, match="hourly, daily, weekly"):
         ada.notify(given)
+
+    assert ada.unread_count() == 0
 
 
 # --- between deciding and sending
