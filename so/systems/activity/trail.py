@@ -78,8 +78,7 @@ class Trail:
         ConfigError for a mode without its key.
         """
         self.db = db
-        self.enabled = enabled
-        self.unlogged = 0  # changes and entries, while logging is off everywhere
+        self.enabled, self.unlogged = enabled, 0  # changes and entries, while it is off everywhere
         self.default_log = not_reserved(default_log)
         self.mask = Masker((*SECRET_NAMES, *mask))
         self.clock = clock or Clock()
