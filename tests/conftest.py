@@ -24,7 +24,7 @@ from so.db.manager import Database
 from so.db.schema import framework_statements, framework_tables
 from so.support.clock import Clock
 from so.support.current import provide
-from tests.support.mariadb import MariaDB, ServerMissing, find_or_start
+from tests.support.mariadb import MariaDB, ServerMissing, find_or_start, in_memory
 from tests.support.needed import lacking
 
 ENGINES = ("sqlite", "mysql")
@@ -34,6 +34,10 @@ ENGINES = ("sqlite", "mysql")
 # one before it has compiled, and so would every worker of the suite with all the tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# `tmp_path` lies in memory: thousands of SQLite files are closed there, each with two waits for the
+# disk. What a test leaves is deleted when it has passed (pyproject.toml), so it does not fill up.
+if (_memory := in_memory(4 << 30)) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _memory)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,6 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests.support.order import Order  # xdist is there, then
 
         config.pluginmanager.register(Order())
+
+
+def pytest_collection_finish() -> None:
+    """Twenty thousand tests are no garbage: who collects it need not walk through them."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,17 +82,27 @@ def mariadb() -> Iterator[MariaDB]:
 
 
 @pytest.fixture(scope="session")
-def _mysql_database(mariadb: MariaDB) -> Iterator[dict[str, Any]]:
+def _server(mariadb: MariaDB) -> Iterator[Connection]:
+    """A connection that makes and drops the databases of tests: one for all of them."""
+    with Connection(mariadb.config()) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def _mysql_database(mariadb: MariaDB, _server: Connection) -> Iterator[dict[str, Any]]:
     """The settings of this session's own database, framework tables installed."""
     name = f"so_test_{os.getpid()}_{uuid4().hex[:8]}"
-    with Connection(mariadb.config()) as server:
-        server.statement(f"create database {name} collate utf8mb4_unicode_ci")
-    config = mariadb.config(name)
-    with Connection(config) as connection:
+    _server.statement(f"create database {name} collate utf8mb4_unicode_ci")
+    yield mariadb.config(name)
+    _server.statement(f"drop database {name}")
+
+
+@pytest.fixture(scope="session")
+def _cleaner(_mysql_database: dict[str, Any]) -> Iterator[Connection]:
+    """A connection that empties the session's own database after each test."""
+    with Connection(_mysql_database) as connection:
         install(connection)
-    yield config
-    with Connection(mariadb.config()) as server:
-        server.statement(f"drop database {name}")
+        yield connection
 
 
 @pytest.fixture(scope="session")
@@ -111,18 +131,18 @@ def db_config(
         shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
         yield {"driver": "sqlite", "database": str(path)}
         return
-    config = request.getfixturevalue("_mysql_database")
-    yield dict(config)
-    with Connection(config) as connection:
-        _clean(connection)
+    cleaner = request.getfixturevalue("_cleaner")
+    yield dict(request.getfixturevalue("_mysql_database"))
+    _clean(cleaner)
 
 
 @pytest.fixture
-def mysql_config(_mysql_database: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def mysql_config(
+    _mysql_database: dict[str, Any], _cleaner: Connection
+) -> Iterator[dict[str, Any]]:
     """Settings of the MySQL database with the framework tables, for tests of that engine alone."""
     yield dict(_mysql_database)
-    with Connection(_mysql_database) as connection:
-        _clean(connection)
+    _clean(_cleaner)
 
 
 @pytest.fixture
@@ -139,13 +159,11 @@ def empty_db_config(
     if engine == "sqlite":
         yield {"driver": "sqlite", "database": str(tmp_path / "empty.sqlite")}
         return
-    server: MariaDB = request.getfixturevalue("mariadb")
+    server: Connection = request.getfixturevalue("_server")
     name = f"so_empty_{os.getpid()}_{uuid4().hex[:8]}"
-    with Connection(server.config()) as connection:
-        connection.statement(f"create database {name} collate utf8mb4_unicode_ci")
-    yield server.config(name)
-    with Connection(server.config()) as connection:
-        connection.statement(f"drop database if exists {name}")
+    server.statement(f"create database {name} collate utf8mb4_unicode_ci")
+    yield request.getfixturevalue("mariadb").config(name)
+    server.statement(f"drop database if exists {name}")
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ def launch(*options: str) -> MariaDB:
 
 
 def _launch(options: list[str]) -> MariaDB:
-    folder = Path(tempfile.mkdtemp(prefix="so-mariadb-", dir=_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="so-mariadb-", dir=in_memory()))
     try:
         _install(folder)
         for _ in range(5):
@@ -174,7 +174,7 @@ def _launch(options: list[str]) -> MariaDB:
         raise
 
 
-def _memory(needed: int = 1 << 30) -> str | None:
+def in_memory(needed: int = 1 << 30) -> str | None:
     """A folder in memory with *needed* bytes free: what makes and drops tables is 5 x faster there.
 
     None, the usual temporary folder, where there is none, as in small containers.
