@@ -137,9 +137,7 @@ def db_config(
 
 
 @pytest.fixture
-def mysql_config(
-    _mysql_database: dict[str, Any], _cleaner: Connection
-) -> Iterator[dict[str, Any]]:
+def mysql_config(_mysql_database: dict[str, Any], _cleaner: Connection) -> Iterator[dict[str, Any]]:
     """Settings of the MySQL database with the framework tables, for tests of that engine alone."""
     yield dict(_mysql_database)
     _clean(_cleaner)

@@ -12,6 +12,7 @@ from so.application import Application
 from so.console.kernel import Kernel
 from so.testing import Client
 from tests.acceptance.conftest import OWN, cache_config
+from tests.support.once import once
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "demo-password"
@@ -33,27 +34,41 @@ def seed(app):
     assert kernel.call("demo:seed --orders=12") == 0, kernel.output()
 
 
-@pytest.fixture(scope="module")
-def year(tmp_path_factory):
-    """The demo after `db:seed`, on SQLite."""
-    folder = tmp_path_factory.mktemp("year")
+def on_file(folder):
+    """The demo on an SQLite file in *folder*."""
     file = {"driver": "sqlite", "database": str(folder / "erp.sqlite")}
-    with Application(ROOT, settings(folder, main=file)) as app:
+    return Application(ROOT, settings(folder, main=file))
+
+
+def make_year(folder):
+    with on_file(folder) as app:
         kernel = Kernel(app)
         app.install_tables()
         assert kernel.call("migrate --force") == 0, kernel.output()
         assert kernel.call("db:seed --force") == 0, kernel.output()
+
+
+@pytest.fixture(scope="module")
+def year(tmp_path_factory):
+    """The demo after `db:seed`, on SQLite: a copy of what one worker has made for all."""
+    original = once(tmp_path_factory, "year", make_year)
+    folder = shutil.copytree(original, tmp_path_factory.mktemp("year") / "erp")
+    with on_file(folder) as app:
+        for table in ("reports", "order_imports"):  # the files that lay in `year.unfinished`
+            sql = f"update {table} set path = replace(path, ?, ?)"
+            app.make("db").statement(sql, [f"{original}.unfinished", str(folder)])
         yield app
+
+
+def make_orders(folder):
+    with on_file(folder) as app:
+        seed(app)
 
 
 @pytest.fixture(scope="session")
 def _seeded(tmp_path_factory):
     """An SQLite file with the demo and twelve orders, to be copied."""
-    folder = tmp_path_factory.mktemp("seeded")
-    file = {"driver": "sqlite", "database": str(folder / "erp.sqlite")}
-    with Application(ROOT, settings(folder, main=file)) as app:
-        seed(app)
-    return file["database"]
+    return once(tmp_path_factory, "orders", make_orders) / "erp.sqlite"
 
 
 @pytest.fixture
