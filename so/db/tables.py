@@ -144,8 +144,17 @@ def columns(connection: Connection, table: str) -> list[dict[str, Any]]:
     if connection.dialect.name == "mysql":
         return _dicts(connection, _COLUMNS, table)
     rows = connection.select_tuples("select * from pragma_table_xinfo(?)", [table])
+    keys = [(n, kind.lower()) for _, n, kind, *_, key, _ in rows if key]
+    # The number of a row, which is never null, though SQLite does not say so.
+    number = keys[0][0] if [kind for _, kind in keys] == ["integer"] else None
     return [
-        {"name": n, "type": kind, "nullable": not needed, "default": given, "key": bool(key)}
+        {
+            "name": n,
+            "type": kind,
+            "nullable": not needed and n != number,
+            "default": given,
+            "key": bool(key),
+        }
         for _, n, kind, needed, given, key, *_ in rows
     ]
 

@@ -60,7 +60,7 @@ class Shell(Command):
             f", {models}" if models else ""
         )
         code.InteractiveConsole(names).interact(
-            f"{self.app.version()} in {self.app.base_path()}\n{known}", ""
+            f"SixOrbit {self.app.version()} in {self.app.base_path()}\n{known}", ""
         )
         return 0
 

@@ -143,6 +143,7 @@ def test_a_table_is_shown_with_columns_indexes_and_foreign_keys(erp, kernel):
     shown = output_of(kernel, "db:table books --json")
 
     assert [column["name"] for column in shown["columns"]] == ["id", "author_id"]
+    assert not shown["columns"][0]["nullable"]
     assert "books_author" in {index["name"] for index in shown["indexes"]}
     (key,) = shown["foreign_keys"]
     assert (key["columns"], key["foreign_table"], key["on_delete"]) == (
