@@ -262,10 +262,11 @@ _FISH = "{text}\ncomplete -C 'sixorbit {typed}'"
 
 
 @pytest.mark.parametrize(("shell", "script"), [("zsh", _ZSH), ("fish", _FISH)], ids=["zsh", "fish"])
-def test_other_shells_complete(kernel, shell, script):
+def test_other_shells_complete(shell, script):
     if (program := shutil.which(shell)) is None:
         pytest.skip(f"NO {shell}: what it completes is not tried")
-    text = output_of(kernel, f"completion {shell}")
+    with Application(ROOT) as app:
+        text = output_of(Kernel(app), f"completion {shell}")
 
     for typed, wanted in TYPED.items():
         words = [program, "-c", script.format(text=text, typed=typed)]
