@@ -63,5 +63,10 @@ class ClassNames:
         ]
 
 
+def of_one_table(cls: Any, other: Any) -> bool:
+    """Do two models share their rows? Then they may share a name."""
+    return bool((cls.table, cls.connection) == (other.table, other.connection))
+
+
 def _full(cls: Any) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"

@@ -11,7 +11,7 @@ from so.db.casts import DatetimeCast, JsonCast
 from so.db.model import Model, eager, relation
 from so.db.relations.belongs_to import BelongsTo, MorphTo
 from so.errors import ActivityError, CastError, RelationError
-from so.support.naming import ClassNames
+from so.support.naming import ClassNames, of_one_table
 from so.systems.activity.rows import aware, not_reserved
 
 R = TypeVar("R")
@@ -19,7 +19,7 @@ R = TypeVar("R")
 audited = ClassNames(
     ActivityError,
     "in the trail, and would share one history",
-    lambda cls, other: (cls.table, cls.connection) == (other.table, other.connection),
+    of_one_table,
 )
 """The classes that log; two of one table may share their name, as they share their rows."""
 

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 from so.errors import AuthError, UniqueConstraintError
 from so.support.current import current
 from so.support.listed import flat
+from so.support.naming import ClassNames, of_one_table
 from so.support.scope import current_scope
 from so.systems.auth.abilities import grants
+from so.systems.auth.users import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from so.systems.auth.events import AuthEvents
 
 LONGEST_NAME = 150
+_holders = ClassNames(
+    AuthError,
+    "among the classes with roles, and who has one's would have the other's",
+    of_one_table,
+)
 ATTEMPTS = 5  # of a change that another one got in the way of
 # A table, its column of what is held, and that of who holds it.
 _ROLE_USER = ("role_user", "role_id", "user_id")
@@ -245,6 +252,10 @@ class Role:
 
 class HasRoles:
     """For a user model: `class User(HasRoles, Model)`."""
+
+    @classmethod
+    def _defined(cls) -> None:
+        _holders.know(type_of(cls), cls)
 
     def assign_role(self, *roles: str | Iterable[str]) -> None:
         """Give these roles as well; one that is not there yet is made, and allows nothing."""

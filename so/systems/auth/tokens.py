@@ -23,7 +23,7 @@ from so.settings.auth import AuthSettings
 from so.support.clock import Clock
 from so.support.current import current
 from so.support.ids import token as new_secret
-from so.support.naming import ClassNames
+from so.support.naming import ClassNames, of_one_table
 from so.support.scope import current_scope
 from so.systems.auth.abilities import ALL, checked_abilities, grants
 from so.systems.auth.security import end_of, moment
@@ -47,7 +47,7 @@ logger = logging.getLogger("so.auth")
 _owners = ClassNames(
     AuthError,
     "among the classes with access tokens, and who has one's would be let in as the other",
-    lambda cls, other: (cls.table, cls.connection) == (other.table, other.connection),
+    of_one_table,
 )
 
 

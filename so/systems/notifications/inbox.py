@@ -9,8 +9,12 @@ from so.db.model import HasUuids, Model, relation
 from so.db.relations.has import MorphMany
 from so.errors import NotificationError
 from so.support.current import current
+from so.support.naming import ClassNames, of_one_table
 from so.support.signatures import arity
 
+_recipients = ClassNames(
+    NotificationError, "among the classes with an inbox, and would read each other's", of_one_table
+)
 PAGE = 50  # notifications that a list holds unless asked for more
 
 
@@ -61,6 +65,10 @@ class Inbox(MorphMany):
 
 class Notifiable:
     """For a model that is told things: `class User(Notifiable, Model)`."""
+
+    @classmethod
+    def _defined(cls) -> None:
+        _recipients.know(getattr(cls, "type_alias", cls.__name__), cls)
 
     @relation
     def notifications(self) -> Any:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import socket
 import threading
 from collections import Counter
 
 import pytest
 
+from so.db.model import Model
 from so.errors import NotificationError, NotificationFailed, RecordNotFoundError
-from so.systems.notifications import MailMessage, Notification
+from so.systems.notifications import MailMessage, Notifiable, Notification
 from so.systems.notifications.webhook import WebhookChannel, is_public
 from tests.systems.notifications.conftest import OrderShipped, User
 from tests.systems.notifications.test_told_truly import codec  # noqa: F401
@@ -375,3 +377,13 @@ def test_a_user_that_was_never_saved_has_neither_inbox_nor_mutes(service):
     for act in (new.unread_count, new.mark_all_as_read, lambda: new.mute("x")):
         with pytest.raises(NotificationError, match="never saved"):
             act()
+
+
+def test_two_classes_of_one_name_do_not_share_an_inbox():
+    with pytest.raises(NotificationError, match="both called 'told_user'.*read each other's"):
+        type(
+            "Partner",
+            (Notifiable, Model),
+            {"table": "partners", "type_alias": "told_user", "__module__": "portal"},
+        )
+    gc.collect()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
 
-from so import DB, Activity, Decision, Gate, Role, Router, auth
+from so import DB, Activity, Decision, Gate, HasRoles, Model, Role, Router, auth
 from so.errors import AuthError, AuthorizationException
 from so.support.scope import Scope, entered
 from tests.systems.auth.accounts.conftest import JSON, Client_, Worker, browser, log_in, worker
@@ -215,3 +216,10 @@ def test_the_middleware_can_asks_roles_too(erp, ada):
 def test_a_user_who_is_not_saved_has_no_roles_to_take(erp):
     with pytest.raises(AuthError, match="save it first"):
         Worker(name="x").assign_role("clerk")
+
+
+def test_two_classes_of_one_name_do_not_share_their_roles(erp):
+    name = Worker.type_alias
+    with pytest.raises(AuthError, match=f"both called '{name}' among the classes with roles"):
+        type(name, (HasRoles, Model), {"table": "portal_people", "__module__": "portal"})
+    gc.collect()
