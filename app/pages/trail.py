@@ -36,9 +36,15 @@ NAMES = {
 AMOUNTS = ("price", "total", "amount", "unit_price", "line_total", "revenue")
 # Who decided and when is what the entry itself says.
 UNTOLD = ("lock_version", "created_at", "updated_at", "id", "decided_by", "decided_at", "note")
-SAID = {
+SAID = {  # of the log `auth`: what somebody did himself, or met
     "login": "logged in", "logout": "logged out", "failed": "did not get in: wrong password",
-    "two_factor": "gave the second factor", "password_changed": "changed the password",
+    "lockout": "was kept out for a while: too many tries", "ended": "ended other sessions",
+    "registered": "registered", "verified": "confirmed the address",
+    "password_changed": "changed the password", "password_reset": "set a new password by a link",
+    "two_factor_on": "turned the second factor on",
+    "two_factor_off": "turned the second factor off",
+    "role_changed": "changed roles", "impersonated": "acted as another", "locked": "locked out",
+    "unlocked": "let in again",
 }  # fmt: skip
 ROWS_OF_AN_ENTRY = 6  # how many are read for each of the last ones
 MOST_CHANGES = 8  # of one record, in one entry
@@ -117,9 +123,13 @@ def who(row: Activity) -> str:
 
 def _sentence(row: Activity, *, is_known: bool) -> list[Any]:
     """What happened, in words, with the name of its subject unless that *is_known*."""
-    if (row.subject_type, row.subject_id) == (row.causer_type, row.causer_id):
-        return [SAID.get(row.event, row.description)]
-    text, name = str(row.description), row.subject_label
+    is_own = (row.subject_type, row.subject_id) == (row.causer_type, row.causer_id)
+    said = SAID.get(row.event) if row.log_name == "auth" else None
+    if row.event == "failed" and row.properties.get("reason") == "two_factor":
+        said = "did not get in: wrong code of the second factor"
+    if is_own:
+        return [said or row.description]
+    text, name = said or str(row.description), row.subject_label
     if row.event in CHANGES and text == row.event:
         kind = KINDS.get(row.subject_type, row.subject_type or "Record")
         text = f"{kind} {DEEDS.get(row.event, row.event)}"

@@ -9,7 +9,9 @@ import pytest
 
 from app.controllers import audit
 from app.models import Customer, Invoice, Order, OrderImport, Product, User
-from so import DB, Activity, queue
+from app.pages.trail import SAID
+from so import DB, Activity, activity, queue
+from so.systems.auth.events import NAMES as AUTH_EVENTS
 from so.systems.worker import Worker
 from so.testing import Client
 from tests.demo.conftest import PASSWORD
@@ -209,6 +211,24 @@ def test_the_trail_says_names_for_keys(people):
 
     said = text_of(people("manager").get(f"/invoices/{invoice.id}").text)
     assert "Owner: Ada Moreau → Ben Okafor" in said
+
+
+def test_the_trail_says_in_words_what_happened_to_accounts(people):
+    ada, ben = User.find(1), User.first_where("role", "clerk")
+    for event, who in (("lockout", ben), ("ended", ben), ("locked", ada), ("failed", ben)):
+        entry = activity("auth").event(event).performed_on(ben).caused_by(who)
+        entry.with_properties({"reason": "two_factor"}).log(event)
+
+    said = text_of(people("manager").get("/audit").text)
+
+    assert set(AUTH_EVENTS) <= SAID.keys()
+    for words in (
+        "Ben Okafor · was kept out for a while: too many tries",
+        "Ben Okafor · ended other sessions",
+        "Ada Moreau · locked out · Ben Okafor",
+        "Ben Okafor · did not get in: wrong code of the second factor",
+    ):
+        assert words in said
 
 
 def test_the_trail_is_narrowed_by_person_and_by_day_on_the_readers_clock(people):

@@ -116,7 +116,10 @@ def _queues(data: dict[str, Any], view: Any) -> Markup:
             ("Running", "reserved"),
             ("Oldest waits", lambda r: seconds(r["oldest_seconds"])),
             ("Done in the last hour", "done_last_hour"),
-            ("Failed", lambda r: link(f"{number(r['failed_last_hour'])}", view.url("/failed"))),
+            (
+                "Failed in the last hour",
+                lambda r: link(f"{number(r['failed_last_hour'])}", view.url("/failed")),
+            ),
             ("State", lambda r: light("warn", "Rests") if r["paused"] else light("ok", "Works")),
             ("Actions", pause),
         ],
