@@ -38,7 +38,7 @@ def data(app: Any, request: Request) -> dict[str, Any]:
                 "task": key if task.has_name else task.place,
                 "kind": task.kind,
                 "cron": task.cron_.text,
-                "timezone": task.zone.key,
+                "timezone": str(task.zone),
                 # When a task is seen first, that is noted as well: nothing has run yet.
                 "last_run": last.get(key) if key in told else None,
                 "next_run": task.next_run(now),
