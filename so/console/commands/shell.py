@@ -7,6 +7,8 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from so.console.commands.look import models_of
 from so.console.output import NORMAL
 from so.errors import CommandError
 from so.support.habits import NAMES
+from so.systems.queue.pending import PendingDispatch
 
 _TOLD = ("DB", "Router", "Gate", "app", "cache", "config", "dispatch", "env", "queue", "activity")
 
@@ -41,6 +44,18 @@ class _Line(code.InteractiveInterpreter):
             sys.excepthook(type(error), error.with_traceback(trace), trace)
 
 
+def _kept(write: Callable[[Path], object], history: Path) -> None:
+    with suppress(OSError):  # of storage/, which may be another user's, or gone
+        write(history)
+
+
+def _show(value: object) -> None:
+    """As Python shows it; a job is sent before, which `_` would hold back until the next line."""
+    if isinstance(value, PendingDispatch):
+        value.send()
+    sys.__displayhook__(value)
+
+
 class Shell(Command):
     """A Python shell with the application in it."""
 
@@ -51,6 +66,7 @@ class Shell(Command):
         """Run one line, or ask for lines until the end of input."""
         names: dict[str, Any] = {name: getattr(so, name) for name in dir(so) if name[0] != "_"}
         names |= models_of(self.app)
+        sys.displayhook = _show
         line = self.option("execute")
         if line:
             return self._run(str(line), _Line(names))
@@ -80,11 +96,11 @@ class Shell(Command):
         readline.set_completer(rlcompleter.Completer(names).complete)
         readline.parse_and_bind("tab: complete")
         history = self.app.storage_path(".shell_history")
-        if history.is_file():
+        with suppress(OSError):  # none yet, or another user's
             readline.read_history_file(history)
         import atexit
 
-        atexit.register(readline.write_history_file, str(history))
+        atexit.register(_kept, readline.write_history_file, history)
 
 
 class Test(Command):

@@ -196,6 +196,11 @@ class PendingDispatch:
         )
         return self.id
 
+    def __repr__(self) -> str:
+        """`<dispatch of Report: job 5>`."""
+        told = f"job {self.id}" if self.id else "sent" if self._is_sent else "not sent yet"
+        return f"<dispatch of {type(self.job).__name__}: {told}>"
+
     def drop(self) -> None:
         """Let it not be sent."""
         self._is_sent = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -209,6 +210,19 @@ def test_a_line_that_fails_in_the_shell_is_told_by_the_exit_code(erp, kernel, ca
     assert kernel.run(["shell", "--execute=for n in (1, 2):\n    print(n)\nprint(n + 1)"]) == 0
 
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_job_is_sent_when_its_line_ends_in_the_shell(erp, kernel, monkeypatch, capsys):
+    """Where `_` would hold what was dispatched until another line gives something."""
+    assert kernel.call("db:install") == 0
+    typed = (
+        "from tests.crash.queue_jobs import Plain\ndispatch(Plain('x'))\nDB.table('jobs').count()\n"
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+
+    assert kernel.run(["shell"]) == 0
+
+    assert "<dispatch of Plain: job 1>\n>>> 1\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
