@@ -138,6 +138,12 @@ CURSORS = [
             .order_by("customer")
         ),
     ),  # fmt: skip
+    (
+        "group of an expression",
+        lambda q: (
+            q.select_raw("n % 3 as m, count(*) as c").group_by_raw("n % 3").order_by_desc("m")
+        ),
+    ),
     ("limit", lambda q: q.order_by("id").limit(5)),
     ("limit and offset", lambda q: q.order_by_desc("id").limit(4).offset(1)),
     (
@@ -202,13 +208,41 @@ def test_a_name_that_both_tables_have_is_that_of_the_one_selected_whole(
     assert [row["id"] for row in plain(walked)] == wanted
 
 
+def _joined(orders: Database) -> Any:
+    return orders.table("orders").join("bits", "bits.order_id", "=", "orders.id")
+
+
+MIXED: dict[str, Callable[[Database], tuple[Any, Any]]] = {
+    "tables": lambda db: (
+        db.table("orders").select("id", "customer as what"),
+        db.table("bits").select("id", "m as what"),
+    ),
+    "joins of the same tables": lambda db: (
+        _joined(db).select("bits.id", "customer as what"),
+        _joined(db).select("bits.id", "bits.m as what"),
+    ),
+    "a join and its table": lambda db: (
+        db.table("bits").select("id", "m as what"),
+        db.table("bits").join("orders", "orders.id", "=", "bits.m").select("bits.id", "customer"),
+    ),
+    "expressions": lambda db: (
+        db.table("orders").select("id").select_raw("'x' as what"),
+        db.table("orders").select("id").select_raw("1"),
+    ),
+    "an expression and a column": lambda db: (
+        db.table("orders").select("id").select_raw("case when n > 4 then 'x' else 'y' end as what"),
+        db.table("bits").select("id", "m as what"),
+    ),
+}
+
+
 @pytest.mark.parametrize("direction", ["asc", "desc"])
+@pytest.mark.parametrize("mixed", MIXED)
 def test_a_union_of_texts_and_numbers_comes_to_its_end_and_back(
-    orders: Database, direction: str
+    orders: Database, direction: str, mixed: str
 ) -> None:
-    bits = orders.table("bits").select("id", "m as what")
-    query = orders.table("orders").select("id", "customer as what").union_all(bits)
-    query = query.order_by("what", direction).order_by("id")
+    first, second = MIXED[mixed](orders)
+    query = first.union_all(second).order_by("what", direction).order_by("id")
     wanted, pages = plain(query.get()), [query.cursor_paginate(4)]
     while pages[-1]["has_more"] and len(pages) < 9:
         pages.append(query.cursor_paginate(4, pages[-1]["next_cursor"]))

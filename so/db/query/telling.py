@@ -73,6 +73,34 @@ def name_given(column: c.Column) -> str | None:
     return text.rpartition(".")[2] if is_name else None
 
 
+def original_column(tree: c.Select, name: str) -> c.Column:
+    """What *tree* selects under *name*, for a condition, where aliases are not known."""
+    for column in tree.columns or ():
+        if isinstance(column, c.Aliased) and column.alias == name:
+            return column.query
+        original = _before_alias(column, name)
+        if original is not None:
+            return original
+    return name
+
+
+def without_alias(column: c.Column) -> c.Column:
+    """*column*, of a select list, without the name it is given there."""
+    return _before_alias(column, name_given(column) or "") or column
+
+
+def _before_alias(column: c.Column, name: str) -> c.Column | None:
+    """The text before ` as name`, as a column; None if *column* has another name."""
+    text = column if isinstance(column, str) else getattr(column, "sql", None)
+    if not isinstance(text, str):
+        return None
+    at = text.lower().rfind(" as ")
+    if at < 0 or text[at + 4 :].strip().strip('"`') != name:
+        return None
+    original = text[:at].strip()
+    return original if isinstance(column, str) else c.RawSql(original, column.bindings)
+
+
 def _distinct_columns(query: Any, tree: c.Select) -> Iterator[str]:
     for column in tree.columns or ["*"]:
         is_text = isinstance(column, str)
@@ -178,12 +206,16 @@ def is_one_column(column: c.Column) -> bool:
     return "," not in text
 
 
-def hidden(column: c.Column, number: int) -> c.Column:
-    """*column* for a select list, under a name of ours."""
+def hidden(column: c.Column, number: int, *, least: bool = False) -> c.Column:
+    """*column* for a select list, under a name of ours; of an expression the *least* of a group.
+
+    MariaDB takes an expression that it groups by but once in a select list, and then no other one.
+    """
     name = f"{HIDDEN}{number}"
     if isinstance(column, str):
         return f"{column} as {name}"
     sql = getattr(column, "sql", None) or str(column)
+    sql = f"min({sql})" if least else sql
     return c.RawSql(f"{sql} as {name}", getattr(column, "bindings", []))
 
 

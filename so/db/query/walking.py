@@ -20,7 +20,9 @@ from so.db.query.telling import (
     last_direction,
     name_given,
     orders_of,
+    original_column,
     tie_breakers,
+    without_alias,
     without_hidden,
 )
 from so.db.rows import Collection, value_of
@@ -159,7 +161,7 @@ class Walking(QueryCore):
 
         A column of the rows' own that is called *name* is another one than the table's.
         """
-        original = _original_column(self.tree, name)
+        original = original_column(self.tree, name)
         if isinstance(original, str) and not _is_shaped(self.tree):
             return (
                 self._kept().reorder(),
@@ -318,11 +320,20 @@ class Walking(QueryCore):
         There `n > 'text'` is asked of numbers, and the same rows come again and again on MySQL.
         """
         trees = [self.tree, *(one.select for one in self.tree.unions or ())]
-        if len({str(tree.table) for tree in trees}) == 1:
-            return False
-        types = [(tree, self._types_of(tree.table)) for tree in trees]
         names = [_order_name(one).rpartition(".")[2] for one in orders]
-        return any(len(set(_kinds(types, name))) > 1 for name in names)
+        if len(trees) == 1 or not any(_may_differ(trees, name) for name in names):
+            return False
+        types = [self._types_within(tree) for tree in trees]
+        kinds = [set(_kinds(trees, types, name)) for name in names]
+        return any(len(one) > 1 or None in one for one in kinds)
+
+    def _types_within(self, tree: c.Select) -> dict[str, str]:
+        """The types of the columns of all tables of *tree*, by `table.name` and by name alone."""
+        found: dict[str, str] = {}
+        for table in reversed([tree.table, *(join.table for join in tree.joins or ())]):
+            for name, kind in self._types_of(table).items():
+                found[name] = found[f"{self.grammar.alias_of(table)}.{name}"] = kind
+        return found
 
     def _tell_apart(self) -> None:
         """Order by what tells alike rows apart as well; select what of the order is not at hand."""
@@ -341,7 +352,9 @@ class Walking(QueryCore):
     def _select_hidden(self, column: c.Column) -> str:
         tree = self.tree
         selected = tree.columns if tree.columns is not None else self._all_columns()
-        tree.columns = [*selected, hidden(column, len(selected))]
+        # SQLite would give columns that are not grouped by from the row with the least.
+        least = bool(tree.groups) and self.grammar.name == "mysql"
+        tree.columns = [*selected, hidden(column, len(selected), least=least)]
         return f"{HIDDEN}{len(selected)}"
 
     def _continue_from(self, place: Cursor, orders: list[c.Order]) -> None:
@@ -455,12 +468,39 @@ def _names(tree: c.Select) -> list[Any]:
     return [name_given(one) or one for one in tree.columns or ["*"]]
 
 
-def _kinds(types: list[tuple[c.Select, dict[str, str]]], name: str) -> Iterator[bool]:
-    """Whether the column *name* is a number, for each select that has it from its table."""
-    for tree, of_table in types:
-        column = str(_original_column(tree, name)).rpartition(".")[2]
-        if column in of_table:
-            yield _NUMBER.match(of_table[column]) is not None
+def _may_differ(trees: list[c.Select], name: str) -> bool:
+    """Can the column *name* be of another kind in one of *trees* than in the others?"""
+    told = {(str(tree.table), _text(one)) for tree, one in _at_one_place(trees, name)}
+    return len(told) > 1 or any(tree.joins for tree in trees)
+
+
+def _kinds(trees: list[c.Select], types: list[dict[str, str]], name: str) -> Iterator[bool | None]:
+    """Whether the column *name* is a number, for each select that has it from a table.
+
+    None for an expression, which does not tell.
+    """
+    for (_, column), of_tables in zip(_at_one_place(trees, name), types, strict=True):
+        text = _text(column)
+        kind = of_tables.get(text) or of_tables.get(text.rpartition(".")[2])
+        if kind is not None:
+            yield _NUMBER.match(kind) is not None
+        elif not isinstance(column, str):
+            yield None
+
+
+def _at_one_place(trees: list[c.Select], name: str) -> Iterator[tuple[c.Select, c.Column]]:
+    """What each select of a union gives for the column that the first one calls *name*."""
+    names = [name_given(one) for one in trees[0].columns or ()]
+    for tree in trees:
+        given = tree.columns or []
+        if name in names and None not in names and len(given) == len(names):
+            yield tree, without_alias(given[names.index(name)])
+        else:
+            yield tree, original_column(tree, name)
+
+
+def _text(column: c.Column) -> str:
+    return column if isinstance(column, str) else str(getattr(column, "sql", column))
 
 
 def _is_place(place: Cursor, orders: list[c.Order]) -> bool:
@@ -497,7 +537,7 @@ def _after(
     """`a > ? or (a = ? and (b > ? or …))`, in the columns of *tree*."""
     order, *others = orders
     name = order.column
-    column = _of_its_table(tree, _original_column(tree, name)) if isinstance(name, str) else name
+    column = _of_its_table(tree, original_column(tree, name)) if isinstance(name, str) else name
     further = _beyond(column, values[0], order.direction, grammar)
     if not others:
         return further
@@ -526,17 +566,6 @@ def _same(column: c.Column, value: Any) -> c.Node:
     return c.Compare("and", column, "=", value)
 
 
-def _original_column(tree: c.Select, name: str) -> c.Column:
-    """What *tree* selects under *name*, for a condition, where aliases are not known."""
-    for column in tree.columns or ():
-        if isinstance(column, c.Aliased) and column.alias == name:
-            return column.query
-        original = _before_alias(column, name)
-        if original is not None:
-            return original
-    return name
-
-
 def _of_its_table(tree: c.Select, column: c.Column) -> c.Column:
     """*column* of the one table that is selected whole: an order takes it from there, too."""
     given = tree.columns or ()
@@ -545,18 +574,6 @@ def _of_its_table(tree: c.Select, column: c.Column) -> c.Column:
     if not (tree.joins and is_bare and len(whole) == 1):
         return column
     return column if any(name_given(one) == column for one in given) else f"{whole[0][:-1]}{column}"
-
-
-def _before_alias(column: c.Column, name: str) -> c.Column | None:
-    """The text before ` as name`, as a column; None if *column* has another name."""
-    text = column if isinstance(column, str) else getattr(column, "sql", None)
-    if not isinstance(text, str):
-        return None
-    at = text.lower().rfind(" as ")
-    if at < 0 or text[at + 4 :].strip().strip('"`') != name:
-        return None
-    original = text[:at].strip()
-    return original if isinstance(column, str) else c.RawSql(original, column.bindings)
 
 
 def _cursor_at(row: Any, orders: list[c.Order], forward: bool) -> str:

@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 
 from so.db import clauses as c
 from so.db.model.collection import Models
+from so.db.query import Query
 from so.db.relations.base import Relation, _put
 from so.db.relations.one import OneOfMany
 from so.errors import RelationError
 
 _KEY = "laravel_through_key"
+_FIRST, _LOCAL = "so_through_first", "so_through_local"
 
 
 class HasManyThrough(Relation):
@@ -32,15 +34,27 @@ class HasManyThrough(Relation):
         self.through = through
         self.first_key, self.second_key = first_key, second_key
         self.local_key, second_local = keys
-        table = through.table
-        # Through rows of the related table itself: they need a name of their own.
-        self._middle = table if table != self.table_name else f"{table}_between"
-        joined = table if table == self._middle else f"{table} as {self._middle}"
-        self.join(joined, f"{self._middle}.{second_local}", "=", self.qualify(second_key))
+        self._middle = through.table
+        self._is_within = through.table == self.table_name
+        if self._is_within:
+            self._join_itself(second_local)
+        else:
+            key = f"{self._middle}.{second_local}"
+            self.join(self._middle, key, "=", self.qualify(second_key))
+
+    def _join_itself(self, key: str) -> None:
+        """Join the related table itself, by names of our own: all others mean the related row."""
+        table, self._middle = self._middle, f"{self._middle}_between"
+        between = Query(self.runner, self.grammar, table)
+        between.select(f"{key} as {_LOCAL}", f"{self.first_key} as {_FIRST}")
+        if (deleted_at := self.through._plan.deleted_at) is not None:
+            between.where_null(deleted_at)
+        on = f"{self._middle}.{_LOCAL}"
+        self.join_sub(between, self._middle, on, "=", self.qualify(self.second_key))
 
     def _middle_is_there(self) -> list[c.Node]:
         deleted_at = self.through._plan.deleted_at
-        if deleted_at is None:
+        if deleted_at is None or self._is_within:
             return []
         return [c.IsNull("and", f"{self._middle}.{deleted_at}", False)]
 
@@ -54,7 +68,7 @@ class HasManyThrough(Relation):
         return self._first()
 
     def _first(self) -> str:
-        return f"{self._middle}.{self.first_key}"
+        return f"{self._middle}.{_FIRST if self._is_within else self.first_key}"
 
     def _guaranteed(self) -> dict[str, Any]:
         raise RelationError(

@@ -233,3 +233,36 @@ def test_what_is_deleted_between_leads_nowhere(trade: Database) -> None:
     assert numbers(Country.find(1).orders().or_where("number", "b").get()) == []
     assert [numbers(c.orders) for c in Country.with_("orders").order_by("id").get()][0] == ["a"]
     assert Country.with_count("orders").find(1).orders_count == 1
+
+
+class Member(SoftDeletes, Model):
+    timestamps = False
+
+    @relation
+    def chief(self) -> Any:
+        return self.belongs_to(Member, "member_id")
+
+    @relation
+    def nephews(self) -> Any:
+        return self.has_many_through(Member, Member).where("name", "like", "n%")
+
+
+def test_every_name_in_what_leads_through_its_own_table_means_the_related_row(
+    empty_db: Database,
+) -> None:
+    make_table(empty_db, "members", "name varchar(9)", "member_id bigint", "deleted_at datetime(6)")
+    for name, chief in (("top", None), ("mid", 1), ("two", 1), ("n1", 2), ("n2", 3), ("x", 3)):
+        Member.create(name=name, member_id=chief)
+    top = Member.find(1)
+
+    assert sorted(top.nephews.pluck("name")) == ["n1", "n2"]
+    assert top.related("nephews").where("name", "n2").pluck("id") == [5]
+    assert [len(one.nephews) for one in Member.with_("nephews").order_by("id").get()][:2] == [2, 0]
+    assert Member.with_count("nephews").order_by("id").pluck("nephews_count")[:2] == [2, 0]
+    assert Member.where_has("nephews", lambda q: q.where("id", 4)).pluck("name") == ["top"]
+    assert top.related("nephews").where("name", "n1").update({"name": "n9"}) == 1
+
+    Member.find(2).delete()
+    assert top.related("nephews").pluck("name") == ["n2"]
+    assert top.related("nephews").delete() == 1
+    assert Member.order_by("id").pluck("id") == [1, 3, 4, 6]
