@@ -225,6 +225,7 @@ CONTENTS = {
     "so.db.query.query.Query",
     "so.db.query.query.JoinClause",
     "so.db.model.query.ModelQuery",
+    "so.db.model.base.Model",
 }
 
 

@@ -244,11 +244,19 @@ def _strftime(written: str) -> str:
     return "".join(found)
 
 
-class DateCast(Cast):
-    """Days."""
+class _MomentCast(Cast):
+    """What days and moments share: a format to show and one to store."""
 
     def __init__(self, shown: str | None = None, stored: str | None = None) -> None:
         self._shown, self._stored = shown and _strftime(shown), stored
+
+    def plain(self, value: Any) -> Any:
+        """In the format given to the cast; without one `2026-01-15`, or ISO 8601 in UTC."""
+        return value.strftime(self._shown) if self._shown and value else to_jsonable(value)
+
+
+class DateCast(_MomentCast):
+    """Days."""
 
     def convert(self, value: Any) -> date:
         """*value* as date; of a date with a time, its day."""
@@ -258,16 +266,9 @@ class DateCast(Cast):
             return value
         return _moment(value, self._stored, "a date").date()
 
-    def plain(self, value: Any) -> Any:
-        """`2026-01-15`, or in the format given to the cast."""
-        return value.strftime(self._shown) if self._shown and value else to_jsonable(value)
 
-
-class DatetimeCast(Cast):
+class DatetimeCast(_MomentCast):
     """Moments, aware in UTC; a value without a zone counts as UTC."""
-
-    def __init__(self, shown: str | None = None, stored: str | None = None) -> None:
-        self._shown, self._stored = shown and _strftime(shown), stored
 
     def convert(self, value: Any) -> datetime:
         """*value* as an aware UTC datetime."""
@@ -277,10 +278,6 @@ class DatetimeCast(Cast):
         """The moment, or its text if the model has a `date_format`."""
         moment = super().set(model, key, value, attributes)
         return moment.strftime(self._stored) if self._stored and moment else moment
-
-    def plain(self, value: Any) -> Any:
-        """ISO 8601 in UTC with microseconds, or in the format given to the cast."""
-        return value.strftime(self._shown) if self._shown and value else to_jsonable(value)
 
 
 class TimestampCast(Cast):

@@ -33,7 +33,30 @@ Fetched = tuple[tuple[str, ...], Tuples]
 _NOTHING: tuple[Any, ...] = ()
 
 
-class Connection(Transactions):
+class Watchable:
+    """What takes listeners: a Database, and each of its connections for all of them."""
+
+    _hooks: Hooks
+
+    def listen(self, fn: Callable[[QueryExecuted], object]) -> None:
+        """Call *fn* after every statement, on every connection and thread."""
+        self._hooks.listeners.append(plain(fn, "the listener"))
+        refresh_all(self._hooks)
+
+    def before_executing(self, fn: Callable[[str, Any, Connection], object]) -> None:
+        """Call `fn(sql, bindings, connection)` before every statement."""
+        self._hooks.before.append(plain(fn, "the listener"))
+        refresh_all(self._hooks)
+
+    def when_querying_for_longer_than(
+        self, ms: float, fn: Callable[[Connection, QueryExecuted], object]
+    ) -> None:
+        """Call `fn(connection, event)` once a scope when its statements took more than *ms*."""
+        self._hooks.slow.append(SlowLimit(ms, plain(fn, "the listener")))
+        refresh_all(self._hooks)
+
+
+class Connection(Watchable, Transactions):
     """Statements, transactions and hooks of one database.
 
     *config* is a mapping (see config/database.py), a URL, or the path of an SQLite file;
@@ -256,23 +279,6 @@ class Connection(Transactions):
             return False
 
     # --- watching
-
-    def listen(self, fn: Callable[[QueryExecuted], object]) -> None:
-        """Call *fn* after every statement, of all connections of this Database."""
-        self._hooks.listeners.append(plain(fn, "the listener"))
-        refresh_all(self._hooks)
-
-    def before_executing(self, fn: Callable[[str, Any, Connection], object]) -> None:
-        """Call `fn(sql, bindings, connection)` before every statement."""
-        self._hooks.before.append(plain(fn, "the listener"))
-        refresh_all(self._hooks)
-
-    def when_querying_for_longer_than(
-        self, ms: float, fn: Callable[[Connection, QueryExecuted], object]
-    ) -> None:
-        """Call `fn(connection, event)` once a scope when its statements took more than *ms*."""
-        self._hooks.slow.append(SlowLimit(ms, plain(fn, "the listener")))
-        refresh_all(self._hooks)
 
     def enable_query_log(self) -> None:
         """Keep every statement of this connection from now on."""

@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
-from so.db.connection import Connection, make_dialect
+from so.db.connection import Connection, Watchable, make_dialect
 from so.db.dialects import Dialect, Executed, Tuples
 from so.db.execution import refresh_all
 from so.db.options import check_zone, options
 from so.db.pool import Pool
 from so.db.rows import Collection, Row
-from so.db.watching import Hooks, QueryExecuted, SlowLimit
+from so.db.watching import Hooks
 from so.errors import InvalidArgumentError
 from so.settings.database import driver_of
 from so.support.clock import Clock
@@ -76,7 +76,7 @@ class _Opened(dict[str | None, Connection]):
         return self is other
 
 
-class Database:
+class Database(Watchable):
     """Connections by name, one of each for each thread that asks."""
 
     def __init__(
@@ -411,11 +411,6 @@ class Database:
 
     # --- watching
 
-    def listen(self, fn: Callable[[QueryExecuted], object]) -> None:
-        """Call *fn* after every statement, on every connection and thread."""
-        self._hooks.listeners.append(plain(fn, "the listener"))
-        refresh_all(self._hooks)
-
     def forget_listener(self, fn: Callable[..., object]) -> None:
         """Take back what `listen()`, `before_executing()` or a slow-query hook was given."""
         hooks = self._hooks
@@ -423,18 +418,6 @@ class Database:
         hooks.before[:] = [f for f in hooks.before if f != fn]
         hooks.slow[:] = [limit for limit in hooks.slow if limit.fn != fn]
         refresh_all(hooks)
-
-    def before_executing(self, fn: Callable[[str, Any, Connection], object]) -> None:
-        """Call `fn(sql, bindings, connection)` before every statement."""
-        self._hooks.before.append(plain(fn, "the listener"))
-        refresh_all(self._hooks)
-
-    def when_querying_for_longer_than(
-        self, ms: float, fn: Callable[[Connection, QueryExecuted], object]
-    ) -> None:
-        """Call `fn(connection, event)` once a scope when its statements took more than *ms*."""
-        self._hooks.slow.append(SlowLimit(ms, plain(fn, "the listener")))
-        refresh_all(self._hooks)
 
     def enable_query_log(self) -> None:
         """See Connection.enable_query_log()."""

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from so.db.model import eager
 from so.db.model.attributes import _put
-from so.db.model.collection import Models, Related
+from so.db.model.collection import Loading, Related
 from so.db.model.meta import ModelMeta
+from so.db.model.persistence import Persistence
 from so.db.model.query import ModelQuery
 from so.db.model.serialising import Serialising
 from so.db.naming import plural, snake
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class Model(Serialising, metaclass=ModelMeta):
+class Model(Serialising, Persistence, Loading, metaclass=ModelMeta):
     """A row as an object: `user = User.find(5); user.name = "Ada"; user.save()`."""
 
     table: str
@@ -152,48 +152,8 @@ class Model(Serialising, metaclass=ModelMeta):
         """What is loaded, by relation."""
         return dict(self._loaded or {})
 
-    def load(self, *relations: Any, **constrained: Any) -> Self:
-        """Load relations now; takes what `with_` takes."""
-        eager.load([self], eager.wanted(relations, constrained))
-        return self
-
-    def load_missing(self, *relations: Any, **constrained: Any) -> Self:
-        """Load the relations that are not loaded yet."""
-        eager.load([self], eager.wanted(relations, constrained), only_missing=True)
-        return self
-
-    def load_count(self, *relations: Any, **constrained: Any) -> Self:
-        """Set `<relation>_count` of these relations; takes what `with_count` takes."""
-        Models([self]).load_count(*relations, **constrained)
-        return self
-
-    def load_exists(self, *relations: Any, **constrained: Any) -> Self:
-        """Set `<relation>_exists` of these relations, True or False."""
-        Models([self]).load_exists(*relations, **constrained)
-        return self
-
-    def load_sum(self, relations: Any, column: Any, /, **constrained: Any) -> Self:
-        """Set `<relation>_sum_<column>`; takes what `with_sum` takes."""
-        return self.load_aggregate(relations, column, "sum", **constrained)
-
-    def load_avg(self, relations: Any, column: Any, /, **constrained: Any) -> Self:
-        """Set `<relation>_avg_<column>`."""
-        return self.load_aggregate(relations, column, "avg", **constrained)
-
-    def load_min(self, relations: Any, column: Any, /, **constrained: Any) -> Self:
-        """Set `<relation>_min_<column>`."""
-        return self.load_aggregate(relations, column, "min", **constrained)
-
-    def load_max(self, relations: Any, column: Any, /, **constrained: Any) -> Self:
-        """Set `<relation>_max_<column>`."""
-        return self.load_aggregate(relations, column, "max", **constrained)
-
-    def load_aggregate(
-        self, relations: Any, column: Any, function: str, /, **constrained: Any
-    ) -> Self:
-        """Set `<relation>_<function>_<column>`; takes what `with_aggregate` takes."""
-        Models([self]).load_aggregate(relations, column, function, **constrained)
-        return self
+    def _models_here(self) -> list[Any]:
+        return [self]
 
     def _keep_computed(self, values: Mapping[str, Any]) -> None:
         """Take computed columns for ones that were read with the others."""
@@ -292,14 +252,8 @@ class Model(Serialising, metaclass=ModelMeta):
         second_local_key: str | None = None,
     ) -> HasManyThrough:
         """Rows of *related* that hold keys of *through* rows that hold this model's key."""
-        return HasManyThrough(
-            related,
-            self,
-            through,
-            first_key or _foreign_key(self.__class__),
-            second_key or _foreign_key(through),
-            (local_key or self.primary_key, second_local_key or through.primary_key),
-        )
+        keys = (first_key, second_key, local_key, second_local_key)
+        return HasManyThrough(related, self, through, *self._keys_through(through, *keys))
 
     def has_one_through(
         self,
@@ -311,13 +265,21 @@ class Model(Serialising, metaclass=ModelMeta):
         second_local_key: str | None = None,
     ) -> HasOneThrough:
         """One row of *related* that holds the key of a *through* row that holds this model's."""
-        return HasOneThrough(
-            related,
-            self,
-            through,
-            first_key or _foreign_key(self.__class__),
-            second_key or _foreign_key(through),
-            (local_key or self.primary_key, second_local_key or through.primary_key),
+        keys = (first_key, second_key, local_key, second_local_key)
+        return HasOneThrough(related, self, through, *self._keys_through(through, *keys))
+
+    def _keys_through(
+        self,
+        through: type[Model],
+        first: str | None,
+        second: str | None,
+        local: str | None,
+        second_local: str | None,
+    ) -> tuple[str, str, tuple[str, str]]:
+        return (
+            first or _foreign_key(self.__class__),
+            second or _foreign_key(through),
+            (local or self.primary_key, second_local or through.primary_key),
         )
 
     def morph_to_many(

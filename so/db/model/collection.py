@@ -17,32 +17,36 @@ from so.support.paths import MISSING
 T = TypeVar("T")
 
 
-class Models(Collection[T]):
-    """A collection of models of one class."""
+class Loading:
+    """What one model, or all of a collection, can load of what is related."""
 
     __slots__ = ()
 
+    def _models_here(self) -> list[Any]:
+        raise NotImplementedError
+
     def load(self, *relations: Any, **constrained: Any) -> Self:
-        """Load relations of all models, one query each; what was loaded is loaded again."""
-        eager.load(self, eager.wanted(relations, constrained))
+        """Load relations now, one query each; takes what `with_` takes, loaded ones as well."""
+        eager.load(self._models_here(), eager.wanted(relations, constrained))
         return self
 
     def load_missing(self, *relations: Any, **constrained: Any) -> Self:
         """Load the relations that are not loaded yet."""
-        eager.load(self, eager.wanted(relations, constrained), only_missing=True)
+        wanted = eager.wanted(relations, constrained)
+        eager.load(self._models_here(), wanted, only_missing=True)
         return self
 
     # --- counted and added up
 
     def _load_computed(self, ask: Callable[[Any], Any]) -> Self:
         """Set the columns that ask(query) adds to a query for these models."""
-        for some in parts(self):
+        for some in parts(self._models_here()):
             query = _query_for(some)
             key = query.model.primary_key
             ask(query.select(query.qualify(key)))
             found = {row.pop(key): row for row in query._computed_rows()}
             for model in some:
-                model._keep_computed(found.get(model.get_key(), {}))  # type: ignore[attr-defined]
+                model._keep_computed(found.get(model.get_key(), {}))
         return self
 
     def load_count(self, *relations: Any, **constrained: Any) -> Self:
@@ -76,6 +80,15 @@ class Models(Collection[T]):
         return self._load_computed(
             lambda query: query.with_aggregate(relations, column, function, **constrained)
         )
+
+
+class Models(Loading, Collection[T]):
+    """A collection of models of one class."""
+
+    __slots__ = ()
+
+    def _models_here(self) -> list[Any]:
+        return self
 
     # --- read again
 

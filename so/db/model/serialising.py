@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any, Self
 
-from so.db.model.attributes import _put
-from so.db.model.persistence import Persistence
+from so.db.model.attributes import Attributes, _put
 from so.support.codec import dumps, to_jsonable
 from so.support.listed import flat
 
 
-class Serialising(Persistence):
+class Serialising(Attributes):
     """What turns a model into plain data."""
 
     hidden: list[str] = []
