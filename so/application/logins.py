@@ -18,7 +18,7 @@ from so.settings.auth import AuthSettings
 from so.settings.mail import MailSettings
 from so.settings.session import SessionSettings
 from so.support.current import current
-from so.support.scope import current_scope
+from so.support.scope import current_request
 
 App = Any
 _followed: WeakSet[type] = WeakSet()
@@ -318,8 +318,7 @@ def make_current_password(app: App) -> Any:
 def is_current_password(app: App, value: object) -> bool:
     """True if *value* is the password of whoever is logged in; counted like a login."""
     login = app.make("auth")
-    user, scope = login.user(), current_scope()
-    request = None if scope is None else scope.request
+    user, request = login.user(), current_request()
     address = None if request is None else request.ip()
     if user is None or login.impersonator() is not None:
         return False

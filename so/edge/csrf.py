@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from so.errors import TokenMismatchException
 from so.http.request import Request
 from so.http.response import Response
-from so.support.scope import current_scope
+from so.support.scope import current_session
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 FIELD = "_token"
@@ -80,24 +79,19 @@ class VerifyCsrf:
 
         Only in a session that exists: a foreign page must not be able to begin one here.
         """
-        session = _session()
+        session = current_session()
         if session is not None and session.is_stored and not request.expects_json():
             request.flash()
 
 
 def _carries_token(request: Request) -> bool:
-    session = _session()
+    session = current_session()
     if session is None:
         return False
     given = [request.header(name) for name in HEADERS]
     if not any(given):
         given = [request.post(FIELD)]
     return any(session.token_matches(one) for one in given if one is not None)
-
-
-def _session() -> Any:
-    scope = current_scope()
-    return None if scope is None else scope.session
 
 
 def _origin(text: str) -> tuple[str, str, int] | None:

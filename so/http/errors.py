@@ -24,20 +24,19 @@ from so.errors import (
     AuthenticationException,
     AuthorizationException,
     HttpException,
-    SixOrbitError,
     ValidationException,
 )
 from so.http.error_pages import debug_page
 from so.http.flash import INTENDED, keep_interrupted
 from so.http.locations import chosen, onsite
 from so.http.quiet_page import Way, quiet_page
-from so.http.response import JsonResponse, RedirectResponse, Response
+from so.http.response import JsonResponse, RedirectResponse, Response, status_of
 from so.http.results import to_response
 from so.support.httpwords import phrase
 from so.support.ids import short_id
 from so.support.masking import Masker
 from so.support.plain import plain
-from so.support.scope import current_scope
+from so.support.scope import current_scope, current_session
 from so.support.signatures import call_with
 
 REQUEST_ID_HEADER = "X-Request-Id"
@@ -304,12 +303,6 @@ class ErrorHandler:
             sys.stderr.write(text)
 
 
-def status_of(exc: BaseException) -> int:
-    """The HTTP status that *exc* stands for: its own if it is one of ours, else 500."""
-    status = getattr(exc, "status", 500) if isinstance(exc, SixOrbitError) else 500
-    return status if isinstance(status, int) and 200 <= status <= 599 else 500
-
-
 def headers_of(exc: BaseException) -> dict[str, str]:
     """The headers that *exc* sends to the client; when to come back where a database is away."""
     if isinstance(exc, HttpException):
@@ -356,8 +349,7 @@ def _path_of(url: str) -> str:
 
 def _to_login(request: Any, page: str, exc: AuthenticationException) -> Response:
     """To the login page, remembering where the person wanted to go."""
-    scope = current_scope()
-    session = scope.session if scope is not None else None
+    session = current_session()
     if session is not None:
         back: str | None = str(request.full_url())
         if request.method() not in ("GET", "HEAD"):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from so.errors import ValidationException
-from so.support.scope import current_scope
+from so.support.scope import current_request, current_scope, current_session
 
 OLD_INPUT = "_old_input"
 ERRORS = "errors"
@@ -25,8 +25,7 @@ _SECRET_FIELD = re.compile(r"passw(?:or)?d|secret|^_token$|card_?number|^cvv$", 
 
 def current_input() -> dict[str, Any]:
     """The input of the request under way; {} without one."""
-    scope = current_scope()
-    request = None if scope is None else scope.request
+    request = current_request()
     return {} if request is None else dict(request.input())
 
 
@@ -103,7 +102,6 @@ def _messages(found: Any) -> list[str]:
 
 def kept_errors(errors: Any, bag: str) -> dict[str, Any]:
     """The error bags in the session with *errors* in *bag*."""
-    scope = current_scope()
-    session = None if scope is None else scope.session
+    session = current_session()
     bags = dict(session.get(ERRORS) or {}) if session is not None else {}
     return {**bags, bag: error_lists(errors)}

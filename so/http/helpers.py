@@ -31,7 +31,7 @@ from so.http.response import JsonResponse, RedirectResponse, Response
 from so.support.current import current
 from so.support.httpwords import STATUS_LINES
 from so.support.markup import Markup, escape, h
-from so.support.scope import current_scope
+from so.support.scope import current_request, current_scope, current_session
 
 
 class Redirector:
@@ -50,22 +50,21 @@ class Redirector:
 
     def back(self, fallback: str = "/", status: int | None = None) -> RedirectResponse:
         """To the page the user came from, if it is one of ours."""
-        request = _request()
+        request = current_request()
         return self.to(fallback if request is None else request.previous_url(fallback), status)
 
     def route(
         self, name: str, params: Any = None, status: int | None = None, **kw: Any
     ) -> RedirectResponse:
         """To a named route of the request's router, else of the running application's."""
-        request = _request()
+        request = current_request()
         router = None if request is None else request.settings.router
         router = current("router") if router is None else router
         return self.to(router.route(name, params, **kw), status)
 
     def intended(self, default: str = "/", status: int | None = None) -> RedirectResponse:
         """To the page that the login interrupted, its form as it was sent; else *default*."""
-        scope = current_scope()
-        session = None if scope is None else scope.session
+        session = current_session()
         url = session.pull(INTENDED, None) if session is not None else None
         if url:
             bring_back(session, str(url))
@@ -76,7 +75,7 @@ class Redirector:
 
     def refresh(self, status: int | None = None) -> RedirectResponse:
         """To this same page."""
-        request = _request()
+        request = current_request()
         return self.to("/" if request is None else request.full_url(), status or 302)
 
 
@@ -90,11 +89,6 @@ def redirect(url: str | None = None, status: int = 302) -> Redirector | Redirect
     """A redirect to *url* on this site; without one, a Redirector to say where to."""
     redirector = Redirector(status)
     return redirector if url is None else redirector.to(url)
-
-
-def _request() -> Any:
-    scope = current_scope()
-    return None if scope is None else scope.request
 
 
 __all__ = [
@@ -175,8 +169,7 @@ def back(fallback: str = "/", status: int = 302) -> RedirectResponse:
 
 def request() -> Request:
     """The request under way; RuntimeError outside one."""
-    scope = current_scope()
-    found = None if scope is None else scope.request
+    found = current_request()
     if not isinstance(found, Request):
         raise RuntimeError(
             "there is no request here: call this while one is handled, or pass the request along"

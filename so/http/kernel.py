@@ -16,7 +16,6 @@ from so.errors import (
     HeadersTooLargeException,
     HttpException,
     MethodNotAllowedException,
-    SixOrbitError,
     UriTooLongException,
 )
 from so.http.body import check_length
@@ -24,7 +23,7 @@ from so.http.cookies import keep_to_one
 from so.http.middleware import Layer, Make, Stage, pipeline
 from so.http.request import OVERRIDES, Request
 from so.http.request_base import Environ
-from so.http.response import BYTES, TEXT, Response, as_bytes, checked_status, encoded
+from so.http.response import BYTES, TEXT, Response, as_bytes, checked_status, encoded, status_of
 from so.http.results import to_response
 from so.http.router import Router
 from so.http.routing.invocation import BindingNotFound, not_found
@@ -55,12 +54,12 @@ class PlainErrors:
 
     def report(self, exc: BaseException) -> None:
         """Log what is the server's fault."""
-        if _status_of(exc) >= 500:
+        if status_of(exc) >= 500:
             logging.getLogger("so").error("%s: %s", type(exc).__name__, exc, exc_info=exc)
 
     def render(self, request: Any, exc: BaseException) -> Response:
         """The message of an HttpException; of anything else nothing but that it happened."""
-        status = _status_of(exc)
+        status = status_of(exc)
         text = str(exc) if status < 500 else "Internal Server Error"
         headers = getattr(exc, "headers", None) or {}
         return Response(text, status, {"Content-Type": TEXT, **headers})
@@ -522,8 +521,3 @@ def _checked(response: Response) -> Response:
 
 def _call(cls: Any) -> Any:
     return cls()
-
-
-def _status_of(exc: BaseException) -> int:
-    status = getattr(exc, "status", 500) if isinstance(exc, SixOrbitError) else 500
-    return status if isinstance(status, int) and 200 <= status <= 599 else 500

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any
 from urllib.parse import quote
 
 from so.errors import OffsiteRedirectError
 from so.support.idna import ascii_host
-from so.support.scope import current_scope
+from so.support.scope import current_request
 
 # Everything a URL may hold, % included, so that what is encoded stays as it is.
 _URL = "/:?#[]@!$&'()*+,;=%~-._"
@@ -130,7 +129,7 @@ def onsite(url: str) -> str:
     """
     if not isinstance(url, str) or has_control(url):
         raise OffsiteRedirectError(f"{url!r} is no text or has a control character: it is no URL")
-    request = _request()
+    request = current_request()
     text = header_text(as_browsers_read(url))
     if request is None:
         return below("", text)
@@ -143,10 +142,5 @@ def onsite(url: str) -> str:
 
 def chosen(url: str) -> str:
     """*url* that the programmer chose, such as where the login is: a path of ours, or any URL."""
-    request = _request()
+    request = current_request()
     return below("" if request is None else request.script_name(), header_text(url))
-
-
-def _request() -> Any:
-    scope = current_scope()
-    return None if scope is None else scope.request

@@ -199,8 +199,7 @@ class Request(RequestInput, RequestUrl):
 
     def session(self) -> Any:
         """The session; RuntimeError if no middleware started one."""
-        scope = scopes.current_scope()
-        session = None if scope is None else scope.session
+        session = scopes.current_session()
         if session is None:
             raise RuntimeError(
                 "this request has no session: put its route into the middleware group 'web'"
@@ -220,8 +219,7 @@ class Request(RequestInput, RequestUrl):
 
     def old(self, key: str | None = None, default: Any = None) -> Any:
         """The input of the request before, where it was flashed."""
-        scope = scopes.current_scope()
-        session = None if scope is None else scope.session
+        session = scopes.current_session()
         return default if session is None else session.old(key, default)
 
     def flash(self) -> None:

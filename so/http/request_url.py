@@ -25,7 +25,7 @@ from so.http.locations import (
 from so.http.patterns import fits
 from so.http.request_base import Number, RequestBase, Text
 from so.http.urltext import query_string
-from so.support.scope import current_scope
+from so.support.scope import current_session
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")
 _PATH_SAFE = "/@:;,=+!*|&$'()~-._"
@@ -259,8 +259,7 @@ class RequestUrl(RequestBase):
         referer = self.header("Referer")
         if referer and self._is_page_of_ours(str(referer)):
             return str(referer)
-        scope = current_scope()
-        session = None if scope is None else scope.session
+        session = current_session()
         known = getattr(session, "previous_url", None)
         url = known() if callable(known) else None
         return str(url) if url and self._is_page_of_ours(str(url)) else fallback

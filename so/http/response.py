@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from so.errors import SixOrbitError
 from so.http.conditions import is_unmodified
 from so.http.cookies import cookie_header
 from so.http.flash import ERRORS, current_input, flash, flash_input, kept_errors
@@ -336,6 +337,12 @@ def checked_status(status: int) -> int:
     if not 200 <= number <= 599:
         raise ValueError(f"{status!r} is not the status of a response: use 200 to 599")
     return number
+
+
+def status_of(exc: BaseException) -> int:
+    """The HTTP status that *exc* stands for: its own if it is one of ours, else 500."""
+    status = getattr(exc, "status", 500) if isinstance(exc, SixOrbitError) else 500
+    return status if isinstance(status, int) and 200 <= status <= 599 else 500
 
 
 def encoded(chunks: Chunks) -> Generator[bytes, None, None]:

@@ -45,6 +45,7 @@ def rules(
     declared = Declared(rules, messages, attributes)
 
     def decorate(fn: Fn) -> Fn:
+        """*fn* behind the rules; its own signature but *into*, which routes must not fill."""
         whole = inspect.signature(fn)
         wants = into in whole.parameters
         if wants and whole.parameters[into].kind is inspect.Parameter.POSITIONAL_ONLY:

@@ -148,6 +148,18 @@ def current_scope() -> Scope | None:
     return _current.get()
 
 
+def current_request() -> Any:
+    """The request under way; None outside one."""
+    scope = _current.get()
+    return None if scope is None else scope.request
+
+
+def current_session() -> Any:
+    """The session of the request under way; None outside one, and where none was started."""
+    scope = _current.get()
+    return None if scope is None else scope.session
+
+
 # For the HTTP kernel, which leaves a scope and comes back to it while a body streams:
 # `token = enter(scope)` … `leave(token)`; neither closes the scope.
 enter = _current.set

@@ -22,7 +22,7 @@ from so.http.flash import ERRORS, OLD_INPUT, REFUSED, error_lists
 from so.http.helpers import csrf_field, method_field
 from so.http.locations import below, header_text
 from so.support.markup import Markup, h
-from so.support.scope import current_scope
+from so.support.scope import current_request, current_scope, current_session
 
 Options = Mapping[Any, str] | Iterable[tuple[Any, str]]
 
@@ -210,9 +210,7 @@ class Form(Fields):
         self, action: str, method: str, rules: dict[str, Any], values: Any, errors: Any
     ) -> None:
         super().__init__(self)
-        scope = current_scope()
-        self._request = None if scope is None else scope.request
-        session = None if scope is None else scope.session
+        self._request, session = current_request(), current_session()
         mount = "" if self._request is None else self._request.script_name()
         self.shows_query = values is None and method == "GET"
         self.action, self.method = below(mount, header_text(action)), method

@@ -16,7 +16,7 @@ from so.http.locations import joined_mounts
 from so.http.routing.template import Parameter, Segment
 from so.http.urltext import READABLE, encode, query_string, text_of
 from so.support.clock import Clock
-from so.support.scope import current_scope
+from so.support.scope import current_request
 
 if TYPE_CHECKING:
     from so.http.request import Request
@@ -189,8 +189,7 @@ class UrlGenerator:
 
 
 def _request() -> Request | None:
-    scope = current_scope()
-    found: Request | None = None if scope is None else scope.request
+    found: Request | None = current_request()
     return found
 
 

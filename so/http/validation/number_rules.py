@@ -17,6 +17,7 @@ from so.http.validation.paths import ABSENT
 from so.http.validation.registry import rule
 from so.http.validation.values import (
     bound,
+    has_arrived,
     is_array,
     is_file,
     is_list,
@@ -209,14 +210,9 @@ def minimum(value: Any, params: Params, at: At) -> bool:
 @rule("max", least=1, check=_are_numbers)
 def maximum(value: Any, params: Params, at: At) -> bool:
     """At most this size."""
-    if is_file(value) and not _arrived(value):
+    if is_file(value) and not has_arrived(value):
         return False
     return size(value, at.field.numeric) <= bound(params[0])
-
-
-def _arrived(value: Any) -> bool:
-    check = getattr(value, "is_valid", None)
-    return bool(check()) if callable(check) else True
 
 
 @rule("size", least=1, check=_are_numbers)

@@ -21,7 +21,7 @@ from so.http.validation.presence import Presence
 from so.http.validation.pruning import pruned
 from so.http.validation.registry import EXCLUDING
 from so.http.validation.spec import Custom
-from so.http.validation.values import is_file
+from so.http.validation.values import has_arrived, is_file
 from so.support.clock import Clock
 from so.support.current import current
 from so.support.listed import flat
@@ -330,7 +330,7 @@ class Validator:
         return check.implicit or self._bails or "bail" in at.field.names
 
     def _texts(self, at: At, check: RuleCheck, value: Any, said: list[str] | None) -> list[str]:
-        if is_file(value) and not _arrived(value):
+        if is_file(value) and not has_arrived(value):
             return [words.fill(str(words.MESSAGES["uploaded"]), at, value, {})]
         if said is None:
             return [words.message(at, check, value)]
@@ -426,11 +426,6 @@ def _application() -> Any:
 def _is_under(known: set[tuple[str, ...]], segments: tuple[str, ...]) -> bool:
     """True if *segments* or a beginning of them is in *known*."""
     return any(segments[:n] in known for n in range(1, len(segments) + 1))
-
-
-def _arrived(value: Any) -> bool:
-    check = getattr(value, "is_valid", None)
-    return bool(check()) if callable(check) else True
 
 
 def _flat_messages(messages: Mapping[str, Any], head: str = "") -> dict[str, str]:

@@ -61,6 +61,12 @@ def is_file(value: Any) -> bool:
     return hasattr(value, "client_name") and hasattr(value, "size")
 
 
+def has_arrived(value: Any) -> bool:
+    """False for an upload that broke off; True for whatever else."""
+    check = getattr(value, "is_valid", None)
+    return bool(check()) if callable(check) else True
+
+
 def is_list(value: Any) -> bool:
     """True for a list or tuple."""
     return isinstance(value, (list, tuple))

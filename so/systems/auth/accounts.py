@@ -30,7 +30,7 @@ from so.errors import (
 from so.settings.auth import AuthSettings, PasswordSettings
 from so.support.current import current
 from so.support.ids import token as new_secret
-from so.support.scope import current_scope
+from so.support.scope import current_request
 from so.systems.auth.authentication import Authentication
 from so.systems.auth.events import AuthEvents
 from so.systems.auth.security import SecurityRows, end_of
@@ -128,8 +128,7 @@ class Accounts:
         time.sleep(max(0.0, SAME_SECONDS - (time.monotonic() - begun)))
 
     def _asked(self, what: str, name: Mapping[str, object]) -> None:
-        scope = current_scope()
-        request = None if scope is None else scope.request
+        request = current_request()
         self._throttle.asked(what, account_of(name), None if request is None else request.ip())
 
     def _name(self, user: Any) -> dict[str, str]:

@@ -12,7 +12,7 @@ from so.settings.session import SessionSettings
 from so.support.agents import device_name
 from so.support.clock import Clock
 from so.support.codec import Codec, default_codec
-from so.support.scope import current_scope
+from so.support.scope import current_session
 from so.support.signing import Signer
 from so.systems.sessions.ending import end_row, end_user
 from so.systems.sessions.life import MOVE_NOTICE_SECONDS, Life, Limits, OnEnded, RowSeal, Visitor
@@ -250,8 +250,7 @@ class Sessions:
         return count
 
     def _current_ids(self) -> list[str]:
-        scope = current_scope()
-        session = scope.session if scope is not None else None
+        session = current_session()
         return session.ids() if isinstance(session, Session) else []
 
     # --- cleaning up ---

@@ -31,7 +31,7 @@ from so.settings.app import AppSettings
 from so.settings.console import ConsoleSettings
 from so.settings.docs import DocsSettings
 from so.support.markup import Markup, h
-from so.support.scope import current_scope
+from so.support.scope import current_scope, current_session
 from so.web.console.actions import ACTIONS, Action
 from so.web.console.frame import Frame, document, policy
 
@@ -251,7 +251,7 @@ class Site:
 
     def _page(self, request: Request, title: str, body: object) -> Response:
         nonce = secrets.token_urlsafe(16)
-        session = _session()
+        session = current_session()
         noted = session.pull("console") if session is not None else None
         frame = Frame(
             brand=self._app.settings(AppSettings).name,
@@ -275,17 +275,12 @@ class Site:
         return View(
             self._prefix(request),
             self._access.allows(OPERATE, request),
-            "" if (session := _session()) is None else session.token(),
+            "" if (session := current_session()) is None else session.token(),
             dict(request.query()),
         )
 
     def _prefix(self, request: Request) -> str:
         return f"{request.script_name()}/{self._settings.path.strip('/')}".rstrip("/")
-
-
-def _session() -> Any:
-    scope = current_scope()
-    return None if scope is None else scope.session
 
 
 def _is_program(request: Request) -> bool:
