@@ -53,11 +53,15 @@ class Doors:
     factor_roles: tuple[str, ...] = ()
 
 
-class Authenticate:
-    """`auth`, `auth:staff`, `auth:token`, `auth:token,orders.read`: 401 for anybody else."""
+class _Doorkeeper:
+    """What asks who somebody is, and sends him to one of the doors."""
 
     def __init__(self, authentication: Authentication, doors: Doors) -> None:
         self._authentication, self._doors = authentication, doors
+
+
+class Authenticate(_Doorkeeper):
+    """`auth`, `auth:staff`, `auth:token`, `auth:token,orders.read`: 401 for anybody else."""
 
     @staticmethod
     def check(make: Make, guard: str | None = None, *abilities: str) -> None:
@@ -102,11 +106,8 @@ class Authenticate:
         return AuthenticationException(redirect_to=self._doors.login)
 
 
-class RedirectIfAuthenticated:
+class RedirectIfAuthenticated(_Doorkeeper):
     """`guest`: those who are logged in go home; 403 for a program."""
-
-    def __init__(self, authentication: Authentication, doors: Doors) -> None:
-        self._authentication, self._doors = authentication, doors
 
     def handle(self, request: Request, next: Next) -> Response:
         """Pass only guests."""
@@ -159,11 +160,8 @@ class Authorize:
         return None
 
 
-class Confirm:
+class Confirm(_Doorkeeper):
     """`confirm`, `confirm:5`: the password must have been given again within so many minutes."""
-
-    def __init__(self, authentication: Authentication, doors: Doors) -> None:
-        self._authentication, self._doors = authentication, doors
 
     @staticmethod
     def check(make: Make, minutes: str = "1") -> None:
@@ -185,11 +183,8 @@ class Confirm:
         return _sent(request, self._doors.confirm, 423, "Password confirmation required.")
 
 
-class Verified:
+class Verified(_Doorkeeper):
     """`verified`: users whose e-mail address is confirmed."""
-
-    def __init__(self, authentication: Authentication, doors: Doors) -> None:
-        self._authentication, self._doors = authentication, doors
 
     def handle(self, request: Request, next: Next) -> Response:
         """403, or the page that says so; users that need no confirmation pass."""
@@ -200,16 +195,13 @@ class Verified:
         return _sent(request, self._doors.verify, 403, "Your email address is not verified.")
 
 
-class TwoFactorDemanded:
+class TwoFactorDemanded(_Doorkeeper):
     """`two_factor`, `two_factor:admin,controller`: the second factor must have been given.
 
     Asked of users who have one, and of those with a role that demands one: a role named here or
     in `auth.two_factor.roles`, or marked so in the table `roles`. Access tokens pass: whoever
     made them had logged in.
     """
-
-    def __init__(self, authentication: Authentication, doors: Doors) -> None:
-        self._authentication, self._doors = authentication, doors
 
     def handle(self, request: Request, next: Next, *roles: str) -> Response:
         """423 and the page that asks for a code; 403 and the page that sets one up."""

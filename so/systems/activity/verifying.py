@@ -526,22 +526,23 @@ class Verifier:
 
     def _put_back(self) -> None:
         """Erased rows whose content is there again, as from a backup; erasures of no row."""
-        found = self._connection.select_tuples(
-            "select min(r.id), count(*) from activity_erasures e "
-            "join activity_log r on r.id = e.activity_id where r.salt is not null",
-            use_read=False,
-        )[0]
-        if found[1]:
-            text = f"{found[1]} erased rows have their values again, the first is row {found[0]}"
-            self.report.fault(stored.RESTORED, text, row=found[0])
-        found = self._connection.select_tuples(
-            "select min(e.activity_id), count(*) from activity_erasures e "
-            "left join activity_log r on r.id = e.activity_id where r.id is null",
-            use_read=False,
-        )[0]
-        if found[1]:
-            text = f"{found[1]} erasures are of rows which there are not, the first of {found[0]}"
-            self.report.fault(stored.INSERTED, text, row=found[0])
+        for sql, kind, words in (
+            (
+                "select min(r.id), count(*) from activity_erasures e "
+                "join activity_log r on r.id = e.activity_id where r.salt is not null",
+                stored.RESTORED,
+                "erased rows have their values again, the first is row",
+            ),
+            (
+                "select min(e.activity_id), count(*) from activity_erasures e "
+                "left join activity_log r on r.id = e.activity_id where r.id is null",
+                stored.INSERTED,
+                "erasures are of rows which there are not, the first of",
+            ),
+        ):
+            first, count = self._connection.select_tuples(sql, use_read=False)[0]
+            if count:
+                self.report.fault(kind, f"{count} {words} {first}", row=first)
 
 
 def _is_pruned(seal: Seal) -> bool:

@@ -21,10 +21,7 @@ class RetryFailures(Job):
 
     def handle(self) -> None:
         """Move them back a hundred at a time, telling how far it is."""
-        queue = current("queue")
-        rows = queue.source.connection().table("failed_jobs").order_by("id")
-        if self.fingerprint is not None:
-            rows = rows.where("fingerprint", self.fingerprint)
+        queue, rows = _failures(self.fingerprint)
         total, done, last = rows.clone().count(), 0, 0
         while ids := rows.clone().where("id", ">", last).limit(AT_ONCE).pluck("id"):
             last = ids[-1]
@@ -44,14 +41,18 @@ class ForgetFailures(Job):
 
     def handle(self) -> None:
         """Delete them a hundred at a time, telling how far it is."""
-        queue = current("queue")
-        rows = queue.source.connection().table("failed_jobs").order_by("id")
-        if self.fingerprint is not None:
-            rows = rows.where("fingerprint", self.fingerprint)
+        queue, rows = _failures(self.fingerprint)
         newest, total, done = rows.clone().max("id"), rows.clone().count(), 0
         while uuids := rows.clone().where("id", "<=", newest or 0).limit(AT_ONCE).pluck("uuid"):
             done += queue.failed_jobs.forget(uuids)
             self.progress(done, max(total, done))
+
+
+def _failures(fingerprint: str | None) -> tuple[Any, Any]:
+    """The queue, and a query for its failed jobs, the oldest first."""
+    queue = current("queue")
+    rows = queue.source.connection().table("failed_jobs").order_by("id")
+    return queue, rows.where_if_not_null("fingerprint", fingerprint)
 
 
 class VerifyTrail(Job):
