@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 import re
@@ -175,6 +176,57 @@ def test_a_room_has_tests_of_its_own(room):
     place = ROOT / WITHIN.get(room, room.replace("so", "tests", 1))
 
     assert list(place.glob("test_*.py")), f"{place.relative_to(ROOT)} has no test"
+
+
+# --- tests ----------------------------------------------------------------------------------------
+
+SKIPPED = re.compile(r'(?:pytest\.skip\(|\breason=)\s*f?"([^"{]+)')
+BLOCK = re.compile(
+    r"^( {0,4})def (\w+)\(.*?(?=^\1[\w@#\"']|^[\w@#\"']|\Z)", re.MULTILINE | re.DOTALL
+)
+QUOTED = re.compile(r'"""(?:[^"]|"(?!""))*"""')  # whose lines may begin anywhere
+CALLED = re.compile(r"(?<![\w.])(\w+)\(")
+
+
+@functools.cache
+def sources_of_tests() -> dict[Path, str]:
+    return {file: file.read_text("utf-8") for file in (ROOT / "tests").rglob("*.py")}
+
+
+def test_what_is_skipped_stands_in_the_list_with_its_reason():
+    page = (ROOT / "tests" / "README.md").read_text("utf-8")
+    listed = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)))
+    said = {text for file, code in sources_of_tests().items() for text in SKIPPED.findall(code)}
+    said -= {"NOT RUN HERE: "}
+
+    wrong = [one for one in said if not any(one.startswith(text.rstrip("…")) for text in listed)]
+    gone = [text for text in listed if not any(one.startswith(text.rstrip("…")) for one in said)]
+
+    assert (wrong, gone) == ([], [])
+
+
+def test_every_test_checks_something():
+    """By itself, or by a function that it calls."""
+    blocks = [
+        (file, m[2], m[0])
+        for file, code in sources_of_tests().items()
+        for m in BLOCK.finditer(QUOTED.sub("''", code))
+    ]
+    bodies: dict[str, str] = {name: text for _, name, text in blocks if name[:5] != "test_"}
+
+    def checks(text: str, depth: int = 3) -> bool:
+        if re.search(r"\bassert|\b(?:raises|warns)\(|\braise AssertionError", text):
+            return True
+        called = CALLED.findall(text.partition("(")[2]) if depth else []
+        return any(checks(bodies[name], depth - 1) for name in called if name in bodies)
+
+    found = [(file, name) for file, name, text in blocks if name[:5] == "test_"]
+    assert len(found) > 4000
+    assert [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file, name, text in blocks
+        if name.startswith("test_") and not checks(text)
+    ] == []
 
 
 # --- files ----------------------------------------------------------------------------------------

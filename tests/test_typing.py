@@ -12,9 +12,9 @@ import pytest
 
 from so.application import Application
 from so.console import Kernel
+from tests.support.needed import package
 
 ROOT = Path(__file__).resolve().parents[1]
-pytest.importorskip("mypy")
 
 # An expression, and its type.
 TOLD = {
@@ -74,6 +74,7 @@ def said(first_line, fresh) -> str:
 
     In one run, with what it knows of so/ already.
     """
+    package("mypy")
     names = first_line.partition(" import ")[2].split(", ")
     lines = [
         first_line,
@@ -113,7 +114,7 @@ def test_a_strict_type_checker_has_nothing_to_say_of_what_is_made(said):
 
 @pytest.mark.parametrize("words", [("check",), ("format", "--check")], ids=lambda words: words[0])
 def test_a_linter_has_nothing_to_say_of_what_is_made(fresh, words):
-    pytest.importorskip("ruff")
+    package("ruff")
     done = subprocess.run(
         [sys.executable, "-m", "ruff", *words, "--no-cache", "."],
         cwd=fresh,

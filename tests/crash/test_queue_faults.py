@@ -27,7 +27,7 @@ from tests.conftest import install
 from tests.crash.queue_jobs import Leaves
 from tests.crash.queue_world import World, worlds
 from tests.support.mariadb import MariaDB, ServerMissing, launch
-from tests.support.needed import lacking
+from tests.support.needed import lacking, mysql_only
 from tests.support.plans import explained
 from tests.systems.queue.jobs import DIARY, Fails, Note
 
@@ -264,6 +264,7 @@ def _delayed(number: int) -> Job:
     return job
 
 
+@mysql_only  # one writer at a time: nothing can be committed out of order
 def test_07_a_job_committed_late_with_an_earlier_place_is_not_missed(
     db: Database, engine: str, clock: Clock
 ) -> None:
@@ -271,8 +272,6 @@ def test_07_a_job_committed_late_with_an_earlier_place_is_not_missed(
     DIARY.clear()
     worker = Worker(queue)
     late = db.connection().separate()
-    if engine == "sqlite":
-        pytest.skip("one writer at a time: nothing can be committed out of order")
     late.begin_transaction()
     Queue(late, clock=clock).push(Note("late"))
     queue.push(Note("early"))
@@ -287,11 +286,10 @@ def test_07_a_job_committed_late_with_an_earlier_place_is_not_missed(
     late.close()
 
 
+@mysql_only  # InnoDB only: it keeps the index entries of finished jobs for the snapshot
 def test_07_under_an_open_snapshot_a_claim_seeks_past_the_dead_whatever_the_statistics_say(
     db: Database, engine: str
 ) -> None:
-    if engine == "sqlite":
-        pytest.skip("InnoDB only: it keeps the index entries of finished jobs for the snapshot")
     queue = Queue(db)
     conn = db.connection()
     queue.bulk(Note(n) for n in range(6000))
@@ -321,11 +319,10 @@ def test_07_under_an_open_snapshot_a_claim_seeks_past_the_dead_whatever_the_stat
         assert [(plan["type"], plan["key_len"]) for plan in plans] == [("range", whole)] * rounds
 
 
+@mysql_only  # InnoDB only
 def test_07_while_the_front_is_full_of_the_dead_it_is_looked_at_rarely_but_it_is(
     db: Database, engine: str, clock: Clock
 ) -> None:
-    if engine == "sqlite":
-        pytest.skip("InnoDB only")
     queue = Queue(db, clock=clock)
     DIARY.clear()
     worker = Worker(queue)
@@ -364,9 +361,8 @@ def test_08_idle_workers_never_block_an_insert(db: Database, engine: str) -> Non
     assert queue.size() == 1
 
 
+@mysql_only  # for clusters only
 def test_claiming_at_random_takes_each_job_once(db: Database, engine: str, clock: Clock) -> None:
-    if engine == "sqlite":
-        pytest.skip("for clusters only")
     queue = Queue(db, clock=clock)
     DIARY.clear()
     queue.bulk(Note(n) for n in range(100))

@@ -262,6 +262,8 @@ def test_a_stream_that_breaks_off_is_reported(conn, config):
             list(rows)
 
 
+# C code is not interrupted by a Python signal handler.
+@pytest.mark.parametrize("config", [True], ids=["python"], indirect=True)
 def test_an_interrupted_statement_is_not_taken_for_the_answer_of_the_next(config):
     import signal
 
@@ -271,8 +273,6 @@ def test_an_interrupted_statement_is_not_taken_for_the_answer_of_the_next(config
     def ring(*_: object) -> None:
         raise Alarm
 
-    if not config["use_pure"]:
-        pytest.skip("C code is not interrupted by a Python signal handler")
     before = signal.signal(signal.SIGALRM, ring)
     try:
         with Connection(config) as conn:

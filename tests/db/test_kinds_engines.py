@@ -13,6 +13,7 @@ from so.db.manager import Database
 from so.db.model import Model
 from so.errors import InvalidArgumentError, QueryError, UnsupportedError
 from tests.db.model_tables import make_table
+from tests.support.needed import mysql_only
 
 # --- JSON: what contains, overlaps and is true --------------------------------------------------
 
@@ -270,9 +271,8 @@ def test_what_the_column_forbids_is_not_stored(codes: Database, several: bool) -
     assert codes.table("codes").where("code", "x").count() == 0
 
 
+@mysql_only  # SQLite's columns hold what they get
 def test_a_text_too_long_is_an_error_where_columns_have_a_length(codes: Database) -> None:
-    if codes.connection().dialect.name == "sqlite":
-        pytest.skip("SQLite's columns hold what they get")
     for rows in (
         {"code": "long", "n": 1},
         [{"code": "b", "n": 1}, {"code": "long", "n": 1}],

@@ -27,6 +27,7 @@ from so.release.backup import Restoration
 from so.release.sealed import MANIFEST, Sealed, sealed
 from so.support.progress import heard
 from tests.conftest import install
+from tests.support.needed import mysql_only
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -316,10 +317,8 @@ def test_a_killed_restore_can_be_begun_again(place, elsewhere, tmp_path):
     assert not list(again.glob(".[ru]*"))
 
 
+@mysql_only  # SQLite needs no tool
 def test_without_the_servers_tool_the_error_names_it(place):
-    if place.connection["driver"] == "sqlite":
-        pytest.skip("SQLite needs no tool")
-
     done = place.run("backup", PATH="/nowhere")
 
     assert done.returncode == 1
@@ -568,10 +567,9 @@ def test_a_copy_tells_how_far_it_is_and_is_not_begun_anew_by_those_who_write(tmp
         assert copy.scalar("select count(*) from items") == 1
 
 
+@mysql_only  # that is a copy, above
 def test_a_dump_and_its_way_back_tell_how_far_they_are(empty_db, tmp_path, monkeypatch):
     db = empty_db.connection()
-    if db.dialect.name == "sqlite":
-        pytest.skip("that is a copy, above")
     monkeypatch.setattr("so.release.dumps.LOOK_SECONDS", 0.005)
     db.statement("create table items (id integer primary key, text longtext)")
     db.insert("insert into items values (1, ?), (2, ?)", ["x" * 4_000_000, "y" * 4_000_000])
@@ -588,10 +586,9 @@ def test_a_dump_and_its_way_back_tell_how_far_they_are(empty_db, tmp_path, monke
     assert db.scalar("select sum(length(text)) from items") == 8_000_000
 
 
+@mysql_only  # a writer waits until the copy has read
 def test_a_table_that_is_made_anew_meanwhile_ends_no_dump(empty_db_config, empty_db, tmp_path):
     db = empty_db.connection()
-    if db.dialect.name == "sqlite":
-        pytest.skip("a writer waits until the copy has read")
     for number in range(40):
         db.statement(f"create table items{number:02} (id integer primary key)")
         db.insert(f"insert into items{number:02} values (1)")

@@ -278,7 +278,7 @@ _FISH = "{text}\ncomplete -C 'sixorbit {typed}'"
 @pytest.mark.parametrize(("shell", "script"), [("zsh", _ZSH), ("fish", _FISH)], ids=["zsh", "fish"])
 def test_other_shells_complete(shell, script):
     if (program := shutil.which(shell)) is None:
-        pytest.skip(f"NO {shell}: what it completes is not tried")
+        pytest.skip(f"NO SHELL {shell}: what it completes is not tried")
     with Application(ROOT) as app:
         text = output_of(Kernel(app), f"completion {shell}")
 

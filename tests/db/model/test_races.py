@@ -13,6 +13,7 @@ from so.db.model import Model
 from so.errors import StaleModelError
 from so.support.current import provide
 from tests.db.model_tables import make_table
+from tests.support.needed import mysql_only
 
 CALLERS = 20
 
@@ -113,9 +114,8 @@ def test_update_or_insert_updates_the_row_of_who_was_faster(tags: Database) -> N
     assert tags.table("tags").pluck("uses") == [5]
 
 
+@mysql_only  # a writing transaction of SQLite is alone
 def test_in_a_transaction_with_an_older_snapshot_the_winners_row_is_found(tags: Database) -> None:
-    if tags.connection().dialect.name == "sqlite":
-        pytest.skip("a writing transaction of SQLite is alone")
     with tags.transaction():
         assert Tag.count() == 0  # the snapshot
         in_threads(tags, lambda: Tag.create(name="new"), 1)

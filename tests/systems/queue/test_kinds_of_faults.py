@@ -29,6 +29,7 @@ from so.support import processes
 from so.support.clock import Clock
 from so.systems.queue import JOBS, Job, JobEvent, Queue
 from so.systems.worker import Worker, WorkerOptions, work
+from tests.support.needed import mysql_only
 from tests.systems.queue.jobs import DIARY, Fails, Note
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -410,12 +411,11 @@ def pages(conn: Any) -> int:
     return int(conn.select_tuples(sql)[0][1])
 
 
+@mysql_only  # InnoDB only: it keeps the index entries of finished jobs for the snapshot
 @pytest.mark.parametrize("name", ["default", "alpha", "zulu"])
 def test_under_an_open_snapshot_a_poll_that_finds_too_little_reads_few_pages(
     queue: Queue, worker: Worker, db: Any, engine: str, name: str
 ) -> None:
-    if engine == "sqlite":
-        pytest.skip("InnoDB only: it keeps the index entries of finished jobs for the snapshot")
     queue.bulk(Note(n) for n in range(5000))
     with closing(db.connection().separate()) as report:
         report.begin_transaction(mode="read")
@@ -438,11 +438,10 @@ def test_under_an_open_snapshot_a_poll_that_finds_too_little_reads_few_pages(
         report.roll_back(0)
 
 
+@mysql_only  # one writer at a time: nobody claims at the same moment
 def test_jobs_that_others_are_claiming_are_passed_over_in_their_order(
     queue: Queue, db: Any, engine: str
 ) -> None:
-    if engine == "sqlite":
-        pytest.skip("one writer at a time: nobody claims at the same moment")
     queue.bulk(Note(n) for n in range(40))
     workers = [Worker(queue, WorkerOptions()) for _ in range(12)]
     found: list[int] = []

@@ -15,6 +15,7 @@ from so.support.clock import Clock
 from so.systems.queue import Queue
 from so.systems.worker import Worker, WorkerOptions
 from so.systems.worker.loop import housekeeping, memory_mb
+from tests.support.needed import mysql_only
 from tests.systems.queue.conftest import beat
 from tests.systems.queue.jobs import DIARY, Fails, Note, NoteAttempt
 
@@ -200,12 +201,11 @@ def test_the_options_say_what_does_not_fit() -> None:
     assert WorkerOptions().faults() == []
 
 
+@mysql_only  # all on one machine, with one clock
 def test_a_worker_whose_clock_is_ahead_takes_nothing_that_others_are_running(
     db_config: dict[str, Any], engine: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     DIARY.clear()
-    if engine == "sqlite":
-        pytest.skip("all on one machine, with one clock")
     ahead = Clock()
     ahead.adjust(20)
     for_both = {"default": db_config}

@@ -18,6 +18,7 @@ from so.systems.queue.payload import Payload
 from so.systems.queue.run.run import TimeUp
 from so.systems.queue.run.runner import JobLimits
 from so.systems.worker import Worker
+from tests.support.needed import sqlite_only
 from tests.systems.queue.jobs import DIARY, Fails, Note
 from tests.systems.queue.run.test_running import insert_by_hand, job_row
 
@@ -90,10 +91,9 @@ def test_12_a_payload_of_nonsense_fails_and_the_next_job_runs(
     assert queue.size() == 0
 
 
+@sqlite_only  # MySQL takes only text into a column of text
 def test_12_bytes_that_are_no_text_fail_and_the_next_job_runs(queue: Queue, clock: Clock) -> None:
     conn = queue.source.connection()
-    if conn.dialect.name != "sqlite":
-        pytest.skip("MySQL takes only text into a column of text")
     now = int(clock.time())
     conn.run(
         "insert into jobs (queue, payload, uuid, available_at, created_at) "
