@@ -49,6 +49,14 @@ def test_a_file_is_served_with_its_type_and_version(client):
     result.assert_header("X-Content-Type-Options", "nosniff").assert_header("Last-Modified")
 
 
+@pytest.mark.parametrize("name", ["css/app.css", "css\\app.css", "c:app.css", "app.css\0"])
+def test_what_another_system_would_take_for_a_folder_or_a_drive_names_no_file(root, name):
+    if "\0" not in name:
+        (root / name).write_text("body{}")
+
+    assert StaticFiles(root).find([name]) is None
+
+
 def test_a_file_named_by_its_content_is_kept_for_good(client):
     client.get("/static/css/app.3f9ac1d2.css").assert_header(
         "Cache-Control", "public, max-age=31536000, immutable"

@@ -87,6 +87,19 @@ def test_a_seal_of_the_old_key_after_its_time_is_found(rotated, trail, db, clock
         make(db, clock, NEW).sealer.seal()
 
 
+def test_a_seal_of_another_copy_of_the_trail_does_not_continue_this_one(trail, db):
+    """Made with the key, as a copy set back and gone on has it: genuine, and out of its place."""
+    from so.systems.activity.sealing import Head, insert
+
+    connection = db.connection()
+    head = trail.sealer.head(connection)
+    elsewhere = Head(head.seal_no, "0" * len(head.seal_hash), None)
+    insert(connection, trail.sealer.make(elsewhere, [], framing.merkle_root([])))
+
+    report = trail.verify()
+    assert (report.exit_code, kinds(report)) == (1, {"reordered"})
+
+
 @pytest.mark.parametrize("kept", [0, 6])
 def test_an_end_written_anew_with_an_unknown_key_is_tampering(rotated, db, clock, kept):
     connection = db.connection()

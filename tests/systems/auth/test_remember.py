@@ -68,6 +68,20 @@ def test_after_its_time_a_device_is_forgotten(browser: Browser, clock: Clock):
     assert browser.remember_cookie is None
 
 
+def test_a_series_ends_with_its_time_and_not_with_its_cookie(people: Database, clock: Clock):
+    """Who kept the cookie longer than the browser would has nothing of it."""
+    tokens = RememberTokens(people, lifetime_days=30, clock=clock)
+    _, cookie = tokens.begin(7, None)
+
+    clock.travel(30 * DAY - 1)
+    found = tokens.find(cookie)
+    clock.travel(1)
+
+    assert found is not None
+    assert found.state == "current"
+    assert tokens.find(cookie) is None
+
+
 def test_the_absolute_lifetime_counts_from_the_password_whatever_is_remembered(
     make_authentication, people: Database, clock: Clock
 ):
