@@ -136,11 +136,12 @@ class DatabaseClock(Clock):
 
     def time(self) -> float:
         """Seconds since the epoch."""
-        if self._local.is_frozen:
-            return self._local.time()
+        local = self._local
+        if local._frozen is not None:  # not by `is_frozen`: each read and write comes by here
+            return local.time()
         if self._is_here:  # SQLite goes by the machine's own clock
             return time.time()
-        now = self._local.time()
+        now = local.time()
         steady = self._local.monotonic()
         was_moved = abs(now - steady - self._since) > MOVED_SECONDS
         if was_moved or steady - self._compared_at >= COMPARE_SECONDS:
