@@ -160,12 +160,16 @@ def of_http_app(make: Callable[..., Any], folder: Path) -> Measures:
 def of_cache(make: Callable[..., Any], folder: Path) -> Measures:
     calls = make(str(folder))
     keys, value = [f"key:{n}" for n in range(200)], {"id": 7, "names": ["a", "b"], "price": "1.50"}
+    number = itertools.count()  # a row that stays as it is would not be written
     calls["set"]("key:0", value, 60)
     assert calls["get"]("key:0") == value
     assert calls["get"]("missing") is None
     calls["set"]("count", 1, 600)
     return {
-        "values stored": lambda: (lambda: [calls["set"](key, value, 600) for key in keys], 200),
+        "values stored": lambda: (
+            lambda: [calls["set"](key, value | {"id": next(number)}, 600) for key in keys],
+            200,
+        ),
         "values read": lambda: (lambda: [calls["get"](key) for key in keys], 200),
         "counted": lambda: (lambda: [calls["incr"]("count") for _ in range(100)], 100),
     }

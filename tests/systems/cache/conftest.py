@@ -19,9 +19,7 @@ def sqlite_db(_sqlite_template, tmp_path, clock):
 
 
 @pytest.fixture
-def mysql_db(_mysql_database, clock):
-    database = Database({"default": dict(_mysql_database)}, clock=clock)
+def mysql_db(mysql_config, clock):
+    database = Database({"default": mysql_config}, clock=clock)
     yield database
-    for table in ("cache", "cache_locks", "rate_limits"):
-        database.statement(f"delete from {table}")
     database.close()
