@@ -76,8 +76,7 @@ class Where(QueryCore):
             and not equals
             and (type(value) is not float or value - value == 0)
         ):
-            self.tree.conditions.append(c.Compare(boolean, column, operator, value))
-            return self
+            return self._add(c.Compare(boolean, column, operator, value))
         return self._where(column, operator, value, checked_boolean(boolean), equals)
 
     or_where = twin(where, boolean="or")
