@@ -13,6 +13,7 @@ from so.errors import CommandError
 from so.settings.database import DatabaseSettings
 
 PACKAGE = "app/accounts"
+FACTORY = "database/factories/user_factory.py"
 MODULES = (
     "__init__", "routes", "login", "passwords", "verification", "two_factor", "profile", "pages",
 )  # fmt: skip
@@ -79,6 +80,7 @@ class MakeAuth(Command):
         user = class_in(tree, "User")
         if user is None:
             stubs |= self._tables()
+            stubs[self._base / FACTORY] = "user_factory.py.txt"
         elif lacking := [name for name in MIXINS if name not in _bases(user)]:
             left.append(f"Let class User in {models.name} begin with: {', '.join(lacking)}")
         texts |= {file: _stub(name).read_text("utf-8") for file, name in stubs.items()}

@@ -50,6 +50,8 @@ def test_a_new_application_has_accounts_whose_tests_pass(fresh: Path):
     tested = command(fresh, "-m", "unittest", "tests.test_accounts")
     assert tested.returncode == 0, tested.stderr
     assert "Ran 8 tests" in tested.stderr
+    line = "print(sorted(u.name for u in User.factory(2).create(name='Bob')))"
+    assert command(fresh, "bin/sixorbit", "shell", f"--execute={line}").stdout == "['Bob', 'Bob']\n"
     created = command(fresh, "bin/sixorbit", "user:create", "ada@x.y", "--name=Ada", "-n")
     assert "/reset-password/" in created.stdout, created.stdout + created.stderr
 
