@@ -18,8 +18,11 @@ def uuid() -> str:
 
 def uuid_of(digits: str) -> str:
     """The UUID of version 4 with these 32 random hex digits; version and variant are put in."""
-    variant = "89ab"[int(digits[16], 16) & 3]
+    variant = _VARIANTS[digits[16]]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 def token(size: int = 32) -> str:

@@ -184,6 +184,8 @@ def captured(user: Callable[[], Any] | None = None) -> Mapping[str, Any]:
 
     *user* finds who is logged in where nobody said who acts; without it, whom the scope knows.
     """
+    if user is None and _current.get() is None and _said.get() is _NOTHING:
+        return {}  # a script, in which nobody said anything
     scope, batch, causer = current_scope(), batch_said(), causer_said()
     found: dict[str, Any] = {} if scope is None else {"request_id": scope.request_id}
     if batch is not None:

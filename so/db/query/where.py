@@ -253,15 +253,13 @@ class Where(QueryCore):
 
     def where_in(self, column: Any, values: Any, boolean: str = "and", not_: bool = False) -> Self:
         """The column is one of *values*: a list, a query, or a callable that fills one."""
-        boolean, column = checked_boolean(boolean), self._column(column)
-        path = type(column) is not str or "->" in column
-        if (
-            not path
-            and type(values) is list
-            and _FINITE.issuperset(kinds := set(map(type, values)))
-        ):
-            return self._add(c.In(boolean, column, list(values), not_, plain=kinds))
-        if path and "->" in name_of(column) and not is_queryable(values):
+        boolean = checked_boolean(boolean)
+        if type(values) is list and type(column) is str and "->" not in column:
+            kinds = set(map(type, values))
+            if _FINITE.issuperset(kinds):
+                return self._add(c.In(boolean, column, list(values), not_, plain=kinds))
+        column = self._column(column)
+        if "->" in name_of(column) and not is_queryable(values):
             values = [only(one) for one in listed(values)]
             if any(isinstance(one, bool) for one in values):
                 return self._in_json(column, values, boolean + " not" * not_)
