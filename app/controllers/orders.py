@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from app.catalogue import catalogue
@@ -28,10 +29,14 @@ from app.pages import (
     tag,
 )
 from app.pages.trail import trail
-from so import Gate, Markup, Request, Response, auth, h, old, redirect, validate
+from so import Gate, Markup, Request, Response, auth, cache, h, old, redirect, validate
+from so.support import ids
 from so.web.forms import Form, form
 
 LINES = 5  # lines of the form
+PLACED = "The order was placed."
+KNOWN_SECONDS = 86_400  # for so long a form is known to have been sent
+WAIT_SECONDS = 30  # of a form for the same one, sent a moment before
 MOST_CHOICES = 2000  # customers in the list to choose from; others are found by searching
 STATES = ("open", "shipped", "imported", "cancelled")
 LIST = Listing(
@@ -111,6 +116,7 @@ def create(request: Request) -> Response:
     customers = [("", "Choose a customer"), *found]  # nobody is chosen by not looking
     products = [("", "–"), *((p["id"], f"{p['name']} ({p['stock']})") for p in catalogue())]
     chosen = {"customer_id": request.string("customer_id"), "customer": searched}
+    chosen["sending"] = ids.uuid()
     f = form("/orders", rules=RULES, values=chosen)
     goes_on = bool(searched) and not f.errors  # the keyboard, after a search
     lines = f.rows(
@@ -122,7 +128,7 @@ def create(request: Request) -> Response:
         count=LINES,
     )
     customer = f.select("customer_id", "Customer", customers, hint=said, autofocus=goes_on)
-    parts = (_by_enter(f, searched), _finder(f), customer, lines)
+    parts = (_by_enter(f, searched), f.hidden("sending"), _finder(f), customer, lines)
     return page("New order", card(f(*parts, send="Place order")), within=("Orders", "/orders"))
 
 
@@ -187,8 +193,31 @@ def store(request: Request) -> Response:
     items = _filled_lines(request.input("items"))
     given = validate({**request.all(), "items": items}, RULES, MESSAGES, NAMES)
     customer = Customer.find_or_fail(given["customer_id"])
-    order = place_order(customer, given["items"], auth().user())
-    return redirect(f"/orders/{order.id}").with_("note", "The order was placed.")
+    return _once(
+        request.string("sending"), lambda: place_order(customer, given["items"], auth().user())
+    )
+
+
+def _once(sending: str, place: Callable[[], Order]) -> Response:
+    """To the order that *place* makes; a form that comes again leads to the one it made.
+
+    Twice pressed, or sent again after going back: nobody wants two of it.
+    """
+    name = f"order-sent:{auth().id()}:{sending[:36]}"
+
+    def first() -> Response:
+        made = cache().get(name)
+        order = made or place().id
+        cache().put(name, order, KNOWN_SECONDS)
+        return _to(order, "This form was sent before; this is its order." if made else PLACED)
+
+    if not sending:
+        return _to(place().id, PLACED)
+    return cache().lock(f"{name}:lock", WAIT_SECONDS).block(WAIT_SECONDS, first)
+
+
+def _to(order: int, note: str) -> Response:
+    return redirect(f"/orders/{order}").with_("note", note)
 
 
 def _filled_lines(rows: Any) -> Any:

@@ -69,8 +69,8 @@ def note_settings(app: App) -> None:
     try:
         now = dict(_leaves(app, app.config.all(), ""))
         before = _last_settings(app) if _is_there(app) else None
-    except SixOrbitError:
-        app.make("logger").warning("the settings are not in the trail", exc_info=True)
+    except SixOrbitError as error:  # whoever needs the database says so in full
+        app.make("logger").warning("the settings are not in the trail: %s", error)
         return
     changed = sorted(n for n in {*now, *(before or {})} if (before or {}).get(n) != now.get(n))
     if before is None or not changed:

@@ -41,6 +41,22 @@ def test_a_refused_order_keeps_its_lines_and_says_at_which_one(person):
     assert Order.count() == count
 
 
+def test_a_form_that_is_sent_twice_makes_one_order(person):
+    client = person("clerk")
+    [sending] = re.findall(r'name="sending" value="([^"]+)"', client.get("/orders/create").text)
+    data = {"customer_id": "3", "items[0][product_id]": "1", "items[0][quantity]": "1"}
+    count = Order.count()
+
+    first, again, other = (
+        client.post("/orders", data={**data, "sending": one}) for one in (sending, sending, "")
+    )
+
+    assert again.headers["Location"] == first.headers["Location"] != other.headers["Location"]
+    assert Order.count() == count + 2
+    client.post("/orders", data={**data, "sending": sending})
+    assert "This form was sent before" in client.get(first.headers["Location"]).text
+
+
 def test_a_line_without_a_product_is_no_empty_line(person):
     data = {"customer_id": "3", "items[4][quantity]": "7", "items[4][product_id]": ""}
     html = sent_back(person("clerk"), "/orders/create", "/orders", data)
