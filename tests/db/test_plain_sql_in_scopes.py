@@ -14,7 +14,13 @@ import pytest
 from so.db.connection import Connection
 from so.db.dialects.mysql import HAVE_C_EXTENSION
 from so.db.manager import Database
-from so.errors import ImplicitCommitError, LostConnectionError, QueryError, TransactionError
+from so.errors import (
+    ImplicitCommitError,
+    LostConnectionError,
+    QueryError,
+    TransactionError,
+    UniqueConstraintError,
+)
 from so.support.scope import Scope, entered
 from tests.db.tables import create
 
@@ -262,6 +268,8 @@ def test_what_reads_and_writes_rows_alone_leaves_its_session_in_the_pool(items):
                 items.update("update items set n = 2")
         items.select("select * from items for update")
         items.select("show columns from items")
+        with pytest.raises(UniqueConstraintError):
+            items.insert("insert into items values (2, 1), (2, 1)")
         items.statement("truncate table items")
     with in_scope():
         assert items.scalar("select connection_id()") == mine

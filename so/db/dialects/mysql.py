@@ -438,10 +438,13 @@ class MySQLDialect:
             return
         key = (table.group(1), problem.index)
         if key not in self._keys:
+            before = session.tainted
             try:
                 rows = session.rows(_COLUMNS_OF_KEY, key)
             except self.driver_errors:
                 return
+            finally:
+                session.tainted = before  # MariaDB answers by a temporary table
             self._keys[key] = [str(name) for (name,) in rows]
         problem.columns = list(self._keys[key])
 

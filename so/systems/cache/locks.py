@@ -274,7 +274,10 @@ def _checked_owner(owner: object) -> str:
     """The name of a holder. A number would be compared with texts, each engine in its way."""
     if isinstance(owner, str) and 0 < len(owner) <= LONGEST_OWNER and "\0" not in owner:
         return owner
-    raise CacheError(f"{owner!r:.60} owns no lock: an owner is a text of 1 to {LONGEST_OWNER}")
+    raise CacheError(
+        f"{owner!r:.60} owns no lock: an owner is a text of 1 to {LONGEST_OWNER} characters, "
+        "none of them NUL"
+    )
 
 
 class Semaphore:
