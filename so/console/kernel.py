@@ -443,7 +443,11 @@ def _dashed(name: str, signature: Signature) -> str:
             return f"--{option.name}"
     if plain == "force":
         return "--force"
-    raise UsageError(f"{signature.name} has no argument or option {name!r}")
+    known = [argument.name for argument in signature.arguments]
+    known += [option.name for option in signature.options]
+    close = nearest(plain, known)
+    hint = f"; did you mean {close!r}?" if close else ""
+    raise UsageError(f"{signature.name} has no argument or option {name!r}{hint}")
 
 
 def _missing(message: str) -> Any:

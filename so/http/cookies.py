@@ -10,6 +10,7 @@ from so.http.headers import Headers, readable
 from so.support.httpwords import http_date
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BREAKS = re.compile(r"[\r\n\0]")
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")
 # Cookie octets, less % which begins our escapes.
 _PLAIN = "!#$&'()*+-./:<=>?@[]^_`{|}~"
@@ -46,10 +47,15 @@ def cookie_header(
 ) -> str:
     """The value of Set-Cookie. *minutes* 0 ends it with the browser, less than 0 deletes it.
 
-    Raises ValueError for what a browser would refuse.
+    Raises ValueError for what a browser would refuse, and for a *value* with a line break or NUL:
+    no cookie is meant to have one, and who reads it may not undo our escapes.
     """
     if _NAME.fullmatch(name) is None:
         raise ValueError(f"{name!r} is not a cookie name: use letters, digits, - and _")
+    if _BREAKS.search(value):
+        raise ValueError(
+            f"the cookie {name} cannot hold {value!r:.80}: take out line breaks and NUL"
+        )
     _check_prefix(name, path, domain, secure)
     parts = [_pair(name, quote(value, safe=_PLAIN, errors="replace"))]
     if minutes:

@@ -122,11 +122,15 @@ _EXCEPTIONS: dict[int, type[HttpException]] = {
     )
 }
 
+_METHODS = ("PUT", "PATCH", "DELETE", "POST", "GET")
+
 e = escape
 
 
 def abort(code: int, message: str = "", headers: Mapping[str, str] | None = None) -> NoReturn:
-    """End the request with status *code*."""
+    """End the request with status *code*; ValueError for what is no status of HTTP."""
+    if not isinstance(code, int) or not 100 <= code <= 599:
+        raise ValueError(f"abort({code!r}): give a status of HTTP, such as 404")
     words = message or STATUS_LINES.get(code, " ").partition(" ")[2]
     cls = _EXCEPTIONS.get(code)
     if cls is not None:
@@ -198,5 +202,10 @@ def csrf_field() -> Markup:
 
 
 def method_field(method: str) -> Markup:
-    """The hidden field by which a form means PUT, PATCH or DELETE."""
+    """The hidden field by which a form means PUT, PATCH or DELETE.
+
+    ValueError for what is no method of HTTP; of the others only these three are obeyed.
+    """
+    if method.upper() not in _METHODS:
+        raise ValueError(f"method_field({method!r}): a form means one of {', '.join(_METHODS)}")
     return h("input", type="hidden", name="_method", value=method.upper())

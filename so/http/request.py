@@ -115,7 +115,7 @@ class Request(RequestInput, RequestUrl):
 
     def pjax(self) -> bool:
         """True if a script asks for a part of a page."""
-        return str(self.environ.get("HTTP_X_PJAX", "")).lower() == "true"
+        return str(self.environ.get("HTTP_X_PJAX", "")).strip().lower() in ("true", "1")
 
     def _ranges(self) -> list[Range]:
         if self._accepted is None:

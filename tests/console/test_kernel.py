@@ -108,6 +108,11 @@ def test_a_parameter_that_the_command_has_not_got_is_bad_usage(kernel):
     code, output = run(kernel, "report:email", {"recipient": "a", "--nope": 1})
 
     assert (code, output) == (2, "report:email has no argument or option '--nope'\n")
+    code, output = run(kernel, "report:email", {"recipent": "a"})
+
+    assert (
+        output == "report:email has no argument or option 'recipent'; did you mean 'recipient'?\n"
+    )
 
 
 def test_a_command_can_be_called_by_its_class(kernel):

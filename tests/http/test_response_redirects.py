@@ -282,6 +282,17 @@ def test_abort_ends_the_request_with_a_status(code: int, name: str, words: str) 
     assert caught.value.message == words
 
 
+@pytest.mark.parametrize("code", ["404", 40, 1000, None])
+def test_abort_refuses_what_is_no_status(code: Any) -> None:
+    with pytest.raises(ValueError, match=r"abort\(.*give a status of HTTP"):
+        helpers.abort(code)
+
+
+def test_a_method_that_no_form_can_mean_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"method_field\('ptu'\)"):
+        helpers.method_field("ptu")
+
+
 def test_abort_takes_words_and_headers() -> None:
     with pytest.raises(HttpException) as caught:
         abort(503, "back soon", {"Retry-After": "60"})

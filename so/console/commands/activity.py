@@ -90,9 +90,7 @@ class ActivityErase(Command):
 
     def handle(self) -> int:
         """Ask, erase, and print the count."""
-        from so.systems.activity.exporting import reference
-
-        kind, id = reference(self.argument("person"))
+        kind, id = _record(self.argument("person"))
         log, personal = self.app.make("activity"), self.app.settings(ActivitySettings).personal
         free_text = bool(self.option("free-text"))
         if self.option("dry-run"):
@@ -155,14 +153,17 @@ class ActivityExport(Command):
 
     def _pieces(self, form: str) -> Any:
         names = ("log", "subject", "type", "causer", "person", "event", "field")
-        return getattr(self.app.make("activity"), self._makes)(
-            form,
-            separator=self.option("separator"),
-            bom=bool(self.option("bom")),
-            since=self.option("from"),
-            until=self.option("to"),
-            **{name: self.option(name) for name in names},
-        )
+        try:
+            return getattr(self.app.make("activity"), self._makes)(
+                form,
+                separator=self.option("separator"),
+                bom=bool(self.option("bom")),
+                since=self.option("from"),
+                until=self.option("to"),
+                **{name: self.option(name) for name in names},
+            )
+        except ActivityError as error:  # no format, no date, nobody: before anything is read
+            raise UsageError(str(error)) from error
 
 
 class ActivityReport(ActivityExport):
@@ -184,8 +185,6 @@ class ActivityHold(Command):
 
     def handle(self) -> int:
         """Hold, release, or list."""
-        from so.systems.activity.exporting import reference
-
         log, record = self.app.make("activity"), self.argument("record")
         if record is None:
             rows = [(f"{kind}:{id}", reason) for (kind, id), reason in log.held().items()]
@@ -196,7 +195,7 @@ class ActivityHold(Command):
             else:
                 self.line("Nothing is on hold.")
             return 0
-        kind, id = reference(record)
+        kind, id = _record(record)
         if self.option("release"):
             log.release(kind, id, self.option("reason") or "")
         else:
@@ -443,3 +442,12 @@ def _seals(given: str | None) -> tuple[int, int] | None:
     if not all(word.isascii() and word.isdecimal() and int(word) > 0 for word in words):
         raise UsageError(f"--seal must be numbers of seals, such as 3..7, not {given!r}")
     return int(words[0]), int(words[1])
+
+
+def _record(text: str) -> tuple[str, str]:
+    from so.systems.activity.exporting import reference
+
+    try:
+        return reference(text)
+    except ActivityError as error:
+        raise UsageError(str(error)) from error

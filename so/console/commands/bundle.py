@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from so.console.command import Command
-from so.errors import CommandError
+from so.errors import CommandError, UsageError
 from so.release.alone import alone
 from so.release.back import FOLDER, put_back
 from so.release.bundle import Upgrade, interrupted, write_bundle
@@ -74,7 +74,7 @@ class Zipapp(Command):
         name = self.app.settings(AppSettings).name
         target = Path(str(self.argument("file") or f"{_stem(name)}.pyz"))
         if target.suffix != ".pyz":
-            raise CommandError(f"{target} should end with .pyz, by which Python files know it")
+            raise UsageError(f"{target} should end with .pyz, by which Python files know it")
         wheels = [Path(str(one)) for one in self.option("wheel")]
         size = write_zipapp(self.app.base_path(), target.resolve(), wheels, self.going)
         if self.wants_json:
@@ -236,7 +236,7 @@ def _compile(folder: Path, base: Path) -> None:
 
 def _require_200(url: str) -> None:
     if not url.startswith(("http://", "https://")):
-        raise CommandError(f"--health={url} is no address: it begins with http:// or https://")
+        raise UsageError(f"--health={url} is no address: it begins with http:// or https://")
     try:
         with urllib.request.urlopen(url, timeout=HEALTH_SECONDS) as answer:  # noqa: S310 - checked above
             if answer.status != 200:

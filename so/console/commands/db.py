@@ -18,7 +18,7 @@ from so.db.framework import framework_sql
 from so.db.manager import Database
 from so.db.model import Model
 from so.db.options import file_of
-from so.errors import CommandError
+from so.errors import CommandError, SchemaError, UsageError
 
 
 class DbInstall(Command):
@@ -50,7 +50,10 @@ class DbSchema(Command):
     def handle(self, database: Database) -> int:
         """Print the file."""
         dialect = self.option("dialect") or database.connection().dialect.name
-        self.line(framework_sql("mysql" if dialect == "mariadb" else str(dialect)))
+        try:
+            self.line(framework_sql("mysql" if dialect == "mariadb" else str(dialect)))
+        except SchemaError as error:
+            raise UsageError(str(error)) from error
         return 0
 
 

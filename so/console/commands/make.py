@@ -10,7 +10,7 @@ from pathlib import Path
 from so.console.command import Command
 from so.console.source import append_class, make_packages
 from so.db.naming import plural, snake
-from so.errors import CommandError
+from so.errors import CommandError, UsageError
 
 _NAME = re.compile(r"^[A-Za-z_]\w*$")
 
@@ -36,7 +36,7 @@ class _Make(Command):
     def _name(self) -> str:
         name = str(self.argument("name"))
         if not _NAME.match(name):
-            raise CommandError(f"{name!r} is no class name: letters, digits and underscores only")
+            raise UsageError(f"{name!r} is no class name: letters, digits and underscores only")
         return name
 
     def _told(self, file: Path) -> None:

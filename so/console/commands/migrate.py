@@ -11,7 +11,7 @@ from so.db import schema
 from so.db.manager import Database
 from so.db.migrations import Migrator
 from so.db.tables import drop_all
-from so.errors import CommandError
+from so.errors import UsageError
 from so.settings.database import DatabaseSettings
 from so.support import numbers
 
@@ -76,7 +76,7 @@ class _Migrate(Command):
         if given is None:
             return None
         if not (numbers.whole(str(given)) or 0) >= 1:
-            raise CommandError(f"--{name} must be a number from 1, not {given!r}")
+            raise UsageError(f"--{name} must be a number from 1, not {given!r}")
         return int(given)
 
     def find_seeder(self) -> None:
@@ -297,7 +297,7 @@ class MakeMigration(Command):
         """Write the files and print where."""
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", str(self.argument("name"))).lower()
         if not re.fullmatch(r"\w+", name):
-            raise CommandError(f"{name!r} cannot be in a file name: use letters, digits and _")
+            raise UsageError(f"{name!r} cannot be in a file name: use letters, digits and _")
         folder = Path(self.app.base_path(self.app.settings(DatabaseSettings).migrations))
         folder.mkdir(parents=True, exist_ok=True)
         now = self.app.make("clock").now()

@@ -16,7 +16,7 @@ import so
 from so.console.command import Command
 from so.console.commands.look import models_of
 from so.console.output import NORMAL
-from so.errors import CommandError
+from so.errors import CommandError, UsageError
 from so.support.habits import NAMES
 from so.systems.queue.pending import PendingDispatch
 
@@ -197,5 +197,5 @@ class Completion(Command):
             )
             self.line("".join(lines).rstrip())
         else:
-            raise CommandError(f"{shell!r} is no shell known here: bash, zsh or fish")
+            raise UsageError(f"{shell!r} is no shell known here: bash, zsh or fish")
         return 0

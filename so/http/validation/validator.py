@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from so.errors import ValidationException
+from so.errors import InvalidRuleError, ValidationException
 from so.http.validation import messages as words
 from so.http.validation import paths, spec
 from so.http.validation.fields import At, Field, RuleCheck
@@ -106,6 +106,8 @@ class Validator:
 
     def add_rules(self, rules: Rules) -> Validator:
         """Add *rules* to those there are."""
+        if not isinstance(rules, Mapping):
+            raise InvalidRuleError(f"rules are a dict of fields and their rules, not {rules!r:.80}")
         for name, written in rules.items():
             made = spec.field(name, written, self.data, self.extensions)
             known = self._fields.get(name)

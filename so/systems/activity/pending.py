@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from so.db.rows import Row
 from so.errors import ActivityError
 from so.support.masking import MASK, Masker
+from so.support.plain import plain
 from so.support.scope import UNSET
 from so.systems.activity.entries import learned
 from so.systems.activity.model import Activity
@@ -75,8 +77,8 @@ class PendingActivity:
         return replace(self, _at=aware(moment))
 
     def tap(self, fn: Tap) -> PendingActivity:
-        """Let *fn* change the row's columns (a dict) just before it is written."""
-        return replace(self, _taps=(*self._taps, fn))
+        """Let *fn* change the columns of the row (a Row) just before it is written."""
+        return replace(self, _taps=(*self._taps, plain(fn, "tap's function")))
 
     def log(self, description: str) -> Activity | None:
         """Write it, and give the saved Activity; None when logging is off.
@@ -107,7 +109,7 @@ class PendingActivity:
         subject = self._subject
         secrets = learned(log.mask, self._properties, _hidden(subject, log), _hidden(who, log))
         properties: Any = secrets.named(self._properties)
-        row = log.row(
+        columns = log.row(
             self._filled(description, who, properties),
             log_name=self._log_name,
             event=self._event,
@@ -116,6 +118,7 @@ class PendingActivity:
             properties=properties,
             created_at=self._at,
         )
+        row = Row(columns)
         for tap in self._taps:
             tap(row)
         _mask_texts(row, secrets)

@@ -45,6 +45,11 @@ class Enrolment(NamedTuple):
     qr: Markup
 
     @property
+    def otpauth(self) -> str:
+        """The URL, by the name of its scheme."""
+        return self.url
+
+    @property
     def svg(self) -> Markup:
         """The QR code."""
         return self.qr

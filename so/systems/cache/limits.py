@@ -34,8 +34,7 @@ class Limit:
 
     def __post_init__(self) -> None:
         _checked_most(self.max_attempts)
-        if seconds_of(self.decay_seconds, "window") <= 0:
-            raise CacheError(f"a window of {self.decay_seconds} seconds counts nothing")
+        _whole_seconds(self.decay_seconds)
 
     @classmethod
     def per_second(cls, attempts: int, seconds: int = 1) -> Limit:
@@ -461,11 +460,14 @@ class RateLimiter:
 
 
 def _checked_most(given: object) -> int:
-    """*given* attempts as a limit has them; CacheError for no whole number."""
-    if isinstance(given, bool) or not isinstance(given, int):
+    """*given* attempts as a limit has them; CacheError for no whole number from 0."""
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
         raise CacheError(f"{given!r} is no limit: give a whole number of attempts")
     return given
 
 
 def _whole_seconds(decay: float | timedelta) -> int:
-    return max(1, math.ceil(min(seconds_of(decay, "window"), LONGEST_WINDOW)))
+    seconds = seconds_of(decay, "window")
+    if seconds <= 0:
+        raise CacheError(f"a window of {decay} seconds counts nothing: give more than 0")
+    return math.ceil(min(seconds, LONGEST_WINDOW))

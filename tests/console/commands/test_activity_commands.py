@@ -241,7 +241,11 @@ def test_report_from_the_command_line(kernel, tmp_path):
     assert json.loads(output)["causer_id"] == "1"
     before = kernel.app.make("activity").stats()["rows"]
     assert run(kernel, "activity:export", "--output=/no/such/folder/x")[0] == 1
-    assert run(kernel, "activity:export", "--format=xml")[0] == 1
+    for wrong in ("--format=xml", "--from=soon", "--subject=nobody"):
+        assert run(kernel, "activity:export", wrong)[0] == 2
+    assert (
+        run(kernel, "activity:hold", "nobody")[0] == run(kernel, "activity:erase", "nobody")[0] == 2
+    )
     assert kernel.app.make("activity").stats()["rows"] == before
     code, output = run(kernel, "activity:report", "--separator=;", "--bom", "--log=books")
     assert output.startswith("\ufeffid;created_at;")

@@ -290,7 +290,7 @@ def test_other_shells_complete(shell, script):
 
 
 def test_another_shell_is_refused(kernel):
-    assert kernel.call("completion powershell") == 1
+    assert kernel.call("completion powershell") == 2
 
     assert "bash, zsh or fish" in kernel.output()
 

@@ -63,7 +63,7 @@ def test_an_existing_file_stays_as_it_is(kernel, tmp_path, line):
 
 @pytest.mark.parametrize("name", ["a/b", "1x", "../up", "a-b"])
 def test_what_is_no_class_name_is_refused(kernel, tmp_path, name):
-    assert run(kernel, f"make:model {name}")[0] == 1
+    assert run(kernel, f"make:model {name}")[0] == 2
     assert list(tmp_path.rglob("*.py")) == []
 
 

@@ -264,6 +264,16 @@ def test_an_entry_that_cannot_be_made_is_told_without_its_secrets(log):
     assert SECRET not in str(told.value)
 
 
+def test_a_tap_sees_the_row_by_names_and_by_keys(log):
+    def tapped(row):
+        row.log_name = f"{row.log_name}-tapped"
+        row["event"] = "seen"
+
+    entry = log.entry("books").tap(tapped).log("x")
+
+    assert (entry.log_name, entry.event) == ("books-tapped", "seen")
+
+
 def test_settings_add_to_the_one_list_of_secret_names(db, clock):
     log = ActivityLog(db, clock=clock, mask=["shoe_size"])
 

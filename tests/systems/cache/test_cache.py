@@ -292,6 +292,14 @@ def test_flexible_serves_the_stale_value_while_one_computes(any_cache, clock):
     assert read() > 2
 
 
+@pytest.mark.parametrize("ttl", [(20, 10), 10, (1,), (1, 2, 3), "ab", None])
+def test_flexible_refuses_what_is_no_pair_of_windows_in_order(any_cache, ttl):
+    any_cache.put("a", 1)
+
+    with pytest.raises(CacheError, match="fresh"):
+        any_cache.flexible("a", ttl, lambda: 2)
+
+
 def test_flexible_computes_at_once_outside_a_request(any_cache, clock):
     any_cache.flexible("f", (10, 60), lambda: "old")
     clock.travel(11)

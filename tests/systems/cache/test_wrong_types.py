@@ -140,6 +140,21 @@ def test_a_window_of_a_limit_is_a_time(decay: Any):
     assert limiter.attempts("k") == 0
 
 
+@pytest.mark.parametrize("decay", [0, -1, timedelta(seconds=-1), timedelta(0)], ids=repr)
+def test_a_window_of_no_time_counts_nothing_however_it_is_asked_for(decay: Any):
+    limiter = RateLimiter(MemoryCounters())
+
+    for call in (limiter.hit, lambda key, decay: limiter.attempt(key, 1, print, decay)):
+        with pytest.raises(CacheError, match="counts nothing"):
+            call("k", decay)
+
+
+@pytest.mark.parametrize("make", [Limit, Limit.per_minute, Limit.per_day])
+def test_a_limit_below_zero_is_none(make: Any):
+    with pytest.raises(CacheError, match="-1 is no limit"):
+        make(-1)
+
+
 @pytest.mark.parametrize("most", ["5", None, 1.5, True, []], ids=repr)
 def test_a_limit_is_a_whole_number_of_attempts(most: Any):
     limiter = RateLimiter(MemoryCounters())

@@ -203,6 +203,13 @@ def test_what_is_no_category_or_channel_cannot_be_muted(ada, wrong):
             ada.mute("orders", wrong)
 
 
+def test_a_channel_that_is_not_there_cannot_be_muted(ada):
+    with pytest.raises(
+        NotificationError, match=r"'databse' cannot be muted: the channels are data"
+    ):
+        ada.mute("orders", "databse")
+
+
 def test_categories_are_told_apart_to_the_letter(ada):
     for category in ("Orders", "orders ", "ordérs"):
         ada.mute(category)
