@@ -90,6 +90,7 @@ def house(
     """One application for all tests of a module, on both engines."""
     folder = tmp_path_factory.mktemp("house")
     if request.param == "mysql":
+        request.getfixturevalue("_cleaner")  # which has installed the tables
         config = dict(request.getfixturevalue("_mysql_database"))
     else:
         shutil.copyfile(request.getfixturevalue("_sqlite_template"), folder / "erp.sqlite")
