@@ -26,7 +26,7 @@ _from(
     "so.shortcuts",
     "DB Router Gate app set_current cache session sessions activity auth accounts dispatch"
     " dispatch_sync queue notifications notify logger rate_limiter schedule validate"
-    " Validator find_batch chain batch cached current_route route_is signed_route"
+    " find_batch chain batch cached current_route route_is signed_route"
     " temporary_signed_route url route",
 )
 _from("so.application", "Application")
@@ -48,7 +48,7 @@ _from(
     " method_field e",
 )
 _from("so.edge.local", "local")
-_from("so.http.validation", "Rule")
+_from("so.http.validation", "Rule Validator")
 _from("so.http.rules", "rules responds")
 _from("so.support.markup", "Markup h")
 _from("so.support.codec", "allow")

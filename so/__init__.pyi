@@ -106,11 +106,11 @@ from so.http.rules import responds as responds
 from so.http.rules import rules as rules
 from so.http.uploads import UploadedFile as UploadedFile
 from so.http.validation import Rule as Rule
+from so.http.validation import Validator as Validator
 from so.server import serve as serve
 from so.shortcuts import DB as DB
 from so.shortcuts import Gate as Gate
 from so.shortcuts import Router as Router
-from so.shortcuts import Validator as Validator
 from so.shortcuts import accounts as accounts
 from so.shortcuts import activity as activity
 from so.shortcuts import app as app

@@ -6,8 +6,8 @@ this. With no application running they raise RuntimeError that says how to start
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from so.application import current_application, set_current
 from so.support.current import current
@@ -26,11 +26,15 @@ if TYPE_CHECKING:
     from so.systems.auth import Gate as GateClass
     from so.systems.auth.accounts import Accounts
     from so.systems.cache import Cache, RateLimiter
+    from so.systems.cache.cache import Ttl
+    from so.systems.cache.decorator import Cached
     from so.systems.notifications import Notifications
     from so.systems.queue import Batch, PendingBatch, PendingChain, PendingDispatch, Queue, Schedule
     from so.systems.sessions import Session, Sessions
 
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 __all__ = ["DB", "Gate", "Router", "app", "set_current"]
 
 
@@ -171,11 +175,13 @@ def cache(store: str | None = None) -> Cache:
     return found
 
 
-def cached(ttl: Any, key: Any = None, **options: Any) -> Any:
-    """Decorator: keep a function's results in the default store for *ttl*."""
+def cached(
+    ttl: Ttl, key: str | None = None, *, cache: Callable[[], Cache] = cache
+) -> Callable[[Callable[P, R]], Cached[P, R]]:
+    """Decorator: keep a function's results in the default store (or *cache*'s) for *ttl*."""
     from so.systems.cache import cached as decorator
 
-    return decorator(ttl, key, cache=cache, **options)
+    return decorator(ttl, key, cache=cache)
 
 
 def rate_limiter() -> RateLimiter:
@@ -286,11 +292,3 @@ def validate(data: Any, rules: Any, messages: Any = None, attributes: Any = None
     from so.http.validation import validate as check
 
     return check(data, rules, messages, attributes)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "Validator":
-        from so.http.validation import Validator
-
-        return Validator
-    raise AttributeError(name)

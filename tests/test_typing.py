@@ -34,6 +34,11 @@ TOLD = {
     "app(Clock)": "so.support.clock.Clock",
     "config()": "so.config.Config",
     "request()": "so.http.request.Request",
+    "Validator.make({}, {})": "so.http.validation.validator.Validator",
+    'cached(60)(repr)("x")': "builtins.str",
+    'cached(60)(repr).forget("x")': "builtins.bool",
+    'DB.transactional(attempts=3)(repr)("x")': "builtins.str",
+    'DB.transactional(repr)("x")': "builtins.str",
     "logger()": "logging.Logger",
 }
 
@@ -79,8 +84,10 @@ def said(first_line, fresh) -> str:
     lines = [
         first_line,
         "from so import auth, config, db, logger, notifications, queue, request, session, sessions",
+        "from so import Validator, cached",
         "from so.support.clock import Clock",
         *(f"reveal_type({expression})" for expression in (*TOLD, *names)),
+        "class Retried(Job):\n    backoff = [1, 5]",  # a list of int is no list of float
     ]
     reader = fresh.parent / "reader.py"
     reader.write_text("\n".join(lines) + "\n")

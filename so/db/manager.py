@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, overload
 
 from so.db.connection import Connection, Watchable, make_dialect
 from so.db.dialects import Dialect, Executed, Tuples
@@ -363,6 +363,12 @@ class Database(Watchable):
         """See Connection.transaction()."""
         return self.connection().transaction(fn, attempts, mode=mode, isolation=isolation)
 
+    @overload
+    def transactional(self, attempts: Callable[P, R]) -> Callable[P, R]: ...
+    @overload
+    def transactional(
+        self, attempts: int = 1, *, connection: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
     def transactional(self, attempts: Any = 1, *, connection: str | None = None) -> Any:
         """A decorator that runs a function in a transaction: `@DB.transactional(attempts=3)`.
 

@@ -6,17 +6,33 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from so.systems.cache.cache import Cache, Ttl
 
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
 LONGEST_ARGUMENTS = 1000  # characters of a call that stand in its key
+
+
+class Cached(Protocol[P, R]):
+    """A function whose results are kept, as type checkers see it."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """What it gave for these arguments before, or gives now."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Callable[..., R]:
+        """A method of *instance*."""
+
+    def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Remove what is kept for these arguments; False if there was nothing."""
 
 
 def cached(
     ttl: Ttl, key: str | None = None, *, cache: Callable[[], Cache]
-) -> Callable[[Callable[..., Any]], Any]:
+) -> Callable[[Callable[P, R]], Cached[P, R]]:
     """Decorator: keep a function's results for *ttl*, one entry for each set of arguments.
 
     *key* names the function (its module and name without). The decorated function has

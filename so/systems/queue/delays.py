@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -40,7 +40,7 @@ def exponential(
 
 
 Seconds = float | timedelta
-Backoff = Seconds | list[Seconds] | list[float] | tuple[Seconds, ...] | Exponential
+Backoff = Seconds | Sequence[Seconds] | Sequence[float] | Exponential
 
 
 def seconds_of(delay: Any, now: float) -> float:

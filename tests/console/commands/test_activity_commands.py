@@ -294,7 +294,7 @@ def test_an_export_that_is_refused_leaves_an_earlier_one_as_it_was(kernel, tmp_p
     file = tmp_path / "trail.csv"
     file.write_text("earlier")
 
-    assert run(kernel, "activity:export", "--format=xml", f"--output={file}")[0] == 1
+    assert run(kernel, "activity:export", "--format=xml", f"--output={file}")[0] == 2
 
     assert file.read_text() == "earlier"
     assert run(kernel, "activity:export", f"--output={file}")[0] == 0
