@@ -45,6 +45,8 @@ class _Room:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):  # help() and other tools look for what functions have
+            raise AttributeError(attribute)
         return getattr(current(self._name), attribute)
 
     def __call__(self) -> Any:

@@ -35,10 +35,10 @@ TOLD = {
     "config()": "so.config.Config",
     "request()": "so.http.request.Request",
     "Validator.make({}, {})": "so.http.validation.validator.Validator",
-    'cached(60)(repr)("x")': "builtins.str",
-    'cached(60)(repr).forget("x")': "builtins.bool",
-    'DB.transactional(attempts=3)(repr)("x")': "builtins.str",
-    'DB.transactional(repr)("x")': "builtins.str",
+    'cached(60)(repr)("x")': "str",
+    'cached(60)(repr).forget("x")': "bool",
+    'DB.transactional(attempts=3)(repr)("x")': "str",
+    'DB.transactional(repr)("x")': "str",
     "logger()": "logging.Logger",
 }
 
