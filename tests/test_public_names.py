@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
@@ -176,3 +178,17 @@ def test_parameters_of_a_route_that_is_not_there_are_no_address(
 ) -> None:
     with pytest.raises(so.RouteNotFoundError):
         so.route("mail", given)
+
+
+def test_help_needs_no_application():
+    code = (
+        "import pydoc, so\n"
+        "class Invoice(so.LogsActivity, so.Model): pass\n"
+        "for name in so.__all__: pydoc.render_doc(getattr(so, name))\n"
+        "assert 'where(' in pydoc.render_doc(so.Query), 'no methods'\n"
+        "pydoc.render_doc(Invoice)\n"
+        "assert Invoice.where and not hasattr(Invoice, 'wehre')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -6,6 +6,7 @@ this one is for: queries, listeners, switches and the registry of types live her
 
 from __future__ import annotations
 
+import functools
 import gc
 import weakref
 from collections.abc import Callable, Mapping
@@ -99,8 +100,20 @@ class ModelMeta(type):
             if name in events.EVENTS:
                 return lambda listener: cls._events.listen(name, listener)
             if name in cls._plan.scopes or hasattr(cls._query_class, name):
-                return getattr(cls.query(), name)
+                return cls._of_query(name)
         raise _UnknownName(cls, name)
+
+    def _of_query(cls, name: str) -> Any:
+        try:
+            return getattr(cls.query(), name)
+        except RuntimeError:
+            # No application runs: help(), which only looks, has its answer; who calls, the error.
+            known = getattr(cls._query_class, name, None)
+            if not callable(known):
+                raise
+            return functools.wraps(known)(
+                lambda *args, **kw: getattr(cls.query(), name)(*args, **kw)
+            )
 
     # --- queries
 

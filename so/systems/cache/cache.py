@@ -25,6 +25,7 @@ from so.systems.cache.entry import (
     Locks,
     Packed,
     Store,
+    check_windows,
     checked_prefix,
     expiration_of,
     stored_key,
@@ -313,7 +314,7 @@ class Cache:
         inside a request, at once elsewhere; if that fails, it stays as it is. Raises CacheError
         for what is no such pair, or where the first is the longer one.
         """
-        _check_windows(ttl)
+        check_windows(ttl)
         refresh = functools.partial(self._refresh, key, ttl, fn)
         entry = self._asked(None, self.backend.get, self.stored(key))
         value = self._value(entry)
@@ -594,13 +595,3 @@ def _ttl_of(ttl: Ttl | Callable[..., Ttl], value: Any) -> Ttl:
 
 
 _COUNTERS = ("\x1fhits", "\x1fmisses")
-
-
-def _check_windows(ttl: object) -> None:
-    if not isinstance(ttl, (tuple, list)) or len(ttl) != 2:
-        raise CacheError(f"flexible() takes (fresh, usable), two numbers of seconds, not {ttl!r}")
-    fresh, usable = ttl
-    if type(fresh) is type(usable) and fresh > usable:
-        raise CacheError(
-            f"a value cannot be fresh for {fresh!r} and usable for {usable!r}: swap them"
-        )

@@ -303,6 +303,17 @@ def seconds_of(given: object, what: str, wanted: str = "seconds or a timedelta")
         return math.inf if given > 0 else -math.inf  # type: ignore[operator]
 
 
+def check_windows(ttl: object) -> None:
+    """CacheError unless *ttl* is a pair: how long a value is fresh, and how long usable."""
+    if not isinstance(ttl, (tuple, list)) or len(ttl) != 2:
+        raise CacheError(f"flexible() takes (fresh, usable), two numbers of seconds, not {ttl!r}")
+    fresh, usable = ttl
+    if type(fresh) is type(usable) and fresh > usable:
+        raise CacheError(
+            f"a value cannot be fresh for {fresh!r} and usable for {usable!r}: swap them"
+        )
+
+
 def summed(text: str, by: int) -> int | None:
     """The integer *text* is plus *by*; None if it is none, or if that has more than 64 bits."""
     number = whole(text)
