@@ -20,14 +20,22 @@ class Preferences:
     def __init__(self, db: ConnectionSource) -> None:
         self._db = db
 
-    def mute(self, notifiable: Any, category: str, channel: str | None) -> None:
-        """Let *notifiable* hear no more of *category*, through *channel* or at all."""
+    def mute(
+        self, notifiable: Any, category: str, channel: str | None, known: Iterable[str]
+    ) -> None:
+        """Let *notifiable* hear no more of *category*, through *channel* or at all.
+
+        NotificationError for a channel that is not *known*: nothing would be muted.
+        """
         for name, given in (("category", category), ("channel", channel or EVERY)):
             if not isinstance(given, str) or not 1 <= len(given.strip()) <= len(given) <= LONGEST:
                 raise NotificationError(
                     f"the {name} {given!r:.80} cannot be muted: it must be text of 1 to {LONGEST} "
                     "characters"
                 )
+        if channel and channel not in known:
+            channels = ", ".join(sorted(known))
+            raise NotificationError(f"{channel!r:.80} cannot be muted: the channels are {channels}")
         row = {**owner_columns(notifiable), "category": category, "channel": channel or EVERY}
         self._rows().insert_or_ignore(row)
 

@@ -485,14 +485,8 @@ class Notifications:
     # --- preferences ---
 
     def mute(self, notifiable: Any, category: str, channel: str | None = None) -> None:
-        """Let *notifiable* hear no more of *category*, through *channel* or at all.
-
-        NotificationError for a channel nobody made known: nothing would be muted.
-        """
-        if channel and channel not in self._makers:
-            known = ", ".join(sorted(self._makers))
-            raise NotificationError(f"{channel!r:.80} cannot be muted: the channels are {known}")
-        self._preferences.mute(notifiable, category, channel)
+        """Let *notifiable* hear no more of *category*, through *channel* or at all."""
+        self._preferences.mute(notifiable, category, channel, self._makers)
 
     def unmute(self, notifiable: Any, category: str, channel: str | None = None) -> None:
         """Let *notifiable* hear of *category* again."""
