@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from app.catalogue import catalogue
@@ -29,13 +31,26 @@ from app.pages import (
     tag,
 )
 from app.pages.trail import trail
-from so import Gate, Markup, Request, Response, auth, cache, h, old, redirect, validate
+from so import (
+    Gate,
+    Markup,
+    Request,
+    Response,
+    ValidationException,
+    auth,
+    cache,
+    h,
+    old,
+    redirect,
+    validate,
+)
 from so.support import ids
 from so.web.forms import Form, form
 
 LINES = 5  # lines of the form
 PLACED = "The order was placed."
 KNOWN_SECONDS = 86_400  # for so long a form is known to have been sent
+SAME_SECONDS = 600  # within which the same order is asked about
 WAIT_SECONDS = 30  # of a form for the same one, sent a moment before
 MOST_CHOICES = 2000  # customers in the list to choose from; others are found by searching
 STATES = ("open", "shipped", "imported", "cancelled")
@@ -128,7 +143,8 @@ def create(request: Request) -> Response:
         count=LINES,
     )
     customer = f.select("customer_id", "Customer", customers, hint=said, autofocus=goes_on)
-    parts = (_by_enter(f, searched), f.hidden("sending"), _finder(f), customer, lines)
+    again = f.checkbox("again", "Place it once more") if "again" in f.errors else None
+    parts = (_by_enter(f, searched), f.hidden("sending"), _finder(f), customer, lines, again)
     return page("New order", card(f(*parts, send="Place order")), within=("Orders", "/orders"))
 
 
@@ -193,27 +209,36 @@ def store(request: Request) -> Response:
     items = _filled_lines(request.input("items"))
     given = validate({**request.all(), "items": items}, RULES, MESSAGES, NAMES)
     customer = Customer.find_or_fail(given["customer_id"])
-    return _once(
-        request.string("sending"), lambda: place_order(customer, given["items"], auth().user())
-    )
+
+    def place() -> Order:
+        return place_order(customer, given["items"], auth().user())
+
+    if not request.string("sending"):  # no form of ours
+        return _to(place().id, PLACED)
+    what = json.dumps([auth().id(), given["customer_id"], list(items.values())], sort_keys=True)
+    return _once(request, f"order-same:{sha256(what.encode()).hexdigest()}", place)
 
 
-def _once(sending: str, place: Callable[[], Order]) -> Response:
-    """To the order that *place* makes; a form that comes again leads to the one it made.
+def _once(request: Request, same: str, place: Callable[[], Order]) -> Response:
+    """To the order that *place* makes, unless it was made already.
 
-    Twice pressed, or sent again after going back: nobody wants two of it.
+    Pressed twice, a form leads to its one order. Sent again after going back it is a new form
+    with the *same* words in it: then whoever sends it is asked.
     """
-    name = f"order-sent:{auth().id()}:{sending[:36]}"
+    sent = f"order-sent:{auth().id()}:{request.string('sending')[:36]}"
 
     def first() -> Response:
-        made = cache().get(name)
-        order = made or place().id
-        cache().put(name, order, KNOWN_SECONDS)
-        return _to(order, "This form was sent before; this is its order." if made else PLACED)
+        if made := cache().get(sent):
+            return _to(made, "This form was sent before; this is its order.")
+        if (made := cache().get(same)) and not request.boolean("again"):
+            number = Order.find_or_fail(made).number
+            raise ValidationException({"again": f"You placed the same order just now: {number}."})
+        order = place().id
+        cache().put(sent, order, KNOWN_SECONDS)
+        cache().put(same, order, SAME_SECONDS)
+        return _to(order, PLACED)
 
-    if not sending:
-        return _to(place().id, PLACED)
-    return cache().lock(f"{name}:lock", WAIT_SECONDS).block(WAIT_SECONDS, first)
+    return cache().lock(f"{same}:lock", WAIT_SECONDS).block(WAIT_SECONDS, first)
 
 
 def _to(order: int, note: str) -> Response:

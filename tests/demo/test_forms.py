@@ -57,6 +57,20 @@ def test_a_form_that_is_sent_twice_makes_one_order(person):
     assert "This form was sent before" in client.get(first.headers["Location"]).text
 
 
+def test_who_goes_back_and_sends_the_same_order_is_asked(person):
+    client, count = person("clerk"), Order.count()
+    data = {"customer_id": "4", "items[0][product_id]": "1", "items[0][quantity]": "1"}
+    client.post("/orders", data={**data, "sending": "a-form"})
+
+    html = sent_back(client, "/orders/create", "/orders", {**data, "sending": "fetched-anew"})
+
+    number = Order.order_by_desc("id").first().number
+    assert described(html, "again") == f"You placed the same order just now: {number}."
+    assert Order.count() == count + 1
+    client.post("/orders", data={**data, "sending": "fetched-anew", "again": "1"})
+    assert Order.count() == count + 2
+
+
 def test_a_line_without_a_product_is_no_empty_line(person):
     data = {"customer_id": "3", "items[4][quantity]": "7", "items[4][product_id]": ""}
     html = sent_back(person("clerk"), "/orders/create", "/orders", data)
