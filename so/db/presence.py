@@ -7,6 +7,7 @@ fit the engine's limit of placeholders.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -19,6 +20,7 @@ PIECE: Final = 500
 """Values asked for by one statement."""
 
 _INTEGERS = range(-(2**63), 2**63)
+_DIGITS: Final = re.compile(r"-*(?:[0-9]+\.?[0-9]*|\.[0-9]+)")  # of no other script
 
 
 class Named(Protocol):
@@ -63,7 +65,7 @@ class DatabasePresence:
         """The rows of *target* that count."""
         query = self._db.table(target.table, connection=target.connection)
         if target.ignored is not None:
-            query = query.where(target.id_column, "!=", target.ignored)
+            query = query.where_not(lambda row: row._where_id(target.id_column, target.ignored))
         for where in target.wheres:
             query = _narrowed(query, where)
         return query
@@ -100,7 +102,7 @@ def _folded(text: str) -> str:
 def _number(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
         return None
-    if isinstance(value, str) and not value.lstrip("-").replace(".", "", 1).isdecimal():
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
         return None
     try:
         return Decimal(str(value))

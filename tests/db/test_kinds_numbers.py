@@ -28,6 +28,11 @@ class Thing(Model):
         return self.has_many(Thing, "n")
 
 
+class Tag(Model):
+    timestamps = False
+    key_type = str
+
+
 @pytest.fixture
 def things(empty_db: Database) -> Database:
     """Rows 1 to 3 with the greatest, no and the least number."""
@@ -130,6 +135,7 @@ def test_what_python_alone_takes_for_a_number_is_none(things: Database, value: s
     assert things.table("things").delete(value) == 0
     assert Thing.find(value) is None
     assert Thing.resolve_route_binding(value) is None
+    assert Thing.resolve_route_binding(value, "n") is None
     request = Request.create("/", "POST", {"v": value})
     assert request.integer("v", 7) == 7
     assert request.decimal("v", 7) == 7
@@ -138,12 +144,16 @@ def test_what_python_alone_takes_for_a_number_is_none(things: Database, value: s
     assert numbers.decimal(value) is None
 
 
-@pytest.mark.parametrize("key", ["2_0", "a b", "ä", "x' or 1=1"])
+@pytest.mark.parametrize("key", ["2_0", "a b", "ä", "x' or 1=1", "1.2", "1e3", "2.0.1", "07"])
 def test_a_key_that_is_a_text_is_found_and_deleted_by_it(empty_db: Database, key: str) -> None:
-    empty_db.connection().statement("create table tags (id varchar(20) primary key)")
+    empty_db.connection().statement(
+        "create table tags (id varchar(20) primary key, name varchar(20))"
+    )
     empty_db.table("tags").insert([{"id": key}, {"id": "2"}])
 
     assert empty_db.table("tags").find(key).id == key
+    assert Tag.resolve_route_binding(key, "id").id == key
+    assert Tag.resolve_route_binding(key, "name") is None
     assert empty_db.table("tags").delete("none") == 0
     assert empty_db.table("tags").delete(key) == 1
     assert empty_db.table("tags").pluck("id") == ["2"]

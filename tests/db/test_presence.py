@@ -100,3 +100,9 @@ def test_validation_asks_once_for_all_items(people):
     assert validator.errors() == {
         "items.400.email": ["The items.400.email has already been taken."]
     }
+
+
+@pytest.mark.parametrize("value", ["5abc", "5_0", "٥", "５", "", "five", "5 0"])
+def test_a_text_that_says_no_number_is_in_no_column_of_numbers(people, value):
+    assert found(people, [value, "5"], "number") == ["5"]
+    assert found(people, ["ann@x.co"], ignored=value.replace("5", "1")) == ["ann@x.co"]

@@ -108,7 +108,7 @@ class Model(Serialising, Persistence, Loading, metaclass=ModelMeta):
         A text that cannot be a key ('12abc', a number too large) asks the database nothing.
         """
         if field is not None and field != cls.primary_key:
-            found: Self | None = cls.query().where(field, "=", value).first()
+            found: Self | None = cls.query()._where_id(field, value).first()
             return found
         if cls.key_type is int and not _is_canonical(value):
             return None

@@ -301,11 +301,11 @@ class QueryCore:
         """Is *id* a text whose first digits MySQL would take for a number: `'5abc'`, `'2_0'`?"""
         if not isinstance(id, str) or self.grammar.name != "mysql" or self.grammar.literal:
             return False
-        return numbers.whole(id) is None
+        return numbers.decimal(id) is None
 
     def _where_text(self, column: str) -> Self:
         text = Expression(f"cast({self.grammar.wrap(column)} as char)")
-        return self.where(text, "not regexp", "^-?[0-9]+$")
+        return self.where(text, "not regexp", "^-?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?$")
 
     def for_nested_where(self) -> Self:
         """An empty query on the same table, for conditions in parentheses."""
