@@ -348,6 +348,7 @@ def test_pretending_shows_the_settings_and_changes_nothing(erp, installed, tmp_p
     )
 
     assert (done.returncode, "BRAND_NEW" in done.stdout) == (0, True)
+    assert "nothing was done" in done.stdout
     assert (installed / "app" / "routes.py").stat().st_mtime_ns == before
 
 

@@ -131,8 +131,10 @@ class UpgradeCommand(Command):
             for change in () if self.wants_json else changes:
                 self.line(f"setting {change}")
             if self.option("pretend"):
-                if self.wants_json:
-                    self.json({"settings": changes, "upgraded": False})
+                told = "That is what would change" if changes else "No setting changes"
+                self.report_done(
+                    {"settings": changes, "upgraded": False}, f"{told}; nothing was done."
+                )
                 return 0
             self._replace(upgrade, Path(folder))
         return self._proved(upgrade, changes)
