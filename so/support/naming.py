@@ -45,6 +45,10 @@ class ClassNames:
         living = [weakref.ref(other) for other in self._living(name)]
         self._classes[name] = [*living, weakref.ref(cls)]
 
+    def knows(self, name: str, cls: Any) -> bool:
+        """Does *name* mean *cls*, at least among others?"""
+        return any(ref() is cls for ref in self._classes.get(name, ()))
+
     def find(self, name: str) -> Any:
         """The class of that name, of several the one defined last; None if there is none."""
         living = self._living(name)

@@ -12,8 +12,9 @@ from so.systems.activity import documents
 from so.systems.activity.bulk import Bulk
 from so.systems.activity.context import is_unaudited
 from so.systems.activity.entries import Entries, as_stored
-from so.systems.activity.model import Activity, audited
+from so.systems.activity.model import Activity
 from so.systems.activity.pairs import Pairs
+from so.systems.activity.rows import audited
 
 if TYPE_CHECKING:
     from so.systems.activity.timeline import Version

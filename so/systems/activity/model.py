@@ -11,18 +11,9 @@ from so.db.casts import DatetimeCast, JsonCast
 from so.db.model import Model, eager, relation
 from so.db.relations.belongs_to import BelongsTo, MorphTo
 from so.errors import ActivityError, CastError, RelationError
-from so.support.naming import ClassNames, of_one_table
-from so.systems.activity.rows import aware, not_reserved
+from so.systems.activity.rows import audited, aware, not_reserved
 
 R = TypeVar("R")
-
-audited = ClassNames(
-    ActivityError,
-    "in the trail, and would share one history",
-    of_one_table,
-)
-"""The classes that log; two of one table may share their name, as they share their rows."""
-
 
 class _Told(JsonCast):
     """What an entry tells; nothing, where somebody wrote what is no object, past the log."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from so.systems.activity.trail import Trail
 
 HELD_SECONDS = 0.005  # how long a batch should hold the database
-PAUSE = 20  # times as long it is then left alone: who writes meets a batch one time in twenty
+PAUSE = 30  # times as long it is then left alone: who writes meets a batch one time in thirty
 FEWEST = 10  # rows of a batch, however slow the machine
 _FIRST_BATCH = 50
 

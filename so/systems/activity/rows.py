@@ -16,6 +16,7 @@ from so.db.values import datetime_text
 from so.errors import ActivityError
 from so.support.codec import to_jsonable
 from so.support.masking import MASK, Masker
+from so.support.naming import ClassNames, of_one_table
 from so.support.scope import Scope, current_scope
 
 COLUMNS = (
@@ -34,6 +35,13 @@ LABELS = ("number", "name", "title", "sku", "email")
 AUDIT = "audit"
 """The log of certificates and verifications: the trail's own."""
 ERASED = "[erased]"  # stands where a personal value was
+audited = ClassNames(
+    ActivityError,
+    "in the trail, and would share one history",
+    of_one_table,
+)
+"""The classes that log, and those that entries are about or by; two of one table may share their
+name, as they share their rows."""
 Reference = tuple[str | None, str | None, str | None]
 _zone = lru_cache(maxsize=16)(zone_of)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -120,9 +128,11 @@ def reference(who: Any, mask: Masker) -> Reference:
         return str(getattr(who, "type_alias", None) or who.__name__), None, None
     if not hasattr(who, "get_key"):
         raise ActivityError(f"{who!r} is nobody: give a model, 'system:name' or None")
-    alias, key = getattr(who, "type_alias", None) or type(who).__name__, who.get_key()
+    alias, key = str(getattr(who, "type_alias", None) or type(who).__name__), who.get_key()
+    if not audited.knows(alias, type(who)):
+        audited.know(alias, type(who))
     held = getattr(who, "_attributes", None) or {}
-    return str(alias), None if key is None else str(key), label(type(who), held, mask)
+    return alias, None if key is None else str(key), label(type(who), held, mask)
 
 
 def acting(who: Any) -> Any:

@@ -6,6 +6,7 @@ import pytest
 
 from so import DB, Command, Job, LogsActivity, Model, activity_batch, causer, dispatch
 from so.application import Application
+from so.errors import ActivityError
 from so.support.scope import Scope, current_scope, entered
 from so.systems.activity import Activity
 
@@ -174,3 +175,34 @@ def test_the_context_holds_no_secret_of_the_address(app):
         Thing.create(name="x")
 
     assert Activity.first().context["url"] == "/orders?token=***&page=2"
+
+
+def plain(module, table):
+    return type("Parcel", (Model,), {"__module__": module, "table": table, "timestamps": False})
+
+
+def test_two_plain_models_of_one_name_do_not_share_a_history(log):
+    first, second = plain("app.sales", "sent_parcels"), plain("app.purchase", "got_parcels")
+    log.entry().on(first(id=1)).log("packed")
+
+    for entry in (log.entry().on(second(id=1)), log.entry().by(second(id=1))):
+        with pytest.raises(ActivityError, match=r"app\.purchase\.Parcel and app\.sales\.Parcel"):
+            entry.log("came")
+    second.type_alias = "purchase_parcel"
+    log.entry().on(second(id=1)).log("came")
+
+    assert Activity.order_by("id").pluck("subject_type") == ["Parcel", "purchase_parcel"]
+
+
+@pytest.mark.parametrize("other", [
+    lambda first: plain("app.sales", "parcels_of_tests"),
+    lambda first: plain("app.reports", "sent_parcels"),
+    lambda first: type("Parcel", (first,), {"__module__": "app.big", "table": "big_parcels"}),
+], ids=["loaded again", "of the same table", "extended"])  # fmt: skip
+def test_a_plain_model_of_the_same_name_may_be(log, other):
+    first = plain("app.sales", "sent_parcels")
+    log.entry().on(first(id=1)).log("packed")
+
+    log.entry().on(other(first)(id=2)).log("seen")
+
+    assert Activity.pluck("subject_type") == ["Parcel", "Parcel"]
