@@ -21,6 +21,16 @@ def whole_days(text: object, option: str) -> int:
     return int(given)
 
 
+def none_empty(command: Command) -> None:
+    """UsageError for an option that was given without a value, as by a variable that is not set.
+
+    To take it for one that was not given would check less, or show more, than was asked for.
+    """
+    for name, value in command.options().items():
+        if value == "":
+            raise UsageError(f"--{name} is empty: give it a value, or leave it out")
+
+
 @contextmanager
 def writing(place: object) -> Iterator[None]:
     """Say in words that *place* cannot be written."""
@@ -46,6 +56,7 @@ class ActivityAnchor(Command):
 
     def handle(self) -> int:
         """Write it to each place that is named, unless it is there already."""
+        none_empty(self)
         log, file, name = (
             self.app.make("activity"),
             self.argument("file"),
@@ -133,6 +144,7 @@ class ActivityExport(Command):
 
     def handle(self) -> int:
         """Stream it."""
+        none_empty(self)
         output, form = self.option("output"), str(self.option("format"))
         if not output:
             self.output.stream.writelines(self._pieces("json" if self.wants_json else form))
@@ -367,6 +379,7 @@ class ActivityVerify(Command):
 
     def handle(self) -> int:
         """Check, name each fault, and say what cannot have been seen."""
+        none_empty(self)
         try:
             report = self._report()
         except (ActivityError, DatabaseError, OSError) as error:  # 1 would say: tampered with

@@ -67,11 +67,7 @@ class Selection:
 
     def conditions(self) -> tuple[str, list[Any]]:
         """SQL and bindings; ActivityError for what means nothing."""
-        parts: list[tuple[str, list[Any]]] = []
-        if self.since:
-            parts.append(("created_at >= ?", [moment(self.since)]))
-        if self.until:
-            parts.append(("created_at <= ?", [moment(self.until, end_of_day=True)]))
+        parts = self._period()
         for column, value in (
             ("log_name", self.log), ("subject_type", self.type), ("event", self.event)
         ):  # fmt: skip
@@ -88,6 +84,17 @@ class Selection:
             parts.append(("properties like ? escape '!'", [f"%{escaped(name)}:%"]))
         where = " and ".join(part for part, _ in parts) or "1 = 1"
         return where, [value for _, values in parts for value in values]
+
+    def _period(self) -> list[tuple[str, list[Any]]]:
+        first = moment(self.since) if self.since else None
+        last = moment(self.until, end_of_day=True) if self.until else None
+        if first is not None and last is not None and first > last:
+            raise ActivityError(
+                f"a period from {self.since} to {self.until} ends before it begins: give the "
+                "earlier of the two first"
+            )
+        bounds = (("created_at >= ?", first), ("created_at <= ?", last))
+        return [(sql, [at]) for sql, at in bounds if at is not None]
 
 
 def rows(
@@ -185,11 +192,11 @@ def moment(text: str | datetime, *, end_of_day: bool = False) -> datetime:
         return aware(text).astimezone(UTC)
     try:
         found = datetime.fromisoformat(text)
-    except (TypeError, ValueError) as error:
+        if end_of_day and len(text) == len("2026-04-01"):
+            found = datetime.combine(found.date(), time.max)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ActivityError(f"{text!r} is no date: write 2026-04-01, or with a time") from error
-    if end_of_day and len(text) == len("2026-04-01"):
-        found = datetime.combine(found.date(), time.max)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def harmless(value: Any, separator: str = ",") -> Any:

@@ -15,6 +15,7 @@ from so.systems.activity.rows import audited, aware, not_reserved
 
 R = TypeVar("R")
 
+
 class _Told(JsonCast):
     """What an entry tells; nothing, where somebody wrote what is no object, past the log."""
 

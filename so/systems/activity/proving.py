@@ -70,6 +70,9 @@ def _leaves(connection: Connection, ring: KeyRing, seal: Seal) -> dict[int, byte
 def _chain(connection: Connection, first: int, until: int | None) -> list[Seal]:
     if until is not None and until < first:
         raise ActivityError(f"the row is in seal {first}, which is after seal {until}")
+    newest = stored.head(connection)
+    if until is not None and newest is not None and until > newest.seal_no:
+        raise ActivityError(f"there is no seal {until} yet: the newest is {newest.seal_no}")
     bound = "" if until is None else f" and seal_no <= {int(until)}"
     return stored.seals(connection, f"seal_no >= ?{bound} order by seal_no", [first])
 

@@ -311,3 +311,29 @@ def test_a_subject_with_no_row_is_not_said_to_be_verified(kernel):
     code, output = run(kernel, "activity:verify", "--subject=user:77")
     assert code == 0
     assert "anything about user:77: the trail has no row about user:77" in output
+
+
+@pytest.mark.parametrize("words", [
+    "activity:verify --anchor=", "activity:verify --subject=", "activity:verify --seal=",
+    "activity:verify --head=", "activity:export --from=", "activity:report --person=",
+    "activity:anchor --mail=",
+])  # fmt: skip
+def test_an_option_without_its_value_is_not_taken_for_none(kernel, words):
+    code, output = run(kernel, *words.split())
+
+    assert code == 2
+    assert "is empty: give it a value, or leave it out" in output
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    ("activity:export --from=2026-02-02 --to=2026-02-01", "ends before it begins"),
+    ("activity:export --from=0001-01-01T00:00:00+14:00", "is no date"),
+    ("activity:proof 1 --until=99", "there is no seal 99 yet: the newest is 1"),
+])  # fmt: skip
+def test_what_cannot_be_is_refused_in_words(kernel, words, told):
+    kernel.call(["activity:seal"])
+
+    code, output = run(kernel, *words.split())
+
+    assert code == 1
+    assert told in output
