@@ -56,9 +56,14 @@ class QuietHours(NamedTuple):
 
 
 def next_time(local: datetime, at: time) -> datetime:
-    """When the clock next shows *at*, after *local* and in its zone."""
-    found = local.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0, fold=0)
-    return found if found > local else found + timedelta(days=1)
+    """When the clock next shows *at*, after *local* and in its zone.
+
+    Where an hour comes twice, in the second one if *local* is in that.
+    """
+    found = local.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    if found <= local:
+        found = found.replace(fold=0) + timedelta(days=1)
+    return found.astimezone(UTC).astimezone(local.tzinfo)  # what the clock leaps over is later
 
 
 class Times:
@@ -97,7 +102,8 @@ class Times:
 
     def _digest_time(self, every: str, local: datetime) -> datetime:
         if every == "hourly":
-            return local.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+            past = timedelta(0, local.second, local.microsecond, minutes=local.minute)
+            return (local.astimezone(UTC) + timedelta(hours=1) - past).astimezone(local.tzinfo)
         at = next_time(local, self._digest_at)
         if every == "weekly":
             at += timedelta(days=-at.weekday() % 7)  # Monday's

@@ -121,19 +121,24 @@ def _connect_publicly(place: tuple[str, int], timeout: Any, source: Any) -> sock
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL = ipaddress.ip_network("2000::/3")  # all that was given out of version 6
+_NONE = tuple(map(ipaddress.ip_network, ("3fff::/20", "192.0.0.0/24")))  # to Pythons of old as well
 
 
 def is_public(text: str) -> bool:
     """True for an address of the internet; those of version 6 that lead to one of version 4 are
-    judged by that.
+    judged by that, and what was given to nobody counts as private.
     """
     address: Any = ipaddress.ip_address(text.partition("%")[0])
     if address.version == 6:
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             inner = ipaddress.ip_address(int(address) & 0xFFFFFFFF)
+        if inner is None and address not in _GLOBAL:
+            return False
         address = inner or address
-    return bool(address.is_global and not address.is_multicast)
+    is_none = any(address in network for network in _NONE)
+    return bool(address.is_global and not address.is_multicast and not is_none)
 
 
 _opener = urllib.request.build_opener(_NoRedirect)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -488,3 +489,44 @@ def test_what_is_told_again_and_again_keeps_its_time(held, ada, clock, outbox):
 
 def test_the_digest_of_one_is_that_one():
     assert Digest([Report(1).to_mail(None)]).to_mail(None).subject == "Report 1"
+
+
+# --- hours that come twice, or not at all
+
+
+@pytest.mark.parametrize(("zone", "now", "quiet", "digest", "until"), [
+    # The second 02:06 of a night: the quiet hours end at the second 02:15.
+    ("Europe/Berlin", "2026-10-25 01:06", "23:30-02:15", None, "2026-10-25 01:15"),
+    ("Europe/Berlin", "2026-10-25 01:06", "", "daily", "2026-10-25 01:30"),
+    ("Europe/Berlin", "2026-10-25 00:36", "", "daily", "2026-10-26 01:30"),
+    ("Europe/Berlin", "2026-10-25 00:36", "", "hourly", "2026-10-25 01:00"),
+    ("Australia/Lord_Howe", "2026-04-04 15:06", "", "hourly", "2026-04-04 15:30"),
+    # There was no 02:30: it is 03:30, which is still quiet.
+    ("Europe/Berlin", "2026-03-28 23:00", "03:00-05:00", "daily", "2026-03-29 03:00"),
+])  # fmt: skip
+def test_what_is_held_back_waits_for_a_moment_to_come(zone, now, quiet, digest, until):
+    found = held_at(ZoneInfo(zone), now, quiet, digest)
+
+    assert f"{found.until:%Y-%m-%d %H:%M}" == until
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Havana", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("digest", [None, "hourly", "daily", "weekly"])
+def test_nothing_is_held_back_into_the_past_or_into_quiet_hours(zone, digest):
+    for quiet in ("22:00-07:00", "23:30-02:15", "01:00-03:00"):
+        hours = QuietHours.read(quiet)
+        for begin in ("2026-03-07 20", "2026-03-28 20", "2026-10-24 20", "2026-04-04 10"):
+            for minutes in range(0, 1200, 37):
+                now = datetime.fromisoformat(f"{begin}:00:00+00:00") + timedelta(minutes=minutes)
+                found = held_at(ZoneInfo(zone), f"{now:%Y-%m-%d %H:%M}", quiet, digest)
+                at = now if found is None else found.until
+                assert found is None or at > now
+                assert hours.end_after(at.astimezone(ZoneInfo(zone))) is None
+
+
+def held_at(zone, now, quiet, digest):
+    times = Times(quiet, "02:30", lambda who: zone)
+    what = SimpleNamespace(critical=False, digest=digest)
+    who = SimpleNamespace(get_key=lambda: 1)
+    delivery = SimpleNamespace(notification=what, notifiable=who, channel="mail")
+    return times.held(delivery, datetime.fromisoformat(f"{now}+00:00"))
