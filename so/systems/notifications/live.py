@@ -133,9 +133,9 @@ class LiveInbox:
         Who was told nothing yet has everything there is behind him.
         """
         owner, told = _owner_of(user), b""
-        position = Position.read(last)
-        if position is None:
-            position = Position(self._clock.now() - LATE)
+        position, now = Position.read(last), self._clock.now()
+        if position is None or position.floor > now:  # a moment to come would silence all until it
+            position = Position(now - LATE)
             for row in self._after(owner, position.floor, KNOWN + 1):
                 position.note(*row)
         else:

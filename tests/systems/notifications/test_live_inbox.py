@@ -197,6 +197,18 @@ def test_who_comes_with_a_strange_id_begins_anew(live, listen, ada, last):
     assert listen(ada, last).heard() == ([], [1])
 
 
+@pytest.mark.parametrize("last", ["99999999999999999", "4102444800000000-abc"])
+def test_who_comes_with_an_id_of_a_time_to_come_is_told_of_what_comes_now(
+    live, listen, ada, clock, last
+):
+    line = listen(ada, last)
+    clock.travel(1)
+    ada.notify(OrderShipped(1))
+    live.look()
+
+    assert line.heard() == ([1], [1])
+
+
 def test_a_position_reads_back_as_it_was_written(clock):
     position = Position(clock.now() - timedelta(seconds=5))
     position.note("00000000-0000-4000-8000-0000deadbeef", clock.now())
