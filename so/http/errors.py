@@ -89,18 +89,23 @@ class ErrorHandler:
     def renderable(self, cls: type[BaseException], fn: Renderer) -> ErrorHandler:
         """Answer *cls* and its subclasses by `fn(exception, request)`; None leaves it to others.
 
-        The one registered last is asked first.
+        The one registered last is asked first. TypeError for what is no class of exceptions, or
+        no function: it would be found while an error is told.
         """
+        _check(cls, fn)
         self._renderers.insert(0, (cls, plain(fn, "the renderer")))
         return self
 
     def reportable(self, cls: type[BaseException], fn: Reporter) -> ErrorHandler:
         """Also tell `fn(exception)` of *cls* and its subclasses; False from it ends the report."""
+        _check(cls, fn)
         self._reporters.append((cls, plain(fn, "the reporter")))
         return self
 
     def dont_report(self, *classes: type[BaseException]) -> ErrorHandler:
         """Never log exceptions of these *classes*."""
+        for cls in classes:
+            _check(cls)
         self._silent += classes
         return self
 
@@ -386,3 +391,10 @@ def _traceback(exc: BaseException) -> str:
     except Exception:
         # An exception whose __str__ raises must not take the last resort down with it.
         return f"{type(exc).__qualname__} (its text cannot be read)\n"
+
+
+def _check(cls: object, fn: object = print) -> None:
+    if not isinstance(cls, type) or not issubclass(cls, BaseException):
+        raise TypeError(f"{cls!r} is no class of exceptions")
+    if not callable(fn):
+        raise TypeError(f"{fn!r} cannot be called with a {cls.__name__}")

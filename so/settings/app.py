@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from so.support.formats import LOCALES
-from so.support.settings import Settings, choice, listed, switch, text
+from so.support.settings import Settings, choice, listed, switch, text, zone
 
 ENVIRONMENTS = ("production", "staging", "local", "testing")
 _SPELLINGS = {
@@ -46,7 +46,7 @@ class AppSettings(Settings, topic="app", others=True):
         "how numbers and dates are written for whoever says nothing else, such as de-DE",
         of=LOCALES,
     )
-    timezone: str = text(
+    timezone: str = zone(
         "UTC", "APP_TIMEZONE", "whose clock pages show, such as Europe/Berlin; stored is UTC"
     )
     storage: str = text("storage", "APP_STORAGE", "folder for everything that is written")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from so.support.settings import Settings, choice, number, switch, text, whole
+from so.support.settings import Settings, choice, number, switch, text, whole, zone
 
 
 @dataclass(frozen=True)
@@ -47,4 +47,4 @@ class QueueSettings(Settings, topic="queue"):
         720, "QUEUE_PRUNE_BATCHES", "hours batches are kept; 0: for ever"
     )
     schedule: str = text("app.schedule", "QUEUE_SCHEDULE", "module that says what recurs")
-    timezone: str = text("UTC", "QUEUE_TIMEZONE", "of the schedule's times of day")
+    timezone: str = zone("UTC", "QUEUE_TIMEZONE", "of the schedule's times of day")

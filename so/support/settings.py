@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Self
 
 from so.errors import ConfigError
 from so.support.near import nearest
+from so.support.zones import zone_named
 
 ON = ("true", "on", "yes", "1", "enabled")
 OFF = ("false", "off", "no", "0", "disabled")
@@ -279,6 +280,11 @@ def text(
     return _setting(default, told)
 
 
+def zone(default: str, variable: str | None, meaning: str) -> Any:
+    """The name of a time zone that this machine knows."""
+    return _setting(default, Told(_zone, variable, meaning))
+
+
 def listed(
     default: tuple[str, ...], variable: str | None, meaning: str, *, secret: bool = False
 ) -> Any:
@@ -383,6 +389,15 @@ def _text(value: Any) -> str:
     ):
         raise ValueError("write a text")
     return str(value)
+
+
+def _zone(value: Any) -> str:
+    name = _text(value)
+    try:
+        zone_named(name)
+    except ConfigError as error:
+        raise ValueError("give a time zone such as Europe/Berlin") from error
+    return name
 
 
 def _listed(value: Any) -> tuple[Any, ...]:

@@ -70,7 +70,13 @@ class Fields:
         self._place = place
 
     def text(
-        self, name: str, label: str, *, kind: str = "text", hint: Any = None, **more: Any
+        self,
+        name: str,
+        label: str | None = None,
+        *,
+        kind: str = "text",
+        hint: Any = None,
+        **more: Any,
     ) -> Markup:
         """One line of text; *kind* is the type of the input (`email`, `password`, `tel`, …)."""
         field = self._field(name, "" if kind == "password" else None)
@@ -78,7 +84,9 @@ class Fields:
         control = h("input", type=kind, value=field.text, **field.attributes(hint, limits, more))
         return field.drawn(label, control, hint)
 
-    def number(self, name: str, label: str, *, hint: Any = None, **more: Any) -> Markup:
+    def number(
+        self, name: str, label: str | None = None, *, hint: Any = None, **more: Any
+    ) -> Markup:
         """A number, with the limits and the step that the rules allow."""
         field = self._field(name)
         # A browser shows nothing of a text in a field for numbers: what was typed would be gone.
@@ -87,7 +95,9 @@ class Fields:
         control = h("input", type=kind, value=field.text, **field.attributes(hint, limits, more))
         return field.drawn(label, control, hint)
 
-    def money(self, name: str, label: str, *, hint: Any = None, **more: Any) -> Markup:
+    def money(
+        self, name: str, label: str | None = None, *, hint: Any = None, **more: Any
+    ) -> Markup:
         """An amount, exact to the digit, as whoever asks writes it: 1.234,50 in German.
 
         What was typed is shown as it was typed; `local().plain()` reads it.
@@ -99,7 +109,7 @@ class Fields:
         control = h("input", type="text", value=text, **field.attributes(hint, limits, more))
         return field.drawn(label, control, hint)
 
-    def date(self, name: str, label: str, *, hint: Any = None, **more: Any) -> Markup:
+    def date(self, name: str, label: str | None = None, *, hint: Any = None, **more: Any) -> Markup:
         """A day, picked from a calendar where the browser has one."""
         field = self._field(name)
         kind = "date" if _DATE.fullmatch(field.text) else "text"
@@ -107,7 +117,7 @@ class Fields:
         return field.drawn(label, control, hint)
 
     def textarea(
-        self, name: str, label: str, *, hint: Any = None, rows: int = 4, **more: Any
+        self, name: str, label: str | None = None, *, hint: Any = None, rows: int = 4, **more: Any
     ) -> Markup:
         """Several lines of text."""
         field = self._field(name)
@@ -118,7 +128,13 @@ class Fields:
         return field.drawn(label, control, hint)
 
     def select(
-        self, name: str, label: str, options: Options, *, hint: Any = None, **more: Any
+        self,
+        name: str,
+        label: str | None = None,
+        options: Options = (),
+        *,
+        hint: Any = None,
+        **more: Any,
     ) -> Markup:
         """One of *options* (value and text); several for a name that ends in `[]`."""
         field = self._field(name, kind="select")
@@ -133,17 +149,24 @@ class Fields:
         return field.drawn(label, control, hint)
 
     def checkbox(
-        self, name: str, label: str, *, value: Any = "1", hint: Any = None, **more: Any
+        self,
+        name: str,
+        label: str | None = None,
+        *,
+        value: Any = "1",
+        hint: Any = None,
+        **more: Any,
     ) -> Markup:
         """A box to tick, which sends *value*."""
         field = self._field(name, kind="checkbox")
         attributes = field.attributes(hint, {}, more)
         attributes["checked"] = _text(value) in field.texts
         control = h("input", type="checkbox", value=_text(value), **attributes)
-        parts = [h("label", control, " ", label, for_=field.id), *field.below(hint)]
+        told = field.label if label is None else label
+        parts = [h("label", control, " ", told, for_=field.id), *field.below(hint)]
         return h("div", parts, class_="field check")
 
-    def file(self, name: str, label: str, *, hint: Any = None, **more: Any) -> Markup:
+    def file(self, name: str, label: str | None = None, *, hint: Any = None, **more: Any) -> Markup:
         """A file to send; after a refusal it has to be chosen again, and that is said."""
         field = self._field(name, "")
         self._form.has_files = True
@@ -369,9 +392,15 @@ class _Field:
                 return "1"
         return "any"
 
-    def drawn(self, label: str, control: Markup, hint: Any) -> Markup:
-        """Label, control, hint and error."""
-        return h("div", h("label", label, for_=self.id), control, *self.below(hint), class_="field")
+    @property
+    def label(self) -> str:
+        """What it is called where nothing else is said: `First name` for `first_name`."""
+        return self.name.rpartition(".")[2].replace("_", " ").strip().capitalize()
+
+    def drawn(self, label: str | None, control: Markup, hint: Any) -> Markup:
+        """Label (without one, the field's name), control, hint and error."""
+        told = h("label", self.label if label is None else label, for_=self.id)
+        return h("div", told, control, *self.below(hint), class_="field")
 
     def below(self, hint: Any) -> list[Markup]:
         """Hint and error."""

@@ -571,3 +571,21 @@ def test_a_renderer_that_cannot_be_inspected_gets_both(handler):
     handler.renderable(ValueError, max)  # type: ignore[arg-type]
 
     assert handler.render(None, ValueError()).status == 500
+
+
+@pytest.mark.parametrize("wrong", ["ValueError", 5, None, dict, ValueError("x")], ids=repr)
+def test_what_is_no_class_of_exceptions_is_refused_when_it_is_registered(wrong):
+    """While an error is told is too late: nothing of it would be in the log."""
+    errors = ErrorHandler()
+
+    for register in (
+        lambda: errors.renderable(wrong, print),
+        lambda: errors.reportable(wrong, print),
+        lambda: errors.dont_report(KeyError, wrong),
+    ):
+        with pytest.raises(TypeError, match="is no class of exceptions"):
+            register()
+    with pytest.raises(TypeError, match="5 cannot be called with a ValueError"):
+        errors.renderable(ValueError, 5)
+
+    assert errors.should_report(KeyError())

@@ -21,6 +21,7 @@ from so.support.settings import (
     text,
     whole,
     word,
+    zone,
 )
 
 
@@ -166,3 +167,13 @@ def test_a_secret_is_not_shown_in_an_error():
 def test_settings_made_by_hand_are_checked_as_well():
     with pytest.raises(ConfigError, match="KITCHEN_HEAT"):
         Kitchen(heat="warm")
+
+
+def test_a_time_zone_is_one_that_is_known_here():
+    @dataclass(frozen=True)
+    class Clocks(Settings, topic="clocks"):
+        zone: str = zone("UTC", "CLOCK_ZONE", "of the wall")
+
+    assert Clocks.from_config({"zone": "Europe/Berlin"}).zone == "Europe/Berlin"
+    with pytest.raises(ConfigError, match=r"CLOCK_ZONE.* is 'Mars/X': give a time zone such as"):
+        Clocks.from_config({"zone": "Mars/X"})

@@ -394,3 +394,14 @@ def test_a_part_may_stand_in_the_place_of_the_button(application):
     assert str(form("/x", "GET")(send=part)).count("<button") == 1
     assert "<p><button>Go &amp; on</button></p>" in str(form("/x", "GET")(send="Go & on"))
     assert "<button" not in str(form("/x", "GET")(send=""))
+
+
+@pytest.mark.parametrize(
+    "field", ["text", "number", "money", "date", "textarea", "select", "file", "checkbox"]
+)
+def test_a_field_without_a_label_is_called_by_its_name(
+    application: Application, field: str
+) -> None:
+    page = draw(lambda: form("/save"), lambda f: getattr(f, field)("lines[0][first_name]"))
+
+    assert "First name</label>" in page

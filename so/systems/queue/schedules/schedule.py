@@ -315,7 +315,10 @@ class Schedule:
 
     def command(self, line: str) -> Task:
         """Run a console command each time: `"activity:prune --days=365"`."""
-        return self._add("command", line, shlex.split(line))
+        words = shlex.split(line)
+        if not words:
+            raise QueueError("cannot schedule a command without a name: see `sixorbit list`")
+        return self._add("command", line, words)
 
     def call(self, fn: Callable[[], Any]) -> Task:
         """Call *fn* each time."""

@@ -600,6 +600,8 @@ def test_what_cannot_be_scheduled_is_told(queue: Queue, nonsense: Any) -> None:
         queue.schedule.job(nonsense)
     with pytest.raises(QueueError, match="cannot schedule"):
         queue.schedule.call(nonsense)
+    with pytest.raises(QueueError, match="cannot schedule a command without a name"):
+        queue.schedule.command("  ")
 
 
 def test_old_runs_are_swept(queue: Queue, db: Database, clock: Clock) -> None:
