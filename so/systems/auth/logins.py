@@ -105,11 +105,8 @@ class Logins:
         return any(users.knows(user) for users in self.guards.users())
 
     def kind_of(self, user: Any) -> str | None:
-        """The name of the kind of *user*; None for the application's own users.
-
-        Of a model that no guard names it is the model's: its first has not the roles of theirs.
-        """
-        return None if self.users.knows(user) else type_of(user)
+        """The name of the kind of *user*; None for the application's own users."""
+        return None if self.users_of(user) is self.users else type_of(user)
 
     def key_of(self, user: Any) -> str:
         """The key under which rows know *user*: of another kind than the usual, `kind:key`."""

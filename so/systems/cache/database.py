@@ -55,7 +55,8 @@ class DatabaseStore:
         self._written = 0  # bytes since the size was last looked at
         self._over = 0  # bytes that are to go
         # Without tags, as most are.
-        self._write, self._add = self._sql.write(), self._sql.add("?")
+        self._write, self._put = self._sql.write(), self._sql.put("?")
+        self._add = self._sql.add("?")
         self._increment = self._sql.increment("?")
 
     def own_locks(self) -> DatabaseLocks:
@@ -127,7 +128,8 @@ class DatabaseStore:
             bindings: list[Any] = []
             for key in part:
                 bindings += self._bound(key, entries[key], seen, pinned)
-            self._execute(self._sql.put(versions, len(part)), bindings)
+            is_usual = versions == "?" and len(part) == 1
+            self._execute(self._put if is_usual else self._sql.put(versions, len(part)), bindings)
             self._keep_within_bounds(size)
 
     def write(self, key: str, packed: Packed, expiration: int) -> None:

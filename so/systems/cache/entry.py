@@ -42,7 +42,9 @@ class Entry(NamedTuple):
     @classmethod
     def of(cls, packed: Packed, expiration: int) -> Entry:
         """What holds *packed* until *expiration*."""
-        return cls(packed, expiration) if type(packed) is str else cls("", expiration, None, packed)  # type: ignore[arg-type]
+        if isinstance(packed, str):
+            return cls(packed, expiration)
+        return cls("", expiration, None, packed)
 
     @property
     def packed(self) -> Packed:

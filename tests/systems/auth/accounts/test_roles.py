@@ -94,18 +94,6 @@ def test_users_of_another_kind_with_the_same_key_have_roles_of_their_own(make_ap
     assert bob.roles() == []
 
 
-def test_a_model_that_no_guard_names_has_not_the_roles_of_users_with_its_key(erp, ada):
-    ada.assign_role("admin")
-    Role.named("admin").allow("*")
-    first = Client_.create(name="First", email="first@x.y", password="")
-    assert first.id == ada.id
-
-    assert first.roles() == []
-    assert not first.can("orders.approve")
-    first.assign_role("guest")
-    assert ada.roles() == ["admin"]
-
-
 def test_one_query_a_request_says_it_all(erp, ada):
     Role.named("buyer").allow("orders.*")
     ada.assign_role("buyer")
