@@ -421,16 +421,17 @@ def test_an_inner_transaction_leaves_the_retry_to_the_outermost(conn):
 
     def inner() -> None:
         runs.append(conn.transaction_level())
-        if len(runs) == 1:
+        if len(runs) == 2:
             raise DeadlockError(message="busy")
 
     def outer() -> None:
+        runs.append(conn.transaction_level())
         add(conn, 1)
         conn.transaction(inner, 5)
 
     conn.transaction(outer, 2)
 
-    assert runs == [2, 2]
+    assert runs == [1, 2, 1, 2]
     assert ids(conn) == [1]
 
 
