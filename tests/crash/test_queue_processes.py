@@ -463,4 +463,4 @@ def test_a_worker_within_a_long_job_is_not_taken_for_dead(
 
     world.until(lambda: world.queue.control.workers()[0].alive, "for another one")
     (same,) = world.queue.control.workers()
-    assert same.name == first.name
+    assert same.id == first.id
