@@ -1,4 +1,4 @@
-"""docs/architecture.md and docs/decisions.md name files; each of them is there."""
+"""docs/architecture.md and docs/decisions.md name files; each of them is there, as they say."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+from so.http.validation import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -19,6 +21,12 @@ NAMED = sorted(set(re.findall(r"`((?:so|tests|bench)/[\w./*]+)`", PAGE + DECISIO
 @pytest.mark.parametrize("name", NAMED)
 def test_a_file_that_the_pages_name_is_there(name):
     assert list(ROOT.glob(name.rstrip("/")))
+
+
+def test_a_rule_is_named_on_its_page():
+    page = (ROOT / "docs" / "validation.md").read_text("utf-8")
+
+    assert [name for name in RULES if not re.search(rf"`{name}[`:]", page)] == []
 
 
 def test_every_room_is_on_the_page():
