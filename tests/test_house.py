@@ -65,12 +65,14 @@ def command_classes() -> dict[str, tuple[str, type[Command]]]:
     return found
 
 
-def test_the_table_of_commands_says_what_the_classes_say():
+def test_the_table_of_commands_has_each_class_and_alone_says_what_it_is_for():
     classes = command_classes()
 
     assert sorted(classes) == sorted(COMMANDS)
     for name, (module, cls) in classes.items():
-        assert COMMANDS[name] == (module, cls.__name__, cls.description)
+        assert COMMANDS[name][:2] == (module, cls.__name__)
+        assert COMMANDS[name][2]
+        assert not cls.description, f"{name} is described in the table already"
 
 
 # --- settings -------------------------------------------------------------------------------------

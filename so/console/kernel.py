@@ -399,7 +399,9 @@ def _is_command(value: object) -> bool:
 
 def _parser(cls: type[Command], tell: Tell = str) -> Parser:
     signature = cls.parsed_signature()
-    parser = signature.parser(cls.description, tell)
+    known = COMMANDS.get(signature.name)  # what is ours is described there, and nowhere else
+    text = cls.description or (known[2] if known else "")
+    parser = signature.parser(text, tell)
     if cls.destructive and "force" not in {option.name for option in signature.options}:
         parser.add_argument("--force", action="store_true", help="Do not ask in production")
     return parser

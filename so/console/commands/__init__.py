@@ -1,6 +1,7 @@
 """The framework's commands by name, so that `list` and a typo cost no import.
 
-name → (module in this package, class, one line for `list`). A test compares it with the classes.
+name → (module in this package, class, one line for `list` and `help`). A test compares it with the
+classes, which do not say again what they are for.
 """
 
 COMMANDS: dict[str, tuple[str, str, str]] = {

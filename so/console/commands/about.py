@@ -50,7 +50,6 @@ class About(Command):
     """For a first look and for support."""
 
     signature = "about"
-    description = "Show the application, its engine and its drivers"
 
     def handle(self) -> int:
         """Print names, versions and drivers."""
@@ -98,7 +97,6 @@ class Check(Command):
 
     signature = "check {--as= : Look as this user would, such as www-data; needs root}"
     keeps_rights = True
-    description = "Name every fault of this installation, exit 1 if there is one"
     names_faults = True
     _incomplete = False  # a table of the framework is missing
 

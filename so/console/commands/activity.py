@@ -52,7 +52,6 @@ class ActivityAnchor(Command):
         " {--syslog : Write them to the system's log} {--mail= : Send them to this address}"
         " {--connection= : Write them to another database, by the name of its connection}"
     )
-    description = "Write down the newest seal outside the database"
 
     def handle(self) -> int:
         """Write it to each place that is named, unless it is there already."""
@@ -97,7 +96,6 @@ class ActivityErase(Command):
         " {--dry-run : List what would go from rows about others, erase nothing}"
         " {--force : Do not ask}"
     )
-    description = "Take a person's values out of the trail, which still verifies"
 
     def handle(self) -> int:
         """Ask, erase, and print the count."""
@@ -139,7 +137,6 @@ class ActivityExport(Command):
     """For auditors; the export is itself logged."""
 
     signature = "activity:export {--format=csv : csv, json or jsonl}" + _SELECTION
-    description = "Write the trail as CSV, JSON or JSON lines"
     _makes = "export"
 
     def handle(self) -> int:
@@ -182,7 +179,6 @@ class ActivityReport(ActivityExport):
     """For auditors, and with --person for somebody who asks what is held about them."""
 
     signature = "activity:report {--format=csv : csv, json or jsonl}" + _SELECTION
-    description = "Write who changed which field when, from what to what"
     _makes = "report"
 
 
@@ -193,7 +189,6 @@ class ActivityHold(Command):
         "activity:hold {record? : TYPE:ID, such as user:42; without it, what is on hold}"
         " {--reason= : What for} {--release : End the hold}"
     )
-    description = "Keep what concerns a record or person from pruning and erasure"
 
     def handle(self) -> int:
         """Hold, release, or list."""
@@ -225,7 +220,6 @@ class ActivityProof(Command):
         "activity:proof {id : Of the row} {--until= : A seal whose hash was noted}"
         " {--output= : A file instead of the terminal}"
     )
-    description = "Write what an outsider needs to check one row of the trail"
 
     def handle(self) -> int:
         """Write JSON."""
@@ -251,7 +245,6 @@ class ActivityPrune(Command):
         " in activity.retention as many as that says} {--log= : Only this log}"
         " {--dry-run : Count, delete nothing}"
     )
-    description = "Delete activity log rows older than so many days"
 
     def handle(self) -> int:
         """Delete in batches and print the counts."""
@@ -294,7 +287,6 @@ class ActivitySeal(Command):
         "activity:seal {--adopt : Sign rows that were written without a key, before the first seal}"
         " {--ids= : With --adopt, at any time: only these rows, such as 17,18}"
     )
-    description = "Seal the committed rows of the trail"
 
     def handle(self) -> int:
         """Seal, and print the counts; 1 when a row was refused, or another process is sealing."""
@@ -342,7 +334,6 @@ class ActivityStats(Command):
     """What fills the table."""
 
     signature = "activity:stats"
-    description = "Show what the trail holds, by log, event and subject"
 
     def handle(self) -> int:
         """Print the figures."""
@@ -374,7 +365,6 @@ class ActivityVerify(Command):
         " {--connection= : Compare with what activity:anchor wrote to another database}"
         " {--head= : The hash of a seal, noted elsewhere, that must be there}"
     )
-    description = "Check that nobody changed the trail"
     _newest: int | None = None
 
     def handle(self) -> int:

@@ -40,7 +40,6 @@ class Backup(Command):
         "{--connection=* : Only these databases; default: those the systems use} "
         "{--keep=@backup.keep : Keep so many files of that folder; 0 keeps all}"
     )
-    description = "Write databases, uploads, keys and settings into one file"
 
     def handle(self, database: Database) -> int:
         """Write the file; tell where it is."""
@@ -102,7 +101,6 @@ class Restore(Command):
         "{--force : Move what is in the way aside instead of refusing}"
     )
     keeps_rights = True
-    description = "Bring back what a backup holds, and check it"
 
     def handle(self) -> int:
         """Check the file, put everything in its place, check the databases."""

@@ -37,7 +37,6 @@ class Bundle(Command):
         "{--wheel=* : A wheel to take along, such as that of the MySQL driver}"
     )
     keeps_rights = True
-    description = "Write the application into one file for a machine without a network"
 
     def handle(self) -> int:
         """Write it; say how it is installed."""
@@ -67,7 +66,6 @@ class Zipapp(Command):
         "{--wheel=* : A wheel to take along, such as that of the MySQL driver}"
     )
     keeps_rights = True
-    description = "Write the application as one file that Python runs"
 
     def handle(self) -> int:
         """Write it; say how it is run."""
@@ -103,7 +101,6 @@ class UpgradeCommand(Command):
         "{--older : Take a version that is older than this one}"
     )
     keeps_rights = True
-    description = "Bring a new version of the application here, or go back if it does not work"
 
     def handle(self) -> int:
         """Check, keep a copy, replace, migrate, reload, look; back again at the first failure."""

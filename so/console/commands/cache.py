@@ -23,7 +23,6 @@ class CacheClear(_CacheCommand):
         "{--tags= : Only entries of these tags, separated by commas} "
         "{--locks : Free every lock and limit as well}"
     )
-    description = "Clear all cache entries"
 
     def handle(self) -> int:
         """Clear and say what."""
@@ -47,7 +46,6 @@ class CacheGc(_CacheCommand):
     """Run by a timer every hour."""
 
     signature = "cache:gc {--store= : Another store than the default one}"
-    description = "Remove every expired cache entry"
 
     def handle(self) -> int:
         """Sweep and print the count."""
@@ -61,7 +59,6 @@ class CacheForget(_CacheCommand):
     """One key."""
 
     signature = "cache:forget {key : The key, without prefix} {--store= : Another store}"
-    description = "Remove one cache entry"
 
     def handle(self) -> int:
         """Remove it; exit 1 if there was none."""
@@ -78,7 +75,6 @@ class CacheStats(_CacheCommand):
     """Entries and bytes of the store; hits and misses of all processes since it was cleared."""
 
     signature = "cache:stats {--store= : Another store than the default one}"
-    description = "Show what the cache holds"
 
     def handle(self) -> int:
         """Print the figures."""

@@ -15,7 +15,6 @@ class ConfigShow(Command):
     """Prints one setting, one file of them, or all."""
 
     signature = "config:show {key? : Such as database.default; everything without it}"
-    description = "Show the configuration, secrets masked"
 
     def handle(self) -> int:
         """Print the value; a key that does not exist is an error."""

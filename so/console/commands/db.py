@@ -25,7 +25,6 @@ class DbInstall(Command):
     """Creates the framework's tables where they are missing."""
 
     signature = "db:install {--connection= : Default: every one that holds tables of the framework}"
-    description = "Create the framework tables; harmless when they exist"
 
     def handle(self) -> int:
         """Install and print what was created."""
@@ -45,7 +44,6 @@ class DbSchema(Command):
     """Prints the file of SQL that a DBA may source by hand."""
 
     signature = "db:schema {--dialect= : mysql or sqlite; default: the default connection's}"
-    description = "Print the SQL that creates the framework tables"
 
     def handle(self, database: Database) -> int:
         """Print the file."""
@@ -61,7 +59,6 @@ class DbCheck(Command):
     """Compares live databases with what the framework needs."""
 
     signature = "db:check {--connection= : Default: every one that holds tables of the framework}"
-    description = "Name each missing table, column, index and wrong collation"
 
     def handle(self, database: Database) -> int:
         """Print each fault; 1 if there is one. Money in text is named, but is no fault."""
@@ -100,7 +97,6 @@ class DbBackup(Command):
         "db:backup {file? : Default: storage/backups/NAME-TIME.sqlite} "
         "{--connection= : Default: the default one}"
     )
-    description = "Copy an SQLite database while it is in use"
 
     def handle(self, database: Database) -> int:
         """Write the copy and print where it is."""
@@ -125,7 +121,6 @@ class DbSeed(Command):
     """Runs a seeder of database/seeders."""
 
     signature = "db:seed {seeder? : Its class} {--class=DatabaseSeeder : The same as an option}"
-    description = "Fill the database with a seeder"
     destructive = True
 
     def handle(self) -> int:

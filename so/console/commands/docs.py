@@ -17,7 +17,6 @@ class Docs(Command):
         "docs {guide? : Its name or the beginning of it, such as queue} "
         "{--search= : Words that a section must hold}"
     )
-    description = "Read the guides, or search them"
 
     def handle(self) -> int:
         """Print what was asked for; a name that no guide has is an error."""
@@ -67,7 +66,6 @@ class OpenApiCommand(Command):
         "{--prefix=@openapi.prefix : Only routes whose path begins so} "
         "{--all : Every route, pages included}"
     )
-    description = "Write the OpenAPI document of the routes"
 
     def handle(self) -> int:
         """Write the document as JSON."""

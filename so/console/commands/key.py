@@ -25,7 +25,6 @@ class KeyGenerate(Command):
         "{--rotate : Replace it, and go on accepting what the old one signed}"
     )
     keeps_rights = True
-    description = "Write a new APP_KEY into .env"
     names_faults = True  # it mends one
 
     def handle(self) -> int:

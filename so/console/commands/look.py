@@ -19,7 +19,6 @@ class DbShow(Command):
     """Engine, version, tables."""
 
     signature = "db:show {--connection= : Default: the default one}"
-    description = "Show a database: its engine, its tables and how large they are"
 
     def handle(self, database: Database) -> int:
         """Print it."""
@@ -50,7 +49,6 @@ class DbTable(Command):
     """Columns, indexes, foreign keys."""
 
     signature = "db:table {name : Of the table} {--connection= : Default: the default one}"
-    description = "Show a table: its columns, indexes and foreign keys"
 
     def handle(self, database: Database) -> int:
         """Print it."""
@@ -84,7 +82,6 @@ class ModelShow(Command):
     """What a model is made of."""
 
     signature = "model:show {name : Such as Order}"
-    description = "Show a model: table, attributes, relations, listeners"
 
     def handle(self) -> int:
         """Print it."""
@@ -140,7 +137,6 @@ class EventList(Command):
     """Who hears what."""
 
     signature = "event:list"
-    description = "List the listeners of models and of the queue"
 
     def handle(self) -> int:
         """Print them."""

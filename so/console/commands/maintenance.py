@@ -16,7 +16,6 @@ class Down(Command):
         "{--secret= : Whoever opens /SECRET is let in, 8 characters or more} "
         "{--allow=* : Addresses or networks that are let in; several, or separated by commas}"
     )
-    description = "Take this server down for maintenance"
     names_faults = True
 
     def handle(self) -> int:
@@ -46,7 +45,6 @@ class Up(Command):
     """Ends what `down` began."""
 
     signature = "up"
-    description = "End the maintenance of this server"
     names_faults = True
 
     def handle(self) -> int:

@@ -81,7 +81,6 @@ class MakeController(_Make):
     """A controller with the actions of a resource that programs use."""
 
     signature = "make:controller {name : Such as ProductController}"
-    description = "Create a controller"
     folder, suffix, kind = "app/controllers", "Controller", "Controller"
     template = '''"""{Name}."""
 
@@ -117,7 +116,6 @@ class MakeModel(_Make):
         "{--f|factory : A factory} {--s|seed : A seeder} "
         "{--a|all : All of these, a policy and the rules of a request}"
     )
-    description = "Create a model"
     folder, kind = "app/models", "Model"
     template = '''"""{Name}."""
 
@@ -166,7 +164,6 @@ class MakeMiddleware(_Make):
     """A middleware."""
 
     signature = "make:middleware {name : Such as EnsureBranch}"
-    description = "Create a middleware"
     folder, kind = "app/middleware", "Middleware"
     template = '''"""{Name}."""
 
@@ -187,7 +184,6 @@ class MakeProvider(_Make):
     """A service provider."""
 
     signature = "make:provider {name : Such as BillingProvider}"
-    description = "Create a service provider"
     folder, kind = "app/providers", "Provider"
     template = '''"""{Name}: add it to `providers` in config/app.py."""
 
@@ -209,7 +205,6 @@ class MakeJob(_Make):
     """A queued job."""
 
     signature = "make:job {name : Such as GenerateReport}"
-    description = "Create a queued job"
     folder, kind = "app/jobs", "Job"
     template = '''"""{Name}."""
 
@@ -234,7 +229,6 @@ class MakeNotification(_Make):
     """A notification."""
 
     signature = "make:notification {name : Such as OrderShipped}"
-    description = "Create a notification"
     folder, kind = "app/notifications", "Notification"
     template = '''"""{Name}."""
 
@@ -258,7 +252,6 @@ class MakeCommand(_Make):
     """A console command."""
 
     signature = "make:command {name : Such as SendReminders}"
-    description = "Create a console command"
     folder, kind = "app/commands", "Command"
     template = '''"""{Name}."""
 
@@ -281,7 +274,6 @@ class MakeSeeder(_Make):
     """A database seeder."""
 
     signature = "make:seeder {name : Such as ProductSeeder}"
-    description = "Create a database seeder"
     folder, suffix, kind = "database/seeders", "Seeder", "Seeder"
     template = '''"""{Name}: run with `bin/sixorbit db:seed --class={Name}`."""
 
@@ -300,7 +292,6 @@ class MakeFactory(_Make):
     """A factory of a model."""
 
     signature = "make:factory {name : Of the model, such as Product}"
-    description = "Create a model factory"
     folder, suffix, kind = "database/factories", "Factory", "Factory"
     template = '''"""{Name}."""
 
@@ -324,7 +315,6 @@ class MakePolicy(_Make):
     """A policy of a model."""
 
     signature = "make:policy {name : Such as OrderPolicy}"
-    description = "Create a policy"
     folder, suffix, kind = "app/policies", "Policy", "Policy"
     template = '''"""{Name}."""
 
@@ -352,7 +342,6 @@ class MakeRequest(_Make):
     """The rules of a form."""
 
     signature = "make:request {name : Such as StoreOrder}"
-    description = "Create the rules of a request"
     folder, suffix, kind = "app/requests", "Request", "Request"
     template = '''"""{Name}."""
 
@@ -378,7 +367,6 @@ class MakeResource(_Make):
     """The JSON form of a model."""
 
     signature = "make:resource {name : Such as Order}"
-    description = "Create the JSON form of a model"
     folder, suffix, kind = "app/resources", "Resource", "Resource"
     template = '''"""{Name}."""
 
@@ -403,7 +391,6 @@ class MakeTest(_Make):
     """A test of the application."""
 
     signature = "make:test {name : Such as OrdersTest}"
-    description = "Create a test"
     folder, kind = "tests", "Test"
     template = '''"""{Name}."""
 
@@ -445,7 +432,6 @@ class MakeEvent(_Make):
     """Something that happened."""
 
     signature = "make:event {name : Such as OrderShipped}"
-    description = "Create an event"
     folder, kind = "app/events", "Event"
     template = '''"""{Name}."""
 
@@ -475,7 +461,6 @@ class MakeListener(_Make):
     """Who hears of an event."""
 
     signature = "make:listener {name : Such as SendShipmentNotice}"
-    description = "Create a listener"
     folder, kind = "app/listeners", "Listener"
     template = '''"""{Name}."""
 
@@ -494,7 +479,6 @@ class MakeRule(_Make):
     """A validation rule."""
 
     signature = "make:rule {name : Such as Iban}"
-    description = "Create a validation rule"
     folder, kind = "app/rules", "Rule"
     template = '''"""{Name}."""
 
@@ -514,7 +498,6 @@ class MakeCast(_Make):
     """A cast of a model's attribute."""
 
     signature = "make:cast {name : Such as Coordinates}"
-    description = "Create a cast"
     folder, kind = "app/casts", "Cast"
     template = '''"""{Name}."""
 
@@ -536,7 +519,6 @@ class MakeMail(_Make):
     """A notification that goes out by mail."""
 
     signature = "make:mail {name : Such as InvoiceDue}"
-    description = "Create a notification by mail"
     folder, kind = "app/notifications", "Mail"
     template = '''"""{Name}."""
 
@@ -560,7 +542,6 @@ class MakeObserver(_Make):
     """Who hears of a model's events."""
 
     signature = "make:observer {name : Such as OrderObserver}"
-    description = "Create a model observer"
     folder, suffix, kind = "app/observers", "Observer", "Observer"
     template = '''"""{Name}."""
 
@@ -585,7 +566,6 @@ class MakeException(_Make):
     """An error of the application."""
 
     signature = "make:exception {name : Such as StockTooLow}"
-    description = "Create an exception"
     folder, kind = "app/exceptions", "Exception"
     template = '''"""{Name}."""
 

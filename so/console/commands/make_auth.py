@@ -34,7 +34,6 @@ class MakeAuth(Command):
 
     signature = "make:auth"
     keeps_rights = True
-    description = "Write routes, controllers, pages and tests of accounts"
 
     def handle(self) -> int:
         """Write what is missing, and say what is left to do."""

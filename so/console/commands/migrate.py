@@ -129,7 +129,6 @@ class Migrate(_Migrate):
         "{--pretend : Print the statements, run none} {--force : Do not ask in production} "
         "{--connection= : Default: the default one} {--seed : Run db:seed afterwards}"
     )
-    description = "Apply the pending migrations"
     destructive = True
 
     def handle(self, database: Database) -> int:
@@ -162,7 +161,6 @@ class MigrateRollback(_Migrate):
         "migrate:rollback {--step= : That many files instead of the last batch} "
         "{--force : Do not ask in production} {--connection= : Default: the default one}"
     )
-    description = "Undo the last batch of migrations"
     destructive = True
 
     def handle(self, database: Database) -> int:
@@ -196,7 +194,6 @@ class MigrateFresh(_Anew):
         "migrate:fresh {--seed : Run db:seed afterwards} {--seeder= : That seeder instead} "
         "{--force : Do not ask in production} {--connection= : Default: the default one}"
     )
-    description = "Drop all tables, then install and migrate"
 
     def handle(self, database: Database) -> int:
         """Drop, install, migrate, seed."""
@@ -217,7 +214,6 @@ class MigrateReset(_Migrate):
         "migrate:reset {--force : Do not ask in production} "
         "{--connection= : Default: the default one}"
     )
-    description = "Undo all migrations"
     destructive = True
 
     def handle(self, database: Database) -> int:
@@ -236,7 +232,6 @@ class MigrateRefresh(_Anew):
         "{--seeder= : That seeder instead} {--force : Do not ask in production} "
         "{--connection= : Default: the default one}"
     )
-    description = "Undo all migrations, then apply them again"
 
     def handle(self, database: Database) -> int:
         """Undo, apply, seed."""
@@ -254,7 +249,6 @@ class MigrateStatus(_Migrate):
     """Lists the migrations."""
 
     signature = "migrate:status {--connection= : Default: the default one}"
-    description = "List the migrations and whether they were applied"
 
     def handle(self, database: Database) -> int:
         """Print a table."""
@@ -291,7 +285,6 @@ class MakeMigration(Command):
         "{--python : One file with up(db) and down(db) instead of SQL for each engine}"
     )
     keeps_rights = True
-    description = "Create a migration"
 
     def handle(self) -> int:
         """Write the files and print where."""

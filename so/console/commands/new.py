@@ -23,7 +23,6 @@ class New(Command):
 
     signature = "new {directory : Where to create it}"
     keeps_rights = True
-    description = "Create a new application in a directory"
 
     def handle(self) -> int:
         """Write everything beside the new folder, move it there, and say how to start."""

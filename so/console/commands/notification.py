@@ -15,7 +15,6 @@ class NotificationCleanup(Command):
         " {--unread-days= : And unread ones older than this} {--dry-run : Count, delete nothing}"
         " {--type= : Only of this class, as the column has it} {--category= : Only of this one}"
     )
-    description = "Delete old notifications that were read"
 
     def handle(self) -> int:
         """Delete in batches and print the count."""
@@ -35,7 +34,6 @@ class NotificationDue(Command):
     """Run by a timer every few minutes."""
 
     signature = "notification:due"
-    description = "Send what was held back for quiet hours and digests"
 
     def handle(self) -> int:
         """Send what is due and print the count."""
@@ -49,7 +47,6 @@ class NotificationWhy(Command):
     """Answers "why did I not get that?"."""
 
     signature = "notification:why {id : Of the notification}"
-    description = "What came of a notification by each channel, and why"
 
     def handle(self) -> int:
         """A line for each channel; 1 if nothing is known of it."""

@@ -23,8 +23,6 @@ LONGEST_HOURS = 1_000_000  # a century: nothing is older
 class QueueCommand(Command):
     """What the commands about the queue have in common."""
 
-    hidden = True
-
     @property
     def queue(self) -> Queue:
         """The application's queue."""
@@ -104,8 +102,6 @@ class QueueWork(QueueCommand):
         " {--rest=0 : Seconds of pause after each job}"
         " {--grace=@queue.stop_grace : Seconds a running job has when the worker is stopped}"
     )
-    description = "Process queued jobs"
-    hidden = False
 
     def handle(self) -> int:
         """Work until there is a reason to end."""
@@ -178,8 +174,6 @@ class QueuePruneBatches(QueueCommand):
         "queue:prune-batches {--hours=@queue.prune_batches_hours : Age in hours}"
         " {--unfinished= : Delete unfinished ones older than so many hours as well}"
     )
-    description = "Delete finished batches older than so many hours"
-    hidden = False
 
     def handle(self) -> int:
         """Delete them, and say how many."""
@@ -211,9 +205,7 @@ class QueueClear(QueueCommand):
         " {--queue=@queue.queue : Queues, by commas}"
         " {--force : Do not ask, in production either}"
     )
-    description = "Delete every job of a queue that is not running"
     destructive = True
-    hidden = False
 
     def handle(self) -> int:
         """Delete them, and say how many."""
@@ -235,8 +227,6 @@ class QueueMonitor(QueueCommand):
         "queue:monitor {queues : Queues, separated by commas}"
         " {--max=1000 : So many jobs may wait in each}"
     )
-    description = "Exit with 1 if a queue is longer than --max"
-    hidden = False
 
     def handle(self) -> int:
         """Print each queue; 1 if one is too long."""
@@ -256,8 +246,6 @@ class QueueStatus(QueueCommand):
     """Shows how the queues and workers are."""
 
     signature = "queue:status"
-    description = "Show sizes, waiting times, throughput, workers and progress"
-    hidden = False
 
     def handle(self) -> int:
         """Print it."""
@@ -334,8 +322,6 @@ class QueueMetrics(QueueCommand):
     """Prints counters for a monitoring system."""
 
     signature = "queue:metrics"
-    description = "Print everything countable as OpenMetrics text"
-    hidden = False
 
     def handle(self) -> int:
         """Print it."""
@@ -347,8 +333,6 @@ class QueueDoctor(QueueCommand):
     """Looks for faults."""
 
     signature = "queue:doctor"
-    description = "Name what is wrong with the queue and how to mend it; exit 1 if anything is"
-    hidden = False
 
     def handle(self) -> int:
         """Print each fault; 1 if one of them is serious."""
@@ -374,8 +358,6 @@ class QueueRestart(QueueCommand):
     """Asks workers to end."""
 
     signature = "queue:restart"
-    description = "Let every worker finish its job and end, for the service manager to start anew"
-    hidden = False
 
     def handle(self) -> int:
         """Ask, and say who is asked."""
@@ -397,8 +379,6 @@ class QueuePause(QueueCommand):
         "queue:pause {queue? : Queues, by commas; all of them without a name}"
         " {--for= : Seconds, after which it goes on by itself}"
     )
-    description = "Let no worker take jobs of a queue, or of any"
-    hidden = False
 
     def handle(self) -> int:
         """Write the pause down."""
@@ -417,8 +397,6 @@ class QueueResume(QueueCommand):
     """Lets queues go on."""
 
     signature = "queue:resume {queue? : Queues, by commas; all of them without a name}"
-    description = "End a pause"
-    hidden = False
 
     def handle(self) -> int:
         """Take the pause back."""
@@ -436,8 +414,6 @@ class QueueCancel(QueueCommand):
     """Cancels a job."""
 
     signature = "queue:cancel {id* : Ids of jobs}"
-    description = "Remove a waiting job; ask a running one to stop"
-    hidden = False
 
     def handle(self) -> int:
         """Cancel each, and say what came of it."""

@@ -22,8 +22,6 @@ class QueueFailed(QueueCommand):
         " {--limit= : How many (default: 50, all of them with --json)}"
         " {--groups : Count by kind of failure}"
     )
-    description = "List failed jobs, or count them by kind"
-    hidden = False
 
     def handle(self) -> int:
         """Print the list."""
@@ -78,8 +76,6 @@ class QueueRetry(QueueCommand):
         "queue:retry {id?* : uuids or ids, or all} {--queue= : All of this queue}"
         " {--range=* : Ids from-to} {--group= : All of this kind, see queue:failed --groups}"
     )
-    description = "Put failed jobs back into their queues"
-    hidden = False
 
     def handle(self) -> int:
         """Move them, and say how many."""
@@ -126,8 +122,6 @@ class QueueRetryBatch(QueueCommand):
     """Puts the failed members of a batch back."""
 
     signature = "queue:retry-batch {id* : Ids of batches}"
-    description = "Put the failed jobs of a batch back into their queues"
-    hidden = False
 
     def handle(self) -> int:
         """Move them, and say how many."""
@@ -150,8 +144,6 @@ class QueueForget(QueueCommand):
     """Deletes failed jobs."""
 
     signature = "queue:forget {id* : uuids or ids}"
-    description = "Delete failed jobs"
-    hidden = False
 
     def handle(self) -> int:
         """Delete them, and say how many."""
@@ -167,8 +159,6 @@ class QueueFlush(QueueCommand):
     """Deletes all failed jobs."""
 
     signature = "queue:flush {--hours= : Only those older than so many hours}"
-    description = "Delete all failed jobs"
-    hidden = False
 
     def handle(self) -> int:
         """Delete them, and say how many."""
@@ -182,8 +172,6 @@ class QueuePruneFailed(QueueCommand):
     """Deletes old failed jobs."""
 
     signature = "queue:prune-failed {--hours=@queue.prune_failed_hours : Age in hours}"
-    description = "Delete failed jobs older than so many hours"
-    hidden = False
 
     def handle(self) -> int:
         """Delete them, and say how many."""

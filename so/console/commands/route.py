@@ -18,7 +18,6 @@ class RouteList(Command):
         "{--path= : Only paths that contain this text} "
         "{--name= : Only names that fit this pattern, where * stands for any text}"
     )
-    description = "List all registered routes"
 
     def handle(self) -> int:
         """Print the table, or the same as JSON."""

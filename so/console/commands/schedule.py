@@ -18,8 +18,6 @@ from so.systems.queue import Schedule
 class ScheduleCommand(Command):
     """What the commands about the schedule have in common."""
 
-    hidden = True
-
     def load(self, aside: bool = False) -> Schedule:
         """The schedule, once the application's module has said what is in it.
 
@@ -56,8 +54,6 @@ class ScheduleRun(ScheduleCommand):
     """Begins what is due now."""
 
     signature = "schedule:run"
-    description = "Begin what is due now and end; for a timer that runs it each minute"
-    hidden = False
 
     def handle(self) -> int:
         """Run once."""
@@ -79,8 +75,6 @@ class ScheduleWork(ScheduleCommand):
     """Begins what is due, minute by minute."""
 
     signature = "schedule:work"
-    description = "Begin what is due at each full minute until stopped"
-    hidden = False
 
     def handle(self) -> int:
         """Run until SIGTERM or SIGINT."""
@@ -107,8 +101,6 @@ class ScheduleList(ScheduleCommand):
     """Shows what recurs."""
 
     signature = "schedule:list"
-    description = "Show what recurs, and when next"
-    hidden = False
     SHOWN = ("cron", "timezone", "kind", "task", "late")
 
     def handle(self) -> int:
@@ -140,8 +132,6 @@ class ScheduleTest(ScheduleCommand):
     """Runs one task now, whatever its time."""
 
     signature = "schedule:test {name : The task, or a part of its name}"
-    description = "Run one task of the schedule now"
-    hidden = False
 
     def handle(self) -> int:
         """Run it; 1 if it failed."""

@@ -53,7 +53,6 @@ class Serve(Command):
         " {--simple : Use the server of the standard library}"
     )
     keeps_rights = True
-    description = "Serve the application over HTTP"
 
     def handle(self) -> int:
         """Serve; the exit code of the server."""

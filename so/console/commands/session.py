@@ -15,7 +15,6 @@ class SessionCleanup(Command):
     """Run by a timer every night; never asks."""
 
     signature = "session:cleanup"
-    description = "Remove expired sessions"
 
     def handle(self, sessions: Sessions, authentication: Authentication, accounts: Accounts) -> int:
         """Remove what is over and print the counts."""
@@ -40,7 +39,6 @@ class SessionList(Command):
         "session:list {--user= : Only the sessions of the user with this key} "
         "{--minutes=120 : Only those used within so many minutes}"
     )
-    description = "List active sessions"
 
     def _minutes(self) -> float:
         given = str(self.option("minutes"))
@@ -69,7 +67,6 @@ class SessionRevoke(Command):
     """Remembered devices are forgotten with their sessions."""
 
     signature = "session:revoke {target : A handle of session:list, or the key of a user}"
-    description = "End one session, or all of a user"
 
     def handle(self, sessions: Sessions) -> int:
         """End them; exit 1 if there was none."""

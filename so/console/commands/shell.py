@@ -60,7 +60,6 @@ class Shell(Command):
     """A Python shell with the application in it."""
 
     signature = "shell {--execute= : Run this line, or these, and end}"
-    description = "Open a Python shell with the models and helpers imported"
 
     def handle(self) -> int:
         """Run one line, or ask for lines until the end of input."""
@@ -107,7 +106,6 @@ class Test(Command):
     """With pytest where it is installed, else with the standard library's unittest."""
 
     signature = "test {args?* : Handed on, such as tests/test_orders.py or -k name}"
-    description = "Run the tests of the application"
     hands_on = True
 
     def handle(self) -> int:
@@ -176,7 +174,6 @@ class Completion(Command):
     """`eval "$(bin/sixorbit completion bash)"`."""
 
     signature = "completion {shell : bash, zsh or fish}"
-    description = "Print what completes command names in a shell"
 
     def handle(self) -> int:
         """Print it."""

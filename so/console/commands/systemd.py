@@ -199,7 +199,6 @@ class SystemdUnits(Command):
         " {--queue=* : Queues that get workers; default: queue.queue}"
     )
     keeps_rights = True
-    description = "Print or write systemd units with the paths of this installation"
 
     def handle(self) -> int:
         """Print or write."""

@@ -53,7 +53,6 @@ class UserCreate(_OfUser):
         "{--password= : The password; other users of this machine may see it here} "
         "{--role=* : A role to give}"
     )
-    description = "Create a user"
 
     def handle(self, accounts: Accounts, roles: Roles) -> int:
         """Create the user; exit 1 for an address or a password that will not do."""
@@ -81,7 +80,6 @@ class UserList(Command):
     """The first thousand."""
 
     signature = "user:list {--role= : Only users with this role} {--locked : Only locked ones}"
-    description = "List users with roles, locks and last logins"
 
     def handle(self, authentication: Authentication, accounts: Accounts, roles: Roles) -> int:
         """Print a table, or JSON with --json."""
@@ -124,7 +122,6 @@ class UserPassword(_OfUser):
         "user:password {email : The address} "
         "{--password= : The new one; other users of this machine may see it here}"
     )
-    description = "Set the password of a user"
 
     def handle(self, accounts: Accounts) -> int:
         """Set it; exit 1 for one that will not do."""
@@ -143,7 +140,6 @@ class UserResetLink(_OfUser):
     """Prints what a mail would hold, for an installation without mail."""
 
     signature = "user:reset-link {email : The address}"
-    description = "Print a link by which a user sets a new password"
 
     def handle(self) -> int:
         """Print the link; it works once."""
@@ -165,7 +161,6 @@ class UserLock(_OfUser):
         "user:lock {email : The address} {--reason= : Why; it is in the activity log} "
         "{--until= : A date (2026-05-01, 2026-05-01T08:00, in UTC) or a span (30m, 12h, 3d, 2w)}"
     )
-    description = "Keep a user out, at once and everywhere"
 
     def handle(self, accounts: Accounts) -> int:
         """Lock."""
@@ -183,7 +178,6 @@ class UserUnlock(_OfUser):
     signature = (
         "user:unlock {email : The address} {--second-factor : Turn his second factor off as well}"
     )
-    description = "Let a locked user in again"
 
     def handle(self, accounts: Accounts) -> int:
         """Unlock; exit 1 if nothing kept him out."""
@@ -205,7 +199,6 @@ class UserRole(_OfUser):
         "user:role {email : The address} {role?* : The roles} {--remove : Take them instead} "
         "{--create : Make a role that there is not yet}"
     )
-    description = "Give roles to a user, or take them"
 
     def handle(self, roles: Roles) -> int:
         """Give, take or show."""
@@ -227,7 +220,6 @@ class UserSessions(_OfUser):
     """The devices on which a user is logged in."""
 
     signature = "user:sessions {email : The address} {--end : End all of them}"
-    description = "List the sessions of a user, or end them"
 
     def handle(self, sessions: Sessions) -> int:
         """Print a table, or JSON with --json; or end them and print how many there were."""
@@ -298,7 +290,6 @@ class TokenPrune(Command):
     """Expired tokens are worthless at once; this only tidies up."""
 
     signature = "token:prune {--hours=24 : Keep tokens that expired within so many hours}"
-    description = "Delete expired access tokens"
 
     def handle(self, tokens: AccessTokens) -> int:
         """Delete in batches and print the count."""
