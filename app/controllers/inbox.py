@@ -14,7 +14,11 @@ def index() -> Response:
     user = auth().user()
     found = user.related("notifications").paginate(PER_PAGE)
     rows = [_row(each) for each in found["data"]]
-    body = h("table", h("tbody", rows)) if rows else h("p", "Nothing here yet.", class_="empty")
+    body = (
+        h("table", h("tbody", rows), class_="inbox")
+        if rows
+        else h("p", "Nothing here yet.", class_="empty")
+    )
     read_all = button("Mark all as read", "/notifications/read") if user.unread_count() else None
     return page("Inbox", card(body, pager(found)), actions=[read_all])
 
@@ -35,7 +39,7 @@ def _row(found: Any) -> Any:
     return h(
         "tr",
         h("td", moment(found.created_at), class_="soft"),
-        h("td", link(title, data.get("url", "#"))),
+        h("td", link(title, data["url"]) if data.get("url") else title),
         h("td", data.get("message", "")),
         h("td", h("div", mark, gone, class_="row")),
         class_="unread" if found.unread() else "unread-pad",

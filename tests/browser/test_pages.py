@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.looking import bring_checker, faults, too_wide
+from tests.support.looking import bring_checker, faults, too_wide, torn_words
 
 TAB, ENTER, DOWN = "\ue004", "\ue007", "\ue015"
 CSV = (
@@ -95,6 +95,10 @@ def test_an_order_with_mistakes_goes_all_the_way_to_its_approval(walker, site, t
     begin(browser, site)
     browser.press("Log in as Ben")
     browser.find('a[href="/notifications"]').click()
+    for width in (1024, 800, 390):
+        browser.look_as(width=width)
+        assert torn_words(browser) == [], width
+    browser.look_as()
     browser.link("Invoice rejected").click()
     assert browser.says("The price is that of last year.")
     browser.press("Log out")

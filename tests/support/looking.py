@@ -25,6 +25,22 @@ for (const one of document.body.querySelectorAll('*')) {
 }
 return found.slice(0, 5);
 """
+# Short words that the page tears in two, letter by letter, for want of room.
+_TORN = r"""
+const torn = new Set(), texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (texts.nextNode()) {
+  const text = texts.currentNode, place = text.parentElement;
+  if (!place.checkVisibility() || place.closest('pre, code, .skip, .unseen')) continue;
+  for (const word of text.data.matchAll(/\p{L}{3,12}/gu)) {
+    const range = document.createRange();
+    range.setStart(text, word.index);
+    range.setEnd(text, word.index + word[0].length);
+    const lines = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+    if (lines.size > 1) torn.add(word[0]);
+  }
+}
+return [...torn];
+"""
 _AXE = """
 const done = arguments[arguments.length - 1];
 axe.run(document, arguments[0]).then(
@@ -40,6 +56,12 @@ def too_wide(browser: Browser, *, may_scroll: bool = False) -> list[str]:
     """The first elements that reach beyond the screen; not those within a part that scrolls."""
     script = {"script": _WIDE, "args": [may_scroll]}
     found: list[str] = browser.ask("POST", "/execute/sync", script)
+    return found
+
+
+def torn_words(browser: Browser) -> list[str]:
+    """The short words of the page that is open which stand on two lines."""
+    found: list[str] = browser.run(_TORN)
     return found
 
 
