@@ -179,7 +179,7 @@ class RequestUrl(RequestBase):
     def port(self) -> Number:
         """The port of the URL."""
         forwarded = self._forwarded("port")
-        if forwarded is not None and forwarded.isdecimal() and len(forwarded) < 6:
+        if forwarded is not None and _is_port(forwarded):
             return Number(forwarded)
         match = _HOST.fullmatch(self._host_and_port())
         if match is not None and match.group(1):
@@ -208,7 +208,7 @@ class RequestUrl(RequestBase):
         name = str(self.environ.get("SERVER_NAME") or "localhost")
         port = str(self.environ.get("SERVER_PORT") or "")
         name = name if _HOST.fullmatch(name) else "localhost"
-        return f"{name}:{port}" if port.isdecimal() and len(port) < 6 and ":" not in name else name
+        return f"{name}:{port}" if _is_port(port) and ":" not in name else name
 
     # --- the client -----------------------------------------------------------------------------
 
@@ -298,3 +298,7 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         return ""
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 6

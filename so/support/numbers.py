@@ -15,6 +15,8 @@ LONGEST: Final = 400
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_LAST_ID: Final = 2**63 - 1
+_DIGITS_OF_THE_LAST: Final = len(str(_LAST_ID))
 _BLANKS: Final = " \t\r\n"
 
 
@@ -41,6 +43,19 @@ def amount(text: str) -> float:
     if found is None or abs(found.adjusted()) > 300:
         raise ValueError(text)
     return float(found)
+
+
+def row_id(value: object) -> int | None:
+    """*value* as the number of a row: an int, or a text of plain digits, that 63 bits hold.
+
+    MySQL would take the digits at a text's start for a number, Python those of every script.
+    """
+    if isinstance(value, str):
+        is_plain = value.isascii() and value.isdecimal() and len(value) < _DIGITS_OF_THE_LAST
+        return int(value) if is_plain else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= _LAST_ID else None
 
 
 def count(text: str) -> int:

@@ -24,6 +24,7 @@ from so.support.clock import Clock
 from so.support.current import current
 from so.support.ids import token as new_secret
 from so.support.naming import ClassNames, of_one_table
+from so.support.numbers import row_id
 from so.support.scope import current_scope
 from so.systems.auth.abilities import ALL, checked_abilities, grants
 from so.systems.auth.security import end_of, moment
@@ -235,10 +236,11 @@ class AccessTokens:
             logger.exception("the use of access token %s could not be noted", token.id)
         token.last_used_at = now
 
-    def revoke(self, id: int) -> bool:
+    def revoke(self, id: int | str) -> bool:
         """Remove one token; False if it was not there."""
         sql = "delete from personal_access_tokens where id = ?"
-        return self._db.connection().delete(sql, (id,)) == 1
+        number = row_id(id)
+        return number is not None and self._db.connection().delete(sql, (number,)) == 1
 
     def revoke_all(self, owner_type: str, owner_id: Any) -> int:
         """Remove every token of an owner → how many."""

@@ -121,7 +121,7 @@ class Queue(Intake):
 
     # --- taking back ---
 
-    def cancel(self, job_id: int) -> str | None:
+    def cancel(self, job_id: int | str) -> str | None:
         """Cancel a job: "removed" if it had not started, "asked" if it runs, None if it is gone."""
         return Removal(self.tables, self.settler).cancel(job_id)
 

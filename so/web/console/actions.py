@@ -12,6 +12,7 @@ from typing import Any
 
 from so.http.request import Request
 from so.http.response import Response
+from so.support.numbers import row_id
 from so.web.console.jobs import ForgetFailures, RetryFailures, RunTask, VerifyTrail, tasks
 
 EXPORTED = 200_000  # lines of an export at most; `activity:export` has no end
@@ -66,9 +67,9 @@ def _restart(app: Any, request: Request) -> str:
 
 def _cancel_job(app: Any, request: Request) -> str:
     text = _field(request, "id")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    id = row_id(text)
+    if id is None:
         raise ValueError(f"{text!r} is no number of a job.")
-    id = int(text)
     result = app.make("queue").cancel(id)
     if result is None:
         raise ValueError(f"Job {id} is not there any more.")

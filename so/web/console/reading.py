@@ -17,6 +17,7 @@ from typing import Any
 from so.http.request import Request
 from so.settings.auth import AuthSettings
 from so.support.masking import Masker
+from so.support.numbers import row_id
 
 HOW_MANY = 50  # rows of a page
 STEPS = (200, 800)  # rows that one search looks through; the next page goes on from there
@@ -66,7 +67,7 @@ def _value(column: str, text: str) -> int | str | None:
             return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S.%f")
         except ValueError:
             return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    return row_id(text)
 
 
 NEWEST = SortOrder()

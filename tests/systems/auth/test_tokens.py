@@ -206,6 +206,14 @@ def test_tokens_follow_the_connection_of_their_model(ada: Any, people: Database)
     assert len(ada.tokens()) == 1
 
 
+@pytest.mark.parametrize("id", ["{}abc", "{}_0", "９{}", 2**70, True, None])
+def test_what_is_no_id_revokes_no_token(ada: Any, tokens: AccessTokens, id: Any):
+    own = ada.create_token("cli").token.id
+
+    assert not tokens.revoke(id.format(own) if isinstance(id, str) else id)
+    assert tokens.revoke(str(own))
+
+
 @pytest.mark.usefixtures("namesakes")
 def test_a_token_never_opens_the_account_of_another_class_of_its_name(ada: Any):
     with pytest.raises(AuthError, match="both called 'Person'"):

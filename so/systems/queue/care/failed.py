@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from so.db.words import marks
+from so.support.numbers import row_id
 from so.support.progress import steps
 from so.systems.queue.payload import with_fields
 from so.systems.queue.tables.batches import links_of
@@ -168,11 +169,11 @@ class FailedJobs:
 
     def find(self, key: str) -> FailedJob | None:
         """The failure with this uuid, or this id as text."""
-        column = "id" if key.isdecimal() else "uuid"
+        column, value = _named(key)
         rows = read(
             self._conn(),
             f"select {_COLUMNS} from failed_jobs where {column} = ?",  # noqa: S608 - fixed words
-            (int(key) if key.isdecimal() else key,),
+            (value,),
         )
         return _failed(rows[0]) if rows else None
 
@@ -237,8 +238,7 @@ class FailedJobs:
         """Put the failures with these uuids or ids back into their queues."""
         result = Retried()
         for key in keys:
-            column = "id" if key.isdecimal() else "uuid"
-            value: Any = int(key) if key.isdecimal() else key
+            column, value = _named(key)
             self._retry_where(f"{column} = ?", (value,), result)
         return result
 
@@ -276,8 +276,8 @@ class FailedJobs:
                 "order by id limit ?",
                 (*values, last, newest, PAGE),
             )
-            for (row_id,) in rows:
-                self._count(retry(self._conn(), partial(self._move, row_id)), result)
+            for (failure,) in rows:
+                self._count(retry(self._conn(), partial(self._move, failure)), result)
                 step(1)
             if len(rows) < PAGE:
                 break
@@ -336,7 +336,7 @@ class FailedJobs:
         """Delete the failures with these uuids or ids; how many there were."""
         total = 0
         for key in keys:
-            column, value = ("id", int(key)) if key.isdecimal() else ("uuid", key)
+            column, value = _named(key)
             total += int(
                 self._conn().affecting_statement(
                     f"delete from failed_jobs where {column} = ?",  # noqa: S608 - fixed words
@@ -398,3 +398,9 @@ def _with_history(failed: FailedJob) -> str:
         return with_fields(failed.payload, failures=earlier)
     except (ValueError, TypeError, AttributeError):
         return failed.payload
+
+
+def _named(key: str) -> tuple[str, int | str]:
+    """The column that *key* stands in, and its value there: an id if it is one, else a uuid."""
+    id = row_id(key)
+    return ("uuid", key) if id is None else ("id", id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from so.db.words import for_update, marks
+from so.support.numbers import row_id
 from so.support.progress import steps
 from so.systems.queue.run.ending import Settler
 from so.systems.queue.tables.batches import links_of
@@ -22,8 +23,12 @@ class Removal:
         self._tables = tables
         self._settler = settler
 
-    def cancel(self, job_id: int) -> str | None:
+    def cancel(self, job_id: int | str) -> str | None:
         """Cancel a job: "removed" if it had not started, "asked" if it runs, None if it is gone."""
+        id = row_id(job_id)
+        return None if id is None else self._cancel(id)
+
+    def _cancel(self, job_id: int) -> str | None:
         conn = self._tables.source.connection()
 
         def work() -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 from so.errors import NotFoundException
 from so.http.request import Request
 from so.support.markup import Markup, h, join
+from so.support.numbers import row_id
 from so.web.console.parts import facts, light, link, moment, progress, row, seconds, section, tag
 from so.web.console.reading import as_json, job_row, masked_payload
 
@@ -16,12 +17,12 @@ TITLE = "Job"
 def data(app: Any, request: Request) -> dict[str, Any]:
     """The row, or what is left of it; 404 for an id that nothing is known of."""
     id = str(request.route("id"))
-    number = int(id) if id.isascii() and id.isdigit() and len(id) < 19 else None
+    number = row_id(id)
     queue = app.make("queue")
     rows = queue.source.connection().table("jobs")
     job = None if number is None else rows.where("id", number).first()
     where = queue.progress(id if number is None else number)
-    failed = queue.failed_jobs.find(id) if number is None and not id.isdecimal() else None
+    failed = queue.failed_jobs.find(id) if number is None else None
     if job is None and where is None and failed is None:
         raise NotFoundException(f"Nothing is known of job {id}: it is done, or never was.")
     found: dict[str, Any] = {"id": id, "progress": None if where is None else where.to_dict()}

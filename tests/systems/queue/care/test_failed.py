@@ -120,6 +120,29 @@ def test_failures_are_found_forgotten_and_counted_by_age(failures: Queue, clock:
     assert jobs.latest(queue="low")[0].queue == "low"
 
 
+@pytest.mark.parametrize(
+    "key", ["{}abc", "{}_0", " {}", "９{}", "٣", "9" * 30, "9" * 5000, "", "\0"]
+)
+def test_what_is_no_id_names_no_failure(failures: Queue, key: str) -> None:
+    jobs = failures.failed_jobs
+    key = key.format(jobs.latest(1)[0].id)
+
+    assert jobs.find(key) is None
+    assert jobs.forget([key]) == 0
+    assert jobs.retry([key]).count == 0
+    assert jobs.count() == 4
+
+
+@pytest.mark.parametrize("key", ["{}abc", "{}_0", "{}.0", "９{}", "٣", "9" * 30, 2**70, True, None])
+def test_what_is_no_id_cancels_no_job(queue: Queue, key: Any) -> None:
+    id = queue.push(Note("stays"))
+    key = key.format(id) if isinstance(key, str) else key
+
+    assert queue.cancel(key) is None
+    assert queue.size() == 1
+    assert queue.cancel(str(id)) == "removed"
+
+
 def test_26_old_failures_are_pruned_in_pieces(
     failures: Queue, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
