@@ -69,11 +69,7 @@ class ClassNames:
 
 def of_one_table(cls: Any, other: Any) -> bool:
     """Do two models share their rows? Then they may share a name."""
-    return _home(cls) == _home(other)
-
-
-def _home(cls: Any) -> tuple[Any, Any]:
-    return getattr(cls, "table", cls), getattr(cls, "connection", None)  # who acts need be no model
+    return bool((cls.table, cls.connection) == (other.table, other.connection))
 
 
 def _full(cls: Any) -> str:

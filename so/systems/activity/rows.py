@@ -129,7 +129,7 @@ def reference(who: Any, mask: Masker) -> Reference:
     if not hasattr(who, "get_key"):
         raise ActivityError(f"{who!r} is nobody: give a model, 'system:name' or None")
     alias, key = str(getattr(who, "type_alias", None) or type(who).__name__), who.get_key()
-    if not audited.knows(alias, type(who)):
+    if hasattr(type(who), "table") and not audited.knows(alias, type(who)):
         audited.know(alias, type(who))
     held = getattr(who, "_attributes", None) or {}
     return alias, None if key is None else str(key), label(type(who), held, mask)

@@ -206,3 +206,16 @@ def test_a_plain_model_of_the_same_name_may_be(log, other):
     log.entry().on(other(first)(id=2)).log("seen")
 
     assert Activity.pluck("subject_type") == ["Parcel", "Parcel"]
+
+
+def test_who_acts_and_is_no_model_may_share_the_name_of_one(log):
+    class Clerk:
+        type_alias = "Parcel"
+
+        def get_key(self):
+            return 7
+
+    log.entry().on(plain("app.sales", "sent_parcels")(id=1)).log("packed")
+    log.entry().by(Clerk()).log("came")
+
+    assert Activity.order_by("id").pluck("causer_id") == [None, "7"]
