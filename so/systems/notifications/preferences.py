@@ -27,16 +27,17 @@ class Preferences:
 
         NotificationError for a channel that is not *known*: nothing would be muted.
         """
-        for name, given in (("category", category), ("channel", channel or EVERY)):
+        way = EVERY if channel is None else channel
+        for name, given in (("category", category), ("channel", way)):
             if not isinstance(given, str) or not 1 <= len(given.strip()) <= len(given) <= LONGEST:
                 raise NotificationError(
                     f"the {name} {given!r:.80} cannot be muted: it must be text of 1 to {LONGEST} "
                     "characters"
                 )
-        if channel and channel not in known:
+        if channel is not None and channel not in known:
             channels = ", ".join(sorted(known))
             raise NotificationError(f"{channel!r:.80} cannot be muted: the channels are {channels}")
-        row = {**owner_columns(notifiable), "category": category, "channel": channel or EVERY}
+        row = {**owner_columns(notifiable), "category": category, "channel": way}
         self._rows().insert_or_ignore(row)
 
     def unmute(self, notifiable: Any, category: str, channel: str | None) -> None:

@@ -198,7 +198,7 @@ def test_a_category_is_muted_by_its_text(ada):
 def test_what_is_no_category_or_channel_cannot_be_muted(ada, wrong):
     with pytest.raises(NotificationError, match="muted"):
         ada.mute(wrong)
-    if wrong:
+    if wrong is not None:
         with pytest.raises(NotificationError, match="muted"):
             ada.mute("orders", wrong)
 
