@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -266,7 +267,7 @@ class Kernel:
 
     def _failed(self, output: Output, error: Exception) -> int:
         """Print *error*, with its traceback where somebody would look for a mistake of the code."""
-        is_ours = isinstance(error, SixOrbitError)
+        is_ours = isinstance(error, SixOrbitError) or _is_of_the_machine(error)
         if self._log(output, error, error, in_full=not is_ours):
             return FAILURE
         if output.verbosity >= VERBOSE or (not is_ours and self.app.is_debug()):
@@ -365,6 +366,12 @@ class Kernel:
             value = "not right"
         shown = "none" if value is None else ",".join(value) if isinstance(value, tuple) else value
         return f"{shown}; {variable or key}"
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether a place refuses it: no rights, no room, nothing to write to. No line is to mend."""
+    places = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, OSError) and error.errno in places
 
 
 def _lacks_our_table(error: QueryError) -> bool:

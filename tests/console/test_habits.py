@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
 import pytest
 
 import so
+from so import Command
 from so.console import Kernel
 from so.console.commands import COMMANDS
 from so.support import habits
@@ -103,6 +105,32 @@ def test_a_seeder_that_is_not_there_drops_nothing(kernel, app):
         assert "no seeder" in kernel.output()
 
     assert app.db.select("select count(*) as n from sqlite_master") == before
+
+
+def test_check_names_a_misspelt_variable_of_env(kernel, app):
+    app.dotenv.update(DB_CONECTION="mysql", APP_NAME="x", SHIPPING_LABEL_PRINTER="hall 3")
+
+    assert "! nothing reads DB_CONECTION of .env; did you mean DB_CONNECTION?" in told(
+        kernel, "check"
+    )
+    assert "SHIPPING" not in kernel.output()
+    assert "APP_NAME" not in kernel.output()
+
+
+def test_a_place_without_rights_is_no_traceback(app):
+    def handle(self):
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/erp")
+
+    Refused = type("Refused", (Command,), {"signature": "refused", "handle": handle})
+    kernel = Kernel(app)
+    kernel.register(Refused)
+
+    assert told(kernel, "refused") == "PermissionError: [Errno 13] Permission denied: '/srv/erp'\n"
+
+
+def test_a_word_of_python_names_no_class(kernel):
+    assert kernel.call("make:model class") == 2
+    assert "'class' is no class name" in kernel.output()
 
 
 def test_the_options_of_test_reach_what_runs_the_tests(kernel, monkeypatch):

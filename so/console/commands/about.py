@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sqlite3
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from so.settings.mail import MailSettings
 from so.settings.notifications import NotificationSettings
 from so.settings.queue import QueueSettings
 from so.settings.session import SessionSettings
+from so.support.near import nearest
 from so.support.ownership import STARTED_BY, Owner, changeable, owner_of
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ LATE_REPLICA = 60  # seconds that a replica may be behind
 MANY_FAILED_JOBS = 10_000
 # What root runs or reads of an installation: its commands, and what they import.
 CODE = (".env", "bin", "so", "app", "config", "database/migrations", "vendor", back.FOLDER)
+
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
 
 
 class About(Command):
@@ -214,6 +218,7 @@ class Check(Command):
 
     def _notes(self) -> Iterator[str]:
         """What is no fault, but good to know."""
+        yield from self._misspelt()
         if self._incomplete or cipher_of(self.app) is not None:
             return
         try:
@@ -225,6 +230,20 @@ class Check(Command):
                 )
         except SixOrbitError:
             return  # the database has a fault of its own, which is named
+
+    def _misspelt(self) -> Iterator[str]:
+        """Names in `.env` that nothing reads, and that are nearly one that is read."""
+        ours = Path(so.__file__).parent / "settings"
+        files = [
+            file
+            for folder in (ours, self.app.base_path("config"), self.app.base_path("app"))
+            for file in folder.rglob("*.py")
+        ]
+        read = {name for file in files for name in _VARIABLE.findall(file.read_text("utf-8"))}
+        for name in self.app.dotenv:
+            near = None if name in read else nearest(name, read, 0.85)
+            if near:
+                yield f"nothing reads {name} of .env; did you mean {near}?"
 
     def _keys(self) -> Iterator[str]:
         try:

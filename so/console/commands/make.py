@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +36,10 @@ class _Make(Command):
 
     def _name(self) -> str:
         name = str(self.argument("name"))
-        if not _NAME.match(name):
-            raise UsageError(f"{name!r} is no class name: letters, digits and underscores only")
+        if not _NAME.match(name) or keyword.iskeyword(name):
+            raise UsageError(
+                f"{name!r} is no class name: letters, digits and underscores, and no word of Python"
+            )
         return name
 
     def _told(self, file: Path) -> None:

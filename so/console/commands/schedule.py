@@ -142,7 +142,7 @@ class ScheduleTest(ScheduleCommand):
         if len(found) != 1:
             known = ", ".join(found or tasks) or "none"
             what = "several tasks fit" if found else "there is no task"
-            raise CommandError(f"{what} {name!r}: {known}")
+            raise CommandError(f"{what} {name!r}; choose from {known}")
         done = schedule.run_now(tasks[found[0]])
         if not done:
             self.error(f"{found[0]}: FAILED")
