@@ -471,6 +471,15 @@ def test_what_a_scope_leaves_open_is_rolled_back_at_its_end(conn, caplog):
     assert "left open at the end of a job" in caplog.text
 
 
+def test_a_transaction_of_its_own_is_no_stray_one(conn):
+    with conn.transaction():
+        add(conn, 1)
+        assert conn.end_stray_transaction() is False
+
+    assert conn.end_stray_transaction() is False
+    assert ids(conn) == [1]
+
+
 @pytest.mark.parametrize("mode", ["deferred", "immediate", "exclusive", "read", "write"])
 def test_modes_are_understood_by_both_engines(conn, mode):
     with conn.transaction(mode=mode):

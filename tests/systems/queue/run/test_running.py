@@ -201,16 +201,20 @@ def test_10_a_release_puts_the_same_row_back_and_counts(
 
 
 def test_a_job_that_only_releases_itself_has_an_end(queue: Queue, worker: Worker) -> None:
+    runs: list[int] = []
+
     class Again(Job):
         tries = 2
 
         def handle(self) -> None:
+            runs.append(self.attempts())
             self.release()
 
     queue.push(Again())
     worker.run_all()
 
     (failed,) = queue.failed()
+    assert runs == [1, 2]
     assert failed.reason.startswith("MaxAttemptsExceeded")
 
 
