@@ -8,10 +8,11 @@ import json
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from tests.support.places import place
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key the protocol gives elements
 ARGUMENTS = [
@@ -57,7 +58,7 @@ class Browser:
             raise BrowserMissing("no chromium and chromedriver on PATH: install both")
         with socket.create_server(("127.0.0.1", 0)) as server:
             self._port = server.getsockname()[1]
-        self._folder = Path(tempfile.mkdtemp(prefix="so-browser-"))
+        self._folder = place("so-browser-")
         self._process = subprocess.Popen(
             [driver, f"--port={self._port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

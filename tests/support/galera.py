@@ -11,13 +11,13 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 from so.db.connection import Connection
 from so.errors import QueryError
 from tests.support.mariadb import ServerFailed, ServerMissing, _die_with_parent, _tool, free_port
+from tests.support.places import place
 
 PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so")
 # Short timeouts, so that the cluster notices a dead node in 2 seconds and not in 6.
@@ -73,7 +73,7 @@ class Cluster:
         self.provider = next((path for path in PROVIDERS if Path(path).exists()), None)
         if self.provider is None or shutil.which("rsync") is None or os.geteuid() != 0:
             raise ServerMissing("a cluster needs galera-4, rsync and root")
-        self.folder = Path(tempfile.mkdtemp(prefix="so-galera-"))
+        self.folder = place("so-galera-")
         self.folder.chmod(0o755)
         self.nodes = [Node(number, self.folder) for number in (1, 2, 3)]
 

@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -19,6 +18,7 @@ from uuid import uuid4
 from so.db.connection import Connection
 from so.errors import QueryError
 from tests.support.mariadb import ServerFailed, ServerMissing, _die_with_parent, free_port
+from tests.support.places import place
 
 FORMING_SECONDS = 120
 _USER = "app"
@@ -77,7 +77,7 @@ class Group:
 
     def __init__(self) -> None:
         self._command = command()
-        self.folder = Path(tempfile.mkdtemp(prefix="so-group-"))
+        self.folder = place("so-group-")
         self.name = str(uuid4())
         self.members = [Member(number, self.folder) for number in (1, 2, 3)]
 

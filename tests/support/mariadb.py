@@ -14,11 +14,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.support.places import place
 
 
 class ServerMissing(Exception):
@@ -158,7 +159,7 @@ def launch(*options: str) -> MariaDB:
 
 
 def _launch(options: list[str]) -> MariaDB:
-    folder = Path(tempfile.mkdtemp(prefix="so-mariadb-", dir=in_memory()))
+    folder = place("so-mariadb-", in_memory())
     try:
         _install(folder)
         for _ in range(5):
