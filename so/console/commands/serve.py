@@ -11,7 +11,7 @@ from typing import Any
 
 from so.application.trail import note_settings
 from so.console.command import Command
-from so.errors import UsageError
+from so.errors import CommandError, UsageError
 from so.http.error_pages import debug_page
 from so.http.quiet_page import Way, quiet_page
 from so.settings.app import AppSettings
@@ -118,8 +118,8 @@ class Serve(Command):
         return _always(page.encode("utf-8", "replace"), status_line(500))
 
     def _announce(self, places: list[str]) -> None:
-        # Who started it may be gone.
-        with contextlib.suppress(OSError):
+        # Who started it may be gone, or its disk full: that is no reason not to serve.
+        with contextlib.suppress(CommandError, OSError):
             self.line(f"Serving {', '.join(places)}   (Ctrl-C stops)")
 
     def _watched(self) -> tuple[str, ...]:
