@@ -12,7 +12,6 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from types import TracebackType
 from typing import TypeVar
 
 from so.db.manager import ConnectionSource
@@ -245,12 +244,7 @@ class Lock:
         self.block(self.seconds or math.inf)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Give it up; raises LockLost if it ended before the block did and another has it now."""
         if self.release():
             return
@@ -321,10 +315,5 @@ class Semaphore:
         self.block(self._seconds or math.inf)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
