@@ -134,7 +134,7 @@ class Intake(JobHooks, ABC):
     @property
     def tables(self) -> Tables:
         """The statements on the queue's tables."""
-        return self.parts.tables
+        return (self._parts or self.parts).tables
 
     @property
     def settler(self) -> Settler:
