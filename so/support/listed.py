@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -29,3 +29,15 @@ def parts(items: Sequence[T], size: int = IN_A_STATEMENT) -> Iterator[Sequence[T
     """*items* in slices of *size*, the last one shorter; none for no items."""
     for at in range(0, len(items), size):
         yield items[at : at + size]
+
+
+def names(given: Any, what: str) -> Any:
+    """*given* itself; TypeError unless it is a list, a tuple or another collection of names.
+
+    A text is one as well, of its letters: `("role")` for `("role",)` would guard r, o, l and e.
+    """
+    if isinstance(given, str):
+        raise TypeError(f"{what} is the text {given!r}, which means its letters: write [{given!r}]")
+    if not isinstance(given, Collection):
+        raise TypeError(f"{what} is {given!r}: write a list of names, [] for none")
+    return given

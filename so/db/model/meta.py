@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _types: dict[str, list[weakref.ref[ModelMeta]]] = {}
 
 
+_NONE: Any = object()
+
+
 class ModelMeta(type):
     """The class of model classes."""
 
@@ -76,9 +79,18 @@ class ModelMeta(type):
 
     def __setattr__(cls, name: str, value: Any) -> None:
         is_version = name == "lock_version" and value is True
+        before = vars(cls).get(name, _NONE)
         super().__setattr__(name, _VersionColumn() if is_version else value)
         if not name.startswith("__"):
-            cls._renew()
+            try:
+                cls._renew()
+            except BaseException:  # what is refused leaves the class as it was
+                if before is _NONE:
+                    super().__delattr__(name)
+                else:
+                    super().__setattr__(name, before)
+                cls._renew()
+                raise
         if name.startswith("scope_"):  # a subclass that was refused is nobody's any more
             cls._refuse_hidden_scopes()
 
@@ -92,7 +104,8 @@ class ModelMeta(type):
         cls._events.forget()
         children: list[Any] = cls.__subclasses__()
         for child in children:
-            child._renew()
+            if "_plan" in vars(child):  # the others were refused when they were made
+                child._renew()
 
     def __getattr__(cls, name: str) -> Any:
         """Query methods and scopes (`User.where`, `User.active`) and events (`User.creating`)."""

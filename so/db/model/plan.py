@@ -7,11 +7,12 @@ dictionary look-up and no row pays for what is the same for all rows.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from so.db.casts import Cast, DatetimeCast, IntCast, StrCast, cast_for
 from so.db.relations.definition import relation
+from so.support.listed import names
 
 # A client may send any number of names: no more of them are remembered than a table has columns.
 _MOST_NAMES = 500
@@ -42,6 +43,7 @@ class Plan:
     )
 
     def __init__(self, model: Any) -> None:
+        _check(model)
         self.created_at: str | None = model.CREATED_AT if model.timestamps else None
         self.updated_at: str | None = model.UPDATED_AT if model.timestamps else None
         self.deleted_at: str | None = model.DELETED_AT if _soft_deletes(model) else None
@@ -122,3 +124,12 @@ def _relations(model: Any) -> dict[str, relation]:
             else:
                 found.pop(name, None)
     return found
+
+
+def _check(model: Any) -> None:
+    """Refuse what would be taken apart into letters, or found at the first row only."""
+    for name in ("fillable", "guarded", "hidden", "visible", "appends", "eager", "observers"):
+        names(getattr(model, name), f"{model.__name__}.{name}")
+    for name in ("casts", "attributes"):
+        if not isinstance(getattr(model, name), Mapping):
+            raise TypeError(f"{model.__name__}.{name} is {getattr(model, name)!r}: write a dict")

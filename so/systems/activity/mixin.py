@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from so.errors import ActivityError
 from so.support.current import current
+from so.support.listed import names
 from so.systems.activity import documents
 from so.systems.activity.bulk import Bulk
 from so.systems.activity.context import is_unaudited
@@ -104,6 +105,8 @@ class LogsActivity:
     @classmethod
     def _defined(cls) -> None:
         audited.know(cls.type_alias, cls)  # type: ignore[attr-defined]
+        for name in ("attributes", "attributes_except", "events", "mask", "lines"):
+            names(getattr(cls, f"log_{name}"), f"{cls.__name__}.log_{name}")
         known = (*EVENTS, *PAIRS, READ)
         unknown = [name for name in cls.log_events if name not in known]
         if unknown:

@@ -64,12 +64,21 @@ def seconds_of(delay: Any, now: float) -> float:
     return float(seconds)
 
 
-def plain_seconds(value: Any, setting: str) -> Any:
+def plain_seconds(value: Any, setting: str, *, least: float | None = None) -> Any:
     """The *setting* of a job, given as seconds or a timedelta, in seconds; None stays None."""
     if isinstance(value, timedelta):
-        return value.total_seconds()
+        value = value.total_seconds()
+    if least is not None and isinstance(value, (int, float)) and value < least:
+        raise QueueError(f"cannot use {value!r} as {setting}: give {least} seconds or more")
     if isinstance(value, bool) or not (value is None or isinstance(value, (int, float))):
         raise QueueError(f"cannot use {value!r} as {setting}: give seconds or a timedelta")
+    return value
+
+
+def plain_count(value: Any, setting: str) -> Any:
+    """The *setting* of a job that is a whole number, or None; QueueError for anything else."""
+    if isinstance(value, bool) or not (value is None or isinstance(value, int) and value >= 0):
+        raise QueueError(f"cannot use {value!r} as {setting}: give a whole number from 0")
     return value
 
 

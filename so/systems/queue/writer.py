@@ -17,7 +17,7 @@ from so.support.clock import Clock
 from so.support.codec import Codec
 from so.support.ids import uuid as new_uuid
 from so.support.ids import uuid_of
-from so.systems.queue.delays import plain_backoff, plain_seconds
+from so.systems.queue.delays import plain_backoff, plain_count, plain_seconds
 from so.systems.queue.job import JOBS, Blueprint, Job, blueprint_of
 from so.systems.queue.payload import Payload, as_json
 
@@ -138,7 +138,8 @@ def _settings_of(job: Job) -> dict[str, Any]:
         settings[key] = _plain_option(job, name) if chosen(name) else None
     for name, key in _RARE_OPTIONS:
         if chosen(name):
-            settings[key] = getattr(job, name)
+            value = getattr(job, name)
+            settings[key] = plain_count(value, name) if name == "max_crashes" else value
     return settings
 
 
@@ -148,8 +149,8 @@ def _plain_option(job: Job, name: str) -> Any:
         return plain_backoff(value)
     if name == "timeout":
         # 0 is "no limit" in a payload, where null leaves it to the worker.
-        return 0 if value is None else plain_seconds(value, name)
-    return value
+        return 0 if value is None else plain_seconds(value, name, least=0)
+    return plain_count(value, name)
 
 
 def job_class(payload: Payload, registry: Mapping[str, type[Job]] = JOBS) -> type[Job]:

@@ -671,3 +671,20 @@ def test_a_dispatch_held_at_the_end_of_a_program_is_stored_once(
     assert (ended.returncode, ended.stderr) == (0, "")
     with Connection(str(path)) as connection:
         assert Queue(connection).size() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("tries", "3"), ("tries", -1), ("tries", 1.5), ("tries", True), ("max_exceptions", "x"),
+     ("max_exceptions", -1), ("max_crashes", "x"), ("timeout", -1), ("timeout", timedelta(-1))],
+)  # fmt: skip
+def test_a_setting_that_no_worker_could_obey_is_refused_when_it_is_dispatched(
+    queue: Queue, db: Database, name: str, wrong: Any
+) -> None:
+    """The worker judged it alone: the job was stored, and could only fail."""
+    odd = type("Odd", (Note,), {name: wrong})
+
+    with pytest.raises(QueueError, match=f"as {name}: give"):
+        dispatch(odd("a")).send()
+
+    assert rows(db) == []
