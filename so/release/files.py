@@ -7,7 +7,9 @@ and for applications without a `config/` of their own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SKELETON = ("bin/sixorbit", "config", "docs", "deploy", ".env.example")
@@ -63,3 +65,17 @@ def links_below(place: Path) -> Iterator[Path]:
             yield entry
         else:
             yield from links_below(entry)
+
+
+@contextmanager
+def for_services() -> Iterator[None]:
+    """Let everybody read what is written in this block: code, which services run as another user.
+
+    On many servers root's umask is 077.
+    """
+    before = os.umask(0o022)
+    os.umask(before & ~0o055)
+    try:
+        yield
+    finally:
+        os.umask(before)

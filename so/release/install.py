@@ -77,11 +77,13 @@ def install(source: Path, target: Path, names: dict[str, object]) -> None:
     from so.errors import ReleaseError
     from so.release import wheels
     from so.release.alone import alone
+    from so.release.files import for_services
 
     # What the manifest does not name lay there before; a wheel for another machine is refused here.
     brought = wheels.chosen(source / name for name in names if name.startswith("wheels/"))
-    target.mkdir(parents=True, exist_ok=True)
-    with alone(target, "another process was first"):
+    with for_services():
+        target.mkdir(parents=True, exist_ok=True)
+    with alone(target, "another process was first"), for_services():
         if is_taken(target):
             raise ReleaseError("it is not empty any more")
         clear(target)
@@ -107,13 +109,14 @@ def copy(source: Path, target: Path, names: dict[str, object]) -> None:
     for done, name in enumerate(files, 1):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source / name, target / name)
+        (target / name).chmod(0o644)  # whatever unpacked it
         if name.startswith(CODE) and name.endswith(".py"):
             compileall.compile_file(str(target / name), quiet=2)
         if sys.stdout.isatty():
             sys.stdout.write(
                 f"\r{done} of {len(files)} files{'' if done < len(files) else chr(10)}"
             )
-    (target / "bin" / "sixorbit").chmod(0o755)  # whatever unpacked it
+    (target / "bin" / "sixorbit").chmod(0o755)
     for folder in ("storage/logs", "storage/app"):
         (target / folder).mkdir(parents=True, exist_ok=True)
 

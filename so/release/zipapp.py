@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from so.errors import ReleaseError
 from so.release.bundle import application_files
-from so.release.files import files_below
+from so.release.files import files_below, for_services
 from so.release.sealed import Told, nobody, written
 from so.release.wheels import contents
 from so.support.archive import VARIABLE
@@ -178,7 +178,7 @@ def _lay_down(archive: Path, home: Path, target: Path) -> None:
     """All files in one step: whoever was faster keeps the place, and nobody sees half of it."""
     part = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
     try:
-        with zipfile.ZipFile(archive) as found:
+        with zipfile.ZipFile(archive) as found, for_services():
             found.extractall(part)
         entry = part / "bin" / "sixorbit"
         if not entry.is_file():

@@ -152,7 +152,7 @@ def hand_over(folder: Path, owner: Owner) -> None:
 
 
 def let_read(owner: Owner, places: Iterable[Path]) -> None:
-    """Let *owner*'s group read *places*, of root's, where he cannot and nobody said otherwise."""
+    """Let *owner*'s group read *places*, which root has put there, where he can't yet."""
     for place in places:
         handle = os.open(place, os.O_RDONLY | _CAREFULLY)
         try:

@@ -28,7 +28,7 @@ def run(*words: object, cwd: Path | str = "/", **env: str) -> subprocess.Complet
     command = [sys.executable, "-S", *map(str, words)]
     environ = {"PATH": os.environ["PATH"], **env}
     return subprocess.run(
-        command, cwd=cwd, env=environ, capture_output=True, text=True, check=False
+        command, cwd=cwd, env=environ, capture_output=True, text=True, check=False, umask=0o077
     )
 
 
@@ -211,11 +211,19 @@ def changed(erp: Path, tmp_path: Path, **files: str) -> Path:
     return target
 
 
+def hidden_below(base: Path) -> list[Path]:
+    """The code that another user, such as that of the services, could not read."""
+    places = [one for name in ("so", "app", "config", "bin") for one in (base / name).rglob("*")]
+    wanted = [(one, 0o055 if one.is_dir() else 0o044) for one in (base, *places)]
+    return [one for one, bits in wanted if one.stat().st_mode & bits != bits]
+
+
 def test_a_new_version_takes_the_place_of_the_old_one_which_is_kept(erp, installed, tmp_path):
     (installed / "storage" / "app" / "upload.txt").write_text("mine")
     (installed / "vendor").mkdir()
     (installed / "vendor" / "mine.py").touch()
     before = (installed / ".env").read_bytes()
+    assert hidden_below(installed) == []  # though all is done with a umask of 077
     file = changed(
         erp, tmp_path, app__routes_py='"""New."""\n',
         **{"database__migrations__2026_01_01_000000_new_sql": "create table novelties (id int);\n"},
@@ -227,7 +235,11 @@ def test_a_new_version_takes_the_place_of_the_old_one_which_is_kept(erp, install
     assert "setting new: BRAND_NEW=7" in done.stdout
     assert (installed / "app" / "routes.py").read_text() == '"""New."""\n'
     assert list((installed / "so" / "__pycache__").glob("errors.*.pyc"))
-    assert (installed / ".env").read_bytes() == before
+    assert hidden_below(installed) == []
+    assert ((installed / ".env").read_bytes(), (installed / ".env").stat().st_mode & 0o777) == (
+        before,
+        0o600,
+    )
     assert (installed / "storage" / "app" / "upload.txt").read_text() == "mine"
     assert (installed / "vendor" / "mine.py").exists()
     (kept,) = (installed / ".upgrades").iterdir()

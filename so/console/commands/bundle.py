@@ -19,6 +19,7 @@ from so.errors import CommandError, UsageError
 from so.release.alone import alone
 from so.release.back import FOLDER, put_back
 from so.release.bundle import Upgrade, interrupted, write_bundle
+from so.release.files import for_services
 from so.release.sealed import UNFINISHED, Sealed, remove_leftovers, written
 from so.release.zipapp import write_zipapp
 from so.settings.app import AppSettings
@@ -122,7 +123,7 @@ class UpgradeCommand(Command):
             remove_leftovers(base)
             place = tempfile.TemporaryDirectory(prefix=f"{UNFINISHED}{os.getpid()}-", dir=base)
         with place as folder:
-            with written(base):
+            with written(base), for_services():
                 source.extract(Path(folder), self.going)
             changes = upgrade.changed_settings(Path(folder))
             for change in () if self.wants_json else changes:
@@ -138,8 +139,9 @@ class UpgradeCommand(Command):
 
     def _replace(self, upgrade: Upgrade, folder: Path) -> None:
         try:
-            upgrade.bring_wheels(folder)
-            _compile(folder, upgrade.base)
+            with for_services():
+                upgrade.bring_wheels(folder)
+                _compile(folder, upgrade.base)
             upgrade.forward(folder)
         except OSError as error:
             upgrade.back()
