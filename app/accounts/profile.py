@@ -72,7 +72,7 @@ def _devices(user: Any) -> list[Sequence[Any]]:
 def _password_form() -> Markup:
     f = form("/account/password")
     return f(
-        f.text("current", "Password now", kind="password", autocomplete="current-password"),
+        f.text("current", "Current password", kind="password", autocomplete="current-password"),
         *new_password_fields(f),
         send="Change it",
     )
@@ -80,7 +80,7 @@ def _password_form() -> Markup:
 
 def change_password(request: Request) -> Response:
     """A new password; all other sessions end."""
-    given = request.validate(CHANGE)
+    given = request.validate(CHANGE, attributes={"current": "current password"})
     accounts().change_password(auth().user(), given["password"])
     return redirect("/account").with_(
         "note", "Your password is changed. Other sessions have ended."

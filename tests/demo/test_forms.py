@@ -198,3 +198,10 @@ def test_no_link_of_any_page_leads_out_of_the_prefix(demo, environ):
         "/docs", "/docs/getting-started", "/docs/search?q=queue", "/nowhere",
     ):  # fmt: skip
         follow(path)
+
+
+def test_an_error_calls_a_field_as_its_label_does(person):
+    html = sent_back(person("clerk"), "/account", "/account/password", {"current": ""})
+
+    assert "Current password</label>" in html
+    assert described(html, "current") == "The current password field is required."
