@@ -199,7 +199,7 @@ class DatabaseSettings(Settings, topic="database"):
         (
             *("password", "passwd", "secret", "token", "remember_token", "api_key"),
             *("access_token", "refresh_token", "private_key", "plain_text", "card_number"),
-            *("cvv", "iban"),
+            *("cvv", "cvc", "iban", "pin", "otp", "ssn"),
         ),
         "DB_REDACT",
         "columns whose bindings are masked in errors, in the query log and for listeners",
