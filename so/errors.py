@@ -136,10 +136,11 @@ class NotNullError(QueryError):
     """A column that must not be NULL was given none."""
 
 
-class UnreadableValueError(QueryError, ValueError):
-    """A text was compared with, or given to, a column of numbers or times, and it says none: 400.
+class UnfitValueError(QueryError):
+    """A value does not fit its column: a text that says no number or time, a number too large: 400.
 
-    MySQL's and MariaDB's strict mode; SQLite compares it, keeps it, and says nothing.
+    By MySQL's and MariaDB's strict mode; SQLite keeps all but whole numbers of more than 64 bits,
+    and text that is no Unicode.
     """
 
     status = 400

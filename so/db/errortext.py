@@ -16,6 +16,7 @@ from so.support.masking import MASK
 
 # Sessions and jobs as they are stored: form tokens and whatever else people put into them.
 ALWAYS: Final = frozenset(("payload",))
+LOOK_FIRST: Final = "check what comes from outside before"
 LONGEST_VALUE: Final = 200
 LONGEST_TEXT: Final = 10_000
 LONGEST_KEPT: Final = 20_000

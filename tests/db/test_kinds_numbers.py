@@ -10,7 +10,7 @@ import pytest
 from so.db.manager import Database
 from so.db.model import Model
 from so.db.relations.definition import relation
-from so.errors import CastError, InvalidNumberError, QueryError, UnreadableValueError
+from so.errors import CastError, InvalidNumberError, QueryError, UnfitValueError
 from so.http.request import Request
 from so.support import numbers
 from tests.db.model_tables import make_table
@@ -169,10 +169,30 @@ def test_a_write_compares_no_number_with_a_text_that_says_none(
     if engine == "sqlite":
         assert write() == 0
     else:
-        with pytest.raises(UnreadableValueError, match="numbers or times; check") as caught:
+        with pytest.raises(UnfitValueError, match="numbers or times; check") as caught:
             write()
         assert caught.value.status == 400
     assert things.table("things").where("n", 7).doesnt_exist()
+
+
+@pytest.mark.parametrize("value", [2**70, -(2**63) - 1, "\ud800"])
+@pytest.mark.parametrize("way", ["insert", "update", "create", "upsert"])
+def test_what_no_column_holds_is_refused_as_the_clients_fault(
+    things: Database, way: str, value: Any
+) -> None:
+    def table() -> Any:
+        return things.table("things")
+
+    with pytest.raises(UnfitValueError, match="check what comes from outside") as caught:
+        {
+            "insert": lambda: table().insert({"n": value}),
+            "update": lambda: table().where("id", 1).update({"n": value}),
+            "create": lambda: Thing.force_create(n=value),
+            "upsert": lambda: table().upsert([{"id": 1, "n": value}], ["id"]),
+        }[way]()
+
+    assert caught.value.status == 400
+    assert table().count() == 3
 
 
 def test_a_number_compared_with_odd_texts_in_a_column_is_not_the_clients_fault(
@@ -189,7 +209,7 @@ def test_a_number_compared_with_odd_texts_in_a_column_is_not_the_clients_fault(
     else:
         with pytest.raises(QueryError, match="compare it with a text") as caught:
             write()
-        assert not isinstance(caught.value, UnreadableValueError)
+        assert not isinstance(caught.value, UnfitValueError)
 
 
 @pytest.mark.parametrize("cast", ["int", "float", "decimal:2"])

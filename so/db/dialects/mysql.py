@@ -28,7 +28,7 @@ from so.db.dialects.server_errors import (
     is_read_only,
     key_of,
     text_of,
-    unreadable,
+    unfit,
 )
 from so.db.options import host_list, zone_of
 from so.db.sqltext import MYSQL_TOKEN, carried, commits_implicitly, cut, ends_transaction
@@ -36,8 +36,8 @@ from so.db.values import decimal_text, plain
 from so.errors import (
     LostConnectionError,
     QueryError,
+    UnfitValueError,
     UniqueConstraintError,
-    UnreadableValueError,
 )
 
 try:
@@ -412,8 +412,8 @@ class MySQLDialect:
         # A socket's timeout comes with the number of a statement's.
         is_lost = isinstance(error, _SOCKET_TIMEOUTS)
         kind = LostConnectionError if is_lost else class_of(error, text)
-        if kind is UnreadableValueError:
-            kind, text = unreadable(text, bindings)
+        if kind is UnfitValueError:
+            kind, text = unfit(text, bindings)
         problem = kind(
             sql,
             bindings,

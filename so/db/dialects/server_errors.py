@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from so.db.errortext import LOOK_FIRST
 from so.errors import (
     DeadlockError,
     ForeignKeyError,
@@ -19,8 +20,8 @@ from so.errors import (
     ReadOnlyError,
     StatementTimeoutError,
     UnavailableError,
+    UnfitValueError,
     UniqueConstraintError,
-    UnreadableValueError,
 )
 
 _UNIQUE: Final = (1062, 1169, 1586)
@@ -44,7 +45,8 @@ _UNKNOWN_AT_COMMIT: Final = (1180,)
 # A packet too big for the server, or for us: whoever refuses it closes the connection.
 ENDS_SESSION: Final = (1153, 2020)
 # Of a text that is no number or no time: strict mode, and MySQL in every comparison with a time.
-_UNREADABLE: Final = (1292, 1366, 1525)
+# 1264 is a number too large for its column.
+_UNFIT: Final = (1264, 1292, 1366, 1525)
 _SHOWN_VALUE: Final = re.compile(r"incorrect \w+ value: '(.*?)'(?: for column .*)?$", re.I | re.S)
 _SHOWN_OTHERWISE: Final = re.compile(r"[\\\x00-\x1f]|\.\.\.$")  # escapes, what is cut off
 # The server says so itself: nothing of the statement was executed.
@@ -74,7 +76,7 @@ _CLASSES: Final[tuple[tuple[tuple[int, ...], type[QueryError]], ...]] = (
     (_READ_ONLY, ReadOnlyError),
     (_TIMED_OUT, StatementTimeoutError),
     (_FULL, UnavailableError),
-    (_UNREADABLE, UnreadableValueError),
+    (_UNFIT, UnfitValueError),
 )
 _BY_NUMBER: Final = {number: cls for numbers, cls in _CLASSES for number in numbers}
 
@@ -82,6 +84,8 @@ _BY_NUMBER: Final = {number: cls for numbers, cls in _CLASSES for number in numb
 def class_of(error: BaseException, text: str) -> type[QueryError]:
     """What *error*, whose text this is, means by its number."""
     number = getattr(error, "errno", None)
+    if isinstance(error, UnicodeEncodeError):
+        return UnfitValueError
     if number == 1290 and "read-only" in text.lower():
         return ReadOnlyError
     if number == -1:
@@ -89,16 +93,19 @@ def class_of(error: BaseException, text: str) -> type[QueryError]:
     return _BY_NUMBER.get(number or 0, QueryError)
 
 
-def unreadable(text: str, bindings: Any) -> tuple[type[QueryError], str]:
-    """What it is that the server could not read: a text that was bound, or one in a column."""
+def unfit(text: str, bindings: Any) -> tuple[type[QueryError], str]:
+    """What it is that fits no column: a number, a text that was bound, or one in a column."""
+    if text.startswith("1264:"):
+        return UnfitValueError, f"{text}: it holds no such number; {LOOK_FIRST}"
+    if "surrogates not allowed" in text:
+        return UnfitValueError, f"{text}: no column holds such a text; {LOOK_FIRST}"
     shown = _SHOWN_VALUE.search(text)
     if shown is None:
         return QueryError, text
     given = bindings.values() if isinstance(bindings, Mapping) else bindings
     value = _SHOWN_OTHERWISE.split(shown.group(1))[0]
     if any(isinstance(one, str) and one.startswith(value) for one in given):
-        mend = "the column holds numbers or times; check what comes from outside before"
-        return UnreadableValueError, f"{text}: {mend}"
+        return UnfitValueError, f"{text}: the column holds numbers or times; {LOOK_FIRST}"
     return QueryError, f"{text}: a column of texts; compare it with a text"
 
 

@@ -38,6 +38,7 @@ from so.errors import (
     ReadOnlyError,
     StatementTimeoutError,
     UnavailableError,
+    UnfitValueError,
     UniqueConstraintError,
 )
 from so.support.places import identity_of
@@ -401,6 +402,8 @@ class SQLiteDialect:
         text = self.explain(error)
         is_lost = isinstance(error, FileGone | FileClosed)
         kind = LostConnectionError if is_lost else _class_of(code)
+        if isinstance(error, OverflowError | UnicodeEncodeError):
+            kind, text = UnfitValueError, f"{text}: no column holds it; {errortext.LOOK_FIRST}"
         problem = kind(
             sql,
             bindings,
