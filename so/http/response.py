@@ -88,9 +88,11 @@ class Response:
     def stream(
         chunks: Chunks | Callable[[], Chunks], status: int = 200, headers: Items | None = None
     ) -> Response:
-        """The text or bytes that *chunks* yields, sent as they come."""
+        """The text or bytes that *chunks* yields, sent as they come; TypeError for nothing such."""
         response = Response("", status, headers)
         response.chunks = chunks() if callable(chunks) else chunks
+        if not isinstance(response.chunks, Iterable):
+            raise TypeError(f"cannot stream {response.chunks!r}: give texts or bytes one by one")
         return response
 
     @staticmethod

@@ -356,3 +356,9 @@ def test_the_names_of_the_room_are_imported_when_asked_for() -> None:
     assert "Kernel" in dir(so.http)
     with pytest.raises(AttributeError, match="Kernal"):
         _ = so.http.Kernal
+
+
+@pytest.mark.parametrize("chunks", [5, None, lambda: None], ids=["5", "None", "a function of it"])
+def test_what_yields_nothing_is_no_stream(chunks: Any) -> None:
+    with pytest.raises(TypeError, match="cannot stream"):
+        Response.stream(chunks)

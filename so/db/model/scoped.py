@@ -333,8 +333,9 @@ class ScopedQuery(Query):
         return query.limit(1).get(columns).first()
 
     def find_many(self, ids: Any, columns: Any = None) -> Any:
-        """The models with these keys; missing ones are left out."""
-        keys = {key: None for one in ids if (key := key_of(self.model, one)) is not None}
+        """The models with these keys; missing ones are left out. A text is one key."""
+        several = [ids] if isinstance(ids, str) else ids
+        keys = {key: None for one in several if (key := key_of(self.model, one)) is not None}
         return self._kept().where_key(list(keys)).get(columns) if keys else Models()
 
     def find_or_fail(self, id: Any, columns: Any = None) -> Any:

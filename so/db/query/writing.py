@@ -22,6 +22,7 @@ from so.errors import (
     UniqueConstraintError,
 )
 from so.support import numbers
+from so.support.listed import flat
 from so.support.signatures import call_with
 
 Row = Mapping[str, Any]
@@ -170,7 +171,7 @@ class Writing(QueryCore):
 
     def _insert_using(self, columns: Iterable[str], query: Any, *, ignore: bool) -> int:
         sql, bindings = self.grammar.compile_insert_using(
-            self._target(), list(columns), self._sub(query), ignore=ignore
+            self._target(), flat([columns]), self._sub(query), ignore=ignore
         )
         return _count(self.runner.affecting_statement(sql, bindings))
 

@@ -139,8 +139,8 @@ class Route:
         return self.where(dict.fromkeys(names, SLUG))
 
     def where_in(self, name: str, values: Iterable[Any]) -> Route:
-        """One of *values*; an Enum class stands for its values."""
-        return self.where(name, one_of(values))
+        """One of *values*; an Enum class stands for its values, a text for itself."""
+        return self.where(name, one_of([values] if isinstance(values, str) else values))
 
     def defaults(self, name: str, value: Any) -> Route:
         """Give the action *value* for *name* when the path does not."""

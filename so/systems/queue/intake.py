@@ -167,13 +167,13 @@ class Intake(JobHooks, ABC):
             after_commit=job.after_commit,
         )
 
-    def bulk(self, jobs: Iterable[Job], queue: str | None = None) -> int:
+    def bulk(self, jobs: Job | Iterable[Job], queue: str | None = None) -> int:
         """Queue many jobs with few statements, all or none; how many.
 
         Those for another connection are sent there first, one by one.
         """
         by_connection: dict[str, list[Job]] = {}
-        for job in jobs:
+        for job in [jobs] if isinstance(jobs, Job) else jobs:
             name = checked(job, "dispatch").connection or self.default
             by_connection.setdefault(name, []).append(job)
         for name in by_connection:

@@ -62,13 +62,13 @@ class Queue(Intake):
 
     # --- chains and batches ---
 
-    def chain(self, jobs: Iterable[Job]) -> PendingChain:
-        """Jobs that run one after the other."""
-        return PendingChain(self, jobs)
+    def chain(self, jobs: Job | Iterable[Job]) -> PendingChain:
+        """Jobs that run one after the other; one by itself will do."""
+        return PendingChain(self, [jobs] if isinstance(jobs, Job) else jobs)
 
-    def batch(self, jobs: Iterable[Any]) -> PendingBatch:
-        """Jobs with one name, counters and callbacks."""
-        return PendingBatch(self, jobs)
+    def batch(self, jobs: Job | Iterable[Any]) -> PendingBatch:
+        """Jobs with one name, counters and callbacks; one by itself will do."""
+        return PendingBatch(self, [jobs] if isinstance(jobs, Job) else jobs)
 
     def find_batch(self, batch_id: str) -> Batch | None:
         """The batch *batch_id* as it is now."""

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from so.db.manager import Database
 from so.db.model import Model
 from so.systems.activity import LogsActivity
+from tests.db.tables import create
 
 OF_MODELS = ("fillable", "guarded", "hidden", "visible", "appends", "eager", "observers")
 OF_LOGGED = ("log_attributes", "log_attributes_except", "log_events", "log_mask", "log_lines")
@@ -60,3 +62,15 @@ def test_a_class_that_was_refused_is_in_the_way_of_nobody() -> None:
     parent.per_page = 5
 
     assert refused.value
+
+
+def test_a_text_is_one_key_and_one_column(empty_db: Database) -> None:
+    conn = empty_db.connection()
+    create(conn, "leaflets", "id integer primary key, title varchar(20)")
+    conn.insert("insert into leaflets values (1, 'a'), (2, 'b')")
+    leaflet = made(timestamps=False, log_events=[])
+
+    assert leaflet.find_many("12") == []
+    assert [found.title for found in leaflet.find_many(["1", "2"])] == ["a", "b"]
+    leaflets = empty_db.table("leaflets")
+    assert leaflets.insert_using("id", leaflets.clone().where("id", 3).select("id")) == 0

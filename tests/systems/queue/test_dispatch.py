@@ -688,3 +688,11 @@ def test_a_setting_that_no_worker_could_obey_is_refused_when_it_is_dispatched(
         dispatch(odd("a")).send()
 
     assert rows(db) == []
+
+
+def test_one_job_by_itself_is_a_chain_and_a_batch_of_one(queue: Queue) -> None:
+    chain(Note("a")).dispatch()
+    batch(Note("b")).dispatch()
+
+    assert queue.bulk(Note("c")) == 1
+    assert queue.size() == 3
