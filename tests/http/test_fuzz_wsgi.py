@@ -62,7 +62,8 @@ def page(request: Request, name: str) -> Response:
     """Sends what it was sent, in every place where a response can carry it."""
     response = Response.html(name)
     response.header("X-Name", request.string("name").encode("unicode_escape").decode())
-    return response.cookie("name", name)
+    # What has a line break is refused, as in a header: an application takes it out.
+    return response.cookie("name", name.translate(dict.fromkeys(map(ord, "\r\n\0"))))
 
 
 def odd_app() -> Kernel:
