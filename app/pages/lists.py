@@ -70,6 +70,9 @@ class Listing:
         nothing: Any = self.empty
         if asked.text or any(asked.chosen.values()):
             nothing = ["Nothing here fits. ", h("a", "Show all", href=request().url())]
+        if found.get("total"):  # there is something, but not so far down
+            first = h("a", "Show the first", href=request().url())
+            nothing = ["There are not so many pages. ", first]
         listing = table([self._head(column, asked) for column in self.columns], rows, numbers,
                         empty=nothing)  # fmt: skip
         return card(self._fields(), listing, pager(found))

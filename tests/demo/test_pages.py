@@ -148,6 +148,7 @@ def test_a_search_for_documents_looks_into_numbers_and_customers(people):
     assert order.number in client.get(f"/orders?q={order.number}").text
     assert order.number in client.get(f"/orders?q={order.customer.number}").text
     assert "Nothing here fits" in client.get("/orders?q=nobody-at-all").text
+    assert "There are not so many pages" in client.get("/orders?page=99999").text
 
 
 def test_what_is_not_for_sale_can_be_found_again(people):
