@@ -732,3 +732,16 @@ def test_a_payload_knows_its_class_or_says_so() -> None:
         job_class(Payload.read('{"job": "x"}'))
     with pytest.raises(InvalidPayloadError):
         Payload.read('{"job": 7}')
+
+
+def test_nobody_prolongs_the_lease_of_another(queue: Queue, worker: Worker) -> None:
+    """Who was away for too long renews what was his: it is another's by then."""
+    queue.push(Note("a"))
+    (held,) = worker._claim(1)
+    conn, jobs = worker.conn, queue.tables.jobs
+    before = conn.scalar("select available_at from jobs")
+
+    assert jobs.extend(conn, [held.id], "somebody-else", before + 60) == 0
+    assert conn.scalar("select available_at from jobs") == before
+    assert jobs.extend(conn, [held.id], held.worker, before + 60) == 1
+    assert conn.scalar("select available_at from jobs") == before + 60
