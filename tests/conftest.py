@@ -8,6 +8,7 @@ SQLite and on a real MariaDB. Without a server the second run is skipped, loudly
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shutil
 import sys
@@ -27,6 +28,7 @@ from so.support.current import provide
 from tests.support.mariadb import MariaDB, ServerMissing, find_or_start, in_memory
 from tests.support.needed import lacking
 
+ROOT = Path(__file__).resolve().parents[1]
 ENGINES = ("sqlite", "mysql")
 
 
@@ -54,6 +56,23 @@ def pytest_collection_finish() -> None:
     """Twenty thousand tests are no garbage: who collects it need not walk through them."""
     gc.collect()
     gc.freeze()
+    _path.extend(sys.path)
+
+
+_path: list[str] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """No module finds the package `app`, the path or the log level of another one's application."""
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    sys.path[:] = _path
+    logging.getLogger("so").setLevel(logging.NOTSET)
+    own = getattr(sys.modules.get("app"), "__path__", ())
+    if own and not Path(next(iter(own))).is_relative_to(ROOT):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
+            del sys.modules[name]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
