@@ -200,6 +200,7 @@ def session(key: Any = None, default: Any = None) -> Any:
     """The request's session; one value of it; or, given a dict, puts its items."""
     scope = current_scope()
     if scope is None or scope.session is None:
+        current_application()  # without one, that is the mend to name
         raise RuntimeError(
             "there is no session here: put the route into the group 'web', or add 'session'"
         )

@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from enum import Enum
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import so
 from so import Application, HttpException, Job, Notification, Router
+from so.support import current
 from so.testing import Client
 
 
@@ -192,3 +194,20 @@ def test_help_needs_no_application():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "name", ["cache", "session", "sessions", "activity", "auth", "accounts", "queue", "schedule",
+             "notifications", "logger", "rate_limiter", "config", "app", "url"],
+)  # fmt: skip
+def test_without_an_application_a_name_says_how_to_start_one(name: str) -> None:
+    def ask() -> None:
+        with pytest.raises(RuntimeError, match=r"with Application\(path\):"):
+            getattr(so, name)()
+
+    before = current.defaults[:]
+    current.defaults.clear()
+    try:
+        Context().run(ask)
+    finally:
+        current.defaults[:] = before
