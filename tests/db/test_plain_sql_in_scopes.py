@@ -236,29 +236,6 @@ def test_what_a_text_carries_within_is_refused_before_it_ends_a_transaction(item
 
 
 @pytest.mark.parametrize("engine", ["mysql"])
-@pytest.mark.parametrize(
-    ("made", "text"),
-    [
-        ("function leaves() returns int no sql begin set @x = 5; return 1; end", "select leaves()"),
-        ("trigger leaves before insert on items for each row set @x = 5",
-         "insert into items values (1, 1)"),
-    ],
-)  # fmt: skip
-def test_what_a_function_or_a_trigger_sets_does_not_reach_the_next_scope(items, made, text):
-    if not HAVE_C_EXTENSION:
-        pytest.skip("the driver in Python does not hear of it")
-    items.unprepared(f"create {made}")
-    items.disconnect()
-    with in_scope():
-        items.unprepared(text)
-        assert items.scalar("select @x") == 5
-    with in_scope():
-        assert items.scalar("select @x") is None
-
-    items.unprepared(f"drop {made.split()[0]} leaves")
-
-
-@pytest.mark.parametrize("engine", ["mysql"])
 def test_what_reads_and_writes_rows_alone_leaves_its_session_in_the_pool(items):
     with in_scope():
         mine = items.scalar("select connection_id()")
@@ -281,6 +258,35 @@ def session(items: Database, request: pytest.FixtureRequest) -> Iterator[Connect
     config = items.connection().config
     with Connection({**config, "use_pure": request.param == "pure driver" or None}) as opened:
         yield opened
+
+
+def is_pure(session: Connection) -> bool:
+    return bool(session.config["use_pure"]) or not HAVE_C_EXTENSION
+
+
+@pytest.mark.parametrize("engine", ["mysql"])
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        ("function marks() returns int no sql begin set @x = 5; return 1; end", "select marks()"),
+        ("trigger marks before insert on items for each row set @x = 5",
+         "insert into items values (1, 1)"),
+    ],
+)  # fmt: skip
+def test_what_a_function_or_a_trigger_sets_does_not_reach_the_next_scope(
+    session, engine, made, text
+):
+    session.unprepared(f"create {made}")
+    session.disconnect()
+    with in_scope():
+        session.unprepared(text)
+        assert session.scalar("select @x") == 5
+    with in_scope():
+        if session.server.product == "mysql" and is_pure(session):
+            pytest.skip("MySQL tells the driver's half in Python nothing of it")
+        assert session.scalar("select @x") is None
+
+    session.unprepared(f"drop {made.split()[0]} marks")
 
 
 @pytest.mark.parametrize("engine", ["mysql"])

@@ -184,29 +184,29 @@ class MySQLSession:
             self._results = self._cnx.cmd_query_iter(text)
             result = next(self._results)
         if "columns" not in result:
-            self._ended()
+            self._ended(result)
         return result
 
     def _rows(self, result: Any) -> Tuples:
         if "columns" not in result:
             return []
         if self._cext is not None:
-            rows = list(iter(self._cext.fetch_row, None))
+            rows, end = list(iter(self._cext.fetch_row, None)), None
             self._cnx.free_result()
         else:
-            rows = self._cnx.get_rows()[0]
-        self._read_on()
+            rows, end = self._cnx.get_rows()
+        self._read_on(end)
         return self._in_zone(result["columns"], rows)
 
     def _pages(self, result: Any, size: int) -> Iterator[tuple[Any, ...]]:
         columns = result.get("columns", ())
-        end = None if columns else True
+        end = None if columns else result
         while end is None:
             rows, end = self._cnx.get_rows(count=size, columns=columns)
             yield from self._in_zone(columns, rows)
-        self._read_on()
+        self._read_on(end)
 
-    def _read_on(self) -> None:
+    def _read_on(self, end: Any) -> None:
         """Past what else a procedure gives, and until it is known whether it went well."""
         if self._cext is not None:
             while self._cext.more_results():
@@ -214,15 +214,15 @@ class MySQLSession:
                 self._cext.free_result()
         else:
             for result in self._results:
-                if "columns" in result:
-                    self._cnx.get_rows()
-        self._ended()
+                end = self._cnx.get_rows()[1] if "columns" in result else result
+        self._ended(end)
 
-    def _ended(self) -> None:
-        """Heed what the server says of the statement that is over: of triggers and functions, whose
-        doings its text does not tell."""
+    def _ended(self, end: Any) -> None:
+        """Heed what the server says of the statement that is over, in Python's half of the driver
+        by its packet *end*: of triggers and functions, whose doings its text does not tell."""
         self.in_statement = False
-        if self._cext is not None and self._cext.st_server_status() & _SESSION_CHANGED:
+        said = self._cext.st_server_status() if self._cext is not None else end["status_flag"]
+        if said & _SESSION_CHANGED:
             self.tainted = True
 
     def _in_zone(self, columns: Sequence[Any], rows: Tuples) -> Tuples:
