@@ -373,10 +373,13 @@ class ActivityVerify(Command):
         try:
             report = self._report()
         except (ActivityError, DatabaseError, OSError) as error:  # 1 would say: tampered with
+            told = str(error)
+            if isinstance(error, OSError) and error.filename is not None:
+                told = f"{error.filename} cannot be read: {str(error.strerror).lower()}"
             if self.wants_json:
-                self.json({"exit_code": 2, "cannot_check": [str(error)]})
+                self.json({"exit_code": 2, "cannot_check": [told]})
             else:
-                self.error(f"Cannot check: {error}")
+                self.error(f"Cannot check: {told}")
             return 2
         if self.wants_json:
             self.json(report.to_dict())

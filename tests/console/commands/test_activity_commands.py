@@ -337,3 +337,12 @@ def test_what_cannot_be_is_refused_in_words(kernel, words, code, told):
 
     assert given == code
     assert told in output
+
+
+def test_an_anchor_that_cannot_be_read_is_named_and_no_tampering(kernel, tmp_path):
+    place = tmp_path / "nowhere"
+
+    code, output = run(kernel, "activity:verify", f"--anchor={place}")
+
+    assert code == 2
+    assert output == f"Cannot check: {place} cannot be read: no such file or directory\n"
