@@ -53,9 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Twenty thousand tests are no garbage: who collects it need not walk through them."""
-    gc.collect()
-    gc.freeze()
+    """Twenty thousand tests are no garbage: who collects it need not walk through them.
+
+    From 3.14 the collector says of what is frozen that nothing refers to it, and Hypothesis warns.
+    """
+    if sys.version_info < (3, 14):
+        gc.collect()
+        gc.freeze()
     _path.extend(sys.path)
 
 

@@ -14,7 +14,9 @@ from tests.server.processes import free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 LACKING = """
-import logging.handlers, os, select, signal, socket, subprocess, sys, tempfile, time, zoneinfo
+import os
+os.supports_dir_fd.clear()  # shutil asks when it is imported
+import logging.handlers, select, signal, socket, subprocess, sys, tempfile, time, zoneinfo
 for name in "fcntl resource pwd grp termios tty pty syslog readline posix".split():
     sys.modules[name] = None
 for home, names in {
